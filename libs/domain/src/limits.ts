@@ -1,0 +1,109 @@
+/**
+ * Every limit of the product that a user can meet, in one place, unit last in the name. A limit that is told to
+ * clients is answered by ClusterService.GetCluster from these constants.
+ */
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+// Records and batches.
+/** Default and lowest upper bound of one record: key, value and headers, serialised. */
+export const RECORD_BYTES_MAX = 1 * MIB;
+/** A batch as stored: header and records, compressed or not. No topic can raise it: a 4 MiB message must hold one. */
+export const BATCH_BYTES_MAX = 2 * MIB;
+/** Records of a batch after decompression. */
+export const BATCH_UNCOMPRESSED_BYTES_MAX = 16 * MIB;
+/** Records in one batch. */
+export const BATCH_RECORD_COUNT_MAX = 100_000;
+/** Headers of one record: how many, and their names and values together. */
+export const RECORD_HEADER_COUNT_MAX = 128;
+export const RECORD_HEADERS_BYTES_MAX = 64 * KIB;
+/** Name of one header, UTF-8. */
+export const RECORD_HEADER_NAME_BYTES_MAX = 255;
+/** Trace context of a record: W3C traceparent and tracestate. */
+export const TRACEPARENT_CHARS_MAX = 55;
+export const TRACESTATE_CHARS_MAX = 512;
+/** How far ahead of the receiver's clock a record's timestamp may lie. */
+export const TIMESTAMP_FUTURE_MS_MAX = 60 * 60 * 1000;
+
+// Topics.
+export const TOPIC_NAME_CHARS_MAX = 249;
+export const PARTITION_COUNT_MAX = 10_000;
+export const REPLICATION_FACTOR_MAX = 7;
+
+// The log on disk.
+export const SEGMENT_BYTES_MAX = 256 * MIB;
+export const SEGMENT_BYTES_MIN = 64 * KIB;
+/** Most bytes that one write to a partition carries; at most this much can be torn by a power cut. */
+export const WRITE_BYTES_MAX = 4 * MIB;
+/** Bytes waiting in front of one partition's log before appends are refused with QUEUE_FULL. */
+export const PARTITION_QUEUE_BYTES_MAX = 32 * MIB;
+/** Appends waiting in front of one partition's log. */
+export const PARTITION_QUEUE_COUNT_MAX = 10_000;
+
+// Messages and streams.
+export const PUBLIC_MESSAGE_BYTES_MAX = 4 * MIB;
+export const PEER_MESSAGE_BYTES_MAX = 16 * MIB;
+/** A response frame stays below this unless the client asks for more (a plain gRPC client refuses 4 MiB). */
+export const RESPONSE_BYTES_MAX = 3.5 * MIB;
+export const METADATA_BYTES_MAX = 8 * KIB;
+export const METADATA_ENTRY_COUNT_MAX = 64;
+export const PUBLIC_CONCURRENT_STREAM_COUNT_MAX = 1000;
+export const PEER_CONCURRENT_STREAM_COUNT_MAX = 100;
+/** Streams that a connection may open and reset in a second before it is closed. */
+export const STREAM_RESETS_PER_SECOND_MAX = 200;
+/** Bytes of requests and responses held for one connection, and for a whole server process. */
+export const CONNECTION_BUFFER_BYTES_MAX = 64 * MIB;
+export const SERVER_BUFFER_BYTES_MAX = 512 * MIB;
+export const CONNECTIONS_PER_ADDRESS_COUNT_MAX = 5000;
+export const CLIENT_ID_BYTES_MAX = 255;
+export const REQUEST_ID_CHARS_MAX = 64;
+/** Frames of one stream that wait for their answer. */
+export const STREAM_FRAMES_IN_FLIGHT_COUNT_MAX = 1000;
+/** Partitions named by one request. */
+export const REQUEST_PARTITION_COUNT_MAX = 10_000;
+
+// Time.
+/** Longest deadline of a unary call; a call without one gets it. */
+export const DEADLINE_MS_MAX = 30_000;
+/** Longest wait of a long poll. */
+export const FETCH_WAIT_MS_MAX = 30_000;
+export const DRAIN_MS_MAX = 30_000;
+export const HEARTBEAT_MS = 1000;
+export const STREAM_SILENCE_MS_MAX = 10_000;
+
+// Consumers.
+export const CREDIT_BYTES_MAX = 64 * MIB;
+export const CREDIT_RECORD_COUNT_MAX = 1_000_000;
+export const GROUP_ID_CHARS_MAX = 249;
+export const GROUP_MEMBER_COUNT_MAX = 10_000;
+export const SUBSCRIPTION_TOPIC_COUNT_MAX = 1000;
+export const COMMIT_METADATA_BYTES_MAX = 4 * KIB;
+export const READ_RECORD_COUNT_MAX = 10_000;
+export const READ_RECORD_COUNT_DEFAULT = 500;
+
+// Lists.
+export const PAGE_SIZE_DEFAULT = 100;
+export const PAGE_SIZE_MAX = 1000;
+
+// Logs and traces of a process.
+/** A repeated error is logged once in this time, with the count of those left out. */
+export const LOG_REPEAT_MS = 10_000;
+/** Kinds of repeated errors remembered at once; the oldest is forgotten. */
+export const LOG_REPEAT_KEY_COUNT_MAX = 1000;
+/** How long a stopping process waits for its last spans to be exported. */
+export const TELEMETRY_FLUSH_MS_MAX = 3000;
+
+// The metadata store.
+/** How long one command to Redis may take before it counts as failed. */
+export const METADATA_COMMAND_MS_MAX = 2000;
+/** Wait before Redis is dialled again: the first, doubled up to the last. */
+export const METADATA_RECONNECT_MS_MIN = 100;
+export const METADATA_RECONNECT_MS_MAX = 2000;
+/** Commands of one process that wait for Redis; further ones fail at once. */
+export const METADATA_COMMANDS_IN_FLIGHT_COUNT_MAX = 1000;
+/** Entries that one script call or pipeline carries; Redis serves nobody else meanwhile. */
+export const METADATA_CHUNK_COUNT_MAX = 500;
+/** Entries that the audit stream keeps (about). */
+export const METADATA_AUDIT_COUNT_MAX = 10_000;
+/** How long a deleted topic's id is remembered in the directory. */
+export const METADATA_TOMBSTONE_MS = 30 * 24 * 60 * 60 * 1000;
