@@ -1,0 +1,25 @@
+/** What a process needs before it serves: config, logs, lifecycle, traces, the machine's clock and randomness. */
+export { formatBytes, formatDuration, parseBytes, parseDuration } from './units.ts';
+export { formatAddress, isLoopbackHost, parseAddress, plaintextListenFault } from './address.ts';
+export type { Address } from './address.ts';
+export { nearest } from './nearest.ts';
+export { defineConfig } from './define-config.ts';
+export { environmentName } from './config-spec.ts';
+export type { ConfigOf, ConfigOption, ConfigSpec } from './config-spec.ts';
+export type { Environment } from './config-sources.ts';
+export { parseConfig } from './config.ts';
+export type { ConfigResult, ParseConfigOptions } from './config.ts';
+export { EXIT_CODES, ExitError } from './exit-codes.ts';
+export type { ExitCode } from './exit-codes.ts';
+export { createLogger, LOG_LEVELS } from './logger.ts';
+export type { LogFields, Logger, LoggerOptions, LogLevel, LogMethod, ProcessLogger } from './logger.ts';
+export { createRepeatedLog } from './repeated-log.ts';
+export type { RepeatedLog } from './repeated-log.ts';
+export { runProcess } from './lifecycle.ts';
+export type { RunningService, RunOptions, StartContext } from './lifecycle.ts';
+export { checkResources, openFilesLimit } from './resources.ts';
+export type { ResourceNeeds } from './resources.ts';
+export { systemClock, systemRandom, systemTimers, uuidV7 } from './system-ports.ts';
+export { startTelemetry } from './telemetry.ts';
+export type { Telemetry, TelemetryOptions } from './telemetry.ts';
+export { PRODUCT_VERSION } from './version.ts';
