@@ -54,22 +54,37 @@ export const STREAM_RESETS_PER_SECOND_MAX = 200;
 /** Bytes of requests and responses held for one connection, and for a whole server process. */
 export const CONNECTION_BUFFER_BYTES_MAX = 64 * MIB;
 export const SERVER_BUFFER_BYTES_MAX = 512 * MIB;
+/** Messages of one stream that wait to be sent; a sender is told to wait at this much, and stopped at twice of it. */
+export const STREAM_PENDING_BYTES_MAX = 8 * MIB;
+export const STREAM_PENDING_COUNT_MAX = 256;
 export const CONNECTIONS_PER_ADDRESS_COUNT_MAX = 5000;
 export const CLIENT_ID_BYTES_MAX = 255;
 export const REQUEST_ID_CHARS_MAX = 64;
 /** Frames of one stream that wait for their answer. */
 export const STREAM_FRAMES_IN_FLIGHT_COUNT_MAX = 1000;
+/** Bytes of the batches of one stream that wait for their answer. */
+export const STREAM_BYTES_IN_FLIGHT_MAX = 16 * MIB;
 /** Partitions named by one request. */
 export const REQUEST_PARTITION_COUNT_MAX = 10_000;
 
 // Time.
 /** Longest deadline of a unary call; a call without one gets it. */
 export const DEADLINE_MS_MAX = 30_000;
+/** A public connection is asked to go after this long, and cut after the grace: load spreads after a scale-out. */
+export const CONNECTION_AGE_MS_MAX = 30 * 60 * 1000;
+export const CONNECTION_AGE_GRACE_MS = 60_000;
 /** Longest wait of a long poll. */
 export const FETCH_WAIT_MS_MAX = 30_000;
 export const DRAIN_MS_MAX = 30_000;
 export const HEARTBEAT_MS = 1000;
 export const STREAM_SILENCE_MS_MAX = 10_000;
+
+/** How often a broker tells coordinators that it lives. */
+export const BROKER_HEARTBEAT_MS = 500;
+/** How exactly the deadline of an append that waits for its acknowledgement is kept. */
+export const APPEND_EXPIRY_MS = 100;
+/** How often a broker notes on disk how far its partitions are durable and committed. */
+export const CHECKPOINT_MS = 1000;
 
 // Consumers.
 export const CREDIT_BYTES_MAX = 64 * MIB;
@@ -80,6 +95,24 @@ export const SUBSCRIPTION_TOPIC_COUNT_MAX = 1000;
 export const COMMIT_METADATA_BYTES_MAX = 4 * KIB;
 export const READ_RECORD_COUNT_MAX = 10_000;
 export const READ_RECORD_COUNT_DEFAULT = 500;
+
+// The client library.
+/** Bytes of records that a producer holds, waiting or on their way; `send` waits beyond. */
+export const CLIENT_BUFFER_BYTES_MAX = 64 * MIB;
+/** Calls of `send` that wait for that room; a further one fails with QUEUE_FULL. */
+export const CLIENT_WAITING_SEND_COUNT_MAX = 10_000;
+/** A frame of a produce stream is closed at this size. One larger record still gets a frame of its own. */
+export const PRODUCE_FRAME_BYTES_MAX = 1 * MIB;
+export const PRODUCE_FRAME_RECORD_COUNT_MAX = 5000;
+/** Time from `send` to its result, retries included. */
+export const DELIVERY_TIMEOUT_MS = 120_000;
+/** Records and bytes that a consumer lets the server send ahead of its handler. */
+export const CONSUMER_BUFFER_RECORD_COUNT = 2000;
+export const CONSUMER_BUFFER_BYTES = 8 * MIB;
+/** Partitions read at the same time by one reader without a group. */
+export const READER_CONCURRENT_PARTITION_COUNT_MAX = 16;
+/** Tries of a unary call of the client, the first included. */
+export const CLIENT_CALL_ATTEMPT_COUNT_MAX = 8;
 
 // Lists.
 export const PAGE_SIZE_DEFAULT = 100;
@@ -107,3 +140,17 @@ export const METADATA_CHUNK_COUNT_MAX = 500;
 export const METADATA_AUDIT_COUNT_MAX = 10_000;
 /** How long a deleted topic's id is remembered in the directory. */
 export const METADATA_TOMBSTONE_MS = 30 * 24 * 60 * 60 * 1000;
+
+// Coordinator and brokers.
+/** Version of the protocol between peers (proto/partita/peer/v1); one that differs is refused. */
+export const PEER_PROTOCOL_VERSION = 1;
+/** A broker or instance from which nothing was heard for this long is silent: what it led has no leader. */
+export const SESSION_SILENCE_MS_MAX = 3000;
+/** Partitions that one call of the coordinator to a broker carries. */
+export const PEER_CALL_ENTRY_COUNT_MAX = 1000;
+/** How long a broker may take for one order of the coordinator. */
+export const PEER_CALL_MS_MAX = 5000;
+/** How often the coordinator looks for work that a failure left undone. */
+export const RECONCILE_MS = 500;
+/** How long a client waits for its topic to be created; after that the creation goes on in the background. */
+export const TOPIC_CREATION_MS_MAX = 25_000;

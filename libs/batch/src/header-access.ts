@@ -1,0 +1,62 @@
+/**
+ * Single values of a canonical header, for paths that touch many batches and need one of them (index scans, fetch,
+ * retention): no header object, no bigint but the answer. `position` must be where isBatchAt() holds.
+ */
+import { batchBytesAt, FIELD_AT, HEADER_BYTES } from './batch-header.ts';
+import type { BatchType } from './batch-header.ts';
+import { int32At, int64At, uint32At } from './little-endian.ts';
+
+/** Offset of the first record. */
+export function baseOffsetAt(buf: Uint8Array, position: number): bigint {
+  return int64At(buf, position + FIELD_AT.baseOffset);
+}
+
+/** Offset of the last record as produced; the next batch begins right above it, or higher. */
+export function lastOffsetAt(buf: Uint8Array, position: number): bigint {
+  return baseOffsetAt(buf, position) + BigInt(lastOffsetDeltaAt(buf, position));
+}
+
+/** Last offset minus base offset. */
+export function lastOffsetDeltaAt(buf: Uint8Array, position: number): number {
+  return int32At(buf, position + FIELD_AT.lastOffsetDelta);
+}
+
+/** Epoch of the leader that appended the batch. */
+export function leaderEpochAt(buf: Uint8Array, position: number): number {
+  return int32At(buf, position + FIELD_AT.leaderEpoch);
+}
+
+/** Leader's wall clock at append, milliseconds. */
+export function appendTimeMsAt(buf: Uint8Array, position: number): bigint {
+  return int64At(buf, position + FIELD_AT.appendTimeMs);
+}
+
+/** Highest record timestamp, milliseconds. */
+export function maxTimestampMsAt(buf: Uint8Array, position: number): bigint {
+  return int64At(buf, position + FIELD_AT.maxTimestampMs);
+}
+
+/** Records in the batch. */
+export function recordCountAt(buf: Uint8Array, position: number): number {
+  return int32At(buf, position + FIELD_AT.recordCount);
+}
+
+/** Checksum of the stamped header. */
+export function headerCrcAt(buf: Uint8Array, position: number): number {
+  return uint32At(buf, position + FIELD_AT.headerCrc);
+}
+
+/** Checksum of the records. */
+export function recordsCrcAt(buf: Uint8Array, position: number): number {
+  return uint32At(buf, position + FIELD_AT.recordsCrc);
+}
+
+/** What the batch holds. */
+export function batchTypeAt(buf: Uint8Array, position: number): BatchType {
+  return buf[position + FIELD_AT.type] as BatchType;
+}
+
+/** The records as stored (compressed or not), a view. The whole batch must be in `buf`. */
+export function recordsAt(buf: Uint8Array, position: number): Uint8Array {
+  return buf.subarray(position + HEADER_BYTES, position + batchBytesAt(buf, position));
+}

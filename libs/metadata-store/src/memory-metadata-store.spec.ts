@@ -1,0 +1,17 @@
+import { describe } from 'vitest';
+import { MemoryDirectory } from './memory-directory.ts';
+import { createMemoryMetadataStore } from './memory-metadata-store.ts';
+import { storeConformance } from './store.conformance.ts';
+
+describe('the metadata store in memory', () => {
+  const directory = new MemoryDirectory();
+  const clock = { wallMs: () => Date.now(), monotonicMs: () => performance.now() };
+  storeConformance(() => ({
+    open: (clusterId) => createMemoryMetadataStore({ clusterId, clock, directory }),
+    wipe: async () => directory.wipe(),
+    backUp: async () => {
+      const backup = directory.backUp();
+      return async () => directory.restore(backup);
+    },
+  }));
+});

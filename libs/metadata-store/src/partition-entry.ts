@@ -1,0 +1,73 @@
+/**
+ * A partition's line in the directory: who owns it, at which epoch.
+ *
+ * Stored as JSON text, a field of the hash `part:<topic id>` named by the partition's number, members always in this
+ * order and without spaces:
+ *
+ *   {"configVersion":1,"replicas":[{"brokerId":1,"dirUuid":"…","replicaId":"…"}],"leader":1,"epoch":3,"isr":[1],
+ *    "isrVersion":2,"status":"online","updatedMs":1760000000000}
+ *
+ * What stands before `,"status"` is the ownership. The script that publishes compares it as bytes, so one version
+ * (epoch, configVersion, isrVersion) never stands for two owners, while the status may change under one version.
+ */
+import { field, list, oneOf, parseJson, text, whole } from './stored-fields.ts';
+
+export const PARTITION_STATUSES = ['online', 'electing', 'offline', 'lossy'] as const;
+export type PartitionStatus = (typeof PARTITION_STATUSES)[number];
+
+/** A replica's identity: a fresh disk under an old broker id, or a replica made again, is another one. */
+export interface ReplicaIdentity {
+  readonly brokerId: number;
+  readonly dirUuid: string;
+  readonly replicaId: string;
+}
+
+export interface PartitionEntry {
+  readonly configVersion: number;
+  readonly replicas: readonly ReplicaIdentity[];
+  /** Broker id of the leader; 0 when there is none. */
+  readonly leader: number;
+  readonly epoch: number;
+  /** Broker ids of the in-sync set, as the leader reported it. */
+  readonly isr: readonly number[];
+  readonly isrVersion: number;
+  readonly status: PartitionStatus;
+  /** When the coordinator wrote it, milliseconds UTC. For people only. */
+  readonly updatedMs: number;
+}
+
+/** The stored text and the bytes of it that are the ownership. */
+export function encodePartitionEntry(entry: PartitionEntry): { text: string; ownershipBytes: number } {
+  const { configVersion, replicas, leader, epoch, isr, isrVersion, status, updatedMs } = entry;
+  const identities = replicas.map(({ brokerId, dirUuid, replicaId }) => ({ brokerId, dirUuid, replicaId }));
+  const ownership = JSON.stringify({ configVersion, replicas: identities, leader, epoch, isr, isrVersion }).slice(
+    0,
+    -1,
+  );
+  const rest = JSON.stringify({ status, updatedMs }).slice(1);
+  return { text: `${ownership},${rest}`, ownershipBytes: Buffer.byteLength(ownership) };
+}
+
+/** `where` names the key and field, for the error. */
+export function decodePartitionEntry(where: string, stored: string): PartitionEntry {
+  const entry = parseJson(where, stored);
+  return {
+    configVersion: whole(field(entry, 'configVersion')),
+    replicas: list(field(entry, 'replicas'), (replica) => ({
+      brokerId: whole(field(replica, 'brokerId'), 1),
+      dirUuid: text(field(replica, 'dirUuid')),
+      replicaId: text(field(replica, 'replicaId')),
+    })),
+    leader: whole(field(entry, 'leader')),
+    epoch: whole(field(entry, 'epoch')),
+    isr: list(field(entry, 'isr'), (id) => whole(id, 1)),
+    isrVersion: whole(field(entry, 'isrVersion')),
+    status: oneOf(field(entry, 'status'), PARTITION_STATUSES),
+    updatedMs: whole(field(entry, 'updatedMs')),
+  };
+}
+
+/** Negative, zero or positive as `a` is older than, as old as, or newer than `b`: (epoch, config, isr) in this order. */
+export function comparePartitionVersions(a: PartitionEntry, b: PartitionEntry): number {
+  return a.epoch - b.epoch || a.configVersion - b.configVersion || a.isrVersion - b.isrVersion;
+}

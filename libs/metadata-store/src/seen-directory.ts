@@ -1,0 +1,48 @@
+/**
+ * What one store has seen of the directory, to tell when it was wiped or restored old. The generation is replaced only
+ * by a reader of the whole picture or by a rebuild; within one generation the revision only grows.
+ */
+import type { DirectoryMeta, LeaseToken } from './metadata-store.ts';
+
+export class SeenDirectory {
+  #generation: string | undefined;
+  #revision = 0;
+  #leaseNumber = 0;
+
+  /** Undefined until the directory was read or built. */
+  get generation(): string | undefined {
+    return this.#generation;
+  }
+
+  /** Invariant: never falls within one generation. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** The highest token number that this store ever held; 0 if none. */
+  get leaseNumber(): number {
+    return this.#leaseNumber;
+  }
+
+  /** Takes over what was read or built. An older revision of the same generation is not forgotten. */
+  adopt(generation: string, revision: number): void {
+    this.#revision = generation === this.#generation ? Math.max(this.#revision, revision) : revision;
+    this.#generation = generation;
+  }
+
+  /** A write of this store made `revision`. */
+  wrote(revision: number): void {
+    if (this.#generation !== undefined) this.#revision = Math.max(this.#revision, revision);
+  }
+
+  held(token: LeaseToken): void {
+    this.#leaseNumber = Math.max(this.#leaseNumber, token.number);
+  }
+
+  /** True when what is stored now is older than what was seen, or of another build. */
+  isAhead(meta: DirectoryMeta, leaseNumberGiven: number): boolean {
+    if (leaseNumberGiven < this.#leaseNumber) return true;
+    if (this.#generation === undefined) return false;
+    return meta.generation !== this.#generation || meta.revision < this.#revision;
+  }
+}

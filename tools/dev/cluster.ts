@@ -1,0 +1,196 @@
+/** Starts a cluster on this machine, waits until it serves, keeps it running, stops it in order. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BrokerState, ClusterServiceService, GroupServiceService } from '@partita/protocol';
+import { callUnary, ChannelPool } from '@partita/rpc/client';
+import { clearHome, clusterIdOf, releaseHome, takeHome } from './home.ts';
+import { PortBook } from './ports.ts';
+import { removeReadyFile, writeReadyFile } from './ready-file.ts';
+import type { ReadyFile } from './ready-file.ts';
+import { provideRedis } from './redis.ts';
+import type { RedisHandle, RedisSource } from './redis.ts';
+import { planCluster } from './services.ts';
+import type { PlannedCluster } from './services.ts';
+import { SupervisedProcess } from './supervise.ts';
+
+const READY_SECONDS_MAX = 60;
+const POLL_MS = 100;
+const STOP_GRACE_MS = 32_000;
+
+export interface ClusterOptions {
+  readonly home: string;
+  readonly brokerCount: number;
+  readonly coordinatorCount: number;
+  readonly redisSource: RedisSource | undefined;
+  readonly redisUrl: string | undefined;
+  readonly fresh: boolean;
+  readonly restart: boolean;
+  readonly logLevel: string;
+  /** Lines for people, on what happens. */
+  readonly log: (line: string) => void;
+}
+
+export class LocalCluster {
+  readonly #options: ClusterOptions;
+  readonly #redis: RedisHandle;
+  readonly #plan: PlannedCluster;
+  readonly #processes: readonly SupervisedProcess[];
+  #written = false;
+  #stopping = false;
+
+  private constructor(options: ClusterOptions, redis: RedisHandle, plan: PlannedCluster) {
+    this.#options = options;
+    this.#redis = redis;
+    this.#plan = plan;
+    const specs = [...plan.coordinators, ...plan.brokers, plan.gateway, plan.consumerGroup];
+    this.#processes = specs.map(
+      (spec) =>
+        new SupervisedProcess(spec, {
+          logFolder: `${options.home}/logs`,
+          restart: options.restart,
+          onReady: () => this.#writeReadyFile(),
+          onDeath: (text, lines) => this.#reportDeath(text, lines),
+        }),
+    );
+  }
+
+  /** Resolves when the cluster serves; stops what was started when that does not come about. */
+  static async start(options: ClusterOptions): Promise<LocalCluster> {
+    takeHome(options.home);
+    let cluster: LocalCluster | undefined;
+    let redis: RedisHandle | undefined;
+    try {
+      removeReadyFile(options.home);
+      if (options.fresh) clearHome(options.home);
+      redis = await provideRedis({
+        home: options.home,
+        source: options.redisSource,
+        redisUrl: options.redisUrl,
+        log: options.log,
+      });
+      if (redis.kind === 'embedded' && options.coordinatorCount > 1) {
+        throw new Error('several coordinators need a Redis that they share; start one coordinator, or install Redis');
+      }
+      const ports = await PortBook.open(options.home);
+      const { home, brokerCount, coordinatorCount, logLevel } = options;
+      const plan = await planCluster(
+        { home, clusterId: clusterIdOf(home), brokerCount, coordinatorCount, redisUrl: redis.url, logLevel },
+        ports,
+      );
+      cluster = new LocalCluster(options, redis, plan);
+      for (const process of cluster.#processes) process.start();
+      await cluster.#untilReady();
+      return cluster;
+    } catch (error) {
+      if (cluster === undefined) {
+        await redis?.stop();
+        releaseHome(options.home);
+      } else await cluster.stop();
+      throw error;
+    }
+  }
+
+  /** What the ready file says. */
+  describe(): ReadyFile {
+    const { coordinators, brokers, gateway, consumerGroup } = this.#plan;
+    const pids = (names: readonly string[]): number[] =>
+      this.#processes.filter((process) => names.includes(process.spec.name)).flatMap((process) => process.pid ?? []);
+    return {
+      gateway: gateway.address,
+      consumerGroup: consumerGroup.address,
+      coordinators: coordinators.map((coordinator) => coordinator.address),
+      brokers: brokers.map((broker) => ({
+        id: broker.id,
+        address: broker.address,
+        peerAddress: broker.peerAddress ?? '',
+        pid: pids([broker.name])[0] ?? 0,
+        dataDir: broker.dataDir,
+      })),
+      redis: this.#redis.url,
+      pids: {
+        coordinator: pids(coordinators.map((coordinator) => coordinator.name)),
+        broker: pids(brokers.map((broker) => broker.name)),
+        gateway: pids([gateway.name]),
+        consumerGroup: pids([consumerGroup.name]),
+        redis: this.#redis.pid === undefined ? [] : [this.#redis.pid],
+      },
+    };
+  }
+
+  get redisKind(): RedisSource {
+    return this.#redis.kind;
+  }
+
+  /** Clients first, so that nobody waits for what is gone: gateway and consumer-group, brokers, coordinators, Redis. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    const names = (prefix: string): SupervisedProcess[] =>
+      this.#processes.filter((process) => process.spec.name.startsWith(prefix));
+    const stopAll = (processes: readonly SupervisedProcess[]) =>
+      Promise.all(processes.map((process) => process.stop(STOP_GRACE_MS)));
+    await stopAll([...names('gateway'), ...names('consumer-group')]);
+    await stopAll(names('broker'));
+    await stopAll(names('coordinator'));
+    await this.#redis.stop();
+    removeReadyFile(this.#options.home);
+    releaseHome(this.#options.home);
+  }
+
+  /** Ends everything at once; for a second Ctrl-C. */
+  kill(): void {
+    for (const process of this.#processes) process.kill();
+    void this.#redis.stop();
+    removeReadyFile(this.#options.home);
+    releaseHome(this.#options.home);
+  }
+
+  async #untilReady(): Promise<void> {
+    const deadlineMs = performance.now() + READY_SECONDS_MAX * 1000;
+    const pool = new ChannelPool();
+    try {
+      while (!(await this.#serves(pool))) {
+        if (performance.now() > deadlineMs)
+          throw new Error(`not ready within ${READY_SECONDS_MAX} s; waiting for ${this.#missing()}`);
+        await sleep(POLL_MS);
+      }
+    } finally {
+      pool.close();
+    }
+    this.#written = true;
+    this.#writeReadyFile();
+  }
+
+  async #serves(pool: ChannelPool): Promise<boolean> {
+    if (!this.#processes.every((process) => process.ready)) return false;
+    try {
+      const options = { deadlineMs: 2000 };
+      const { gateway, consumerGroup } = this.#plan;
+      const answer = await callUnary(pool.client(gateway.address), ClusterServiceService.getCluster, {}, options);
+      const up = answer.brokers.filter((broker) => broker.state === BrokerState.BROKER_STATE_UP);
+      if (up.length < this.#options.brokerCount) return false;
+      await callUnary(
+        pool.client(consumerGroup.address),
+        GroupServiceService.listGroups,
+        { pageSize: 1, pageToken: '' },
+        options,
+      );
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #missing(): string {
+    const starting = this.#processes.filter((process) => !process.ready);
+    if (starting.length === 0) return 'the brokers to register and the groups to load; see the logs';
+    return starting.map((process) => [process.spec.name, ...process.lastLines].join('\n    ')).join('\n  ');
+  }
+
+  #writeReadyFile(): void {
+    if (this.#written && !this.#stopping) writeReadyFile(this.#options.home, this.describe());
+  }
+
+  #reportDeath(text: string, lastLines: readonly string[]): void {
+    this.#options.log([text, ...lastLines.map((line) => `    ${line}`)].join('\n'));
+  }
+}

@@ -1,0 +1,98 @@
+/** `npm start`: a real cluster on this machine, in the foreground. */
+import { resolve } from 'node:path';
+import { defineConfig, LOG_LEVELS, parseConfig, PRODUCT_VERSION } from '@partita/runtime';
+import type { ReadyFile } from './ready-file.ts';
+import { LocalCluster } from './cluster.ts';
+import { REDIS_SOURCES } from './redis.ts';
+
+const SPEC = defineConfig({
+  home: { kind: 'text', default: '.partita', help: 'directory for data, logs and cluster.json' },
+  brokers: { kind: 'integer', default: 3, min: 1, max: 16, help: 'number of brokers' },
+  coordinators: { kind: 'integer', default: 1, min: 1, max: 5, help: 'number of coordinators; several need a Redis' },
+  redis: {
+    kind: 'choice',
+    choices: REDIS_SOURCES,
+    optional: true,
+    help: 'where Redis comes from; default: REDIS_URL, the PATH, the unpacked package, embedded: the first that can be had',
+  },
+  fresh: { kind: 'flag', help: 'removes the data of earlier starts first' },
+  'no-restart': { kind: 'flag', help: 'does not start processes again that die' },
+  'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the services' },
+});
+
+const parsed = parseConfig(SPEC, {
+  argv: process.argv.slice(2),
+  env: process.env,
+  program: 'npm start --',
+  description:
+    'Runs a Partita cluster on this machine: Redis, coordinators, brokers, a gateway and a consumer-group service.',
+  version: PRODUCT_VERSION,
+  ignoreEnv: ['PARTITA_*'],
+});
+if (parsed.kind === 'exit') {
+  process.stdout.write(parsed.stdout ?? '');
+  process.stderr.write(parsed.stderr ?? '');
+  process.exit(parsed.code);
+}
+await run(parsed.config);
+
+async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): Promise<void> {
+  const home = resolve(config.home);
+  const startedMs = performance.now();
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  say(`Starting Partita ${PRODUCT_VERSION} in ${config.home} …`);
+  let cluster: LocalCluster | undefined;
+  let signals = 0;
+  const stop = (signal: string): void => {
+    signals += 1;
+    if (cluster === undefined || signals > 1) {
+      cluster?.kill();
+      process.exit(cluster === undefined ? 130 : 1);
+    }
+    say(`\n${signal}: stopping; the data stays. Again to end at once.`);
+    void cluster.stop().then(() => process.exit(0));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(signal));
+  try {
+    cluster = await LocalCluster.start({
+      home,
+      brokerCount: config.brokers,
+      coordinatorCount: config.coordinators,
+      redisSource: config.redis,
+      redisUrl: process.env['REDIS_URL'],
+      fresh: config.fresh,
+      restart: !config.noRestart,
+      logLevel: config.logLevel,
+      log: say,
+    });
+  } catch (error) {
+    say(`The cluster did not start: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(1);
+  }
+  process.stdout.write(
+    welcome(cluster.describe(), cluster.redisKind, config.home, (performance.now() - startedMs) / 1000),
+  );
+}
+
+function welcome(cluster: ReadyFile, redisKind: string, home: string, seconds: number): string {
+  const brokers = cluster.brokers.map((broker) => `    broker ${broker.id}       ${broker.address}`);
+  const coordinators = cluster.coordinators.map((address) => `    coordinator    ${address}`);
+  return `
+Ready after ${seconds.toFixed(1)} s.
+
+    gateway        ${cluster.gateway}
+    consumer-group ${cluster.consumerGroup}
+${[...coordinators, ...brokers].join('\n')}
+    redis          ${cluster.redis} (${redisKind})
+    logs           ${home}/logs
+
+Next, in another terminal:
+    npx partita topic create hello --partitions 3
+    echo '{"key": "ann", "value": "hi"}' | npx partita produce hello
+    npx partita consume hello --max 1
+    npx partita cluster describe
+    npm run tour
+
+Ctrl-C stops everything; the data stays.
+`;
+}

@@ -1,0 +1,128 @@
+/**
+ * One service process: forked with a message channel, its output kept, started again when it dies. The process runs in a
+ * group of its own, so that Ctrl-C reaches only the launcher, which stops everything in order.
+ */
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { RotatingLog } from './rotating-log.ts';
+
+const LAST_LINE_COUNT = 15;
+const RESTART_DELAY_MS_MIN = 1000;
+const RESTART_DELAY_MS_MAX = 30_000;
+/** Up for this long, a process has earned the shortest delay again. */
+const STEADY_MS = 60_000;
+
+export interface ServiceSpec {
+  /** `broker-1`: names the log file. */
+  readonly name: string;
+  readonly entry: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
+
+export interface SuperviseOptions {
+  readonly logFolder: string;
+  readonly restart: boolean;
+  /** Told when the process is up, also after a restart. */
+  onReady(): void;
+  /** Told when it died: what to print, and its last lines. */
+  onDeath(text: string, lastLines: readonly string[]): void;
+}
+
+export class SupervisedProcess {
+  readonly spec: ServiceSpec;
+  readonly #options: SuperviseOptions;
+  readonly #log: RotatingLog;
+  #child: ChildProcess | undefined;
+  #exited: Promise<void> = Promise.resolve();
+  #lastLines: string[] = [];
+  #restartTimer: NodeJS.Timeout | undefined;
+  #delayMs = RESTART_DELAY_MS_MIN;
+  #startedMs = 0;
+  #stopping = false;
+  /** True between its ready message and its end. */
+  ready = false;
+
+  constructor(spec: ServiceSpec, options: SuperviseOptions) {
+    this.spec = spec;
+    this.#options = options;
+    this.#log = new RotatingLog(options.logFolder, spec.name);
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  get lastLines(): readonly string[] {
+    return this.#lastLines;
+  }
+
+  start(): void {
+    this.#startedMs = performance.now();
+    this.#lastLines = [];
+    const child = fork(this.spec.entry, [...this.spec.args], { env: this.spec.env, silent: true, detached: true });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8');
+      stream?.on('data', (chunk: string) => this.#keep(chunk));
+    }
+    child.on('message', (message) => {
+      if (!isReadyMessage(message)) return;
+      this.ready = true;
+      this.#options.onReady();
+    });
+    this.#exited = new Promise((resolve) => {
+      const ended = (text: string): void => {
+        if (this.#child !== child) return;
+        this.#child = undefined;
+        this.ready = false;
+        resolve();
+        this.#onEnd(text);
+      };
+      child.once('exit', (code, signal) =>
+        ended(signal === null ? `exited with code ${code}` : `was ended by ${signal}`),
+      );
+      child.once('error', (error) => ended(`could not be started: ${error.message}`));
+    });
+  }
+
+  /** SIGTERM, then SIGKILL when it takes longer than `graceMs`. Resolves when the process is gone. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#restartTimer);
+    const child = this.#child;
+    if (child !== undefined) {
+      child.kill('SIGTERM');
+      const killer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      await this.#exited;
+      clearTimeout(killer);
+    }
+    await this.#log.close();
+  }
+
+  kill(): void {
+    this.#stopping = true;
+    clearTimeout(this.#restartTimer);
+    this.#child?.kill('SIGKILL');
+  }
+
+  #onEnd(text: string): void {
+    if (this.#stopping) return;
+    if (performance.now() - this.#startedMs > STEADY_MS) this.#delayMs = RESTART_DELAY_MS_MIN;
+    const next = this.#options.restart ? `; starting it again in ${this.#delayMs / 1000} s` : '';
+    this.#options.onDeath(`${this.spec.name} ${text}${next}`, this.#lastLines);
+    if (!this.#options.restart) return;
+    this.#restartTimer = setTimeout(() => this.start(), this.#delayMs);
+    this.#delayMs = Math.min(this.#delayMs * 2, RESTART_DELAY_MS_MAX);
+  }
+
+  #keep(chunk: string): void {
+    this.#log.write(chunk);
+    this.#lastLines.push(...chunk.split('\n').filter((line) => line !== ''));
+    if (this.#lastLines.length > LAST_LINE_COUNT) this.#lastLines.splice(0, this.#lastLines.length - LAST_LINE_COUNT);
+  }
+}
+
+function isReadyMessage(message: unknown): boolean {
+  return typeof message === 'object' && message !== null && 'type' in message && message.type === 'ready';
+}
