@@ -36,43 +36,42 @@ const THREAD_POOL_SIZE = '32';
 
 /** Chooses ports and arguments. The addresses of the coordinators are known before anything runs. */
 export async function planCluster(plan: ClusterPlan, ports: PortBook): Promise<PlannedCluster> {
+  const { clusterId, redisUrl, home } = plan;
   const coordinators: PlannedService[] = [];
   for (let index = 1; index <= plan.coordinatorCount; index += 1) {
-    coordinators.push(
-      await service(plan, ports, `coordinator-${index}`, 'coordinator', true, [
-        '--cluster-id',
-        plan.clusterId,
-        '--redis-url',
-        plan.redisUrl,
-        '--expected-brokers',
-        String(plan.brokerCount),
-      ]),
-    );
+    const brokers = String(plan.brokerCount);
+    const args = ['--cluster-id', clusterId, '--redis-url', redisUrl, '--expected-brokers', brokers];
+    const name = `coordinator-${index}`;
+    coordinators.push(await service(plan, ports, { name, app: 'coordinator', peer: true, args }));
   }
-  const peers = coordinators.map((coordinator) => coordinator.peerAddress).join(',');
+  const peers = ['--coordinators', coordinators.map((coordinator) => coordinator.peerAddress).join(',')];
   const brokers: PlannedBroker[] = [];
   for (let id = 1; id <= plan.brokerCount; id += 1) {
-    const dataDir = join(plan.home, `broker-${id}`);
-    const args = ['--id', String(id), '--data-dir', dataDir, '--cluster-id', plan.clusterId, '--coordinators', peers];
-    brokers.push({ ...(await service(plan, ports, `broker-${id}`, 'broker', true, args)), id, dataDir });
+    const name = `broker-${id}`;
+    const dataDir = join(home, name);
+    const args = ['--id', String(id), '--data-dir', dataDir, '--cluster-id', clusterId, ...peers];
+    brokers.push({ ...(await service(plan, ports, { name, app: 'broker', peer: true, args })), id, dataDir });
   }
-  const gateway = await service(plan, ports, 'gateway', 'producer-gateway', false, ['--coordinators', peers]);
-  const consumerGroup = await service(plan, ports, 'consumer-group', 'consumer-group', false, [
-    '--coordinators',
-    peers,
-  ]);
+  const instance = (name: string, app: string): Promise<PlannedService> =>
+    service(plan, ports, { name, app, peer: false, args: peers });
+  const gateway = await instance('gateway', 'producer-gateway');
+  const consumerGroup = await instance('consumer-group', 'consumer-group');
   await ports.save();
   return { coordinators, brokers, gateway, consumerGroup };
 }
 
-async function service(
-  plan: ClusterPlan,
-  ports: PortBook,
-  name: string,
-  app: string,
-  peer: boolean,
-  args: readonly string[],
-): Promise<PlannedService> {
+interface ServiceParts {
+  /** `broker-1`. */
+  readonly name: string;
+  /** Folder below apps/. */
+  readonly app: string;
+  /** True = has a listener for peers too. */
+  readonly peer: boolean;
+  readonly args: readonly string[];
+}
+
+async function service(plan: ClusterPlan, ports: PortBook, parts: ServiceParts): Promise<PlannedService> {
+  const { name, app, peer, args } = parts;
   const address = await ports.address(name);
   const peerAddress = peer ? await ports.address(`${name}-peer`) : undefined;
   const listen = ['--listen', address, ...(peerAddress === undefined ? [] : ['--peer-listen', peerAddress])];

@@ -1,0 +1,189 @@
+/**
+ * One open ProduceStream: frames in, results out. What may be in flight is told in `ready`; a client that sends more gets
+ * LIMIT_EXCEEDED for the frame, one that never reads is pushed back by not being read.
+ */
+import {
+  DEADLINE_MS_MAX,
+  HEARTBEAT_MS,
+  PartitaError,
+  STREAM_FRAMES_IN_FLIGHT_COUNT_MAX,
+  STREAM_SILENCE_MS_MAX,
+} from '@partita/domain';
+import { sampledParent } from '@partita/client';
+import { ProduceRequest } from '@partita/protocol';
+import type {
+  ProduceBatchFrame,
+  ProduceFrame,
+  ProduceResponse,
+  ProduceStreamRequest,
+  ProduceStreamResponse,
+} from '@partita/protocol';
+import { toRpcStatus } from '@partita/rpc';
+import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
+import { batchResult } from './batch-append.ts';
+import type { BatchAppend } from './batch-append.ts';
+import { publishSpan } from './publish-span.ts';
+import type { RecordAppend } from './record-append.ts';
+import { traceparentOf } from '@partita/client';
+
+const BYTES_IN_FLIGHT_MAX = 32 * 1024 * 1024;
+const DRAIN_GRACE_MS = 10_000;
+
+export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
+  readonly #stream: ServerBidiStream<ProduceStreamResponse>;
+  readonly #context: CallContext;
+  readonly #records: RecordAppend;
+  readonly #batches: BatchAppend;
+  readonly #heartbeat: ReturnType<typeof setInterval>;
+  #opened = false;
+  #ended = false;
+  #framesInFlight = 0;
+  #bytesInFlight = 0;
+  #heardMs = performance.now();
+
+  constructor(
+    stream: ServerBidiStream<ProduceStreamResponse>,
+    context: CallContext,
+    records: RecordAppend,
+    batches: BatchAppend,
+  ) {
+    this.#stream = stream;
+    this.#context = context;
+    this.#records = records;
+    this.#batches = batches;
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    stream.onDrain(() => stream.resume());
+    context.draining.addEventListener('abort', () => this.#drain(), { once: true });
+  }
+
+  onMessage({ message }: ProduceStreamRequest): void {
+    this.#heardMs = performance.now();
+    if (message === undefined)
+      throw new PartitaError('STREAM_ORDER', 'a message without content', { received: 'nothing' });
+    if (this.#opened === (message.$case === 'initial')) {
+      const expected = this.#opened ? 'produce, batch or heartbeat' : 'initial';
+      throw new PartitaError('STREAM_ORDER', `expected ${expected}, received ${message.$case}`, {
+        expected,
+        received: message.$case,
+      });
+    }
+    if (message.$case === 'initial') return this.#open(message.initial.producerId);
+    if (message.$case === 'produce') return this.#produce(message.produce);
+    if (message.$case === 'batch') this.#append(message.batch);
+  }
+
+  onEnd(): void {
+    this.#ended = true;
+    this.#endWhenDone();
+  }
+
+  onClose(): void {
+    clearInterval(this.#heartbeat);
+  }
+
+  #open(producerId: Uint8Array): void {
+    if (producerId.byteLength > 0) {
+      throw new PartitaError('NOT_IMPLEMENTED', 'producer sessions are not served yet; leave producer_id empty', {
+        field: 'producer_id',
+      });
+    }
+    this.#opened = true;
+    const ready = {
+      heartbeatMs: HEARTBEAT_MS,
+      framesInFlightMax: STREAM_FRAMES_IN_FLIGHT_COUNT_MAX,
+      bytesInFlightMax: BigInt(BYTES_IN_FLIGHT_MAX),
+    };
+    this.#send({ $case: 'ready', ready });
+  }
+
+  #produce(frame: ProduceFrame): void {
+    const request = frame.request ?? ProduceRequest.fromPartial({});
+    const bytes = requestBytes(request);
+    if (!this.#take(frame.frameId, bytes)) return;
+    const span = publishSpan(request.topic, request.records.length, sampledParent(frame.traceparent), this.#context);
+    this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), span).then(
+      (response) => {
+        span.end();
+        this.#answer(frame.frameId, bytes, response);
+      },
+      (error: unknown) => {
+        span.recordException(error instanceof Error ? error : String(error));
+        span.end();
+        this.#answer(frame.frameId, bytes, error);
+      },
+    );
+  }
+
+  #append(frame: ProduceBatchFrame): void {
+    const bytes = frame.recordBatches.byteLength;
+    if (!this.#take(frame.frameId, bytes)) return;
+    const span = publishSpan(frame.topic, 0, sampledParent(frame.traceparent), this.#context);
+    this.#batches.append(frame, traceparentOf(span), this.#deadlineAt(frame.timeoutMs), (outcome) => {
+      span.end();
+      this.#answer(
+        frame.frameId,
+        bytes,
+        outcome instanceof PartitaError ? outcome : { results: [batchResult(frame.partition, outcome)] },
+      );
+    });
+  }
+
+  #take(frameId: bigint, bytes: number): boolean {
+    const fits = this.#bytesInFlight === 0 || this.#bytesInFlight + bytes <= BYTES_IN_FLIGHT_MAX;
+    if (fits && this.#framesInFlight < STREAM_FRAMES_IN_FLIGHT_COUNT_MAX) {
+      this.#framesInFlight += 1;
+      this.#bytesInFlight += bytes;
+      return true;
+    }
+    const metadata = {
+      limit: fits ? 'frames_in_flight_max' : 'bytes_in_flight_max',
+      value: String(fits ? STREAM_FRAMES_IN_FLIGHT_COUNT_MAX : BYTES_IN_FLIGHT_MAX),
+    };
+    const error = new PartitaError('LIMIT_EXCEEDED', 'more in flight than `ready` allows; wait for results', metadata);
+    this.#send({ $case: 'result', result: { frameId, outcome: { $case: 'error', error: toRpcStatus(error) } } });
+    return false;
+  }
+
+  #answer(frameId: bigint, bytes: number, outcome: unknown): void {
+    this.#framesInFlight -= 1;
+    this.#bytesInFlight -= bytes;
+    const response = isResponse(outcome)
+      ? ({ $case: 'response', response: outcome } as const)
+      : ({ $case: 'error', error: toRpcStatus(outcome) } as const);
+    this.#send({ $case: 'result', result: { frameId, outcome: response } });
+    this.#endWhenDone();
+  }
+
+  #send(message: NonNullable<ProduceStreamResponse['message']>): void {
+    if (!this.#stream.send({ message })) this.#stream.pause();
+  }
+
+  #beat(): void {
+    if (performance.now() - this.#heardMs > STREAM_SILENCE_MS_MAX) {
+      this.#stream.end(new PartitaError('TIMED_OUT', 'no message and no heartbeat from the client for 10 s'));
+    } else this.#send({ $case: 'heartbeat', heartbeat: {} });
+  }
+
+  #drain(): void {
+    this.#send({ $case: 'draining', draining: { graceMs: DRAIN_GRACE_MS } });
+  }
+
+  #endWhenDone(): void {
+    if (this.#ended && this.#framesInFlight === 0) this.#stream.end();
+  }
+
+  #deadlineAt(timeoutMs: number): number {
+    return performance.now() + (timeoutMs > 0 ? Math.min(timeoutMs, DEADLINE_MS_MAX) : DEADLINE_MS_MAX);
+  }
+}
+
+function isResponse(outcome: unknown): outcome is ProduceResponse {
+  return typeof outcome === 'object' && outcome !== null && 'results' in outcome;
+}
+
+/** Bytes of keys and values, near enough to bound what is held. */
+function requestBytes(request: ProduceRequest): number {
+  let bytes = 64;
+  for (const record of request.records) bytes += 32 + (record.key?.byteLength ?? 0) + (record.value?.byteLength ?? 0);
+  return bytes;
+}

@@ -1,0 +1,189 @@
+/** Topics, groups and the cluster. Every call is tried again while its failure may pass; creations carry a request id. */
+import { PAGE_SIZE_MAX } from '@partita/domain';
+import {
+  ClusterServiceService,
+  GroupServiceService,
+  Topic,
+  TopicServiceService,
+  TopicSettings,
+} from '@partita/protocol';
+import type {
+  CommittedOffset,
+  DescribeClusterResponse,
+  DescribeGroupResponse,
+  GetClusterResponse,
+  GroupSummary,
+  OffsetCommit,
+} from '@partita/protocol';
+import { fromRpcStatus } from '@partita/rpc';
+import { clientError, refused } from './client-error.ts';
+import { processRandom } from './random.ts';
+import type { ServiceCallOptions, ServiceCalls } from './service-calls.ts';
+
+/** A topic to create. */
+export interface NewTopic {
+  readonly name: string;
+  /** Default 1. */
+  readonly partitionCount?: number | undefined;
+  /** Default: the cluster's, min(3, brokers). */
+  readonly replicationFactor?: number | undefined;
+  readonly settings?: Partial<TopicSettings> | undefined;
+  /** True: checks everything and creates nothing. */
+  readonly validateOnly?: boolean | undefined;
+}
+
+/** New values for settings; undefined = back to the cluster's default. */
+export interface TopicChange {
+  readonly settings: Partial<TopicSettings>;
+  /** Refuses with ETAG_MISMATCH when the topic changed since. */
+  readonly etag?: string | undefined;
+  readonly validateOnly?: boolean | undefined;
+}
+
+export interface ListTopicsOptions {
+  readonly namePrefix?: string | undefined;
+  /** True: Partita's own topics too. */
+  readonly includeInternal?: boolean | undefined;
+  readonly includePartitions?: boolean | undefined;
+}
+
+export class Admin {
+  readonly #calls: ServiceCalls;
+
+  constructor(calls: ServiceCalls) {
+    this.#calls = calls;
+  }
+
+  /** Answers when every partition has a leader. Rejects with TOPIC_ALREADY_EXISTS, INVALID_SETTING, … */
+  async createTopic(topic: NewTopic, options?: ServiceCallOptions): Promise<Topic> {
+    const request = {
+      topic: Topic.fromPartial({
+        name: topic.name,
+        partitionCount: topic.partitionCount ?? 1,
+        replicationFactor: topic.replicationFactor ?? 0,
+        ...(topic.settings === undefined ? {} : { settings: TopicSettings.fromPartial(topic.settings) }),
+      }),
+      requestId: processRandom.uuid(),
+      validateOnly: topic.validateOnly ?? false,
+    };
+    const answer = await this.#calls.call('coordinator', TopicServiceService.createTopic, request, options);
+    return present(answer.topic, topic.name);
+  }
+
+  /** By name or id, with partitions. Rejects with TOPIC_NOT_FOUND. */
+  async getTopic(topic: string, options?: ServiceCallOptions): Promise<Topic> {
+    const answer = await this.#calls.call('coordinator', TopicServiceService.getTopic, { topic }, options);
+    return present(answer.topic, topic);
+  }
+
+  /** Topics by name, page by page. */
+  async *listTopics(options: ListTopicsOptions = {}): AsyncGenerator<Topic, void, undefined> {
+    for (let pageToken = ''; ;) {
+      const request = {
+        pageSize: PAGE_SIZE_MAX,
+        pageToken,
+        includeInternal: options.includeInternal ?? false,
+        namePrefix: options.namePrefix ?? '',
+        includePartitions: options.includePartitions ?? false,
+      };
+      const page = await this.#calls.call('coordinator', TopicServiceService.listTopics, request);
+      yield* page.topics;
+      pageToken = page.nextPageToken;
+      if (pageToken === '') return;
+    }
+  }
+
+  /** Changes the settings named in `change.settings`. */
+  async updateTopic(name: string, change: TopicChange, options?: ServiceCallOptions): Promise<Topic> {
+    const paths = Object.keys(change.settings).map((key) => `settings.${snakeCase(key)}`);
+    const request = {
+      topic: Topic.fromPartial({ name, etag: change.etag ?? '', settings: TopicSettings.fromPartial(change.settings) }),
+      updateMask: paths,
+      validateOnly: change.validateOnly ?? false,
+      requestId: processRandom.uuid(),
+    };
+    const answer = await this.#calls.call('coordinator', TopicServiceService.updateTopic, request, options);
+    return present(answer.topic, name);
+  }
+
+  /** Answers when the deletion is durable; disks are cleared afterwards. */
+  async deleteTopic(name: string, etag = '', options?: ServiceCallOptions): Promise<void> {
+    const request = { topic: name, etag, requestId: processRandom.uuid() };
+    await this.#calls.call('coordinator', TopicServiceService.deleteTopic, request, options);
+  }
+
+  /** Endpoints, limits and versions, as any service knows them. */
+  async getCluster(): Promise<GetClusterResponse> {
+    await this.#calls.endpoints.discover().catch((error: unknown) => {
+      throw clientError(error);
+    });
+    const cluster = this.#calls.endpoints.cluster;
+    if (cluster === undefined) throw refused('SERVICE_UNREACHABLE', 'no address of the cluster answers');
+    return cluster;
+  }
+
+  /** Brokers, their load, and with `includePartitions` every partition. */
+  describeCluster(includePartitions = false, options?: ServiceCallOptions): Promise<DescribeClusterResponse> {
+    return this.#calls.call('coordinator', ClusterServiceService.describeCluster, { includePartitions }, options);
+  }
+
+  /** Groups by id, page by page. */
+  async *listGroups(): AsyncGenerator<GroupSummary, void, undefined> {
+    for (let pageToken = ''; ;) {
+      const request = { pageSize: PAGE_SIZE_MAX, pageToken };
+      const page = await this.#calls.call('consumer-group', GroupServiceService.listGroups, request);
+      yield* page.groups;
+      pageToken = page.nextPageToken;
+      if (pageToken === '') return;
+    }
+  }
+
+  /** Members, assignment, offsets and lag. Rejects with GROUP_NOT_FOUND. */
+  describeGroup(group: string, options?: ServiceCallOptions): Promise<DescribeGroupResponse> {
+    return this.#calls.call('consumer-group', GroupServiceService.describeGroup, { group }, options);
+  }
+
+  /** Deletes a group without members, with its offsets. */
+  async deleteGroup(group: string, options?: ServiceCallOptions): Promise<void> {
+    await this.#calls.call('consumer-group', GroupServiceService.deleteGroup, { group }, options);
+  }
+
+  /** What a group has committed; all topics unless named. */
+  async committedOffsets(
+    group: string,
+    topics: readonly string[] = [],
+    options?: ServiceCallOptions,
+  ): Promise<CommittedOffset[]> {
+    const request = { group, topics: [...topics] };
+    const answer = await this.#calls.call('consumer-group', GroupServiceService.getCommittedOffsets, request, options);
+    return answer.offsets;
+  }
+
+  /** Sets offsets of a group without members. Rejects with the first partition's refusal. */
+  async commitOffsets(
+    group: string,
+    offsets: readonly { readonly topic: string; readonly partition: number; readonly nextOffset: bigint }[],
+    options?: ServiceCallOptions,
+  ): Promise<void> {
+    const entries: OffsetCommit[] = offsets.map((offset) => ({
+      ...offset,
+      recordEpoch: 0,
+      metadata: '',
+      assignmentEpoch: 0,
+    }));
+    const request = { group, memberId: '', memberEpoch: 0, offsets: entries };
+    const answer = await this.#calls.call('consumer-group', GroupServiceService.commitOffsets, request, options);
+    const failed = answer.failures[0];
+    if (failed?.error !== undefined) throw clientError(fromRpcStatus(failed.error));
+  }
+}
+
+function present(topic: Topic | undefined, name: string): Topic {
+  if (topic === undefined) throw refused('INTERNAL', `the coordinator answered without the topic "${name}"`);
+  return topic;
+}
+
+/** `retentionAge` is `retention_age` in a field mask. */
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

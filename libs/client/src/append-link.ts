@@ -1,0 +1,116 @@
+/**
+ * One AppendStream to one broker, shared by all partitions. Frames are answered by number. When the stream breaks every
+ * frame that was sent is in doubt: OUTCOME_UNKNOWN.
+ */
+import { HEARTBEAT_MS, PartitaError, STREAM_SILENCE_MS_MAX } from '@partita/domain';
+import { BrokerServiceService } from '@partita/protocol';
+import type { AppendAck, AppendEntry, AppendStreamRequest, AppendStreamResponse } from '@partita/protocol';
+import { fromRpcStatus } from '@partita/rpc';
+import { openBidi } from '@partita/rpc/client';
+import type { BidiStream, ChannelPool } from '@partita/rpc/client';
+
+/** What became of one batch. */
+export type AppendOutcome = AppendAck | PartitaError;
+
+interface PendingFrame {
+  readonly entry: AppendEntry;
+  readonly timeoutMs: number;
+  readonly done: (outcome: AppendOutcome) => void;
+}
+
+export class AppendLink {
+  readonly #address: string;
+  readonly #onClosed: () => void;
+  readonly #stream: BidiStream<AppendStreamRequest>;
+  /** Sent, waiting for an answer. Invariant: bounded by the lanes, which have one batch each under way. */
+  readonly #sent = new Map<bigint, PendingFrame>();
+  /** Waiting for `ready`. */
+  #waiting: PendingFrame[] = [];
+  #ready = false;
+  #nextFrameId = 1n;
+  #heardMs = performance.now();
+  readonly #heartbeat: ReturnType<typeof setInterval>;
+
+  constructor(pool: ChannelPool, address: string, onClosed: () => void) {
+    this.#address = address;
+    this.#onClosed = onClosed;
+    this.#stream = openBidi(
+      pool.client(address),
+      BrokerServiceService.appendStream,
+      { onMessage: (message) => this.#onMessage(message), onClose: (error) => this.#onClose(error) },
+      { append: true, pendingBytesMax: Number.MAX_SAFE_INTEGER },
+    );
+    this.#stream.send({ message: { $case: 'initial', initial: {} } }, 0);
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+  }
+
+  /** Sends one batch. `done` is called once, never before this returns. */
+  append(entry: AppendEntry, timeoutMs: number, done: (outcome: AppendOutcome) => void): void {
+    const frame = { entry, timeoutMs, done };
+    if (this.#ready) this.#send(frame);
+    else this.#waiting.push(frame);
+  }
+
+  close(): void {
+    this.#stream.cancel();
+  }
+
+  #send(frame: PendingFrame): void {
+    const frameId = this.#nextFrameId++;
+    this.#sent.set(frameId, frame);
+    const append = { frameId, entries: [frame.entry], timeoutMs: Math.max(1, Math.floor(frame.timeoutMs)) };
+    this.#stream.send({ message: { $case: 'append', append } }, frame.entry.recordBatches.byteLength);
+  }
+
+  #beat(): void {
+    if (performance.now() - this.#heardMs > STREAM_SILENCE_MS_MAX) this.#stream.cancel();
+    else this.#stream.send({ message: { $case: 'heartbeat', heartbeat: {} } }, 0);
+  }
+
+  #onMessage({ message }: AppendStreamResponse): void {
+    this.#heardMs = performance.now();
+    if (message?.$case === 'result') this.#onResult(message.result.frameId, message.result.results[0]?.outcome);
+    else if (message?.$case === 'ready') {
+      this.#ready = true;
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const frame of waiting) this.#send(frame);
+    } else if (message?.$case === 'draining') this.#onClosed();
+  }
+
+  #onResult(
+    frameId: bigint,
+    outcome: NonNullable<
+      Extract<AppendStreamResponse['message'], { $case: 'result' }>
+    >['result']['results'][number]['outcome'],
+  ): void {
+    const frame = this.#sent.get(frameId);
+    if (frame === undefined) return;
+    this.#sent.delete(frameId);
+    if (outcome?.$case === 'ack') frame.done(outcome.ack);
+    else if (outcome?.$case === 'error') frame.done(fromRpcStatus(outcome.error));
+    else frame.done(new PartitaError('OUTCOME_UNKNOWN', `broker ${this.#address} answered without a result`));
+  }
+
+  #onClose(error: PartitaError | undefined): void {
+    clearInterval(this.#heartbeat);
+    this.#onClosed();
+    const text = error === undefined ? 'closed' : error.message;
+    for (const frame of this.#waiting) {
+      frame.done(
+        new PartitaError('SERVICE_UNREACHABLE', `broker ${this.#address}: ${text}`, { address: this.#address }),
+      );
+    }
+    this.#waiting = [];
+    const doubt = new PartitaError(
+      'OUTCOME_UNKNOWN',
+      `the stream to broker ${this.#address} broke (${text}); the append may have happened`,
+      {
+        address: this.#address,
+      },
+    );
+    const sent = [...this.#sent.values()];
+    this.#sent.clear();
+    for (const frame of sent) frame.done(doubt);
+  }
+}

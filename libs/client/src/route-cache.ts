@@ -1,0 +1,168 @@
+/**
+ * Keeps a RouteTable current by watching any listener of the cluster: the seeds first, then every endpoint that became
+ * known. While nobody answers the last state stays in use, so that producing and consuming go on.
+ */
+import { PartitaError } from '@partita/domain';
+import { ClusterServiceService } from '@partita/protocol';
+import type { TopicRoute } from '@partita/protocol';
+import { backoffDelayMs, callUnary, openServerStream } from '@partita/rpc/client';
+import type { ChannelPool, ReadStream } from '@partita/rpc/client';
+import { JITTER } from './jitter.ts';
+import { pause } from './pause.ts';
+import { RouteTable } from './route-table.ts';
+import type { LeaderRoute } from './route-table.ts';
+
+/** Addresses asked in turn when a topic is not known. */
+const REFRESH_ADDRESS_COUNT_MAX = 3;
+/** One name is asked for at most this often. */
+const REFRESH_INTERVAL_MS = 100;
+const REFRESH_DEADLINE_MS = 3000;
+
+export interface RouteCacheOptions {
+  /** Addresses to begin with, `host:port`; at least one. */
+  readonly seeds: readonly string[];
+  readonly pool: ChannelPool;
+}
+
+export class RouteCache {
+  readonly table = new RouteTable();
+  readonly #options: RouteCacheOptions;
+  readonly #listeners = new Set<() => void>();
+  readonly #closing = new AbortController();
+  readonly #refreshes = new Map<string, Promise<void>>();
+  #stream: ReadStream | undefined;
+  #attempt = 0;
+
+  constructor(options: RouteCacheOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to watch. Returns at once; `resolve` waits for what it needs. */
+  start(): void {
+    void this.#watch();
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#stream?.cancel();
+    this.#listeners.clear();
+  }
+
+  /** Calls `listener` after every change; returns its removal. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  leader(topicId: string, partition: number): LeaderRoute | undefined {
+    return this.table.leader(topicId, partition);
+  }
+
+  /** Takes in the hint of a NOT_LEADER answer. */
+  applyHint(error: PartitaError): void {
+    if (this.table.applyHint(error)) this.#changed();
+  }
+
+  /** Resolves when something changes, after `waitMsMax` at the latest. */
+  nextChange(waitMsMax: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        remove();
+        resolve();
+      };
+      const timer = setTimeout(done, waitMsMax);
+      const remove = this.onChange(done);
+    });
+  }
+
+  /**
+   * The route of a topic by name, asked for when it is not known. Throws TOPIC_NOT_FOUND, or SERVICE_UNREACHABLE when
+   * nobody could be asked.
+   */
+  async resolve(name: string): Promise<TopicRoute> {
+    const known = this.table.topic(name);
+    if (known !== undefined) return known;
+    let refresh = this.#refreshes.get(name);
+    if (refresh === undefined) {
+      refresh = this.#refresh(name);
+      this.#refreshes.set(name, refresh);
+      void refresh
+        .catch(() => undefined)
+        .then(() => pause(REFRESH_INTERVAL_MS))
+        .then(() => this.#refreshes.delete(name));
+    }
+    await refresh;
+    const found = this.table.topic(name);
+    if (found !== undefined) return found;
+    throw new PartitaError(
+      'TOPIC_NOT_FOUND',
+      `topic "${name}" does not exist; create it: npx partita topic create ${name}`,
+      {
+        topic: name,
+      },
+    );
+  }
+
+  async #refresh(name: string): Promise<void> {
+    let failure: unknown = new PartitaError('SERVICE_UNREACHABLE', 'no address of the cluster is known');
+    for (const address of this.#addresses().slice(0, REFRESH_ADDRESS_COUNT_MAX)) {
+      try {
+        const client = this.#options.pool.client(address);
+        const request = { topics: [name] };
+        const answer = await callUnary(client, ClusterServiceService.getRoutes, request, {
+          deadlineMs: REFRESH_DEADLINE_MS,
+        });
+        this.table.apply({ reset: false, complete: false, deletedTopicIds: [], endpoints: [], ...answer });
+        this.#changed();
+        return;
+      } catch (error) {
+        if (error instanceof PartitaError && error.reason === 'TOPIC_NOT_FOUND') return;
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  /** The active coordinator, then the seeds, then every other endpoint: each once. */
+  #addresses(): string[] {
+    const endpoints = this.table.endpoints;
+    const active = endpoints.filter((endpoint) => endpoint.active).map((endpoint) => endpoint.address);
+    return [...new Set([...active, ...this.#options.seeds, ...endpoints.map((endpoint) => endpoint.address)])];
+  }
+
+  async #watch(): Promise<void> {
+    let next = 0;
+    while (!this.#closing.signal.aborted) {
+      const addresses = next === 0 ? [...this.#options.seeds] : this.#addresses();
+      const address = addresses[next % addresses.length];
+      next += 1;
+      if (address === undefined) return;
+      await this.#watchOne(address);
+      if (this.#attempt > 0) await pause(backoffDelayMs(this.#attempt, JITTER), this.#closing.signal);
+      this.#attempt += 1;
+    }
+  }
+
+  async #watchOne(address: string): Promise<void> {
+    const client = this.#options.pool.client(address);
+    this.#stream = openServerStream(
+      client,
+      ClusterServiceService.watchRoutes,
+      { topics: [] },
+      {
+        onMessage: (update) => {
+          this.#attempt = 0;
+          this.table.apply(update);
+          if (update.complete || !update.reset) this.#changed();
+        },
+      },
+    );
+    await this.#stream.closed;
+    this.#stream = undefined;
+  }
+
+  #changed(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}

@@ -1,0 +1,71 @@
+/** From a service and its handlers to what grpc-js registers: every method has a handler, every deserialiser is safe. */
+import type { MethodDefinition, ServiceDefinition, UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { PartitaError } from '@partita/domain';
+import { bindBidi } from './bidi-stream.ts';
+import { bidi, serverStreaming, unary } from './methods.ts';
+import type { Implementation, Method } from './methods.ts';
+import { keepBytes } from './relay.ts';
+import { bindServerStream } from './server-stream.ts';
+import type { ServerCore } from './server-core.ts';
+import { bindUnary } from './unary.ts';
+import { readable } from './unreadable.ts';
+
+/** A service, ready for grpc-js. */
+export interface BoundService {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+  /** Paths of methods whose effect is in doubt when their deadline passes. */
+  readonly appendPaths: readonly string[];
+  /** Full name: `partita.v1.TopicService`. */
+  readonly name: string;
+}
+
+type AnyDefinition = MethodDefinition<unknown, unknown>;
+
+export function bindService<D extends ServiceDefinition>(
+  core: ServerCore,
+  service: D,
+  methods: Implementation<D>,
+): BoundService {
+  const definition: Record<string, AnyDefinition> = {};
+  const implementation: Record<string, UntypedHandleCall> = {};
+  const appendPaths: string[] = [];
+  let name = '';
+  for (const [key, declared] of Object.entries(service as Record<string, AnyDefinition>)) {
+    // Implementation<D> has checked that each method fits its definition; here both lose their message types.
+    const given = (methods as Readonly<Record<string, Method<unknown, unknown> | undefined>>)[key];
+    const method = given ?? missing(declared);
+    const relayed = method.kind === 'unary' && method.relay !== undefined;
+    const effective = relayed ? keepBytes(declared) : declared;
+    if (method.kind === 'unary' && method.append) appendPaths.push(declared.path);
+    definition[key] = { ...effective, requestDeserialize: readable(effective) };
+    implementation[key] = bindMethod(core, effective, method);
+    name = declared.path.slice(1, declared.path.lastIndexOf('/'));
+  }
+  return { definition, implementation, appendPaths, name };
+}
+
+function bindMethod(
+  core: ServerCore,
+  definition: AnyDefinition,
+  method: Method<unknown, unknown>,
+): UntypedHandleCall {
+  switch (method.kind) {
+    case 'unary':
+      return bindUnary(core, definition, method);
+    case 'serverStream':
+      return bindServerStream(core, definition, method);
+    case 'bidi':
+      return bindBidi(core, definition, method);
+  }
+}
+
+/** A method of the contract that nobody handles yet. */
+function missing({ path, requestStream, responseStream }: AnyDefinition): Method<unknown, unknown> {
+  const refuse = (): never => {
+    throw new PartitaError('NOT_IMPLEMENTED', `${path} is part of the contract and not yet built`, { rpc: path });
+  };
+  if (requestStream && responseStream) return bidi(refuse);
+  if (responseStream) return serverStreaming(refuse);
+  return unary(refuse);
+}
