@@ -83,7 +83,7 @@ interface Registration {
   readonly instanceId: string;
   readonly logger: Logger;
   readonly directory: DirectoryHolder;
-  draining(): boolean;
+  readonly draining: () => boolean;
 }
 
 /** Makes the gateway known to every coordinator, for as long as it runs; the answer ends that. */
