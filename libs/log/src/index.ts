@@ -1,0 +1,26 @@
+/** The disk of a broker: partition logs, and the files that say whose they are and what was promised. See FORMAT.md. */
+export { diskErrorCode } from './disk.ts';
+export type { Disk, DiskFile, FreeBytes, OpenMode } from './disk.ts';
+export { createNodeDisk } from './node-disk.ts';
+export { createHost } from './host.ts';
+export type { Host } from './host.ts';
+export { createLogDevice } from './log-device.ts';
+export type { LogDevice } from './log-device.ts';
+export { SYNC_CONCURRENCY_MAX, SyncScheduler } from './group-commit.ts';
+export { openPartitionLog } from './partition-log.ts';
+export type { PartitionLog, PartitionLogOptions } from './partition-log.ts';
+export type { LogEvents, LogSettings } from './log-writer.ts';
+export type { LogSlice } from './segment-reader.ts';
+export type { EpochStart } from './epoch-history.ts';
+export { decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
+export type { LogIdentity, SegmentHeader } from './segment-header.ts';
+export { lockDirectory } from './directory-lock.ts';
+export type { DirectoryLock } from './directory-lock.ts';
+export { openStorageIdentity } from './storage-identity.ts';
+export type { StorageIdentity, StorageIdentityOptions } from './storage-identity.ts';
+export { takeCleanShutdown, writeCleanShutdown } from './clean-shutdown.ts';
+export type { CleanShutdown } from './clean-shutdown.ts';
+export { readCheckpoint, writeCheckpoint } from './checkpoint.ts';
+export type { PartitionCheckpoint } from './checkpoint.ts';
+export { JOURNAL_BYTES, openJournal } from './journal.ts';
+export type { Journal, JournalOptions } from './journal.ts';

@@ -1,0 +1,129 @@
+/**
+ * Reads whole batches from a segment: what a fetch answers. Both checksums of every batch that is handed out are
+ * verified, the header's also of those that are passed over, since their lengths are trusted.
+ */
+import {
+  batchBytesAt,
+  HEADER_BYTES,
+  lastOffsetAt,
+  maxTimestampMsAt,
+  baseOffsetAt,
+  verifyRecordsCrc,
+} from '@partita/batch';
+import { isIntactHeader, scanBatches } from './batch-scan.ts';
+import type { DiskFile } from './disk.ts';
+import { INDEX_INTERVAL_BYTES } from './offset-index.ts';
+import { corruptBatch, scanStart } from './segment.ts';
+import type { Segment } from './segment.ts';
+
+/** Whole batches, and the offset to read from next. */
+export interface LogSlice {
+  readonly bytes: Buffer;
+  readonly nextOffset: bigint;
+}
+
+export interface SliceRange {
+  readonly fromOffset: bigint;
+  /** Exclusive: a batch that reaches beyond is not handed out. */
+  readonly endOffset: bigint;
+  /** At least one batch is handed out, however large. */
+  readonly maxBytes: number;
+}
+
+/** The batches from the one that holds `fromOffset` on; empty when the segment has none below `endOffset`. */
+export async function readSegment(segment: Segment, range: SliceRange): Promise<LogSlice> {
+  const index = await segment.index();
+  const { position } = scanStart(segment, index.at(index.floorNumber(range.fromOffset)));
+  const size = segment.durableBytes();
+  return segment.use((file) => new Reading(segment, file, size).slice(position, range));
+}
+
+/** One reading: a window of the file that begins at a batch. */
+class Reading {
+  readonly #segment: Segment;
+  readonly #file: DiskFile;
+  readonly #size: number;
+  #bytes: Buffer = Buffer.alloc(0);
+  #start = 0;
+
+  constructor(segment: Segment, file: DiskFile, size: number) {
+    this.#segment = segment;
+    this.#file = file;
+    this.#size = size;
+  }
+
+  async slice(position: number, range: SliceRange): Promise<LogSlice> {
+    await this.#load(position, INDEX_INTERVAL_BYTES + range.maxBytes);
+    const begin = await this.#find(range);
+    let at = begin;
+    let nextOffset = range.fromOffset;
+    while (this.#holdsBatch(at)) {
+      const next = at + batchBytesAt(this.#bytes, at);
+      if (at > begin && next - begin > range.maxBytes) break;
+      if (lastOffsetAt(this.#bytes, at) >= range.endOffset) break;
+      if (!verifyRecordsCrc(this.#bytes, at)) throw this.#corrupt(at, 'the records do not match their checksum');
+      nextOffset = lastOffsetAt(this.#bytes, at) + 1n;
+      at = next;
+    }
+    return { bytes: this.#bytes.subarray(begin, at), nextOffset };
+  }
+
+  /** Index in the window of the first batch that ends at or above the offset, with that batch whole in the window. */
+  async #find(range: SliceRange): Promise<number> {
+    let at = 0;
+    while (this.#start + at < this.#size) {
+      if (!this.#holdsBatch(at)) {
+        const isHeaderIn = at + HEADER_BYTES <= this.#bytes.length;
+        const wanted = isHeaderIn ? batchBytesAt(this.#bytes, at) : HEADER_BYTES;
+        await this.#load(this.#start + at, Math.max(wanted, range.maxBytes));
+        at = 0;
+        if (this.#bytes.length < wanted) throw this.#corrupt(0, 'the file ends within a batch');
+        continue;
+      }
+      if (lastOffsetAt(this.#bytes, at) >= range.fromOffset) return at;
+      at += batchBytesAt(this.#bytes, at);
+    }
+    return at;
+  }
+
+  /** True when the batch at `at` is whole in the window; throws when what is there of it is no intact header. */
+  #holdsBatch(at: number): boolean {
+    if (at + HEADER_BYTES > this.#bytes.length) return false;
+    if (!isIntactHeader(this.#bytes, at, this.#segment.home.seed)) {
+      throw this.#corrupt(at, 'the header of a batch does not match its checksum');
+    }
+    return at + batchBytesAt(this.#bytes, at) <= this.#bytes.length;
+  }
+
+  async #load(position: number, wanted: number): Promise<void> {
+    const bytes = Buffer.allocUnsafe(Math.min(wanted, this.#size - position));
+    this.#bytes = bytes.subarray(0, await this.#file.read(bytes, position));
+    this.#start = position;
+  }
+
+  #corrupt(at: number, why: string): Error {
+    return corruptBatch(this.#segment.home, this.#segment.path, this.#start + at, why);
+  }
+}
+
+/** Base offset of the segment's first batch with a timestamp at or above the given one; undefined when it has none. */
+export async function findTime(segment: Segment, timestampMs: bigint): Promise<bigint | undefined> {
+  const index = await segment.index();
+  const max = index.maxTimestampMs;
+  if (max === undefined || max < timestampMs) return undefined;
+  // The running maximum passes the time behind the entry before this one.
+  const before = index.at(index.numberForTime(timestampMs) - 1);
+  const end = segment.durableBytes();
+  let found: bigint | undefined;
+  const stop = await segment.use((file) =>
+    scanBatches(
+      { file, seed: segment.home.seed, ...scanStart(segment, before), end, verifyRecords: false },
+      (bytes, at) => {
+        if (maxTimestampMsAt(bytes, at) >= timestampMs) found = baseOffsetAt(bytes, at);
+        return found === undefined;
+      },
+    ),
+  );
+  if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
+  return found;
+}

@@ -1,0 +1,286 @@
+/**
+ * One segment file of a partition and its index. The last segment of a log takes writes and holds its index; the others
+ * are sealed: nothing changes them, their index is loaded through the device's cache.
+ *
+ * `size` and `endOffset` count what is durable (with flush=os: written); readers never look behind them.
+ */
+import { headerSeed, lastOffsetAt } from '@partita/batch';
+import { PartitaError } from '@partita/domain';
+import { indexEntryOf, scanBatches } from './batch-scan.ts';
+import type { ScanEnd } from './batch-scan.ts';
+import { diskErrorCode, readFileIfExists, unlinkIfExists } from './disk.ts';
+import type { DiskFile } from './disk.ts';
+import type { LogDevice } from './log-device.ts';
+import { INDEX_ENTRY_BYTES, OffsetIndex } from './offset-index.ts';
+import type { IndexEntry } from './offset-index.ts';
+import { decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import type { LogIdentity } from './segment-header.ts';
+import { segmentPath } from './segment-files.ts';
+
+/** What all segments of one partition have in common. */
+export interface SegmentHome {
+  readonly device: LogDevice;
+  readonly directory: string;
+  readonly identity: LogIdentity;
+  /** Seed of the partition's header checksums. */
+  readonly seed: number;
+}
+
+export function segmentHome(device: LogDevice, directory: string, identity: LogIdentity): SegmentHome {
+  return { device, directory, identity, seed: headerSeed(identity.topicId, identity.partition) };
+}
+
+/** Bytes on disk that are not what was written there. Never answered by cutting: the replica is copied again. */
+export function corruptBatch(home: SegmentHome, path: string, position: number, why: string): PartitaError {
+  const { topicId, partition } = home.identity;
+  return new PartitaError(
+    'CORRUPT_BATCH',
+    `${path} is damaged at byte ${position}: ${why}; check the disk, then restore this replica from a peer or a backup`,
+    { topic_id: topicId, partition: String(partition), file: path, position: String(position) },
+  );
+}
+
+export class Segment {
+  readonly home: SegmentHome;
+  readonly baseOffset: bigint;
+  readonly path: string;
+  /** Offset behind the last durable batch. */
+  endOffset: bigint;
+  /** Durable bytes; undefined for a sealed segment that nobody has read yet. */
+  size: number | undefined;
+  readonly #indexPath: string;
+  /** Kept while the segment takes writes. */
+  #index: OffsetIndex | undefined;
+  /** Entries that are in the index file. */
+  #indexedCount = 0;
+
+  /** A segment that is on disk; `recovery.ts` opens the last one for writing with `resume`. */
+  constructor(home: SegmentHome, baseOffset: bigint, endOffset: bigint) {
+    this.home = home;
+    this.baseOffset = baseOffset;
+    this.endOffset = endOffset;
+    this.path = segmentPath(home.directory, baseOffset, 'log');
+    this.#indexPath = segmentPath(home.directory, baseOffset, 'idx');
+  }
+
+  /** Makes an empty segment, durable before it is used: content, then names. Replaces the rest of a failed try. */
+  static async create(home: SegmentHome, baseOffset: bigint): Promise<Segment> {
+    const segment = new Segment(home, baseOffset, baseOffset);
+    const { disk, clock, files } = home.device;
+    await files.close(segment.path);
+    await files.close(segment.#indexPath);
+    await unlinkIfExists(disk, segment.path);
+    await unlinkIfExists(disk, segment.#indexPath);
+    await (await disk.open(segment.#indexPath, 'create')).close();
+    const file = await disk.open(segment.path, 'create');
+    try {
+      const createTimeMs = BigInt(Math.round(clock.wallMs()));
+      await file.writev([encodeSegmentHeader({ ...home.identity, baseOffset, createTimeMs })], 0);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await disk.syncDirectory(home.directory);
+    segment.resume(new OffsetIndex(home.seed), 0, SEGMENT_HEADER_BYTES);
+    return segment;
+  }
+
+  /** True when it has no batch. */
+  get isEmpty(): boolean {
+    return this.endOffset === this.baseOffset;
+  }
+
+  /** Runs work on the open log file. */
+  use<Result>(work: (file: DiskFile) => Promise<Result>): Promise<Result> {
+    return this.home.device.files.use(this.path, work);
+  }
+
+  /** Opens it for writing: `index` is complete up to `size`, its file holds the first `indexedCount` entries. */
+  resume(index: OffsetIndex, indexedCount: number, size: number): void {
+    this.home.device.indexes.drop(this.#indexPath);
+    this.#index = index;
+    this.#indexedCount = indexedCount;
+    this.size = size;
+  }
+
+  /**
+   * Writes batches behind the last one, and syncs when asked. They count as durable only after `commit`. Out of space is
+   * answered by cutting off what was written of them and throwing the ENOSPC on, to be tried again; any other error, and
+   * every error of the sync, means that the state of the file is unknown.
+   */
+  async write(batches: readonly Uint8Array[], sync: boolean): Promise<void> {
+    const position = this.durableBytes();
+    await this.use(async (file) => {
+      try {
+        await file.writev(batches, position);
+      } catch (error) {
+        if (diskErrorCode(error) === 'ENOSPC') await file.truncate(position);
+        throw error;
+      }
+      if (sync) await syncFile(file);
+    });
+  }
+
+  /** Counts written batches as durable and makes them readable. */
+  commit(batches: readonly Uint8Array[]): void {
+    let position = this.durableBytes();
+    for (const batch of batches) {
+      this.#index?.note(indexEntryOf(batch, 0, position));
+      position += batch.length;
+      this.endOffset = lastOffsetAt(batch, 0) + 1n;
+    }
+    this.size = position;
+  }
+
+  /** Adds the new entries to the index file; only called when what they name is synced. */
+  async flushIndex(): Promise<void> {
+    const index = this.#index;
+    if (index === undefined || index.count === this.#indexedCount) return;
+    const { count } = index;
+    const bytes = index.encode(this.#indexedCount);
+    const at = this.#indexedCount * INDEX_ENTRY_BYTES;
+    await this.home.device.files.use(this.#indexPath, (file) => file.writev([bytes], at));
+    this.#indexedCount = count;
+  }
+
+  /** Makes the index complete and durable; the log's bytes are synced before when they were not (flush=os). */
+  async complete(syncLog: boolean): Promise<void> {
+    if (syncLog) await this.use(syncFile);
+    this.#index?.complete();
+    await this.flushIndex();
+    await this.home.device.files.use(this.#indexPath, (file) => file.datasync());
+  }
+
+  /** Ends writing: the index moves to the cache's care. Call after `complete`. */
+  seal(): void {
+    this.#index = undefined;
+  }
+
+  /** The index: the one held, or the file's, made anew when that is missing or does not reach the end. */
+  async index(): Promise<OffsetIndex> {
+    return this.#index ?? this.home.device.indexes.get(this.#indexPath, () => this.#loadIndex());
+  }
+
+  /** Writes an index file that holds just the first `count` entries of `index`, durable on return. */
+  async replaceIndexFile(index: OffsetIndex, count: number): Promise<void> {
+    await this.home.device.files.close(this.#indexPath);
+    const bytes = index.encode().subarray(0, count * INDEX_ENTRY_BYTES);
+    await this.home.device.disk.writeFileAtomically(this.#indexPath, bytes);
+  }
+
+  /** The intact entries of the index file; none when there is no file. */
+  async readIndexFile(): Promise<{ index: OffsetIndex; fileBytes: number | undefined }> {
+    const bytes = await readFileIfExists(this.home.device.disk, this.#indexPath);
+    return { index: OffsetIndex.decode(bytes ?? Buffer.alloc(0), this.home.seed), fileBytes: bytes?.length };
+  }
+
+  /** Notes in `index` the batches behind its last entry up to `end`, by their headers. Returns where the scan stopped. */
+  async extendIndex(
+    index: OffsetIndex,
+    end: number,
+    visit: (bytes: Buffer, at: number) => void = () => undefined,
+  ): Promise<ScanEnd> {
+    const last = index.at(index.count - 1);
+    return this.use((file) =>
+      scanBatches(
+        { file, seed: this.home.seed, ...scanStart(this, last), end, verifyRecords: false },
+        (bytes, at, position) => {
+          if (position !== last?.position) index.note(indexEntryOf(bytes, at, position));
+          visit(bytes, at);
+          return true;
+        },
+      ),
+    );
+  }
+
+  /** Removes the files of the segment, the log first: an index without a log is removed at the next start. */
+  async remove(): Promise<void> {
+    const { disk, files, indexes } = this.home.device;
+    for (const path of [this.path, this.#indexPath]) {
+      await files.close(path);
+      await unlinkIfExists(disk, path);
+    }
+    indexes.drop(this.#indexPath);
+    await unlinkIfExists(disk, segmentPath(this.home.directory, this.baseOffset, 'snapshot'));
+  }
+
+  /** Closes its files. */
+  async close(): Promise<void> {
+    await this.home.device.files.close(this.path);
+    await this.home.device.files.close(this.#indexPath);
+  }
+
+  /** Checks that the file begins with the header of this segment of this log. */
+  async verifyHeader(): Promise<void> {
+    const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
+    const read = await this.use((file) => file.read(bytes, 0));
+    const header = decodeSegmentHeader(bytes.subarray(0, read));
+    if (header === undefined) throw corruptBatch(this.home, this.path, 0, 'it does not begin with a segment header');
+    const { clusterId, topicId, partition } = this.home.identity;
+    if (header.clusterId !== clusterId) {
+      throw new PartitaError(
+        'WRONG_CLUSTER',
+        `${this.path} belongs to cluster ${header.clusterId}, not ${clusterId}; give this broker its own data directory`,
+        { expected: clusterId, found: header.clusterId },
+      );
+    }
+    if (header.topicId !== topicId || header.partition !== partition || header.baseOffset !== this.baseOffset) {
+      const found = `${header.topicId}/${header.partition} from offset ${header.baseOffset}`;
+      throw corruptBatch(this.home, this.path, 0, `it holds ${found}; it was moved or copied here`);
+    }
+  }
+
+  /** Durable bytes of the segment that takes writes, or of a sealed one whose index has been loaded. */
+  durableBytes(): number {
+    return this.size ?? 0;
+  }
+
+  async #loadIndex(): Promise<OffsetIndex> {
+    await this.verifyHeader();
+    const size = await this.use((file) => file.size());
+    const { index, fileBytes } = await this.readIndexFile();
+    const intactCount = index.count;
+    const last = index.at(index.count - 1);
+    const isComplete = last !== undefined && last.position + last.batchBytes === size;
+    if (!isComplete) {
+      const end = await this.extendIndex(index, size);
+      if (end.fault !== undefined) throw corruptBatch(this.home, this.path, end.position, end.fault.why);
+      index.complete();
+    }
+    const finalEntry = index.at(index.count - 1);
+    const endOffset = finalEntry === undefined ? this.baseOffset : endOffsetOf(finalEntry);
+    if (endOffset !== this.endOffset) {
+      throw corruptBatch(this.home, this.path, size, `it ends at offset ${endOffset}, not ${this.endOffset}`);
+    }
+    if (intactCount !== index.count || fileBytes !== intactCount * INDEX_ENTRY_BYTES) {
+      await this.replaceIndexFile(index, index.count);
+    }
+    this.size = size;
+    return index;
+  }
+}
+
+/** Offset behind the batch that the entry names. */
+export function endOffsetOf(entry: IndexEntry): bigint {
+  return entry.baseOffset + BigInt(entry.lastOffsetDelta) + 1n;
+}
+
+/** Where a scan begins: at the batch of an index entry, or at the first of the segment. */
+export function scanStart(segment: Segment, entry: IndexEntry | undefined): { position: number; nextOffset: bigint } {
+  return entry === undefined
+    ? { position: SEGMENT_HEADER_BYTES, nextOffset: segment.baseOffset }
+    : { position: entry.position, nextOffset: entry.baseOffset };
+}
+
+/** Thrown by a sync, whatever the cause: what it should have made durable is lost or not, and no second call can tell. */
+export class SyncError extends Error {
+  override readonly name = 'SyncError';
+}
+
+async function syncFile(file: DiskFile): Promise<void> {
+  try {
+    await file.datasync();
+  } catch (error) {
+    throw new SyncError('fdatasync failed', { cause: error });
+  }
+}
