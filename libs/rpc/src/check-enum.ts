@@ -8,9 +8,13 @@ export function checkEnum<T extends number>(value: number, allowed: readonly T[]
   const known = allowed.find((candidate) => candidate === value);
   if (known !== undefined) return known;
   const range = allowed.join(',');
-  throw new PartitaError('INVALID_REQUEST', `${field} ${value} is not one of ${range}: is the client newer than the server?`, {
-    field,
-    value: String(value),
-    range,
-  });
+  throw new PartitaError(
+    'INVALID_REQUEST',
+    `${field} ${value} is not one of ${range}: is the client newer than the server?`,
+    {
+      field,
+      value: String(value),
+      range,
+    },
+  );
 }

@@ -32,7 +32,9 @@ test('the table says what the options in the proto say', () => {
     expect({ reason, code: status[row.code], retry: row.retry, definite: row.definite }).toEqual({
       reason,
       code: rule.grpcCode,
-      retry: Object.entries(RetryAdvice).find(([, value]) => value === rule.retry)?.[0].replace('RETRY_ADVICE_', ''),
+      retry: Object.entries(RetryAdvice)
+        .find(([, value]) => value === rule.retry)?.[0]
+        .replace('RETRY_ADVICE_', ''),
       definite: rule.definite,
     });
   }

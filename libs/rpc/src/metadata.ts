@@ -52,10 +52,14 @@ export function checkMetadata(metadata: Metadata): string {
   if (bytes > METADATA_BYTES_MAX) throw beyond('metadata_bytes', bytes, METADATA_BYTES_MAX);
   const clientId = text(metadata, CLIENT_ID_KEY);
   if (clientId.length > CLIENT_ID_BYTES_MAX) {
-    throw new PartitaError('INVALID_REQUEST', `${CLIENT_ID_KEY} is longer than ${CLIENT_ID_BYTES_MAX} bytes: shorten it`, {
-      field: CLIENT_ID_KEY,
-      range: `0..${CLIENT_ID_BYTES_MAX}`,
-    });
+    throw new PartitaError(
+      'INVALID_REQUEST',
+      `${CLIENT_ID_KEY} is longer than ${CLIENT_ID_BYTES_MAX} bytes: shorten it`,
+      {
+        field: CLIENT_ID_KEY,
+        range: `0..${CLIENT_ID_BYTES_MAX}`,
+      },
+    );
   }
   return clientId;
 }

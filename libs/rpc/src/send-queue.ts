@@ -104,6 +104,8 @@ export class SendQueue<Message> {
 
   #overrun(): void {
     const message = 'the stream is full and its sender did not wait: read faster, or send less';
-    this.#options.onOverrun(new PartitaError('QUEUE_FULL', message, { queue: 'stream', limit: String(this.#bytesMax) }));
+    this.#options.onOverrun(
+      new PartitaError('QUEUE_FULL', message, { queue: 'stream', limit: String(this.#bytesMax) }),
+    );
   }
 }

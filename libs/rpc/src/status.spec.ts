@@ -11,7 +11,7 @@ test('a PartitaError survives the way there and back, as a status and in-band', 
     fc.property(
       fc.constantFrom(...ERROR_REASONS),
       fc.string({ maxLength: 100 }),
-      fc.dictionary(fc.stringMatching(/^[a-z_]{1,10}$/), fc.string({ maxLength: 50 })),
+      fc.dictionary(fc.stringMatching(/^[a-z][a-z_]{0,10}$/), fc.string({ maxLength: 50 })),
       fc.option(fc.integer({ min: 0, max: 100_000 }), { nil: undefined }),
       (reason, message, metadata, retryAfterMs) => {
         const error = new PartitaError(reason, message, metadata, retryAfterMs === undefined ? {} : { retryAfterMs });

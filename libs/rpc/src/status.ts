@@ -55,7 +55,10 @@ export function toRpcStatus(error: unknown, requestId?: string): Status {
 }
 
 /** The error that an in-band status tells of; one without our ErrorInfo is read by its code. */
-export function fromRpcStatus(message: Status, options: { readonly append: boolean } = { append: false }): PartitaError {
+export function fromRpcStatus(
+  message: Status,
+  options: { readonly append: boolean } = { append: false },
+): PartitaError {
   return fromDetails(message) ?? byCode(message.code, message.message, { append: options.append, address: undefined });
 }
 
@@ -72,7 +75,10 @@ export function fromServiceError(error: ServiceError, reading: StatusReading): P
 }
 
 /** The same from the bare status of a call. */
-export function fromStatusObject(status: Pick<StatusObject, 'code' | 'details' | 'metadata'>, reading: StatusReading): PartitaError {
+export function fromStatusObject(
+  status: Pick<StatusObject, 'code' | 'details' | 'metadata'>,
+  reading: StatusReading,
+): PartitaError {
   // A call that grpc-js ends by itself may have no metadata, whatever its type says.
   const bytes = (status.metadata as Metadata | undefined)?.get(DETAILS_KEY)[0];
   if (bytes !== undefined && typeof bytes !== 'string') {
@@ -113,7 +119,8 @@ function fromDetails(message: Status): PartitaError | undefined {
 }
 
 /** What grpc-js says when a request certainly never left this process. */
-const NEVER_SENT = /^(No connection established|Name resolution failed|Request message serialization failure|Attempted to send message with a size larger)/;
+const NEVER_SENT =
+  /^(No connection established|Name resolution failed|Request message serialization failure|Attempted to send message with a size larger)/;
 
 interface CodeReading {
   readonly append: boolean;

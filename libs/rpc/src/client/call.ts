@@ -91,7 +91,13 @@ export async function* serverStream<Request, Response>(
 
 /** How to read the status of a call through `client`. */
 export function reading(client: Client, append: boolean | undefined): StatusReading {
-  return { append: append ?? false, address: client.getChannel().getTarget().replace(/^(dns|ipv4|ipv6):/, '') };
+  return {
+    append: append ?? false,
+    address: client
+      .getChannel()
+      .getTarget()
+      .replace(/^(dns|ipv4|ipv6):/, ''),
+  };
 }
 
 /** grpc-js throws plain errors from calls on a closed client. Nothing has left then. */

@@ -1,6 +1,5 @@
 /** Calling others: one channel per address, calls as promises, streams as callbacks, errors as PartitaError. */
-export { ChannelPool } from './channel-pool.ts';
-export { makeClient } from './channel-pool.ts';
+export { ChannelPool, makeClient } from './channel-pool.ts';
 export type { ChannelOptions, ClientConstructor } from './channel-pool.ts';
 export { callUnary, serverStream } from './call.ts';
 export type { CallOptions, UnaryCallOptions } from './call.ts';

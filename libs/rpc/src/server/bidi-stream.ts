@@ -78,9 +78,12 @@ function listen<Request, Response>(
     }
   });
   call.on('end', () => {
-    if (stream.deaf) return;
-    if (handlers.onEnd === undefined) stream.end();
-    else stream.guard(() => handlers.onEnd?.());
+    // A stream that the caller resets ends too, in the same turn as it closes; only one that stays open was half-closed.
+    setImmediate(() => {
+      if (stream.deaf) return;
+      if (handlers.onEnd === undefined) stream.end();
+      else stream.guard(() => handlers.onEnd?.());
+    });
   });
   stream.onClose(() => {
     const cut = stream.deaf ? undefined : new PartitaError('CANCELLED', 'the caller cancelled the stream or is gone');

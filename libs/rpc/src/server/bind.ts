@@ -1,5 +1,10 @@
 /** From a service and its handlers to what grpc-js registers: every method has a handler, every deserialiser is safe. */
-import type { MethodDefinition, ServiceDefinition, UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type {
+  MethodDefinition,
+  ServiceDefinition,
+  UntypedHandleCall,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { PartitaError } from '@partita/domain';
 import { bindBidi } from './bidi-stream.ts';
 import { bidi, serverStreaming, unary } from './methods.ts';
@@ -38,18 +43,18 @@ export function bindService<D extends ServiceDefinition>(
     const relayed = method.kind === 'unary' && method.relay !== undefined;
     const effective = relayed ? keepBytes(declared) : declared;
     if (method.kind === 'unary' && method.append) appendPaths.push(declared.path);
-    definition[key] = { ...effective, requestDeserialize: readable(effective) };
+    definition[key] = {
+      ...effective,
+      requestDeserialize: readable(effective),
+      responseSerialize: loud(core, effective),
+    };
     implementation[key] = bindMethod(core, effective, method);
     name = declared.path.slice(1, declared.path.lastIndexOf('/'));
   }
   return { definition, implementation, appendPaths, name };
 }
 
-function bindMethod(
-  core: ServerCore,
-  definition: AnyDefinition,
-  method: Method<unknown, unknown>,
-): UntypedHandleCall {
+function bindMethod(core: ServerCore, definition: AnyDefinition, method: Method<unknown, unknown>): UntypedHandleCall {
   switch (method.kind) {
     case 'unary':
       return bindUnary(core, definition, method);
@@ -58,6 +63,18 @@ function bindMethod(
     case 'bidi':
       return bindBidi(core, definition, method);
   }
+}
+
+/** The serialiser of responses. A handler's message that does not fit its type is a bug; grpc-js would hide it. */
+function loud(core: ServerCore, { path, responseSerialize }: AnyDefinition): (response: unknown) => Buffer {
+  return (response) => {
+    try {
+      return responseSerialize(response);
+    } catch (error) {
+      core.logger.error({ err: error, rpc: path }, 'a response cannot be encoded: its handler has a bug');
+      throw error;
+    }
+  };
 }
 
 /** A method of the contract that nobody handles yet. */

@@ -3,7 +3,11 @@
  * none that can be served (proto-loader re-encodes maps wrongly), so their few messages are told here, as data.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
-import { FieldDescriptorProto_Label, FieldDescriptorProto_Type, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import {
+  FieldDescriptorProto_Label,
+  FieldDescriptorProto_Type,
+  FileDescriptorProtoSchema,
+} from '@bufbuild/protobuf/wkt';
 
 /** `name:number:type`, `repeated` before it if so; a type in capitals is a message, `enum X` an enum; `@oneof` behind. */
 type Field = string;

@@ -10,7 +10,7 @@ export interface CallContext {
   readonly clientId: string;
   /** Names the call in logs of both sides; made here when the caller sent none, and always sent back as a trailer. */
   readonly requestId: string;
-  /** Remote address, `host:port`. */
+  /** Remote address, `host:port`, as long as the call lasts. */
   readonly peer: string;
   /** Metadata as it came, within the limits. */
   readonly metadata: Metadata;

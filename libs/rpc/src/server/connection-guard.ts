@@ -4,6 +4,7 @@
  * a socket is ours when its local port is one of the listeners that are registered here.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { constants } from 'node:http2';
 import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { isBeyondTimers } from './grpc-timeout.ts';
@@ -34,7 +35,7 @@ function onStream(message: unknown): void {
   guards.get(session?.socket.localPort ?? 0)?.watch(session as ServerHttp2Session, stream, headers);
 }
 
-/** Resets of one session since `sinceMs`. */
+/** Streams of one session that did not end well, since `sinceMs`. */
 interface ResetCount {
   sinceMs: number;
   count: number;
@@ -78,7 +79,10 @@ export class ConnectionGuard {
     const address = socket.remoteAddress ?? '';
     const count = (this.#counts.get(address) ?? 0) + 1;
     if (count > this.#limits.connectionsPerAddressMax) {
-      this.#logger.warn({ address, limit: this.#limits.connectionsPerAddressMax }, 'connection refused: too many from one address');
+      this.#logger.warn(
+        { address, limit: this.#limits.connectionsPerAddressMax },
+        'connection refused: too many from one address',
+      );
       socket.destroy();
       return;
     }
@@ -102,7 +106,9 @@ export class ConnectionGuard {
     // The call then has the server's own limit; the caller's timer still is its own.
     if (isBeyondTimers(headers['grpc-timeout'])) delete headers['grpc-timeout'];
     const counted = resets;
-    stream.once('aborted', () => this.#countReset(session, counted));
+    stream.once('close', () => {
+      if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) this.#countReset(session, counted);
+    });
   }
 
   #countReset(session: ServerHttp2Session, resets: ResetCount): void {
@@ -113,7 +119,10 @@ export class ConnectionGuard {
     }
     resets.count++;
     if (resets.count <= this.#limits.streamResetsPerSecondMax || session.destroyed) return;
-    this.#logger.warn({ address: session.socket.remoteAddress }, 'connection cut: it opens and resets too many streams');
+    this.#logger.warn(
+      { address: session.socket.remoteAddress },
+      'connection cut: it opens and resets too many streams',
+    );
     session.destroy();
   }
 }

@@ -35,7 +35,9 @@ export interface DirectoryServiceOptions {
   readonly clock: Clock;
 }
 
-type DirectoryMethods = Required<Pick<Implementation<ClusterServiceService>, 'getCluster' | 'getRoutes' | 'watchRoutes'>>;
+type DirectoryMethods = Required<
+  Pick<Implementation<ClusterServiceService>, 'getCluster' | 'getRoutes' | 'watchRoutes'>
+>;
 
 /** The three methods, to be spread into an implementation of ClusterService. */
 export function directoryMethods(view: DirectoryView, options: DirectoryServiceOptions): DirectoryMethods {

@@ -24,7 +24,8 @@ export async function drainServer(parts: DrainParts, graceMs: number): Promise<v
   parts.health.endWatches();
   parts.core.beginDraining();
   const quiet = await settledWithin(graceMs, (done) => parts.server.tryShutdown(done));
-  if (!quiet) parts.core.logger.warn({ grace_ms: graceMs }, `${parts.core.name}: calls were cut at the end of the grace`);
+  if (!quiet)
+    parts.core.logger.warn({ grace_ms: graceMs }, `${parts.core.name}: calls were cut at the end of the grace`);
   cut(parts);
 }
 

@@ -2,9 +2,16 @@ import { connect } from 'node:http2';
 import { Client, Metadata, credentials } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import { PartitaError } from '@partita/domain';
-import { ClusterServiceService, GetTopicRequest, TopicServiceService } from '@partita/protocol';
+import {
+  ClusterServiceService,
+  GetClusterResponse,
+  GetTopicRequest,
+  TopicServiceService,
+  WatchRoutesResponse,
+} from '@partita/protocol';
 import { afterEach, describe, expect, test } from 'vitest';
 import { callUnary, serverStream } from '../client/call.ts';
+import { openServerStream } from '../client/client-stream.ts';
 import { closeAll, pool, serve } from '../loopback.fixture.ts';
 import { fromServiceError } from '../status.ts';
 import { createRpcServer } from './grpc-server.ts';
@@ -38,9 +45,11 @@ describe('a unary call', () => {
   test('is answered, and its handler knows who calls', async () => {
     let seen: CallContext | undefined;
     let left = 0;
+    let peer = '';
     const { address } = await serve(TopicServiceService, {
       getTopic: unary((_request, context) => {
         seen = context;
+        peer = context.peer;
         left = context.deadlineMs;
         return { topic: undefined };
       }),
@@ -49,7 +58,7 @@ describe('a unary call', () => {
     await callUnary(client, getTopic, request, { deadlineMs: 5000 });
     expect(seen?.clientId).toBe('loader');
     expect(seen?.requestId).toMatch(/^[0-9a-f-]{36}$/);
-    expect(seen?.peer).toMatch(/^127\.0\.0\.1:\d+$/);
+    expect(peer).toMatch(/^127\.0\.0\.1:\d+$/);
     expect(left).toBeGreaterThan(4000);
     expect(left).toBeLessThanOrEqual(5000);
     expect(seen?.signal.aborted).toBe(true);
@@ -100,6 +109,13 @@ describe('a unary call', () => {
     expect(good.trailers.get('partita-request-id')).toEqual(['mine-1']);
     const bad = await callRaw(address, Buffer.from([0xff]), metadata);
     expect(bad.trailers.get('partita-request-id')).toEqual(['mine-1']);
+  });
+
+  test('whose response does not fit its type fails as a bug, and the cause is logged', async () => {
+    const { address, lines } = await serve(ClusterServiceService, { getRoutes: unary(() => ({}) as never) });
+    const call = callUnary(pool().client(address), ClusterServiceService.getRoutes, { topics: [] });
+    await expect(call).rejects.toMatchObject({ reason: 'INTERNAL' });
+    expect(lines[0]?.message).toContain('cannot be encoded');
   });
 
   test('beyond the limits of messages and metadata is refused by name', async () => {
@@ -213,13 +229,11 @@ describe('draining', () => {
   test('lets running calls end, refuses new ones, and ends streams that opted in', async () => {
     let finish: () => void = () => {};
     const { server, address } = await serve(ClusterServiceService, {
-      getCluster: unary(
-        () => new Promise((resolve) => (finish = () => resolve({ clusterId: 'done' } as never))),
-      ),
+      getCluster: unary(() => new Promise((resolve) => (finish = () => resolve(GetClusterResponse.fromPartial({}))))),
       getRoutes: unary(() => ({ routes: [], brokers: [] })),
       watchRoutes: serverStreaming((_request, stream, context) => {
         context.draining.addEventListener('abort', () => stream.end(context.draining.reason));
-        stream.send({ reset: true } as never);
+        stream.send(WatchRoutesResponse.fromPartial({ reset: true }));
       }),
     });
     const client = pool().client(address);
@@ -235,6 +249,28 @@ describe('draining', () => {
     finish();
     await running;
     await drained;
+  });
+
+  test('tells watchers of the health, and is not held up by them', async () => {
+    const { server, address } = await serve(ClusterServiceService, {});
+    const pass = (bytes: Buffer): Buffer => bytes;
+    const watch = { path: '/grpc.health.v1.Health/Watch', requestStream: false, responseStream: true };
+    const codec = {
+      requestSerialize: pass,
+      requestDeserialize: pass,
+      responseSerialize: pass,
+      responseDeserialize: pass,
+    };
+    const states: number[] = [];
+    const stream = openServerStream(pool().client(address), { ...watch, ...codec }, Buffer.alloc(0), {
+      onMessage: (message) => void states.push(message[1] ?? 0),
+    });
+    await expect.poll(() => states).toEqual([1]);
+    const startedMs = performance.now();
+    await server.drain(5000);
+    expect(await stream.closed).toBeUndefined();
+    expect(states).toEqual([1, 2]);
+    expect(performance.now() - startedMs).toBeLessThan(2000);
   });
 
   test('cuts what is left at the end of the grace', async () => {

@@ -16,7 +16,7 @@ export type {
   UnaryMethod,
 } from './methods.ts';
 export { DirectoryHolder } from './directory.ts';
-export type { Directory, DirectoryView } from './directory.ts';
+export type { Directory, DirectoryChange, DirectoryView } from './directory.ts';
 export { directoryMethods } from './directory-service.ts';
 export type { DirectoryServiceOptions } from './directory-service.ts';
 export type { ListenerLimits, ListenerKind } from './limits.ts';

@@ -6,7 +6,12 @@ import { descriptorIndex } from './descriptor-index.ts';
 import type { DescriptorIndex } from './descriptor-index.ts';
 import { bidi } from './methods.ts';
 import { decodeReflectionRequest, encodeReflectionResponse } from './reflection-codec.ts';
-import type { ReflectionAnswer, ReflectionQuestion, ReflectionRequest, ReflectionResponse } from './reflection-codec.ts';
+import type {
+  ReflectionAnswer,
+  ReflectionQuestion,
+  ReflectionRequest,
+  ReflectionResponse,
+} from './reflection-codec.ts';
 import type { ServerCore } from './server-core.ts';
 import { readable } from './unreadable.ts';
 
@@ -61,7 +66,9 @@ function answer(question: ReflectionQuestion, names: readonly string[]): Reflect
       return files(index.byExtension(question.name, question.number), `${question.name} [${question.number}]`);
     case 'extensionNumbers': {
       const numbers = index.extensionNumbers(question.name);
-      return numbers === undefined ? notFound(question.name) : { kind: 'extensionNumbers', name: question.name, numbers };
+      return numbers === undefined
+        ? notFound(question.name)
+        : { kind: 'extensionNumbers', name: question.name, numbers };
     }
     case 'none':
       return { kind: 'error', code: status.INVALID_ARGUMENT, message: 'the request asks nothing' };

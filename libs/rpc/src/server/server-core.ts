@@ -61,5 +61,8 @@ export function trailers(requestId: string): Metadata {
 }
 
 function shuttingDown(): PartitaError {
-  return new PartitaError('SHUTTING_DOWN', 'the server is shutting down: try another instance, or this one in a moment');
+  return new PartitaError(
+    'SHUTTING_DOWN',
+    'the server is shutting down: try another instance, or this one in a moment',
+  );
 }

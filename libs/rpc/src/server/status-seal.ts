@@ -22,7 +22,7 @@ export function statusSeal(isAppend: (path: string) => boolean): ServerIntercept
     call.sendStatus = (status) => {
       send(seal(status, definition.path, isAppend(definition.path)));
     };
-    // The type asks for the wrapping class; grpc-js needs only the interface that the call itself has.
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- the type asks for the wrapping class, grpc-js needs only the interface that the call itself has
     return call as ServerInterceptingCall;
   };
 }
@@ -53,7 +53,9 @@ function errorFor(status: LeavingStatus, path: string, append: boolean): Partita
         return new PartitaError('MALFORMED_MESSAGE', 'the compressed request does not inflate', { message: path });
       }
       if (status.details.startsWith('Invalid grpc-timeout')) {
-        return new PartitaError('INVALID_REQUEST', 'grpc-timeout is not a number and a unit', { field: 'grpc-timeout' });
+        return new PartitaError('INVALID_REQUEST', 'grpc-timeout is not a number and a unit', {
+          field: 'grpc-timeout',
+        });
       }
       return new PartitaError('INTERNAL', 'an internal error; the server log has the details');
   }
