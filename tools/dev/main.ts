@@ -16,7 +16,7 @@ const SPEC = defineConfig({
     help: 'where Redis comes from; default: REDIS_URL, the PATH, the unpacked package, embedded: the first that can be had',
   },
   fresh: { kind: 'flag', help: 'removes the data of earlier starts first' },
-  'no-restart': { kind: 'flag', help: 'does not start processes again that die' },
+  restart: { kind: 'flag', default: true, help: 'starts processes again that die' },
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the services' },
 });
 
@@ -61,7 +61,7 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
       redisSource: config.redis,
       redisUrl: process.env['REDIS_URL'],
       fresh: config.fresh,
-      restart: !config.noRestart,
+      restart: config.restart,
       logLevel: config.logLevel,
       log: say,
     });

@@ -1,4 +1,20 @@
 /** The SDK: produce, consume and administer through any address of a cluster; and the direct path to partition leaders. */
+export { connect, PartitaClient } from './client.ts';
+export type { ConnectOptions } from './client.ts';
+export { ClientError } from './client-error.ts';
+export { Admin } from './admin.ts';
+export type { ListTopicsOptions, NewTopic, TopicChange } from './admin.ts';
+export type { ServiceCallOptions } from './service-calls.ts';
+export { Producer } from './producer.ts';
+export type { ProducerOptions, SendOptions } from './producer.ts';
+export { SendError } from './send-call.ts';
+export type { SentRecord } from './send-call.ts';
+export { Consumer } from './consumer.ts';
+export type { ConsumerOptions } from './consumer-options.ts';
+export type { PartitionName } from './held-partition.ts';
+export type { ReadOptions } from './reader.ts';
+export type { Position } from './position.ts';
+export type { Headers, OutgoingRecord, ReceivedHeader, ReceivedRecord } from './record-form.ts';
 export { AppendLink } from './append-link.ts';
 export type { AppendOutcome } from './append-link.ts';
 export { LeaderAppender } from './leader-appender.ts';

@@ -35,9 +35,10 @@ export interface QuantityOption extends OptionBase {
   readonly max?: string | number;
 }
 
-/** On or off; off unless given. */
+/** On or off; off unless given, or on unless `--no-name` is given. */
 export interface FlagOption {
   readonly kind: 'flag';
+  readonly default?: boolean;
   readonly help: string;
 }
 
@@ -99,7 +100,7 @@ export const BUILT_IN_OPTIONS = ['config', 'print-config', 'version', 'help'] as
 
 /** The default as it would be written on the command line; undefined without one. Numbers of quantities are exact. */
 export function defaultText(option: ConfigOption): string | undefined {
-  if (option.kind === 'flag') return 'false';
+  if (option.kind === 'flag') return String(option.default ?? false);
   if (option.default === undefined) return undefined;
   if (typeof option.default === 'string') return option.default;
   if (option.kind === 'duration') return `${option.default}ms`;

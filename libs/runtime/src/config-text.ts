@@ -71,7 +71,7 @@ const PLACEHOLDERS: Readonly<Record<Exclude<ConfigOption['kind'], 'flag'>, strin
 
 function optionHelp(name: string, option: ConfigOption): string {
   const placeholder = option.kind === 'flag' ? '' : PLACEHOLDERS[option.kind];
-  const facts = [rangeFact(option), defaultFact(option), `Environment ${environmentName(name)}.`];
+  const facts = [rangeFact(option), defaultFact(name, option), `Environment ${environmentName(name)}.`];
   return `  --${name}${placeholder}\n        ${option.help}\n        ${facts.filter((fact) => fact !== undefined).join(' ')}`;
 }
 
@@ -80,8 +80,8 @@ function rangeFact(option: ConfigOption): string | undefined {
   return range === undefined ? undefined : `${range[0]?.toUpperCase()}${range.slice(1)}.`;
 }
 
-function defaultFact(option: ConfigOption): string | undefined {
-  if (option.kind === 'flag') return 'Off unless given.';
+function defaultFact(name: string, option: ConfigOption): string | undefined {
+  if (option.kind === 'flag') return option.default === true ? `On unless --no-${name} is given.` : 'Off unless given.';
   const text = defaultText(option);
   if (text === undefined) return option.optional ? 'Optional.' : 'Required.';
   if (text === '') return 'Default empty.';

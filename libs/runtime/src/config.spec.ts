@@ -101,6 +101,17 @@ describe('the parsed config', () => {
     expect(config([], { env: { PARTITA_CONFIG: file({ insecure: true }) } }).config.insecure).toBe(true);
   });
 
+  it('has flags that are on unless they are switched off', () => {
+    const spec = defineConfig({ restart: { kind: 'flag', default: true, help: 'Starts again.' } });
+    const info = { program: 'p', description: 'd', version: '1' };
+    const parse = (argv: string[]) => parseConfig(spec, { ...info, argv, env: {} });
+    expect(parse([])).toMatchObject({ config: { restart: true } });
+    expect(parse(['--no-restart'])).toMatchObject({ config: { restart: false } });
+    expect(parse(['--help'])).toMatchObject({
+      stdout: expect.stringContaining('On unless --no-restart is given.') as unknown,
+    });
+  });
+
   it('reads flags in every spelling', () => {
     expect(config(['--insecure']).config.insecure).toBe(true);
     expect(config(['--insecure=false']).config.insecure).toBe(false);

@@ -1,0 +1,102 @@
+/** What a broker does by the clock: looks at deadlines of appends, and notes on disk how far its partitions are. */
+import { APPEND_EXPIRY_MS, CHECKPOINT_MS } from '@partita/domain';
+import type { Clock, TimerHandle, Timers } from '@partita/domain';
+import type { PartitionCheckpoint } from '@partita/log';
+import type { PartitionActor } from './partition-actor.ts';
+import type { PartitionRegistry } from './partition-registry.ts';
+
+/** One timer for all appends that wait: partitions are looked at only while they have some. */
+export class AppendDeadlines {
+  readonly #waiting = new Set<PartitionActor>();
+  readonly #clock: Clock;
+  readonly #timers: Timers;
+  #timer: TimerHandle | undefined;
+
+  constructor(clock: Clock, timers: Timers) {
+    this.#clock = clock;
+    this.#timers = timers;
+  }
+
+  /** The partition gets an append whose deadline must be kept. */
+  watch(actor: PartitionActor): void {
+    this.#waiting.add(actor);
+    this.#timer ??= this.#timers.after(APPEND_EXPIRY_MS, () => this.#look());
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#waiting.clear();
+  }
+
+  #look(): void {
+    this.#timer = undefined;
+    const nowMs = this.#clock.monotonicMs();
+    for (const actor of this.#waiting) {
+      actor.feed({ kind: 'expire', nowMs });
+      if (actor.state.unanswered.length === 0) this.#waiting.delete(actor);
+    }
+    if (this.#waiting.size > 0) this.#timer = this.#timers.after(APPEND_EXPIRY_MS, () => this.#look());
+  }
+}
+
+/** Writes the checkpoint each second while something has changed, one write at a time. */
+export class CheckpointTask {
+  readonly #options: {
+    registry: PartitionRegistry;
+    timers: Timers;
+    write: (partitions: readonly PartitionCheckpoint[]) => Promise<void>;
+    onFailed: (error: unknown) => void;
+  };
+  #timer: TimerHandle | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #isDue = false;
+  #isStopped = false;
+
+  constructor(options: {
+    registry: PartitionRegistry;
+    timers: Timers;
+    write: (partitions: readonly PartitionCheckpoint[]) => Promise<void>;
+    onFailed: (error: unknown) => void;
+  }) {
+    this.#options = options;
+  }
+
+  /** A partition has moved: the next checkpoint differs. */
+  note(): void {
+    this.#isDue = true;
+    if (this.#timer !== undefined || this.#isStopped) return;
+    this.#timer = this.#options.timers.after(CHECKPOINT_MS, () => {
+      this.#running = this.#write().catch((error: unknown) => this.#options.onFailed(error));
+    });
+  }
+
+  /** Writes a last time and ends. */
+  async finish(): Promise<void> {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    await this.#running;
+    await this.#options.write(this.#lines());
+  }
+
+  async #write(): Promise<void> {
+    this.#isDue = false;
+    await this.#options.write(this.#lines());
+    this.#timer = undefined;
+    // Read anew: it may have been set while the write was under way.
+    if (this.#hasNews()) this.note();
+  }
+
+  #hasNews(): boolean {
+    return this.#isDue;
+  }
+
+  #lines(): PartitionCheckpoint[] {
+    return [...this.#options.registry.actors()].map(({ topicId, partition, state, log }) => ({
+      topicId,
+      partition,
+      highWatermark: state.highWatermark,
+      syncedEnd: state.durableEnd,
+      logStart: log.logStart,
+    }));
+  }
+}

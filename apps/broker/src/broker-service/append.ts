@@ -1,0 +1,207 @@
+/** Appending: from an entry as it came to its place in a log, and back to a result. */
+import { acceptBatch, BATCH_CLAIM, BATCH_DATA, batchTypeAt, recordCountAt, recordsAt } from '@partita/batch';
+import {
+  asPartitaError,
+  DEADLINE_MS_MAX,
+  PartitaError,
+  partitionKey,
+  REQUEST_PARTITION_COUNT_MAX,
+} from '@partita/domain';
+import type { Clock } from '@partita/domain';
+import { Acks, ClaimRecord } from '@partita/protocol';
+import type { AppendEntry, AppendRequest, AppendResponse, AppendResult } from '@partita/protocol';
+import type { AppendOutcome, Claim } from '@partita/replication';
+import { checkEnum, toRpcStatus } from '@partita/rpc';
+import type { CallContext } from '@partita/rpc/server';
+import type { PartitionActor } from '../partition-actor.ts';
+import type { PartitionRegistry } from '../partition-registry.ts';
+import { endAppendSpan, startAppendSpan } from './append-span.ts';
+import { outOfRange } from './request-checks.ts';
+
+export interface AppendOptions {
+  readonly registry: PartitionRegistry;
+  readonly clock: Clock;
+  /** True = spans are exported; without it no span is even tried. */
+  readonly tracing: boolean;
+  /** Told of every partition that has an append waiting, so that its deadlines are looked at. */
+  readonly onWaiting: (actor: PartitionActor) => void;
+}
+
+const ACKS = [Acks.ACKS_UNSPECIFIED, Acks.ACKS_ALL, Acks.ACKS_LEADER] as const;
+
+export class Appender {
+  readonly #options: AppendOptions;
+  #isDraining = false;
+
+  constructor(options: AppendOptions) {
+    this.#options = options;
+  }
+
+  /** From now on appends are refused with SHUTTING_DOWN; those in the logs are finished. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** The unary call. */
+  async append(request: AppendRequest, context: CallContext): Promise<AppendResponse> {
+    const { entries } = request;
+    if (entries.length < 1 || entries.length > REQUEST_PARTITION_COUNT_MAX) {
+      throw outOfRange('entries', entries.length, `1..${REQUEST_PARTITION_COUNT_MAX} entries`);
+    }
+    const deadlineMs = this.#options.clock.monotonicMs() + Math.min(context.deadlineMs, DEADLINE_MS_MAX);
+    const results = await new Promise<AppendResult[]>((resolve) => this.appendAll(entries, deadlineMs, resolve));
+    return { results };
+  }
+
+  /** Appends the entries in order and calls `done` once, with one result for each, when all are known. */
+  appendAll(entries: readonly AppendEntry[], deadlineMs: number, done: (results: AppendResult[]) => void): void {
+    const results = new Array<AppendResult>(entries.length);
+    // Partitions that have refused an entry of this request: what follows there must not overtake it.
+    const refused = new Map<string, PartitaError>();
+    let openCount = entries.length;
+    entries.forEach((entry, index) => {
+      this.#appendOne(entry, deadlineMs, refused, (result) => {
+        results[index] = result;
+        openCount -= 1;
+        if (openCount === 0) done(results);
+      });
+    });
+  }
+
+  #appendOne(
+    entry: AppendEntry,
+    deadlineMs: number,
+    refused: Map<string, PartitaError>,
+    done: (result: AppendResult) => void,
+  ): void {
+    let key = '';
+    const refuse = (error: PartitaError) => {
+      if (key !== '') refused.set(key, error);
+      done({ outcome: { $case: 'error', error: toRpcStatus(error) } });
+    };
+    try {
+      if (this.#isDraining) throw shuttingDown();
+      const actor = this.#options.registry.find(entry);
+      key = partitionKey(actor);
+      const earlier = refused.get(key);
+      if (earlier !== undefined) throw earlier;
+      this.#feed(actor, entry, deadlineMs, (outcome) => {
+        if (outcome.ok) done({ outcome: { $case: 'ack', ack: ackOf(actor, outcome) } });
+        else refuse(this.#withLeader(actor, outcome.error));
+      });
+    } catch (error) {
+      refuse(asPartitaError(error));
+    }
+  }
+
+  #feed(actor: PartitionActor, entry: AppendEntry, deadlineMs: number, done: (outcome: AppendOutcome) => void): void {
+    const { clock, onWaiting, tracing } = this.#options;
+    const { topic } = actor;
+    if (actor.leader === undefined) throw this.#options.registry.notLeader(actor);
+    const acks = checkEnum(entry.acks, ACKS, 'acks');
+    if (entry.expectedNextOffset !== undefined && entry.expectedNextOffset < 0n) {
+      throw outOfRange('expected_next_offset', entry.expectedNextOffset, 'at least 0');
+    }
+    checkWriter(entry, topic.config.topic, topic.isInternal);
+    const wallMs = clock.wallMs();
+    const { recordBytesMax, codecs, timestampFutureMsMax } = topic.settings;
+    const batch = acceptBatch(entry.recordBatches, {
+      recordBytesMax,
+      ...(codecs === undefined ? {} : { codecs }),
+      allowControl: topic.isInternal,
+      wallMs,
+      timestampFutureMsMax,
+    });
+    const claim = claimOf(batch, entry);
+    const recordCount = recordCountAt(batch, 0);
+    const span = tracing
+      ? startAppendSpan(entry, { topic: topic.config.topic, partition: actor.partition, recordCount })
+      : undefined;
+    const reply =
+      span === undefined
+        ? done
+        : (outcome: AppendOutcome) => {
+            endAppendSpan(
+              span,
+              outcome.ok ? undefined : outcome.error,
+              outcome.ok ? outcome.stamp.baseOffset : undefined,
+            );
+            done(outcome);
+          };
+    onWaiting(actor);
+    actor.feed({
+      kind: 'append',
+      batch,
+      recordCount,
+      acks: acks === Acks.ACKS_LEADER ? 'leader' : 'all',
+      leaderEpoch: entry.leaderEpoch,
+      expectedNextOffset: entry.expectedNextOffset,
+      claimEpoch: entry.claimEpoch,
+      claim,
+      wallMs,
+      deadlineMs,
+      reply,
+    });
+  }
+
+  /** The core knows that it does not lead; the directory may know who does. */
+  #withLeader(actor: PartitionActor, error: PartitaError): PartitaError {
+    return error.reason === 'NOT_LEADER' ? this.#options.registry.notLeader(actor) : error;
+  }
+}
+
+/** Clients may not write Partita's own topics, and nobody claims those of users. */
+function checkWriter(entry: AppendEntry, topic: string, isInternal: boolean): void {
+  if (isInternal && entry.claimEpoch <= 0) {
+    throw new PartitaError(
+      'INTERNAL_TOPIC',
+      `topic "${topic}" is Partita's own; read it, but write to a topic of yours`,
+      {
+        topic,
+      },
+    );
+  }
+  if (!isInternal && entry.claimEpoch !== 0) throw outOfRange('claim_epoch', entry.claimEpoch, '0 on this topic');
+}
+
+/** The claim in a CLAIM batch. Other control batches are the leader's own. */
+function claimOf(batch: Uint8Array, entry: AppendEntry): Claim | undefined {
+  const type = batchTypeAt(batch, 0);
+  if (type === BATCH_DATA) return undefined;
+  if (type !== BATCH_CLAIM) {
+    throw new PartitaError('INVALID_BATCH', `batch type ${type} is written by leaders only; send type DATA`, {
+      type: String(type),
+    });
+  }
+  const { claimEpoch, instanceId } = decodeClaim(recordsAt(batch, 0));
+  if (claimEpoch !== entry.claimEpoch || recordCountAt(batch, 0) !== 1) {
+    throw outOfRange('claim_epoch', entry.claimEpoch, `${claimEpoch}, as in the claim itself`);
+  }
+  return { epoch: claimEpoch, instanceId };
+}
+
+function decodeClaim(bytes: Uint8Array): ClaimRecord {
+  try {
+    return ClaimRecord.decode(bytes);
+  } catch (cause) {
+    throw new PartitaError('MALFORMED_MESSAGE', 'the records of a CLAIM batch are no ClaimRecord', {}, { cause });
+  }
+}
+
+function ackOf(actor: PartitionActor, outcome: Extract<AppendOutcome, { ok: true }>) {
+  return {
+    partition: actor.partition,
+    baseOffset: outcome.stamp.baseOffset,
+    leaderEpoch: outcome.stamp.leaderEpoch,
+    replicasAcked: outcome.replicasAcked,
+    fsynced: outcome.fsynced,
+    appendTimeMs: outcome.stamp.appendTimeMs,
+    duplicate: false,
+    recordCount: outcome.recordCount,
+  };
+}
+
+/** The answer to whatever is new while the broker drains. */
+export function shuttingDown(): PartitaError {
+  return new PartitaError('SHUTTING_DOWN', 'this broker is stopping; refresh the routes and try again', {}, {});
+}

@@ -1,0 +1,23 @@
+/** BrokerService: append and fetch for the partitions that this broker leads. */
+import { BrokerServiceService } from '@partita/protocol';
+import { bidi, implement, unary } from '@partita/rpc/server';
+import type { Implementation } from '@partita/rpc/server';
+import { AppendStreamSession } from './append-stream.ts';
+import type { AppendStreamOptions } from './append-stream.ts';
+import { fetchBatches } from './fetch.ts';
+import { FetchStreamSession } from './fetch-stream.ts';
+import type { FetchStreamOptions } from './fetch-stream.ts';
+import { listOffsets } from './list-offsets.ts';
+
+/** The methods that exist so far; the others answer NOT_IMPLEMENTED. */
+export function brokerMethods(
+  options: AppendStreamOptions & FetchStreamOptions,
+): Implementation<typeof BrokerServiceService> {
+  return implement(BrokerServiceService, {
+    append: unary((request, context) => options.appender.append(request, context), { append: true }),
+    appendStream: bidi((stream, context) => new AppendStreamSession(stream, context, options)),
+    fetch: unary((request, context) => fetchBatches(request, context, options)),
+    fetchStream: bidi((stream, context) => new FetchStreamSession(stream, context, options)),
+    listOffsets: unary((request) => listOffsets(request, options)),
+  });
+}

@@ -1,0 +1,160 @@
+/** Fetch: reads what is there, or waits for it. One timer and one listener per partition for a call, whatever happens. */
+import { asPartitaError, FETCH_WAIT_MS_MAX, PartitaError, RESPONSE_BYTES_MAX } from '@partita/domain';
+import type { Clock, Timers } from '@partita/domain';
+import type { FetchedPartition, FetchPartition, FetchRequest, FetchResponse } from '@partita/protocol';
+import { passedOnDeadlineMs } from '@partita/rpc';
+import type { CallContext } from '@partita/rpc/server';
+import type { PartitionRegistry } from '../partition-registry.ts';
+import { failedPartition, Reading } from './reading.ts';
+import { checkPartitionCount, checkRange } from './request-checks.ts';
+
+export interface FetchOptions {
+  readonly registry: PartitionRegistry;
+  readonly clock: Clock;
+  readonly timers: Timers;
+}
+
+/** One partition of a call: a reading, or the reason why there is none. */
+interface Part {
+  readonly wanted: FetchPartition;
+  readonly reading: Reading | undefined;
+  readonly chunks: Uint8Array[];
+  error: PartitaError | undefined;
+}
+
+/** The unary call. */
+export async function fetchBatches(
+  request: FetchRequest,
+  context: CallContext,
+  options: FetchOptions,
+): Promise<FetchResponse> {
+  const { partitions, maxBytes, minBytes, maxWaitMs } = request;
+  checkPartitionCount('partitions', partitions.length);
+  checkRange('max_bytes', maxBytes, 0, RESPONSE_BYTES_MAX);
+  checkRange('min_bytes', minBytes, 0, Number.MAX_SAFE_INTEGER);
+  checkRange('max_wait_ms', maxWaitMs, 0, FETCH_WAIT_MS_MAX);
+  const parts = partitions.map((wanted) => partOf(wanted, options.registry));
+  const bytesMax = maxBytes === 0 ? RESPONSE_BYTES_MAX : maxBytes;
+  const bytesMin = Math.min(minBytes, bytesMax);
+  const waitMs = Math.min(maxWaitMs, passedOnDeadlineMs(context.deadlineMs));
+  const change = new ChangeWatch(parts, context, options.timers, waitMs);
+  try {
+    let bytes = 0;
+    for (;;) {
+      change.reset();
+      bytes += await readParts(parts, bytesMax - bytes, bytes === 0);
+      const hasError = parts.some((part) => part.error !== undefined);
+      const isWaited = minBytes > 0 || parts.some((part) => part.reading?.isAhead === true);
+      if (hasError || change.isOver || bytes >= bytesMax || !isWaited) break;
+      if (bytes > 0 && bytes >= bytesMin) break;
+      if (parts.every((part) => part.reading?.isDone === true)) break;
+      await change.wait();
+    }
+  } finally {
+    change.close();
+  }
+  return { partitions: parts.map(answerOf) };
+}
+
+function partOf(wanted: FetchPartition, registry: PartitionRegistry): Part {
+  try {
+    return { wanted, reading: new Reading(registry, wanted), chunks: [], error: undefined };
+  } catch (error) {
+    return { wanted, reading: undefined, chunks: [], error: asPartitaError(error) };
+  }
+}
+
+/** Reads each partition once, within `bytesMax`; returns the bytes read. `isFirst`: one batch always gets through. */
+async function readParts(parts: readonly Part[], bytesMax: number, isFirst: boolean): Promise<number> {
+  let bytes = 0;
+  for (const part of parts) {
+    const { reading } = part;
+    if (reading === undefined || part.error !== undefined) continue;
+    part.error = reading.fault();
+    if (part.error !== undefined) continue;
+    while (reading.hasMore && bytes < bytesMax) {
+      const before = reading.offset;
+      const chunk = await readChunk(part, reading, bytesMax - bytes);
+      if (chunk === undefined) break;
+      // Only the first batch of an answer may be larger than what is left.
+      if (bytes + chunk.length > bytesMax && !(isFirst && bytes === 0)) {
+        reading.backTo(before);
+        return bytes;
+      }
+      bytes += chunk.length;
+      part.chunks.push(chunk);
+      if (reading.offset === before) break;
+    }
+  }
+  return bytes;
+}
+
+async function readChunk(part: Part, reading: Reading, bytesMax: number): Promise<Uint8Array | undefined> {
+  try {
+    return await reading.read(bytesMax);
+  } catch (error) {
+    part.error = asPartitaError(error);
+    return undefined;
+  }
+}
+
+function answerOf(part: Part): FetchedPartition {
+  const { reading, chunks, error } = part;
+  if (reading === undefined) return failedPartition(part.wanted, error ?? asPartitaError(undefined));
+  const [first] = chunks;
+  const bytes = chunks.length === 1 ? first : Buffer.concat(chunks);
+  if (error === undefined && chunks.length === 0 && reading.isAhead && !reading.isDone) {
+    return reading.answer(bytes, reading.notYet());
+  }
+  return reading.answer(bytes, chunks.length === 0 ? error : undefined);
+}
+
+/** Resolves when a partition has changed, the time is up, the caller is gone or the broker drains. */
+class ChangeWatch {
+  readonly #stops: (() => void)[] = [];
+  #hasChanged = false;
+  #isOver: boolean;
+  #wake: (() => void) | undefined;
+
+  constructor(parts: readonly Part[], context: CallContext, timers: Timers, waitMs: number) {
+    this.#isOver = waitMs <= 0;
+    if (this.#isOver) return;
+    const changed = () => {
+      this.#hasChanged = true;
+      this.#wake?.();
+    };
+    const over = () => {
+      this.#isOver = true;
+      this.#wake?.();
+    };
+    for (const { reading } of parts) if (reading !== undefined) this.#stops.push(reading.actor.onChange(changed));
+    const timer = timers.after(waitMs, over);
+    this.#stops.push(() => timer.cancel());
+    for (const signal of [context.signal, context.draining]) {
+      if (signal.aborted) this.#isOver = true;
+      signal.addEventListener('abort', over, { once: true });
+      this.#stops.push(() => signal.removeEventListener('abort', over));
+    }
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** What changes from here on ends the next wait at once. */
+  reset(): void {
+    this.#hasChanged = false;
+  }
+
+  async wait(): Promise<void> {
+    if (this.#hasChanged || this.#isOver) return;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    this.#wake = undefined;
+  }
+
+  close(): void {
+    for (const stop of this.#stops) stop();
+  }
+}

@@ -1,0 +1,91 @@
+/** ListOffsets: from a position told in one of several ways to an offset. */
+import { BATCH_DATA, decodeBatch } from '@partita/batch';
+import { asPartitaError, PartitaError } from '@partita/domain';
+import type { Clock } from '@partita/domain';
+import type { ListOffsetsEntry, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsResult } from '@partita/protocol';
+import { toRpcStatus } from '@partita/rpc';
+import type { PartitionActor } from '../partition-actor.ts';
+import type { PartitionRegistry } from '../partition-registry.ts';
+import { checkPartitionCount, outOfRange } from './request-checks.ts';
+
+export interface ListOffsetsOptions {
+  readonly registry: PartitionRegistry;
+  readonly clock: Clock;
+}
+
+/** The unary call. Looks for times one partition after the other: each may read from the disk. */
+export async function listOffsets(
+  request: ListOffsetsRequest,
+  options: ListOffsetsOptions,
+): Promise<ListOffsetsResponse> {
+  checkPartitionCount('entries', request.entries.length);
+  const results: ListOffsetsResult[] = [];
+  for (const entry of request.entries) results.push(await resolveEntry(entry, options));
+  return { results };
+}
+
+async function resolveEntry(entry: ListOffsetsEntry, options: ListOffsetsOptions): Promise<ListOffsetsResult> {
+  try {
+    const actor = options.registry.find(entry);
+    const role = actor.leader;
+    if (role === undefined) throw options.registry.notLeader(actor);
+    const { highWatermark } = actor.state;
+    // A new leader's watermark may still lie below what readers have seen.
+    if (highWatermark <= role.epochStartOffset) throw notYet(role.epochStartOffset, highWatermark);
+    const offset = await resolvePosition(entry, actor, options.clock);
+    const clamped = offset > highWatermark ? highWatermark : offset;
+    const logStartOffset = actor.log.logStart;
+    return {
+      offset: clamped < logStartOffset ? logStartOffset : clamped,
+      logStartOffset,
+      highWatermark,
+      leaderEpoch: role.epoch,
+      error: undefined,
+    };
+  } catch (error) {
+    const status = toRpcStatus(asPartitaError(error));
+    return { offset: 0n, logStartOffset: 0n, highWatermark: 0n, leaderEpoch: 0, error: status };
+  }
+}
+
+async function resolvePosition(entry: ListOffsetsEntry, actor: PartitionActor, clock: Clock): Promise<bigint> {
+  const position = entry.position?.position;
+  switch (position?.$case) {
+    case undefined:
+    case 'latest':
+      return actor.state.highWatermark;
+    case 'earliest':
+      return actor.log.logStart;
+    case 'offset':
+      if (position.offset < 0n) throw outOfRange('position.offset', position.offset, 'at least 0');
+      return position.offset;
+    case 'time': {
+      const { seconds, nanos } = position.time;
+      return atTime(actor, seconds * 1000n + BigInt(Math.ceil(nanos / 1_000_000)));
+    }
+    case 'ago': {
+      const { seconds, nanos } = position.ago;
+      return atTime(actor, BigInt(clock.wallMs()) - seconds * 1000n - BigInt(Math.ceil(nanos / 1_000_000)));
+    }
+  }
+}
+
+/** Offset of the first committed record whose time is at or after `timeMs`; the high watermark when there is none. */
+async function atTime(actor: PartitionActor, timeMs: bigint): Promise<bigint> {
+  const { log, state } = actor;
+  const base = await log.offsetForTime(timeMs);
+  if (base === undefined || base >= state.highWatermark) return state.highWatermark;
+  // The index finds the batch; only here a broker opens one to find the record.
+  const { bytes } = await log.read(base, state.highWatermark, 1);
+  if (bytes.length === 0) return base;
+  const { header, records } = decodeBatch(bytes);
+  if (header.type !== BATCH_DATA || actor.topic.settings.usesAppendTime) return header.baseOffset;
+  const record = records.findIndex(({ timestampMs }) => timestampMs >= timeMs);
+  const delta = records[record]?.offsetDelta ?? Math.max(record, 0);
+  return header.baseOffset + BigInt(delta);
+}
+
+function notYet(offset: bigint, highWatermark: bigint): PartitaError {
+  const metadata = { offset: String(offset), high_watermark: String(highWatermark) };
+  return new PartitaError('NOT_YET', 'the leader is new and has not committed its first record; try again', metadata);
+}

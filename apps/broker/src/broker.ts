@@ -1,0 +1,330 @@
+/** The broker: its parts, how they are tied, and the order in which they start and stop. */
+import { DRAIN_MS_MAX, PartitaError } from '@partita/domain';
+import {
+  BrokerServiceService,
+  BrokerState,
+  ClusterServiceService,
+  ElectionServiceService,
+  ReplicaServiceService,
+  ReplicationServiceService,
+  ServiceKind,
+} from '@partita/protocol';
+import type { Broker as BrokerRecord, BrokerRegister } from '@partita/protocol';
+import { ChannelPool } from '@partita/rpc/client';
+import { createRpcServer, DirectoryHolder, directoryMethods } from '@partita/rpc/server';
+import type { RpcServer } from '@partita/rpc/server';
+import {
+  checkResources,
+  EXIT_CODES,
+  ExitError,
+  formatAddress,
+  PRODUCT_VERSION,
+  systemClock,
+  systemRandom,
+  systemTimers,
+} from '@partita/runtime';
+import type { Logger, RunningService } from '@partita/runtime';
+import { AppendDeadlines, CheckpointTask } from './broker-clock-work.ts';
+import { Appender } from './broker-service/append.ts';
+import { brokerMethods } from './broker-service/broker-service.ts';
+import type { BrokerConfig } from './config.ts';
+import { CoordinatorSession } from './coordinator-session.ts';
+import { openDataDirectory } from './data-directory.ts';
+import type { DataDirectory } from './data-directory.ts';
+import { DirectoryFeed } from './directory-feed.ts';
+import { electionMethods } from './election-service.ts';
+import type { ActorHost } from './partition-actor.ts';
+import { PartitionRegistry } from './partition-registry.ts';
+import { replicaMethods } from './replica-service.ts';
+import { ReplicaStore } from './replica-store.ts';
+
+/** Version of the protocol between peers. */
+const PROTOCOL_VERSION = 1;
+/** Time for calls and streams to end themselves when the broker drains; the rest is for closing logs. */
+const GRACE_MS = DRAIN_MS_MAX / 2;
+/** Files that a broker needs beyond those of its logs: connections, mostly. */
+const OTHER_FILE_COUNT = 1000;
+
+export interface BrokerOptions {
+  readonly config: BrokerConfig;
+  readonly logger: Logger;
+  /** True = spans are exported. */
+  readonly tracing: boolean;
+  /** Ends the process: an ExitError with its code, anything else as a crash. */
+  readonly fail: (error: unknown) => void;
+}
+
+/** Brings a broker up: recovers its logs, listens, then keeps sessions with the coordinators. */
+export async function startBroker(options: BrokerOptions): Promise<RunningService> {
+  const { config, logger } = options;
+  const directory = await dataDirectory(config);
+  try {
+    const { clusterId, dirUuid, incarnation } = directory.identity;
+    logger.info({ clusterId, dirUuid, incarnation, clean: directory.isClean }, 'opened the data directory');
+    await checkResources({ openFiles: config.openFiles + OTHER_FILE_COUNT }, logger);
+    const broker = new Broker(options, directory);
+    await broker.start();
+    return broker;
+  } catch (error) {
+    await directory.close();
+    throw asExit(error);
+  }
+}
+
+class Broker implements RunningService {
+  readonly #options: BrokerOptions;
+  readonly #data: DataDirectory;
+  readonly #directory = new DirectoryHolder(systemClock);
+  readonly #registry: PartitionRegistry;
+  readonly #store: ReplicaStore;
+  readonly #appender: Appender;
+  readonly #deadlines = new AppendDeadlines(systemClock, systemTimers);
+  readonly #checkpoints: CheckpointTask;
+  readonly #pool: ChannelPool;
+  readonly #servers: { readonly publicServer: RpcServer; readonly peerServer: RpcServer };
+  readonly #sessions: CoordinatorSession[] = [];
+  #addresses = { address: '', peerAddress: '' };
+  #isDraining = false;
+  #hasFailed = false;
+  #isClosing = false;
+
+  constructor(options: BrokerOptions, data: DataDirectory) {
+    this.#options = options;
+    this.#data = data;
+    const { config, logger, tracing } = options;
+    this.#registry = new PartitionRegistry(this.#directory, config.id);
+    this.#store = new ReplicaStore({
+      directory: data,
+      registry: this.#registry,
+      host: this.#actorHost(),
+      clock: systemClock,
+      logger,
+      segmentBytesDefault: config.segmentBytes,
+    });
+    this.#appender = new Appender({
+      registry: this.#registry,
+      clock: systemClock,
+      tracing,
+      onWaiting: (actor) => this.#deadlines.watch(actor),
+    });
+    this.#checkpoints = new CheckpointTask({
+      registry: this.#registry,
+      timers: systemTimers,
+      write: (partitions) => data.checkpoint(partitions),
+      onFailed: (error) => this.#fail(error),
+    });
+    this.#pool = new ChannelPool({ clientId: `broker-${config.id}`, tracing: false });
+    this.#servers = { publicServer: this.#publicServer(), peerServer: this.#peerServer() };
+  }
+
+  get ready(): Record<string, unknown> {
+    const { clusterId, brokerId, incarnation } = this.#data.identity;
+    return { brokerId, ...this.#addresses, clusterId, incarnation, replicas: this.#registry.size };
+  }
+
+  async start(): Promise<void> {
+    const { config, logger } = this.#options;
+    await this.#store.recover();
+    const { address } = await this.#servers.publicServer.start();
+    const { address: peerAddress } = await this.#servers.peerServer.start();
+    this.#addresses = {
+      address: config.advertise === undefined ? address : formatAddress(config.advertise),
+      peerAddress: config.peerAdvertise === undefined ? peerAddress : formatAddress(config.peerAdvertise),
+    };
+    this.#introduceItself();
+    const lease = { token: 0n };
+    for (const coordinator of config.coordinators) {
+      const session = new CoordinatorSession({
+        address: formatAddress(coordinator),
+        pool: this.#pool,
+        clock: systemClock,
+        timers: systemTimers,
+        random: systemRandom,
+        logger,
+        feed: new DirectoryFeed(this.#directory, lease),
+        register: () => this.#register(),
+        heartbeat: () => ({
+          freeBytes: BigInt(Math.floor(this.#data.device.space.freeBytes)),
+          wallMs: BigInt(systemClock.wallMs()),
+          draining: this.#isDraining,
+        }),
+        onRefused: (error) => this.#options.fail(new ExitError(EXIT_CODES.refused, error.message, { cause: error })),
+      });
+      this.#sessions.push(session);
+      session.open();
+    }
+  }
+
+  /** Refuses appends, tells coordinators and clients, and waits until the calls under way are answered. */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    this.#appender.drain();
+    for (const session of this.#sessions) session.beat();
+    const { publicServer, peerServer } = this.#servers;
+    await Promise.all([publicServer.drain(GRACE_MS), peerServer.drain(GRACE_MS)]);
+  }
+
+  /** Closes the logs, notes how far they are, and that all is in order. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    for (const session of this.#sessions) session.close();
+    this.#pool.close();
+    this.#servers.publicServer.close();
+    this.#servers.peerServer.close();
+    this.#deadlines.stop();
+    const actors = [...this.#registry.actors()];
+    const closed = await Promise.all(actors.map((actor) => actor.close(!this.#hasFailed)));
+    if (!this.#hasFailed) {
+      await this.#checkpoints.finish();
+      const clean = actors.filter((_, index) => closed[index] === true);
+      const ends = clean.map(({ topicId, partition, log }): [string, bigint] => [
+        `${topicId}/${partition}`,
+        log.syncedEnd,
+      ]);
+      await this.#data.markClean(new Map(ends));
+    }
+    await this.#data.close();
+  }
+
+  #actorHost(): ActorHost {
+    const { logger } = this.#options;
+    const { identity, device } = this.#data;
+    return {
+      device,
+      clock: systemClock,
+      clusterId: identity.clusterId,
+      brokerId: identity.brokerId,
+      directoryId: identity.dirUuid,
+      persist: (partition, meta) => this.#store.persist(partition, meta),
+      onChanged: (actor) => {
+        this.#checkpoints.note();
+        for (const session of this.#sessions) session.noteChange(actor);
+      },
+      onStorageFailed: (error) => this.#fail(error),
+      onStopped: ({ topicId, partition }, error) => {
+        logger.error({ err: error, topicId, partition }, 'a replica has stopped');
+        if (error instanceof PartitaError) this.#fail(error);
+      },
+    };
+  }
+
+  #publicServer(): RpcServer {
+    const { config, logger, tracing } = this.#options;
+    const server = createRpcServer({
+      name: 'broker-public',
+      listen: formatAddress(config.listen),
+      limits: 'public',
+      logger,
+      tracing,
+      insecureOk: config.insecure,
+    });
+    const options = {
+      registry: this.#registry,
+      appender: this.#appender,
+      clock: systemClock,
+      timers: systemTimers,
+      graceMs: GRACE_MS,
+    };
+    server.addService(BrokerServiceService, brokerMethods(options));
+    server.addService(
+      ClusterServiceService,
+      directoryMethods(this.#directory, {
+        service: ServiceKind.SERVICE_KIND_BROKER,
+        version: PRODUCT_VERSION,
+        clock: systemClock,
+      }),
+    );
+    return server;
+  }
+
+  #peerServer(): RpcServer {
+    const { config, logger, tracing } = this.#options;
+    const server = createRpcServer({
+      name: 'broker-peer',
+      listen: formatAddress(config.peerListen),
+      limits: 'peer',
+      logger,
+      tracing,
+      insecureOk: config.insecure,
+    });
+    const { clusterId } = this.#data.identity;
+    server.addService(ElectionServiceService, electionMethods({ registry: this.#registry, clusterId }));
+    server.addService(ReplicaServiceService, replicaMethods({ store: this.#store, clusterId }));
+    server.addService(ReplicationServiceService, {});
+    return server;
+  }
+
+  /** Until a coordinator tells more, the directory holds this broker alone. */
+  #introduceItself(): void {
+    const { clusterId, brokerId, incarnation } = this.#data.identity;
+    const { address } = this.#addresses;
+    const own: BrokerRecord = {
+      brokerId,
+      address,
+      rack: this.#options.config.rack ?? '',
+      state: BrokerState.BROKER_STATE_UP,
+      version: PRODUCT_VERSION,
+      startTime: undefined,
+    };
+    const endpoint = {
+      service: ServiceKind.SERVICE_KIND_BROKER,
+      address,
+      brokerId,
+      instanceId: `${brokerId}-${incarnation}`,
+      active: false,
+    };
+    this.#directory.update({ clusterId, brokers: [own], endpoints: [endpoint] });
+  }
+
+  #register(): BrokerRegister {
+    const { clusterId, brokerId, dirUuid, incarnation } = this.#data.identity;
+    return {
+      clusterId,
+      protocolVersion: PROTOCOL_VERSION,
+      brokerId,
+      directoryId: dirUuid,
+      incarnation: BigInt(incarnation),
+      ...this.#addresses,
+      rack: this.#options.config.rack ?? '',
+      clean: this.#data.isClean,
+      bootId: this.#data.bootId,
+      inventory: [...this.#registry.actors()].map((actor) => actor.inventory()),
+      topics: this.#registry.topics.map((topic) => topic.config),
+      tombstones: this.#store.tombstones,
+      knownBrokers: [...this.#directory.snapshot().brokers],
+      version: PRODUCT_VERSION,
+      wallMs: BigInt(systemClock.wallMs()),
+    };
+  }
+
+  /** A disk that failed once is not trusted again: the process ends, and the next start recovers. */
+  #fail(error: unknown): void {
+    // A promise that comes too late finds the journal closed.
+    if (this.#hasFailed || this.#isClosing) return;
+    this.#hasFailed = true;
+    this.#options.fail(error);
+  }
+}
+
+async function dataDirectory(config: BrokerConfig): Promise<DataDirectory> {
+  try {
+    return await openDataDirectory({
+      dir: config.dataDir,
+      clusterId: config.clusterId,
+      brokerId: config.id,
+      openFileCountMax: config.openFiles,
+      clock: systemClock,
+      timers: systemTimers,
+      random: systemRandom,
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ExitError(EXIT_CODES.dataDirectory, `data directory ${config.dataDir}: ${reason}`, { cause: error });
+  }
+}
+
+/** An address that cannot be listened on is a matter of configuration. */
+function asExit(error: unknown): unknown {
+  if (!(error instanceof PartitaError) || error.reason !== 'INVALID_SETTING') return error;
+  return new ExitError(EXIT_CODES.configuration, error.message, { cause: error });
+}

@@ -1,0 +1,149 @@
+/** The broker's data directory: its lock, whose it is, what was promised, and how the last run ended. */
+import { brokerId, PartitaError, partitionKey } from '@partita/domain';
+import type { Clock, Random, Timers } from '@partita/domain';
+import {
+  createHost,
+  createLogDevice,
+  createNodeDisk,
+  lockDirectory,
+  openJournal,
+  openStorageIdentity,
+  readCheckpoint,
+  takeCleanShutdown,
+  writeCheckpoint,
+  writeCleanShutdown,
+} from '@partita/log';
+import type {
+  CleanShutdown,
+  DirectoryLock,
+  Disk,
+  Journal,
+  LogDevice,
+  PartitionCheckpoint,
+  StorageIdentity,
+} from '@partita/log';
+
+/** Journal key of the machine's boot id at the last start. */
+const BOOT_ID_KEY = 'boot-id';
+
+export interface DataDirectoryOptions {
+  readonly dir: string;
+  readonly clusterId: string;
+  readonly brokerId: number;
+  readonly openFileCountMax: number;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+}
+
+/** How far a log is known to have been durable and committed. */
+export interface KnownProgress {
+  readonly cleanShutdown: boolean;
+  readonly knownSynced: bigint;
+  readonly highWatermark: bigint;
+}
+
+/** Opens the directory, made if missing. Throws STORAGE_FAILED, WRONG_CLUSTER, INVALID_SETTING, CORRUPT_BATCH. */
+export async function openDataDirectory(options: DataDirectoryOptions): Promise<DataDirectory> {
+  const { dir, clusterId, clock, timers, random } = options;
+  const disk = createNodeDisk();
+  const host = createHost(disk);
+  const lock = await lockDirectory({ disk, dir, host });
+  try {
+    const identity = await openStorageIdentity({ disk, dir, clusterId, brokerId: brokerId(options.brokerId), random });
+    const marker = await takeCleanShutdown(disk, dir);
+    const journal = await openJournal({ disk, dir });
+    const bootId = (await host.bootId()) ?? '';
+    const bootIdBefore = Buffer.from(journal.get(BOOT_ID_KEY) ?? []).toString('utf8');
+    await journal.put(new Map([[BOOT_ID_KEY, Buffer.from(bootId)]]));
+    const checkpoint = await readCheckpoint(disk, dir);
+    if (checkpoint === undefined) {
+      throw new PartitaError('CORRUPT_BATCH', `${dir}/checkpoint is damaged; restore the directory or empty it`, {
+        dir,
+      });
+    }
+    const device = await createLogDevice({
+      disk,
+      directory: dir,
+      clock,
+      timers,
+      openFileCountMax: options.openFileCountMax,
+    });
+    const pageCacheLost = marker === undefined && bootIdBefore !== '' && (bootId === '' || bootId !== bootIdBefore);
+    return new DataDirectory({ dir, disk, lock, identity, journal, device, marker, checkpoint, bootId, pageCacheLost });
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly dir: string;
+  readonly disk: Disk;
+  readonly lock: DirectoryLock;
+  readonly identity: StorageIdentity;
+  readonly journal: Journal;
+  readonly device: LogDevice;
+  readonly marker: CleanShutdown | undefined;
+  readonly checkpoint: ReadonlyMap<string, PartitionCheckpoint>;
+  readonly bootId: string;
+  readonly pageCacheLost: boolean;
+}
+
+export class DataDirectory {
+  readonly dir: string;
+  readonly disk: Disk;
+  readonly identity: StorageIdentity;
+  readonly journal: Journal;
+  readonly device: LogDevice;
+  readonly bootId: string;
+  /** True when the last run stopped in order. */
+  readonly isClean: boolean;
+  /** The machine was started anew and the broker had not stopped in order. */
+  readonly pageCacheLost: boolean;
+  readonly #parts: Parts;
+
+  /** Use openDataDirectory. */
+  constructor(parts: Parts) {
+    this.dir = parts.dir;
+    this.disk = parts.disk;
+    this.identity = parts.identity;
+    this.journal = parts.journal;
+    this.device = parts.device;
+    this.bootId = parts.bootId;
+    this.isClean = parts.marker !== undefined;
+    this.pageCacheLost = parts.pageCacheLost;
+    this.#parts = parts;
+  }
+
+  /** What the last run left to know of a partition. */
+  progressOf(topicId: string, partition: number): KnownProgress {
+    const key = partitionKey({ topicId, partition });
+    const { marker, checkpoint } = this.#parts;
+    const saved = checkpoint.get(key);
+    const cleanEnd = marker?.logEnds.get(key);
+    return {
+      cleanShutdown: cleanEnd !== undefined,
+      knownSynced: cleanEnd ?? saved?.syncedEnd ?? 0n,
+      highWatermark: saved?.highWatermark ?? 0n,
+    };
+  }
+
+  /** Replaces the checkpoint, durable on return. One call at a time. */
+  async checkpoint(partitions: readonly PartitionCheckpoint[]): Promise<void> {
+    await writeCheckpoint(this.disk, this.dir, partitions);
+  }
+
+  /** Notes which logs were closed in order. */
+  async markClean(logEnds: ReadonlyMap<string, bigint>): Promise<void> {
+    const { incarnation } = this.identity;
+    await writeCleanShutdown(this.disk, this.dir, { incarnation, bootId: this.bootId, logEnds });
+  }
+
+  /** Closes everything and gives the lock back. */
+  async close(): Promise<void> {
+    await this.journal.close();
+    this.device.space.close();
+    await this.#parts.lock.release();
+  }
+}

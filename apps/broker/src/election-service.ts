@@ -1,0 +1,98 @@
+/** ElectionService: promises and orders to lead, many partitions in one call. The rules are in @partita/replication. */
+import { asPartitaError, PartitaError } from '@partita/domain';
+import { ElectionServiceService } from '@partita/protocol';
+import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult } from '@partita/protocol';
+import type { LeadOutcome, PromiseOutcome } from '@partita/replication';
+import { toRpcStatus } from '@partita/rpc';
+import { implement, unary } from '@partita/rpc/server';
+import type { Implementation } from '@partita/rpc/server';
+import { checkCluster } from './cluster-check.ts';
+import type { PartitionActor } from './partition-actor.ts';
+import type { PartitionRegistry } from './partition-registry.ts';
+import { replicaConfigRecord } from './peer-messages.ts';
+
+const NONCE_BYTES = 16;
+
+/** All entries of a call are fed before any is awaited, so that one fsync of the journal serves them all. */
+export function electionMethods(options: {
+  registry: PartitionRegistry;
+  clusterId: string;
+}): Implementation<typeof ElectionServiceService> {
+  const { registry, clusterId } = options;
+  return implement(ElectionServiceService, {
+    promiseBatch: unary(async (request) => {
+      checkCluster(clusterId, request.clusterId);
+      return { results: await Promise.all(request.entries.map((entry) => promise(registry, entry))) };
+    }),
+    leadBatch: unary(async (request) => {
+      checkCluster(clusterId, request.clusterId);
+      return { results: await Promise.all(request.entries.map((entry) => lead(registry, entry))) };
+    }),
+  });
+}
+
+async function promise(registry: PartitionRegistry, entry: PromiseEntry): Promise<PromiseResult> {
+  try {
+    const actor = actorOf(registry, entry);
+    const { epoch } = entry;
+    const outcome = await new Promise<PromiseOutcome>((reply) =>
+      actor.feed({ kind: 'promise', epoch, nonce: nonceOf(entry), reply }),
+    );
+    const { logEnd: logEndOffset, configs, ...rest } = outcome;
+    return { ...rest, logEndOffset, configs: configs.map(replicaConfigRecord), error: undefined };
+  } catch (error) {
+    return {
+      granted: false,
+      promisedEpoch: 0,
+      lastEpoch: 0,
+      logEndOffset: 0n,
+      highWatermark: 0n,
+      suspect: false,
+      configs: [],
+      configFloor: 0,
+      error: toRpcStatus(asPartitaError(error)),
+    };
+  }
+}
+
+async function lead(registry: PartitionRegistry, entry: LeadEntry): Promise<LeadResult> {
+  try {
+    const actor = actorOf(registry, entry);
+    const { epoch, lastEpoch, logEndOffset: logEnd, unclean } = entry;
+    const outcome = await new Promise<LeadOutcome>((reply) =>
+      actor.feed({ kind: 'lead', epoch, nonce: nonceOf(entry), lastEpoch, logEnd, unclean, reply }),
+    );
+    return { ...outcome, config: replicaConfigRecord(outcome.config), error: undefined };
+  } catch (error) {
+    return { leading: false, promisedEpoch: 0, config: undefined, error: toRpcStatus(asPartitaError(error)) };
+  }
+}
+
+function actorOf(registry: PartitionRegistry, entry: PromiseEntry | LeadEntry): PartitionActor {
+  const { topicId, partition, replicaId, epoch } = entry;
+  const actor = registry.actor(topicId, partition);
+  if (actor === undefined || actor.isClosed || actor.replicaId !== replicaId) {
+    const message = `this broker holds no replica ${replicaId} of partition ${partition} of topic ${topicId}`;
+    throw new PartitaError('REPLICA_NOT_FOUND', message, { topic_id: topicId, partition: String(partition) });
+  }
+  if (epoch < 1) {
+    throw new PartitaError('INVALID_REQUEST', `epoch is ${epoch}, but must be at least 1`, {
+      field: 'epoch',
+      value: String(epoch),
+      range: '1..',
+    });
+  }
+  return actor;
+}
+
+function nonceOf(entry: PromiseEntry | LeadEntry): string {
+  if (entry.nonce.length !== NONCE_BYTES) {
+    const length = String(entry.nonce.length);
+    throw new PartitaError('INVALID_REQUEST', `nonce has ${length} bytes, but must have ${NONCE_BYTES}`, {
+      field: 'nonce',
+      value: length,
+      range: String(NONCE_BYTES),
+    });
+  }
+  return Buffer.from(entry.nonce).toString('hex');
+}

@@ -1,0 +1,229 @@
+/**
+ * One replica on this broker: its log, its state machine, and whoever waits for news of it. Everything that happens to
+ * the replica goes through `feed`, one event at a time.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BATCH_EPOCH_START, buildControlBatch, headerSeed, stampBatch } from '@partita/batch';
+import { asPartitaError } from '@partita/domain';
+import type { Clock, PartitaError, TopicPartition } from '@partita/domain';
+import { openPartitionLog } from '@partita/log';
+import type { LogDevice, PartitionLog } from '@partita/log';
+import { EpochStartRecord } from '@partita/protocol';
+import type { ReplicaInventory, ReplicaMeta } from '@partita/protocol';
+import { currentConfig, lastEpoch, PartitionRunner, recoveredState } from '@partita/replication';
+import type { LeaderRole, PartitionLogPort, PartitionState, ReplicaInput, Stamp } from '@partita/replication';
+import { foldLog } from './log-fold.ts';
+import { durableMeta, replicaConfig, replicaConfigRecord, replicaMeta } from './peer-messages.ts';
+import type { KnownTopic } from './topic-settings.ts';
+
+/** What an actor needs of its broker. */
+export interface ActorHost {
+  readonly device: LogDevice;
+  readonly clock: Clock;
+  readonly clusterId: string;
+  readonly brokerId: number;
+  readonly directoryId: string;
+  /** Makes the replica's journal entry durable. */
+  persist(partition: TopicPartition, meta: ReplicaMeta): Promise<void>;
+  /** The replica's role, watermark or log has changed: its next report differs. */
+  onChanged(actor: PartitionActor): void;
+  /** The disk of the log failed. */
+  onStorageFailed(error: PartitaError): void;
+  /** The replica has stopped by itself: a bug, or the journal failed. */
+  onStopped(actor: PartitionActor, error: unknown): void;
+}
+
+export interface ActorOptions {
+  readonly host: ActorHost;
+  readonly topic: KnownTopic;
+  readonly partition: number;
+  /** `<data>/<topic id>/<partition>`. */
+  readonly dir: string;
+  readonly meta: ReplicaMeta;
+  readonly cleanShutdown: boolean;
+  /** From the last checkpoint; 0 when there is none. */
+  readonly knownSynced: bigint;
+  readonly highWatermark: bigint;
+  /** The machine was started anew without a clean stop: what only the page cache held is gone. */
+  readonly pageCacheLost: boolean;
+}
+
+/** What recovery made of a replica's files. */
+interface OpenedReplica {
+  readonly log: PartitionLog;
+  readonly state: PartitionState;
+  /** The journal entry as it is durable. */
+  readonly meta: { value: ReplicaMeta };
+  /** Bytes of the segment files, queued batches included. */
+  readonly logBytes: { value: number };
+}
+
+export class PartitionActor implements TopicPartition {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly replicaId: string;
+  readonly log: PartitionLog;
+  topic: KnownTopic;
+  readonly #runner: PartitionRunner;
+  readonly #logBytes: { value: number };
+  readonly #listeners = new Set<() => void>();
+  #isClosed = false;
+
+  /** Use openActor. */
+  constructor(options: ActorOptions, opened: OpenedReplica) {
+    const { host, topic, partition } = options;
+    const { log, state, meta, logBytes } = opened;
+    this.topicId = topic.config.topicId;
+    this.partition = partition;
+    this.replicaId = meta.value.replicaId;
+    this.topic = topic;
+    this.log = log;
+    this.#logBytes = logBytes;
+    this.#runner = new PartitionRunner({
+      state,
+      log: logPort(log, headerSeed(this.topicId, partition), host.brokerId, logBytes),
+      clock: host.clock,
+      journal: {
+        persist: async (decided) => {
+          const next = replicaMeta(meta.value, decided);
+          await host.persist(this, next);
+          meta.value = next;
+        },
+      },
+      observer: {
+        onChanged: () => {
+          host.onChanged(this);
+          for (const listener of this.#listeners) listener();
+        },
+        onStopped: (error) => host.onStopped(this, error),
+      },
+    });
+  }
+
+  get state(): Readonly<PartitionState> {
+    return this.#runner.state;
+  }
+
+  /** The role when it leads and takes requests; undefined otherwise. */
+  get leader(): LeaderRole | undefined {
+    const { role } = this.#runner.state;
+    return role.kind === 'leader' && !this.#runner.isStopped && !this.#isClosed ? role : undefined;
+  }
+
+  /** True when the partition was deleted or the broker stops: readers give up. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  feed(input: ReplicaInput): void {
+    this.#runner.feed(input);
+  }
+
+  /** Calls `listener` after each change of watermark or role, and when the replica is closed; returns how to stop. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Stops appends and reads, then the log. False when not everything is on disk. */
+  async close(clean: boolean): Promise<boolean> {
+    this.#isClosed = true;
+    for (const listener of this.#listeners) listener();
+    return this.log.close({ clean });
+  }
+
+  /** The replica as coordinators are told of it. */
+  inventory(): ReplicaInventory {
+    const { meta, role, history, durableEnd, highWatermark } = this.state;
+    return {
+      topicId: this.topicId,
+      partition: this.partition,
+      replicaId: this.replicaId,
+      promisedEpoch: meta.promisedEpoch,
+      lastEpoch: lastEpoch(history),
+      logEndOffset: durableEnd,
+      highWatermark,
+      logStartOffset: this.log.logStart,
+      suspect: meta.suspect,
+      config: replicaConfigRecord(currentConfig(this.state)),
+      configFloor: meta.configFloor,
+      leadingEpoch: role.kind === 'leader' ? role.epoch : 0,
+      logBytes: BigInt(this.#logBytes.value),
+      followingId: 0,
+    };
+  }
+}
+
+/** Recovers a replica; it is a follower until it is told to lead. */
+export async function openActor(options: ActorOptions): Promise<PartitionActor> {
+  const { host, topic, partition, dir, cleanShutdown, knownSynced } = options;
+  const { topicId } = topic.config;
+  const meta = { value: options.meta };
+  const config = replicaConfig(options.meta.initialConfig);
+  // The log calls back only for what is appended, and nothing is before the actor exists.
+  const opened: { actor?: PartitionActor } = {};
+  const log = await openPartitionLog({
+    device: host.device,
+    dir,
+    clusterId: host.clusterId,
+    topicId,
+    partition,
+    settings: { segmentBytesMax: topic.settings.segmentBytes, flush: config.flush },
+    cleanShutdown,
+    knownSynced,
+    onSynced: (end) => opened.actor?.feed({ kind: 'synced', end }),
+    onFailed: (error) => {
+      opened.actor?.feed({ kind: 'storage-failed', error });
+      host.onStorageFailed(error);
+    },
+  });
+  const isSuspect = log.suspect !== undefined || (options.pageCacheLost && config.flush === 'os');
+  if (isSuspect && !meta.value.suspect) {
+    meta.value = { ...meta.value, suspect: true };
+    await host.persist({ topicId, partition }, meta.value);
+  }
+  const { dataEnd, claim } = await foldLog(log, topic.isInternal);
+  const state = recoveredState({
+    self: { brokerId: host.brokerId, directoryId: host.directoryId, replicaId: meta.value.replicaId },
+    topicId,
+    partition,
+    meta: durableMeta(meta.value),
+    configs: [config],
+    history: log.epochHistory.map((start) => ({ ...start })),
+    logStart: log.logStart,
+    logEnd: log.logEnd,
+    highWatermark: options.highWatermark,
+    dataEnd,
+    claim,
+    lastAppendTimeMs: log.lastAppendTimeMs,
+  });
+  opened.actor = new PartitionActor(options, { log, state, meta, logBytes: { value: await segmentBytes(dir) } });
+  return opened.actor;
+}
+
+async function segmentBytes(dir: string): Promise<number> {
+  const names = (await readdir(dir)).filter((name) => name.endsWith('.log'));
+  const sizes = await Promise.all(names.map(async (name) => (await stat(join(dir, name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+function logPort(log: PartitionLog, seed: number, leaderId: number, logBytes: { value: number }): PartitionLogPort {
+  const append = (batch: Uint8Array, stamp: Stamp): PartitaError | undefined => {
+    stampBatch(batch, stamp, seed);
+    try {
+      log.append(batch);
+      logBytes.value += batch.length;
+      return undefined;
+    } catch (error) {
+      return asPartitaError(error);
+    }
+  };
+  return {
+    append,
+    appendEpochStart: (stamp, config, unclean) => {
+      const record = { leaderEpoch: stamp.leaderEpoch, leaderId, config: replicaConfigRecord(config), unclean };
+      return append(buildControlBatch(BATCH_EPOCH_START, EpochStartRecord.encode(record).finish()), stamp);
+    },
+  };
+}

@@ -1,0 +1,266 @@
+/**
+ * Makes, recovers and removes replicas. The journal says which ones there are (`replica/<topic id>/<partition>`), what
+ * they promised, and which topics are deleted (`tombstone/<topic id>`); each topic's config lies in its directory. A
+ * replica is made config first, journal entry second, log last; a topic is deleted tombstone first. So whatever a crash
+ * leaves is completed at the next start. Changes run one after the other.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  asPartitaError,
+  isUuid,
+  METADATA_TOMBSTONE_MS,
+  PARTITION_COUNT_MAX,
+  PartitaError,
+  partitionKey,
+} from '@partita/domain';
+import type { Clock, TopicPartition } from '@partita/domain';
+import { diskErrorCode } from '@partita/log';
+import { ReplicaMeta, TopicConfig, TopicTombstone } from '@partita/protocol';
+import type { ReplicaToCreate } from '@partita/protocol';
+import { isMember } from '@partita/replication';
+import type { Logger } from '@partita/runtime';
+import type { DataDirectory } from './data-directory.ts';
+import { openActor } from './partition-actor.ts';
+import type { ActorHost } from './partition-actor.ts';
+import type { PartitionRegistry } from './partition-registry.ts';
+import { replicaConfig } from './peer-messages.ts';
+import { knownTopic } from './topic-settings.ts';
+import type { KnownTopic } from './topic-settings.ts';
+
+/** Logs opened at once: each reads a little and may sync. */
+const OPEN_CONCURRENCY_MAX = 16;
+const REPLICA_PREFIX = 'replica/';
+const TOMBSTONE_PREFIX = 'tombstone/';
+
+export interface ReplicaStoreOptions {
+  readonly directory: DataDirectory;
+  readonly registry: PartitionRegistry;
+  readonly host: ActorHost;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly segmentBytesDefault: number;
+}
+
+export class ReplicaStore {
+  readonly #options: ReplicaStoreOptions;
+  /** The change under way and those behind it; their number is bounded by the peer listener's streams. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ReplicaStoreOptions) {
+    this.#options = options;
+  }
+
+  get tombstones(): TopicTombstone[] {
+    return this.#entries(TOMBSTONE_PREFIX).map(([, value]) => TopicTombstone.decode(value));
+  }
+
+  /** Recovers every replica; one that cannot be opened is left alone and reported. */
+  async recover(): Promise<void> {
+    const { logger, registry } = this.#options;
+    await this.#finishDeletions();
+    const replicas = this.#entries(REPLICA_PREFIX).map(([key, value]) => {
+      const [topicId = '', partition = ''] = key.slice(REPLICA_PREFIX.length).split('/');
+      return { topicId, partition: Number(partition), meta: ReplicaMeta.decode(value) };
+    });
+    for (const topicId of new Set(replicas.map((replica) => replica.topicId))) {
+      const topic = await this.#readTopic(topicId);
+      if (topic !== undefined) registry.putTopic(topic);
+      else logger.error({ topicId }, 'a topic has replicas here but no topic.config; they stay offline');
+    }
+    await inParallel(replicas, async ({ topicId, partition, meta }) => {
+      const topic = registry.topic(topicId);
+      if (topic === undefined) return;
+      try {
+        await this.#open(topic, partition, meta, this.#options.directory.pageCacheLost);
+      } catch (error) {
+        logger.error({ err: error, topicId, partition }, 'a replica cannot be opened; it stays offline');
+      }
+    });
+  }
+
+  /** Stores a config unless a version as high is known. The topic need not have replicas here. */
+  async putTopic(config: TopicConfig): Promise<void> {
+    await this.#exclusively(() => this.#putTopic(config));
+  }
+
+  /** Makes replicas; the answer has one error, or undefined for success, for each. Repeating it changes nothing. */
+  async create(
+    configs: readonly TopicConfig[],
+    wanted: readonly ReplicaToCreate[],
+  ): Promise<(PartitaError | undefined)[]> {
+    return this.#exclusively(async () => {
+      for (const config of configs) if (!this.#isDeleted(config.topicId)) await this.#putTopic(config);
+      const faults = wanted.map((replica) => this.#creationFault(replica));
+      const fresh = wanted.filter(
+        ({ topicId, partition }, index) =>
+          faults[index] === undefined && this.#options.registry.actor(topicId, partition) === undefined,
+      );
+      const metas = new Map(fresh.map((replica) => [replica, firstMeta(replica)]));
+      await this.#options.directory.journal.put(
+        new Map([...metas].map(([replica, meta]) => [replicaKey(replica), ReplicaMeta.encode(meta).finish()])),
+      );
+      await inParallel([...metas], async ([replica, meta]) => {
+        const topic = this.#options.registry.topic(replica.topicId);
+        if (topic === undefined) return;
+        try {
+          await this.#open(topic, replica.partition, meta, false);
+        } catch (error) {
+          faults[wanted.indexOf(replica)] = asPartitaError(error);
+        }
+      });
+      return faults;
+    });
+  }
+
+  /** Deletes a topic; returns how many replicas were removed. */
+  async deleteTopic(tombstone: TopicTombstone): Promise<number> {
+    if (!isUuid(tombstone.topicId)) throw badField('tombstone.topic_id', tombstone.topicId, 'a lower-case UUID');
+    return this.#exclusively(async () => {
+      const { journal } = this.#options.directory;
+      const key = `${TOMBSTONE_PREFIX}${tombstone.topicId}`;
+      if (journal.get(key) === undefined) {
+        await journal.put(new Map([[key, TopicTombstone.encode(tombstone).finish()]]));
+      }
+      const actors = this.#options.registry.removeTopic(tombstone.topicId);
+      for (const actor of actors) await actor.close(false);
+      await this.#removeFiles(tombstone.topicId);
+      return actors.length;
+    });
+  }
+
+  async persist(partition: TopicPartition, meta: ReplicaMeta): Promise<void> {
+    await this.#options.directory.journal.put(new Map([[replicaKey(partition), ReplicaMeta.encode(meta).finish()]]));
+  }
+
+  async #open(topic: KnownTopic, partition: number, meta: ReplicaMeta, pageCacheLost: boolean): Promise<void> {
+    const { directory, registry, host, logger } = this.#options;
+    const { topicId } = topic.config;
+    const dir = join(directory.dir, topicId, String(partition));
+    const progress = directory.progressOf(topicId, partition);
+    const actor = await openActor({ host, topic, partition, dir, meta, pageCacheLost, ...progress });
+    const { suspect, cutBytes } = actor.log;
+    if (suspect !== undefined)
+      logger.error({ topicId, partition, suspect }, 'a replica may have lost acknowledged records');
+    if (cutBytes > 0) logger.warn({ topicId, partition, cutBytes }, 'cut a torn write off the end of a log');
+    registry.putActor(actor);
+  }
+
+  #creationFault({ topicId, partition, replicaId, config: record }: ReplicaToCreate): PartitaError | undefined {
+    const { registry, directory, host } = this.#options;
+    if (this.#isDeleted(topicId)) {
+      return new PartitaError('TOPIC_NOT_FOUND', `topic ${topicId} was deleted`, { topic: topicId });
+    }
+    const topic = registry.topic(topicId);
+    if (topic === undefined) return badField('topics', topicId, 'the config of each topic with a new replica');
+    if (partition < 0 || partition >= PARTITION_COUNT_MAX || !isUuid(replicaId)) {
+      return badField('replica', `${partition}/${replicaId}`, 'a partition and a lower-case UUID');
+    }
+    const actor = registry.actor(topicId, partition);
+    if (actor !== undefined) {
+      if (actor.replicaId === replicaId) return undefined;
+      return badField('replica_id', replicaId, `${actor.replicaId}, the replica that is there`);
+    }
+    try {
+      const config = replicaConfig(record);
+      const own = [...config.replicas, ...config.learners].find((replica) => replica.replicaId === replicaId);
+      if (own?.brokerId !== host.brokerId || own.directoryId !== host.directoryId) {
+        return badField('config', replicaId, `a set with this replica on broker ${host.brokerId}, this directory`);
+      }
+      if (!isMember(config, replicaId))
+        return badField('config', replicaId, 'a set with this replica as a full member');
+    } catch (error) {
+      return asPartitaError(error);
+    }
+    const { space } = directory.device;
+    if (!space.isFull(topic.settings.segmentBytes)) return undefined;
+    return new PartitaError('STORAGE_FULL', "the broker's disk is full; free some space or choose another broker", {
+      free_bytes: String(space.freeBytes),
+      reserve_bytes: String(Math.round(space.reserveBytes(topic.settings.segmentBytes))),
+    });
+  }
+
+  async #putTopic(config: TopicConfig): Promise<void> {
+    const { directory, registry, segmentBytesDefault } = this.#options;
+    if (!isUuid(config.topicId)) throw badField('topic_id', config.topicId, 'a lower-case UUID');
+    const known = registry.topic(config.topicId);
+    if (known !== undefined && known.config.version >= config.version) return;
+    const dir = join(directory.dir, config.topicId);
+    await directory.disk.makeDirectory(dir);
+    await directory.disk.syncDirectory(directory.dir);
+    await directory.disk.writeFileAtomically(join(dir, 'topic.config'), TopicConfig.encode(config).finish());
+    registry.putTopic(knownTopic(config, segmentBytesDefault));
+  }
+
+  async #readTopic(topicId: string): Promise<KnownTopic | undefined> {
+    const { directory, segmentBytesDefault } = this.#options;
+    try {
+      const bytes = await directory.disk.readFile(join(directory.dir, topicId, 'topic.config'));
+      return knownTopic(TopicConfig.decode(bytes), segmentBytesDefault);
+    } catch (error) {
+      if (diskErrorCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  #isDeleted(topicId: string): boolean {
+    return this.#options.directory.journal.get(`${TOMBSTONE_PREFIX}${topicId}`) !== undefined;
+  }
+
+  /** Removes what a crash left of deleted topics, and forgets tombstones that nobody can ask for any more. */
+  async #finishDeletions(): Promise<void> {
+    const { clock, directory } = this.#options;
+    const old: string[] = [];
+    for (const { topicId, deleteTimeMs } of this.tombstones) {
+      await this.#removeFiles(topicId);
+      if (clock.wallMs() - Number(deleteTimeMs) > METADATA_TOMBSTONE_MS) old.push(`${TOMBSTONE_PREFIX}${topicId}`);
+    }
+    await directory.journal.delete(old);
+  }
+
+  async #removeFiles(topicId: string): Promise<void> {
+    const { directory } = this.#options;
+    await rm(join(directory.dir, topicId), { recursive: true, force: true });
+    const keys = this.#entries(`${REPLICA_PREFIX}${topicId}/`).map(([key]) => key);
+    await directory.journal.delete(keys);
+  }
+
+  #entries(prefix: string): [string, Uint8Array][] {
+    return [...this.#options.directory.journal.entries()].filter(([key]) => key.startsWith(prefix));
+  }
+
+  async #exclusively<Result>(change: () => Promise<Result>): Promise<Result> {
+    const mine = this.#last.then(change);
+    this.#last = mine.catch(() => undefined);
+    return mine;
+  }
+}
+
+function replicaKey(partition: TopicPartition): string {
+  return `${REPLICA_PREFIX}${partitionKey(partition)}`;
+}
+
+function firstMeta(replica: ReplicaToCreate): ReplicaMeta {
+  return {
+    promisedEpoch: 0,
+    grantNonce: Buffer.alloc(0),
+    ledEpoch: 0,
+    suspect: false,
+    configFloor: replica.config?.configVersion ?? 0,
+    replicaId: replica.replicaId,
+    initialConfig: replica.config,
+  };
+}
+
+function badField(field: string, value: string, range: string): PartitaError {
+  return new PartitaError('INVALID_REQUEST', `${field} "${value}" must be ${range}`, { field, value, range });
+}
+
+/** Runs the work on all items, OPEN_CONCURRENCY_MAX at once. */
+async function inParallel<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
+  const queue = items.values();
+  const worker = async () => {
+    for (const item of queue) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(OPEN_CONCURRENCY_MAX, items.length) }, worker));
+}

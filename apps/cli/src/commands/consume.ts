@@ -1,0 +1,122 @@
+/** `partita consume`: records of a topic, as a member of a group or without one. */
+import type { PartitaClient, Position, ReceivedRecord } from '@partita/client';
+import { PARTITION_COUNT_MAX } from '@partita/domain';
+import type { Command } from 'commander';
+import { duration, oneOf, position, wholeNumber } from '../arguments.ts';
+import { withClient } from '../connect.ts';
+import type { GlobalOptions } from '../connect.ts';
+import { ENCODINGS, printable, toText } from '../encoding.ts';
+import { EXIT, UsageError } from '../exit-code.ts';
+import { jsonLine } from '../output/json.ts';
+import { describeRecord } from '../record-text.ts';
+import type { TextForm } from '../record-text.ts';
+import type { Terminal } from '../terminal.ts';
+
+interface ConsumeOptions extends GlobalOptions, TextForm {
+  readonly group?: string;
+  readonly from?: Position;
+  readonly max?: number;
+  readonly timeout?: number;
+  readonly partition?: number;
+}
+
+const EXAMPLES = `
+Without --group nothing is committed, and every partition is read. Plain lines are partition/offset, key and value;
+--json prints objects that \`partita produce\` reads.
+
+Examples:
+  partita consume flights --from earliest --max 10
+  partita consume flights --group billing --json
+  partita consume flights --from -15m --timeout 10s`;
+
+/** `exit` is told the exit code of a command that ended without an error. */
+export function addConsumeCommand(program: Command, terminal: Terminal, exit: (code: number) => void): void {
+  program
+    .command('consume')
+    .argument('<topic>')
+    .description('print records, and wait for more until Ctrl-C, --max or --timeout')
+    .option('--group <id>', 'consume as a member of this group, and commit')
+    .option('--from <position>', 'earliest, latest, an offset, a time or how long ago (default: earliest; with --group: where the group is)', position)
+    .option('--max <n>', 'stop after so many records', wholeNumber('--max', 1, Number.MAX_SAFE_INTEGER))
+    .option('--timeout <duration>', 'stop after this time; exit code 5 when fewer than --max came', duration)
+    .option('--partition <n>', 'only this partition', wholeNumber('--partition', 0, PARTITION_COUNT_MAX - 1))
+    .option('--key-encoding <encoding>', ENCODINGS.join(', '), oneOf('--key-encoding', ENCODINGS), 'utf8')
+    .option('--value-encoding <encoding>', ENCODINGS.join(', '), oneOf('--value-encoding', ENCODINGS), 'utf8')
+    .addHelpText('after', EXAMPLES)
+    .action(async (topic: string, _options: unknown, command: Command) => {
+      exit(await consume(topic, command.optsWithGlobals<ConsumeOptions>(), terminal));
+    });
+}
+
+async function consume(topic: string, options: ConsumeOptions, terminal: Terminal): Promise<number> {
+  if (options.group !== undefined && options.partition !== undefined) {
+    throw new UsageError('a group assigns partitions by itself: leave out --partition, or --group');
+  }
+  const late = new AbortController();
+  const signal = AbortSignal.any([late.signal, terminal.interrupted]);
+  const printed = await withClient(options, terminal, async (client) => {
+    const timer = options.timeout === undefined ? undefined : setTimeout(() => late.abort(), options.timeout);
+    try {
+      return options.group === undefined
+        ? await printAll(topic, client, options, signal, terminal)
+        : await printAsMember(topic, options.group, client, options, signal, terminal);
+    } finally {
+      clearTimeout(timer);
+    }
+  });
+  if (terminal.interrupted.aborted) return EXIT.interrupted;
+  if (options.max === undefined || printed >= options.max) return EXIT.ok;
+  terminal.note(`${printed} of ${options.max} records came in time`);
+  return EXIT.timedOut;
+}
+
+async function printAll(topic: string, client: PartitaClient, options: ConsumeOptions, signal: AbortSignal, terminal: Terminal): Promise<number> {
+  let printed = 0;
+  const { partition, from, max: maxRecords } = options;
+  for await (const record of client.read({ topic, partition, from, maxRecords, follow: true, signal })) {
+    if (signal.aborted) break;
+    await terminal.line(render(record, options));
+    printed += 1;
+  }
+  return printed;
+}
+
+async function printAsMember(
+  topic: string,
+  group: string,
+  client: PartitaClient,
+  options: ConsumeOptions,
+  signal: AbortSignal,
+  terminal: Terminal,
+): Promise<number> {
+  let printed = 0;
+  const consumer = client.consumer({
+    group,
+    topics: [topic],
+    from: options.from,
+    onAssigned: (partitions) => terminal.note(`assigned: ${partitions.map((part) => part.partition).join(', ')}`),
+    onRevoked: (partitions) => terminal.note(`revoked: ${partitions.map((part) => part.partition).join(', ')}`),
+  });
+  const close = (): void => void consumer.close();
+  signal.addEventListener('abort', close, { once: true });
+  try {
+    for await (const record of consumer) {
+      await terminal.line(render(record, options));
+      printed += 1;
+      if (printed !== options.max) continue;
+      await consumer.commit();
+      break;
+    }
+  } finally {
+    signal.removeEventListener('abort', close);
+  }
+  return printed;
+}
+
+function render(record: ReceivedRecord, options: ConsumeOptions): string {
+  if (options.json === true) return jsonLine(describeRecord(record, options));
+  const key = record.key === undefined ? '-' : (toText(record.key, options.keyEncoding) ?? Buffer.from(record.key).toString('base64'));
+  const value =
+    record.value === undefined ? '(deleted)' : (toText(record.value, options.valueEncoding) ?? Buffer.from(record.value).toString('base64'));
+  return `${record.partition}/${record.offset}\t${printable(key)}\t${printable(value)}`;
+}

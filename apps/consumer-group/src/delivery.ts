@@ -1,0 +1,172 @@
+/**
+ * From the feeds of a member to its stream, as its credits allow: in order within a partition, in turn between
+ * partitions, a batch at a time, and never a record or a byte beyond what was granted. At most one batch per stream is
+ * decoded.
+ */
+import { CREDIT_BYTES_MAX, CREDIT_RECORD_COUNT_MAX, PartitaError } from '@partita/domain';
+import type { Span } from '@opentelemetry/api';
+import { DeliveryForm } from '@partita/protocol';
+import type { ConsumeCredit, ConsumedRecord, ConsumePosition, ConsumeResponse } from '@partita/protocol';
+import { consumedBytes, consumedRecord, responseBytes } from './consumed-record.ts';
+import type { FeedBatch, PartitionFeed } from './partition-feed.ts';
+import { beginReceiveSpan } from './receive-span.ts';
+
+/** Where a delivery's messages go. */
+export interface DeliverySink {
+  /** False = full until `onDrain`. */
+  send(message: NonNullable<ConsumeResponse['message']>, bytes: number): boolean;
+  readonly writable: boolean;
+}
+
+export interface DeliveryOptions {
+  readonly group: string;
+  readonly form: DeliveryForm;
+  readonly sink: DeliverySink;
+  /** True = the process traces. */
+  readonly tracing: boolean;
+  isAppendTime(topicId: string): boolean;
+}
+
+/** One message to a member: a record more only while it stays below both. */
+const FRAME_BYTES_MAX = 512 * 1024;
+const FRAME_RECORD_COUNT_MAX = 10_000;
+
+/** What came of one turn of a feed. */
+type Turn = 'sent' | 'nothing' | 'short of credit';
+
+export class Delivery {
+  readonly #options: DeliveryOptions;
+  /** Feeds with something to deliver, whose turn it is first. */
+  readonly #ready = new Set<PartitionFeed>();
+  #creditRecords = 0;
+  #creditBytes = 0;
+  #pumping = false;
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+  }
+
+  /** Adds to the credit. Throws INVALID_REQUEST for a negative one. */
+  grant(credit: ConsumeCredit): void {
+    this.#creditRecords = added(this.#creditRecords, credit.records, CREDIT_RECORD_COUNT_MAX, 'credit.records');
+    this.#creditBytes = added(this.#creditBytes, credit.bytes, CREDIT_BYTES_MAX, 'credit.bytes');
+    this.pump();
+  }
+
+  /** The feed has news, or is wanted again. */
+  wake(feed: PartitionFeed): void {
+    if (feed.isReady) this.#ready.add(feed);
+    this.pump();
+    this.#tellCaughtUp(feed);
+    if (feed.toldCaughtUp && this.#ready.has(feed)) {
+      feed.toldCaughtUp = false;
+      this.#options.sink.send({ $case: 'fellBehind', fellBehind: positionOf(feed) }, 0);
+    }
+  }
+
+  /** The feed is closed or not wanted at the moment. */
+  forget(feed: PartitionFeed): void {
+    this.#ready.delete(feed);
+    feed.park();
+  }
+
+  /** Sends as long as there is something, credit, and room. */
+  pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (this.#options.sink.writable && this.#creditRecords > 0 && this.#creditBytes > 0) {
+        const [feed] = this.#ready;
+        if (feed === undefined) return;
+        const turn = this.#options.form === DeliveryForm.DELIVERY_FORM_BATCHES ? this.#sendBatch(feed) : this.#sendRecords(feed);
+        if (turn === 'short of credit') return;
+        // To the end of the queue, unless its batch is not finished: a second decoded one would cost memory.
+        if (!feed.isInsideBatch) {
+          this.#ready.delete(feed);
+          if (feed.isReady) this.#ready.add(feed);
+        }
+        this.#tellCaughtUp(feed);
+      }
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  #sendRecords(feed: PartitionFeed): Turn {
+    const records: ConsumedRecord[] = [];
+    const spans: Span[] = [];
+    const isAppendTime = this.#options.isAppendTime(feed.name.topicId);
+    let frameBytes = 0;
+    let short = false;
+    for (let next = feed.peekRecord(); next !== undefined; next = feed.peekRecord()) {
+      const { record, header } = next;
+      const bytes = consumedBytes(record);
+      short = this.#creditRecords < 1 || this.#creditBytes < bytes;
+      if (short) break;
+      if (records.length >= FRAME_RECORD_COUNT_MAX) break;
+      if (records.length > 0 && frameBytes + responseBytes(record) > FRAME_BYTES_MAX) break;
+      this.#creditRecords -= 1;
+      this.#creditBytes -= bytes;
+      frameBytes += responseBytes(record);
+      const consumed = consumedRecord(record, header, isAppendTime);
+      const span = this.#options.tracing ? beginReceiveSpan(consumed, { group: this.#options.group, ...feed.name }) : undefined;
+      if (span !== undefined) spans.push(span);
+      records.push(consumed);
+      feed.takeRecord(record);
+      if (!feed.isInsideBatch) break;
+    }
+    if (records.length === 0) return short ? 'short of credit' : 'nothing';
+    const { topic, partition } = feed.name;
+    const { assignmentEpoch, highWatermark, seekId } = feed;
+    const message = { topic, partition, assignmentEpoch, records, highWatermark, seekId };
+    this.#options.sink.send({ $case: 'records', records: message }, frameBytes);
+    for (const span of spans) span.end();
+    return 'sent';
+  }
+
+  #sendBatch(feed: PartitionFeed): Turn {
+    const batch = feed.peekBatch();
+    if (batch === undefined) return 'nothing';
+    const { header, bytes } = batch;
+    if (this.#creditRecords < header.recordCount || this.#creditBytes < bytes.byteLength) return 'short of credit';
+    this.#creditRecords -= header.recordCount;
+    this.#creditBytes -= bytes.byteLength;
+    this.#options.sink.send({ $case: 'batches', batches: batchesMessage(feed, batch) }, bytes.byteLength);
+    feed.takeBatch(batch);
+    return 'sent';
+  }
+
+  #tellCaughtUp(feed: PartitionFeed): void {
+    if (!feed.isCaughtUp || feed.toldCaughtUp || feed.held) return;
+    feed.toldCaughtUp = true;
+    this.#options.sink.send({ $case: 'caughtUp', caughtUp: positionOf(feed) }, 0);
+  }
+}
+
+/** Where a feed stands. */
+export function positionOf(feed: PartitionFeed): ConsumePosition {
+  const { topic, partition } = feed.name;
+  return { topic, partition, nextOffset: feed.position, highWatermark: feed.highWatermark };
+}
+
+function batchesMessage(feed: PartitionFeed, { header, bytes }: FeedBatch): Extract<ConsumeResponse['message'], { $case: 'batches' }>['batches'] {
+  const { topic, partition } = feed.name;
+  return {
+    topic,
+    partition,
+    assignmentEpoch: feed.assignmentEpoch,
+    recordBatches: bytes,
+    fromOffset: feed.position > header.baseOffset ? feed.position : header.baseOffset,
+    nextOffset: header.baseOffset + BigInt(header.lastOffsetDelta) + 1n,
+    highWatermark: feed.highWatermark,
+    seekId: feed.seekId,
+  };
+}
+
+function added(left: number, more: bigint, max: number, field: string): number {
+  if (more < 0n) {
+    const metadata = { field, value: String(more), range: `0..${max}` };
+    throw new PartitaError('INVALID_REQUEST', `${field} is ${more}; a credit adds to what is left and is at least 0`, metadata);
+  }
+  return more >= BigInt(max) ? max : Math.min(max, left + Number(more));
+}

@@ -1,0 +1,201 @@
+/** What is asked about groups and of whole groups: list, describe, committed offsets, commits from outside, deletion. */
+import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PartitaError, partitionKey } from '@partita/domain';
+import type { RouteCache } from '@partita/client';
+import { assignmentOf, compareText, groupPhase, memberEpochOf } from '@partita/groups';
+import type { Group, HeldPartition } from '@partita/groups';
+import { GroupState } from '@partita/protocol';
+import type {
+  AssignedPartition,
+  CommitOffsetsRequest,
+  CommitOffsetsResponse,
+  CommittedOffset,
+  DeleteGroupResponse,
+  DescribeGroupResponse,
+  GetCommittedOffsetsRequest,
+  GetCommittedOffsetsResponse,
+  GroupMember,
+  GroupPartition,
+  GroupSummary,
+  ListGroupsRequest,
+  ListGroupsResponse,
+  OffsetSpec,
+} from '@partita/protocol';
+import type { CallContext } from '@partita/rpc/server';
+import { checkGroupId, invalid } from './consume-initial.ts';
+import type { GroupShards, OwnShard } from './group-shards.ts';
+import type { LeaderCalls } from './leader-calls.ts';
+import { commitFailure, prepareCommits } from './member-commits.ts';
+import { timestampOf } from './proto-time.ts';
+
+export interface QueryServices {
+  readonly shards: GroupShards;
+  readonly routes: RouteCache;
+  readonly calls: LeaderCalls;
+  /** Public address of this instance. */
+  readonly address: string;
+}
+
+/** How long a call waits for the group's shard to be served. */
+const SHARD_WAIT_MS = 5000;
+const LAG_DEADLINE_MS = 2000;
+/** Partitions asked about at once. */
+const CONCURRENT_COUNT_MAX = 32;
+const LATEST: OffsetSpec = { position: { $case: 'latest', latest: true } };
+const STATES = {
+  EMPTY: GroupState.GROUP_STATE_EMPTY,
+  RECONCILING: GroupState.GROUP_STATE_RECONCILING,
+  STABLE: GroupState.GROUP_STATE_STABLE,
+} as const;
+
+export class GroupQueries {
+  readonly #services: QueryServices;
+
+  constructor(services: QueryServices) {
+    this.#services = services;
+  }
+
+  listGroups({ pageSize, pageToken }: ListGroupsRequest): ListGroupsResponse {
+    const size = pageSize === 0 ? PAGE_SIZE_DEFAULT : pageSize;
+    if (size < 1 || size > PAGE_SIZE_MAX) throw invalid('page_size', String(size), `1..${PAGE_SIZE_MAX}, or 0`);
+    const after = groupOfToken(pageToken);
+    const all = this.#services.shards.all().flatMap(({ owner }) => [...owner.state.values()]);
+    const rest = all.filter((group) => group.value !== undefined && group.id > after).sort((a, b) => compareText(a.id, b.id));
+    const page = rest.slice(0, size);
+    const last = page.at(-1);
+    const nextPageToken = last === undefined || rest.length <= size ? '' : Buffer.from(last.id, 'utf8').toString('base64url');
+    return { groups: page.map(summaryOf), nextPageToken };
+  }
+
+  async describeGroup(id: string, context: CallContext): Promise<DescribeGroupResponse> {
+    const { group } = await this.#find(id, context);
+    const members = [...group.members.keys()].sort(compareText).map((memberId) => this.#member(group, memberId));
+    return {
+      summary: summaryOf(group),
+      members,
+      partitions: await this.#partitions(group, context),
+      ownerAddress: this.#services.address,
+      assignor: group.value?.assignor ?? '',
+    };
+  }
+
+  async getCommittedOffsets(request: GetCommittedOffsetsRequest, context: CallContext): Promise<GetCommittedOffsetsResponse> {
+    const { group } = await this.#find(request.group, context);
+    const offsets: CommittedOffset[] = [];
+    for (const { partition, topic, nextOffset, recordEpoch, metadata, commitTimeMs } of group.offsets.values()) {
+      // Offsets of a deleted topic are kept for a while; they are nobody's any more.
+      if (this.#services.routes.table.topicById(partition.topicId) === undefined) continue;
+      if (request.topics.length > 0 && !request.topics.includes(topic)) continue;
+      offsets.push({ topic, partition: partition.partition, nextOffset, recordEpoch, metadata, commitTime: timestampOf(commitTimeMs) });
+    }
+    return { offsets: offsets.sort((a, b) => compareText(a.topic, b.topic) || a.partition - b.partition) };
+  }
+
+  async commitOffsets(request: CommitOffsetsRequest, context: CallContext): Promise<CommitOffsetsResponse> {
+    const { group, memberId, memberEpoch } = request;
+    if (request.offsets.length === 0) throw invalid('offsets', '0 entries', '1..10000 entries');
+    const { owner, sessions } = await this.#shard(group, context);
+    const { commits, failures } = await prepareCommits(request.offsets, {
+      ...this.#services,
+      signal: context.signal,
+      seen: () => undefined,
+      epochOf: () => memberEpoch,
+    });
+    if (memberId !== '') sessions.heard(group, memberId);
+    const { refusals } = await owner.submit({ kind: 'commit', group, memberId, commits, wallMs: Date.now() });
+    return { failures: [...failures, ...refusals.map(commitFailure)] };
+  }
+
+  async deleteGroup(group: string, context: CallContext): Promise<DeleteGroupResponse> {
+    const { owner } = await this.#shard(group, context);
+    await owner.submit({ kind: 'delete', group });
+    return {};
+  }
+
+  async #find(id: string, context: CallContext): Promise<OwnShard & { readonly group: Group }> {
+    const shard = await this.#shard(id, context);
+    const group = shard.owner.state.get(id);
+    if (group?.value !== undefined) return { ...shard, group };
+    throw new PartitaError('GROUP_NOT_FOUND', `there is no group "${id}"`, { group: id });
+  }
+
+  #shard(group: string, context: CallContext): Promise<OwnShard> {
+    checkGroupId(group);
+    return this.#services.shards.of(group, Math.min(SHARD_WAIT_MS, context.deadlineMs / 2));
+  }
+
+  #member(group: Group, memberId: string): GroupMember {
+    const member = group.members.get(memberId);
+    const held = assignmentOf(group, memberId);
+    return {
+      memberId,
+      instanceId: member?.instanceId ?? '',
+      clientId: member?.clientId ?? '',
+      peer: member?.peer ?? '',
+      memberEpoch: memberEpochOf(group, memberId),
+      partitions: this.#assigned(group, held),
+      revoking: this.#assigned(group, held.filter((entry) => entry.revoking)),
+      joinTime: timestampOf(member?.joinTimeMs ?? 0n),
+      subscription: { topics: [...(member?.topics ?? [])], topicPattern: '' },
+    };
+  }
+
+  #assigned(group: Group, held: readonly HeldPartition[]): AssignedPartition[] {
+    return held.map(({ partition: tp, assignmentEpoch }) => ({
+      topic: this.#topicName(group, tp),
+      partition: tp.partition,
+      assignmentEpoch,
+      startOffset: group.offsets.get(partitionKey(tp))?.nextOffset ?? 0n,
+    }));
+  }
+
+  #topicName(group: Group, tp: HeldPartition['partition']): string {
+    return this.#services.routes.table.topicById(tp.topicId)?.topic ?? group.offsets.get(partitionKey(tp))?.topic ?? '';
+  }
+
+  /** Every partition that is held or has an offset, and whose topic exists. */
+  async #partitions(group: Group, context: CallContext): Promise<GroupPartition[]> {
+    const { table } = this.#services.routes;
+    const all = new Map([...group.offsets.values(), ...group.held.values()].map(({ partition }) => [partitionKey(partition), partition]));
+    const existing = [...all.values()].filter(({ topicId }) => table.topicById(topicId) !== undefined);
+    const partitions: GroupPartition[] = [];
+    for (let from = 0; from < existing.length; from += CONCURRENT_COUNT_MAX) {
+      const part = existing.slice(from, from + CONCURRENT_COUNT_MAX);
+      partitions.push(...(await Promise.all(part.map((tp) => this.#partition(group, tp, context)))));
+    }
+    return partitions.sort((a, b) => compareText(a.topic, b.topic) || a.partition - b.partition);
+  }
+
+  /** A partition whose leader does not answer in time shows no lag rather than failing the whole answer. */
+  async #partition(group: Group, tp: HeldPartition['partition'], context: CallContext): Promise<GroupPartition> {
+    const key = partitionKey(tp);
+    const topic = this.#topicName(group, tp);
+    const nextOffset = group.offsets.get(key)?.nextOffset;
+    const held = group.held.get(key);
+    const limits = { deadlineMs: LAG_DEADLINE_MS, signal: context.signal };
+    const log = await this.#services.calls.listOffset({ ...tp, topic }, LATEST, limits).catch(() => undefined);
+    const highWatermark = log?.highWatermark ?? nextOffset ?? 0n;
+    const from = nextOffset ?? log?.logStartOffset ?? highWatermark;
+    return {
+      topic,
+      partition: tp.partition,
+      nextOffset,
+      highWatermark,
+      lagRecords: highWatermark > from ? highWatermark - from : 0n,
+      lagBytes: -1n,
+      memberId: held?.memberId ?? '',
+      assignmentEpoch: held?.assignmentEpoch ?? 0,
+    };
+  }
+}
+
+function summaryOf(group: Group): GroupSummary {
+  const { value, members, id } = group;
+  return { group: id, state: STATES[groupPhase(group)], memberCount: members.size, groupEpoch: value?.groupEpoch ?? 0 };
+}
+
+/** A token is the id of the last group of the page before, in base64url. */
+function groupOfToken(token: string): string {
+  const group = Buffer.from(token, 'base64url').toString('utf8');
+  if (token === '' || (Buffer.from(group, 'utf8').toString('base64url') === token && /^[A-Za-z0-9._-]+$/.test(group))) return group;
+  throw new PartitaError('INVALID_PAGE_TOKEN', 'the page token was not made by this list; start without one', { page_token: token });
+}

@@ -1,0 +1,31 @@
+/** The consumer-group service as a process. */
+import { createLogger, PRODUCT_VERSION, runProcess, startTelemetry, systemRandom } from '@partita/runtime';
+import type { LogLevel } from '@partita/runtime';
+import { parseConsumerGroupConfig } from './config.ts';
+import { startConsumerGroup } from './consumer-group.ts';
+
+const result = parseConsumerGroupConfig(process.argv.slice(2), process.env);
+if (result.kind === 'exit') {
+  process.stdout.write(result.stdout ?? '');
+  process.stderr.write(result.stderr ?? '');
+  process.exit(result.code);
+}
+
+const { config } = result;
+const instanceId = systemRandom.uuid();
+const logger = createLogger({ service: 'consumer-group', instance: instanceId, level: config.logLevel satisfies LogLevel });
+const telemetry = await startTelemetry({
+  service: 'consumer-group',
+  version: PRODUCT_VERSION,
+  instance: instanceId,
+  env: process.env,
+  logger,
+});
+
+await runProcess({
+  name: 'consumer-group',
+  logger,
+  telemetry,
+  stopWhenParentGone: true,
+  start: ({ fail }) => startConsumerGroup({ config, instanceId, logger, tracing: telemetry.enabled, fail }),
+});

@@ -1,0 +1,346 @@
+/**
+ * A coordinator and a broker in one in-memory server, over real gRPC: topics, leaders, claims, batches stamped and kept
+ * as bytes. It leaves out what the service under test cannot see: disks, replicas, elections.
+ */
+import { randomUUID } from 'node:crypto';
+import { BATCH_CLAIM, BatchBuilder, batchesIn, CODEC_NONE, headerSeed, isBatchAt, recordsAt, stampBatch } from '@partita/batch';
+import type { RecordInput } from '@partita/batch';
+import { PartitaError } from '@partita/domain';
+import {
+  BrokerServiceService,
+  BrokerState,
+  ClaimRecord,
+  ClusterServiceService,
+  InstanceSessionServiceService,
+  PartitionState,
+  ServiceKind,
+  TimestampType,
+  TopicServiceService,
+} from '@partita/protocol';
+import type { AppendEntry, AppendResult, FetchedPartition, FetchPartition, FetchStreamRequest, FetchStreamResponse, InstanceSessionRequest, InstanceSessionResponse, ListOffsetsEntry, ListOffsetsResult, TopicRoute } from '@partita/protocol';
+import { toRpcStatus } from '@partita/rpc';
+import { bidi, createRpcServer, DirectoryHolder, directoryMethods, implement, unary } from '@partita/rpc/server';
+import type { RpcServer, ServerBidiStream } from '@partita/rpc/server';
+import { PRODUCT_VERSION, systemClock } from '@partita/runtime';
+import type { Logger } from '@partita/runtime';
+
+const LEADER_EPOCH = 1;
+
+interface Stored {
+  readonly bytes: Uint8Array;
+  readonly baseOffset: bigint;
+  readonly endOffset: bigint;
+}
+
+class FakePartition {
+  readonly batches: Stored[] = [];
+  readonly waiting = new Set<() => void>();
+  readonly seed: number;
+  logStart = 0n;
+  claimEpoch = 0;
+  claimedBy = '';
+
+  constructor(topicId: string, partition: number) {
+    this.seed = headerSeed(topicId, partition);
+  }
+
+  get end(): bigint {
+    return this.batches.at(-1)?.endOffset ?? 0n;
+  }
+
+  append(batch: Uint8Array): bigint {
+    const bytes = Uint8Array.from(batch);
+    const baseOffset = this.end;
+    stampBatch(bytes, { baseOffset, leaderEpoch: LEADER_EPOCH, appendTimeMs: BigInt(Date.now()) }, this.seed);
+    const [placed] = batchesIn(bytes);
+    if (placed === undefined) throw new PartitaError('INVALID_BATCH', 'no batch', { rule: 'one batch' });
+    this.batches.push({ bytes, baseOffset, endOffset: baseOffset + BigInt(placed.header.lastOffsetDelta) + 1n });
+    for (const wake of [...this.waiting]) wake();
+    return baseOffset;
+  }
+
+  read(offset: bigint): { readonly bytes: Uint8Array; readonly nextOffset: bigint } {
+    const found = this.batches.filter((batch) => batch.endOffset > offset).slice(0, 20);
+    return { bytes: Buffer.concat(found.map((batch) => batch.bytes)), nextOffset: found.at(-1)?.endOffset ?? offset };
+  }
+}
+
+interface FakeTopic {
+  readonly route: TopicRoute;
+  readonly partitions: readonly FakePartition[];
+  readonly isAppendTime: boolean;
+}
+
+/** How an append of the groups topic fails, once. */
+export type AppendFault = 'refused in doubt' | 'stored in doubt';
+
+export class FakeCluster {
+  readonly clusterId = randomUUID();
+  readonly #topics = new Map<string, FakeTopic>();
+  readonly #directory = new DirectoryHolder(systemClock);
+  readonly #server: RpcServer;
+  /** Faults for the next appends under a claim, in order. */
+  readonly appendFaults: AppendFault[] = [];
+  /** Instances that registered, newest last; the newest owns every shard. */
+  readonly #instances: { id: string; address: string; tell(): void }[] = [];
+  address = '';
+
+  constructor(logger: Logger) {
+    this.#server = createRpcServer({ name: 'fake', listen: '127.0.0.1:0', limits: 'public', logger, tracing: false });
+    const about = { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock: systemClock };
+    this.#server.addService(ClusterServiceService, implement(ClusterServiceService, directoryMethods(this.#directory, about)));
+    this.#server.addService(TopicServiceService, implement(TopicServiceService, { getTopic: unary(({ topic }) => this.#getTopic(topic)) }));
+    this.#server.addService(
+      BrokerServiceService,
+      implement(BrokerServiceService, {
+        append: unary(({ entries }) => ({ results: entries.map((entry) => this.#append(entry)) }), { append: true }),
+        fetch: unary(async ({ partitions, maxWaitMs }) => ({ partitions: await Promise.all(partitions.map((want) => this.#fetch(want, maxWaitMs))) })),
+        fetchStream: bidi((stream) => this.#fetchStream(stream)),
+        listOffsets: unary(({ entries }) => ({ results: entries.map((entry) => this.#listOffset(entry)) })),
+      }),
+    );
+    this.#server.addService(
+      InstanceSessionServiceService,
+      implement(InstanceSessionServiceService, { instanceSession: bidi((stream) => this.#instanceSession(stream)) }),
+    );
+  }
+
+  async start(): Promise<void> {
+    ({ address: this.address } = await this.#server.start());
+    this.#directory.update({
+      clusterId: this.clusterId,
+      brokers: [{ brokerId: 1, address: this.address, rack: '', state: BrokerState.BROKER_STATE_UP, version: PRODUCT_VERSION }],
+      endpoints: [
+        { service: ServiceKind.SERVICE_KIND_COORDINATOR, address: this.address, brokerId: 0, instanceId: '', active: true },
+      ],
+    });
+    this.createTopic('__groups', 1);
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  createTopic(topic: string, partitionCount: number, options: { readonly isAppendTime?: boolean } = {}): string {
+    const topicId = randomUUID();
+    const share = 2 ** 32 / partitionCount;
+    const partitions = Array.from({ length: partitionCount }, (_, partition) => ({
+      partition,
+      hashMin: Math.floor(partition * share),
+      hashMax: Math.floor((partition + 1) * share) - 1,
+      leaderId: 1,
+      leaderEpoch: LEADER_EPOCH,
+      replicas: [],
+      inSyncIds: [1],
+      state: PartitionState.PARTITION_STATE_ONLINE,
+    }));
+    const route = { topic, topicId, version: 1n, hashFunction: 'xxh32', partitions, recordBytesMax: 1_048_576, allowedCodecs: [], timestampFutureMsMax: 0n, compacted: false };
+    const logs = partitions.map(({ partition }) => new FakePartition(topicId, partition));
+    this.#topics.set(topicId, { route, partitions: logs, isAppendTime: options.isAppendTime ?? false });
+    this.#publish();
+    return topicId;
+  }
+
+  deleteTopic(topicId: string): void {
+    this.#topics.delete(topicId);
+    this.#publish();
+  }
+
+  /** Appends values as one batch; answers the offset of the first. */
+  produce(topic: string, partition: number, values: readonly (string | RecordInput)[]): bigint {
+    const builder = new BatchBuilder();
+    for (const value of values) builder.tryAdd(typeof value === 'string' ? { value: Buffer.from(value), timestampMs: 1000n } : value);
+    return this.#log({ topicId: '', topic, partition }).append(builder.build({ codec: CODEC_NONE }));
+  }
+
+  /** Forgets records below an offset. */
+  trim(topic: string, partition: number, logStart: bigint): void {
+    const log = this.#log({ topicId: '', topic, partition });
+    log.logStart = logStart;
+    while ((log.batches[0]?.endOffset ?? logStart) < logStart) log.batches.shift();
+  }
+
+  #publish(): void {
+    this.#directory.update({ routes: [...this.#topics.values()].map(({ route }) => route) });
+  }
+
+  #find(name: { readonly topicId: string; readonly topic: string }): FakeTopic {
+    const byName = [...this.#topics.values()].find(({ route }) => route.topic === name.topic);
+    const topic = name.topicId === '' ? byName : this.#topics.get(name.topicId);
+    if (topic === undefined) throw new PartitaError('TOPIC_NOT_FOUND', 'no such topic', { topic: name.topic });
+    return topic;
+  }
+
+  #log(name: { readonly topicId: string; readonly topic: string; readonly partition: number }): FakePartition {
+    const log = this.#find(name).partitions[name.partition];
+    if (log === undefined) throw new PartitaError('PARTITION_NOT_FOUND', 'no such partition');
+    return log;
+  }
+
+  #getTopic(idOrName: string): { topic: never } {
+    const { route, isAppendTime } = this.#topics.get(idOrName) ?? this.#find({ topicId: '', topic: idOrName });
+    const timestampType = isAppendTime ? TimestampType.TIMESTAMP_TYPE_APPEND : TimestampType.TIMESTAMP_TYPE_CREATE;
+    const topic = { name: route.topic, topicId: route.topicId, settings: { timestampType, allowedCodecs: [] }, effectiveSettings: [], partitions: [] };
+    return { topic: topic as never };
+  }
+
+  #append(entry: AppendEntry): AppendResult {
+    try {
+      const log = this.#log(entry);
+      const claim = claimIn(entry.recordBatches);
+      if (claim !== undefined) this.#claim(log, claim);
+      else if (entry.claimEpoch !== log.claimEpoch) throw fencedClaim(entry.claimEpoch, log.claimEpoch);
+      const fault = entry.claimEpoch > 0 && claim === undefined ? this.appendFaults.shift() : undefined;
+      if (fault !== 'refused in doubt') {
+        const baseOffset = log.append(entry.recordBatches);
+        const ack = { partition: entry.partition, baseOffset, leaderEpoch: LEADER_EPOCH, replicasAcked: 1, fsynced: true, appendTimeMs: 0n, duplicate: false, recordCount: 1 };
+        if (fault === undefined) return { outcome: { $case: 'ack', ack } };
+      }
+      throw new PartitaError('OUTCOME_UNKNOWN', 'a fault of the test');
+    } catch (error) {
+      return { outcome: { $case: 'error', error: toRpcStatus(error) } };
+    }
+  }
+
+  #claim(log: FakePartition, claim: ClaimRecord): void {
+    const repeat = claim.claimEpoch === log.claimEpoch && claim.instanceId === log.claimedBy;
+    if (!repeat && claim.claimEpoch !== log.claimEpoch + 1) throw fencedClaim(claim.claimEpoch, log.claimEpoch);
+    log.claimEpoch = claim.claimEpoch;
+    log.claimedBy = claim.instanceId;
+  }
+
+  async #fetch(want: FetchPartition, maxWaitMs: number): Promise<FetchedPartition> {
+    try {
+      const log = this.#log(want);
+      const untilMs = performance.now() + maxWaitMs;
+      while (log.end <= want.offset && performance.now() < untilMs) await waitFor(log, untilMs - performance.now());
+      return this.#read(want);
+    } catch (error) {
+      return { ...this.#nothing(want), error: toRpcStatus(error) };
+    }
+  }
+
+  #read(want: FetchPartition): FetchedPartition {
+    const log = this.#log(want);
+    if (want.offset < log.logStart || want.offset > log.end) {
+      throw new PartitaError('OFFSET_OUT_OF_RANGE', 'out of range', { offset: String(want.offset) });
+    }
+    const { bytes, nextOffset } = log.read(want.offset);
+    return { ...this.#nothing(want), highWatermark: log.end, logStartOffset: log.logStart, recordBatches: bytes, nextOffset };
+  }
+
+  #nothing(want: FetchPartition): FetchedPartition {
+    const { topicId, topic, partition, offset } = want;
+    const none = { highWatermark: 0n, logStartOffset: 0n, leaderEpoch: LEADER_EPOCH, recordBatches: new Uint8Array(0) };
+    return { topicId, topic, partition, ...none, nextOffset: offset };
+  }
+
+  #listOffset(entry: ListOffsetsEntry): ListOffsetsResult {
+    try {
+      const log = this.#log(entry);
+      const at = entry.position?.position;
+      const offset = at?.$case === 'earliest' ? log.logStart : at?.$case === 'offset' ? at.offset : log.end;
+      return { offset, logStartOffset: log.logStart, highWatermark: log.end, leaderEpoch: LEADER_EPOCH };
+    } catch (error) {
+      return { offset: 0n, logStartOffset: 0n, highWatermark: 0n, leaderEpoch: 0, error: toRpcStatus(error) };
+    }
+  }
+
+  #fetchStream(stream: ServerBidiStream<FetchStreamResponse>) {
+    const readings = new Map<string, () => void>();
+    const stop = (want: FetchPartition): void => readings.get(`${want.topicId}/${want.partition}`)?.();
+    stream.onClose(() => [...readings.values()].forEach((end) => end()));
+    return {
+      onMessage: ({ message }: FetchStreamRequest) => {
+        if (message?.$case === 'stop') message.stop.partitions.forEach(stop);
+        if (message?.$case !== 'start') return;
+        const { startId, partitions } = message.start;
+        for (const want of partitions) {
+          stop(want);
+          readings.set(`${want.topicId}/${want.partition}`, this.#push(stream, startId, want));
+        }
+      },
+    };
+  }
+
+  /** Pushes a partition's batches as they come; the answer ends it. */
+  #push(stream: ServerBidiStream<FetchStreamResponse>, startId: bigint, start: FetchPartition): () => void {
+    let offset = start.offset;
+    let log: FakePartition;
+    const next = (): void => {
+      try {
+        const partition = this.#read({ ...start, offset });
+        if (partition.recordBatches.byteLength > 0) {
+          offset = partition.nextOffset;
+          stream.send({ message: { $case: 'data', data: { startId, partition } } });
+          if (offset < log.end) return next();
+        }
+        const { topicId } = start;
+        const mark = { topicId, partition: start.partition, highWatermark: log.end, logStartOffset: log.logStart };
+        stream.send({ message: { $case: 'caughtUp', caughtUp: mark } });
+      } catch (error) {
+        log.waiting.delete(next);
+        stream.send({ message: { $case: 'data', data: { startId, partition: { ...this.#nothing(start), error: toRpcStatus(error) } } } });
+      }
+    };
+    try {
+      log = this.#log(start);
+    } catch (error) {
+      stream.send({ message: { $case: 'data', data: { startId, partition: { ...this.#nothing(start), error: toRpcStatus(error) } } } });
+      return () => undefined;
+    }
+    log.waiting.add(next);
+    next();
+    return () => log.waiting.delete(next);
+  }
+
+  #instanceSession(stream: ServerBidiStream<InstanceSessionResponse>) {
+    let id = '';
+    stream.onClose(() => {
+      const index = this.#instances.findIndex((instance) => instance.id === id);
+      if (index >= 0) this.#instances.splice(index, 1);
+      this.#tellShards();
+    });
+    return {
+      onMessage: ({ message }: InstanceSessionRequest) => {
+        if (message?.$case !== 'register') return;
+        id = message.register.instanceId;
+        const accepted = { clusterId: this.clusterId, coordinatorRunId: 'run', heartbeatMs: 1000, active: true };
+        stream.send({ message: { $case: 'accepted', accepted } });
+        const tell = (): void => {
+          const owner = this.#instances.at(-1);
+          const shards = [{ shard: 0, instanceId: owner?.id ?? '', address: owner?.address ?? '' }];
+          stream.send({ message: { $case: 'shards', shards: { shardCount: 1, shards } } });
+        };
+        this.#instances.push({ id, address: message.register.address, tell });
+        this.#tellShards();
+      },
+    };
+  }
+
+  #tellShards(): void {
+    for (const instance of this.#instances) instance.tell();
+  }
+}
+
+function claimIn(bytes: Uint8Array): ClaimRecord | undefined {
+  if (!isBatchAt(bytes, 0)) return undefined;
+  const [placed] = batchesIn(bytes);
+  return placed?.header.type === BATCH_CLAIM ? ClaimRecord.decode(recordsAt(bytes, 0)) : undefined;
+}
+
+function fencedClaim(sent: number, current: number): PartitaError {
+  return new PartitaError('FENCED_CLAIM', 'another claim holds', { shard: '0', claim_epoch: String(sent), current: String(current) });
+}
+
+function waitFor(log: FakePartition, waitMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      log.waiting.delete(done);
+      resolve();
+    };
+    const timer = setTimeout(done, waitMs);
+    log.waiting.add(done);
+  });
+}

@@ -1,0 +1,168 @@
+/**
+ * Sessions of brokers. Every coordinator keeps one with every broker and hears the same; only the active one orders. A
+ * session that ends, or is silent for SESSION_SILENCE_MS_MAX, costs the broker its leaderships until it is back.
+ */
+import {
+  checkBrokerId,
+  loseBroker,
+  registerBroker,
+  reportInSync,
+  reportReplicas,
+  resignedLeaders,
+  setBrokerStatus,
+} from '@partita/cluster';
+import type { TopicDefinition } from '@partita/cluster';
+import { BROKER_HEARTBEAT_MS, PartitaError, SESSION_SILENCE_MS_MAX } from '@partita/domain';
+import type { Clock } from '@partita/domain';
+import { BrokerSessionServiceService } from '@partita/protocol';
+import type { BrokerHeartbeat, BrokerRegister, BrokerSessionRequest, BrokerSessionResponse } from '@partita/protocol';
+import { bidi, implement } from '@partita/rpc/server';
+import type { BidiHandlers, CallContext, DirectoryView, Implementation, ServerBidiStream } from '@partita/rpc/server';
+import type { Logger } from '@partita/runtime';
+import type { ClusterModel } from './cluster-model.ts';
+import type { Lease } from './lease.ts';
+import { inSyncReport, registrationFromMessage, reportFromMessage } from './peer-messages.ts';
+import { directoryMessages } from './route-feed.ts';
+import type { DirectoryNews } from './route-feed.ts';
+import { checkPeer, endWhenDraining } from './session-rules.ts';
+
+export interface BrokerSessionsOptions {
+  readonly clusterId: string;
+  readonly runId: string;
+  readonly model: ClusterModel;
+  readonly lease: Lease;
+  readonly view: DirectoryView;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A broker has registered, from this peer address, with these versions of topics. */
+  readonly onRegistered: (brokerId: number, peerAddress: string, topics: readonly TopicDefinition[]) => void;
+}
+
+type Stream = ServerBidiStream<BrokerSessionResponse>;
+
+interface Session {
+  readonly stream: Stream;
+  readonly brokerId: number;
+  readonly incarnation: bigint;
+  heardAtMs: number;
+  /** Since when its leaders' reports say that they do not lead, by `<topic>/<partition>/<epoch>`. */
+  resignedSinceMs: Map<string, number>;
+}
+
+export class BrokerSessions {
+  readonly #options: BrokerSessionsOptions;
+  readonly #sessions = new Map<number, Session>();
+
+  constructor(options: BrokerSessionsOptions) {
+    this.#options = options;
+    options.view.onChange(({ changed, deleted, brokersChanged, endpointsChanged }) => {
+      const { brokers, endpoints } = options.view.snapshot();
+      const deletedTopicIds = deleted.map(({ topicId }) => topicId);
+      const news = { routes: changed, deletedTopicIds, brokers: brokersChanged ? brokers : [], endpoints: endpointsChanged ? endpoints : [] };
+      for (const session of this.#sessions.values()) this.#sendDirectory(session.stream, { reset: false, ...news });
+    });
+  }
+
+  service(): Implementation<BrokerSessionServiceService> {
+    return implement(BrokerSessionServiceService, {
+      brokerSession: bidi((stream, context) => this.#open(stream, context)),
+    });
+  }
+
+  /** Heartbeats to brokers, and a look at who has gone silent or resigned. Called each BROKER_HEARTBEAT_MS. */
+  tick(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    const active = this.#options.lease.mayOrder();
+    for (const session of [...this.#sessions.values()]) {
+      if (nowMs - session.heardAtMs > SESSION_SILENCE_MS_MAX) {
+        this.#end(session, `nothing heard for ${SESSION_SILENCE_MS_MAX} ms`);
+        continue;
+      }
+      session.stream.send({ message: { $case: 'heartbeat', heartbeat: { active } } });
+      this.#watchResignations(session, nowMs);
+    }
+  }
+
+  #open(stream: Stream, context: CallContext): BidiHandlers<BrokerSessionRequest> {
+    let session: Session | undefined;
+    endWhenDraining(stream, context);
+    return {
+      onMessage: ({ message }) => {
+        if (session === undefined) {
+          if (message?.$case !== 'register') throw new PartitaError('STREAM_ORDER', 'the first message of a broker session is `register`');
+          session = this.#register(stream, message.register);
+          return;
+        }
+        // A session that was replaced or given up has no say any more.
+        if (this.#sessions.get(session.brokerId) !== session) return;
+        session.heardAtMs = this.#options.clock.monotonicMs();
+        if (message?.$case === 'heartbeat') this.#takeHeartbeat(session, message.heartbeat);
+        else if (message?.$case === 'reportIsr') this.#takeInSync(session, message.reportIsr.entries.map(inSyncReport));
+        else if (message?.$case === 'register') throw new PartitaError('STREAM_ORDER', 'a broker registers once in a session: open a new one');
+      },
+      onClose: (error) => {
+        if (session !== undefined) this.#end(session, error?.message ?? 'closed by the broker');
+      },
+    };
+  }
+
+  #register(stream: Stream, message: BrokerRegister): Session {
+    const { model, clock, clusterId, runId, lease, logger, onRegistered } = this.#options;
+    checkPeer(message, clusterId);
+    const registration = registrationFromMessage(message);
+    checkBrokerId(model.state, registration);
+    const { brokerId, incarnation, peerAddress, replicas, topics } = registration;
+    const replaced = this.#sessions.get(brokerId);
+    const session = { stream, brokerId, incarnation, heardAtMs: clock.monotonicMs(), resignedSinceMs: new Map<string, number>() };
+    this.#sessions.set(brokerId, session);
+    replaced?.stream.end(new PartitaError('CANCELLED', 'the broker has opened another session'));
+    model.apply(registerBroker(model.state, registration, clock.wallMs()));
+    model.mergeInventory(registration);
+    logger.info({ brokerId, incarnation, peerAddress, replicas: replicas.length, topics: topics.length }, 'broker registered');
+    const accepted = { coordinatorRunId: runId, heartbeatMs: BROKER_HEARTBEAT_MS, active: lease.mayOrder() };
+    stream.send({ message: { $case: 'accepted', accepted } });
+    const { routes, brokers, endpoints } = this.#options.view.snapshot();
+    this.#sendDirectory(stream, { reset: true, routes, deletedTopicIds: [], brokers, endpoints });
+    onRegistered(brokerId, peerAddress, topics);
+    return session;
+  }
+
+  #takeHeartbeat({ brokerId }: Session, { changed, freeBytes, draining }: BrokerHeartbeat): void {
+    const { model, clock } = this.#options;
+    if (changed.length > 0) model.apply(reportReplicas(model.state, brokerId, changed.map(reportFromMessage)));
+    model.apply([{ type: 'disk_reported', brokerId, freeBytes }]);
+    if (draining) model.apply(setBrokerStatus(model.state, brokerId, 'draining', clock.wallMs()));
+  }
+
+  #takeInSync({ brokerId }: Session, reports: Parameters<typeof reportInSync>[2]): void {
+    const { model } = this.#options;
+    model.apply(reportInSync(model.state, brokerId, reports));
+  }
+
+  /** A leader that says for as long as silence may last that it does not lead has resigned. */
+  #watchResignations(session: Session, nowMs: number): void {
+    const { model } = this.#options;
+    const since = new Map<string, number>();
+    for (const { topicId, partition, epoch } of resignedLeaders(model.state, session.brokerId)) {
+      const key = `${topicId}/${partition}/${epoch}`;
+      const sinceMs = session.resignedSinceMs.get(key) ?? nowMs;
+      since.set(key, sinceMs);
+      if (nowMs - sinceMs > SESSION_SILENCE_MS_MAX) model.apply([{ type: 'leader_lost', topicId, partition }]);
+    }
+    session.resignedSinceMs = since;
+  }
+
+  #end(session: Session, why: string): void {
+    const { model, clock, logger } = this.#options;
+    if (this.#sessions.get(session.brokerId) !== session) return;
+    this.#sessions.delete(session.brokerId);
+    session.stream.end(new PartitaError('CANCELLED', `the session is over: ${why}`));
+    model.apply(loseBroker(model.state, session.brokerId, clock.wallMs()));
+    logger.warn({ brokerId: session.brokerId, incarnation: session.incarnation, why }, 'broker lost');
+  }
+
+  #sendDirectory(stream: Stream, news: DirectoryNews): void {
+    const leaseToken = BigInt(this.#options.lease.tokenNumber());
+    for (const routes of directoryMessages(news)) stream.send({ message: { $case: 'directory', directory: { routes, leaseToken } } });
+  }
+}

@@ -1,0 +1,199 @@
+/** The wiring of a coordinator: one model, the lease, what acts on them, and two listeners. */
+import { BROKER_HEARTBEAT_MS, DRAIN_MS_MAX, RECONCILE_MS } from '@partita/domain';
+import type { Clock, PartitaError, Random } from '@partita/domain';
+import type { MetadataStore } from '@partita/metadata-store';
+import {
+  BrokerSessionServiceService,
+  ClusterServiceService,
+  InstanceSessionServiceService,
+  ServiceKind,
+  TopicServiceService,
+} from '@partita/protocol';
+import { ChannelPool } from '@partita/rpc/client';
+import { createRpcServer, DirectoryHolder } from '@partita/rpc/server';
+import { formatAddress, PRODUCT_VERSION } from '@partita/runtime';
+import type { Logger, RunningService } from '@partita/runtime';
+import { BrokerOrders } from './broker-orders.ts';
+import { BrokerSessions } from './broker-sessions.ts';
+import { ClusterModel } from './cluster-model.ts';
+import { clusterService } from './cluster-service.ts';
+import { EMBEDDED_STORE } from './config.ts';
+import type { CoordinatorConfig } from './config.ts';
+import { DirectoryPublisher } from './directory-publisher.ts';
+import { Elections } from './elections.ts';
+import { GroupShards } from './group-shards.ts';
+import { InstanceSessions } from './instance-sessions.ts';
+import { Lease } from './lease.ts';
+import { RouteFeed } from './route-feed.ts';
+import { TopicCreations } from './topic-creation.ts';
+import { TopicDeletions } from './topic-deletion.ts';
+import { topicService } from './topic-service.ts';
+import { TopicUpdates } from './topic-updates.ts';
+
+export interface CoordinatorOptions {
+  readonly config: CoordinatorConfig;
+  readonly store: MetadataStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly runId: string;
+  readonly tracing: boolean;
+  /** The store turned out to be another cluster's. */
+  readonly onWrongCluster: (error: PartitaError) => void;
+}
+
+/** Share of the time to drain that open sessions get; they have ended by themselves long before. */
+const DRAIN_GRACE_MS = DRAIN_MS_MAX / 6;
+
+/** Starts a coordinator. Rejects with WRONG_CLUSTER, or INVALID_SETTING when it cannot listen. */
+export async function startCoordinator(options: CoordinatorOptions): Promise<RunningService> {
+  const { config, store, logger, runId, tracing } = options;
+  const publicServer = createRpcServer({
+    name: 'coordinator-public',
+    listen: formatAddress(config.listen),
+    limits: 'public',
+    logger,
+    tracing,
+    insecureOk: config.insecure,
+  });
+  const peerServer = createRpcServer({
+    name: 'coordinator-peer',
+    listen: formatAddress(config.peerListen),
+    limits: 'peer',
+    logger,
+    tracing,
+    insecureOk: config.insecure,
+  });
+  const pool = new ChannelPool({ clientId: `coordinator-${runId}`, tracing });
+  const address = { value: '' };
+  const parts = wire(options, pool, () => address.value);
+
+  publicServer.addService(TopicServiceService, parts.topicService);
+  publicServer.addService(ClusterServiceService, parts.clusterService);
+  peerServer.addService(BrokerSessionServiceService, parts.brokerSessions.service());
+  peerServer.addService(InstanceSessionServiceService, parts.instanceSessions.service());
+  peerServer.addService(ClusterServiceService, parts.clusterService);
+
+  const stopAll = async () => {
+    parts.stop();
+    await parts.lease.stop();
+    pool.close();
+    await store.close();
+  };
+  try {
+    // The address is part of the lease, so clients are let in first; until the lease is held they are told to repeat.
+    const listening = await publicServer.start();
+    address.value = config.advertise === undefined ? listening.address : formatAddress(config.advertise);
+    await parts.lease.start();
+    const peer = await peerServer.start();
+    const peerAddress = config.peerAdvertise === undefined ? peer.address : formatAddress(config.peerAdvertise);
+    parts.feed.start();
+    parts.begin();
+    return {
+      ready: { address: address.value, peerAddress, clusterId: config.clusterId, runId },
+      async drain() {
+        await Promise.all([publicServer.drain(DRAIN_GRACE_MS), peerServer.drain(DRAIN_GRACE_MS)]);
+      },
+      close: stopAll,
+    };
+  } catch (error) {
+    publicServer.close();
+    peerServer.close();
+    await stopAll();
+    throw error;
+  }
+}
+
+function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
+  const { config, store, clock, random, logger, runId } = options;
+  const { clusterId } = config;
+  const model = new ClusterModel();
+  const holder = new DirectoryHolder(clock);
+  const lease = new Lease({
+    store,
+    model,
+    clock,
+    random,
+    logger,
+    runId,
+    url: address,
+    expectedBrokers: config.expectedBrokers,
+    rebuildIncomplete: config.rebuildIncomplete,
+    onWrongCluster: options.onWrongCluster,
+  });
+  const feed = new RouteFeed({ clusterId, runId, model, lease, holder, address });
+  const publisher = new DirectoryPublisher({ store, model, lease, clock, logger });
+  const orders = new BrokerOrders({ clusterId, coordinatorRunId: runId, model, pool });
+  const elections = new Elections({ model, lease, orders, clock, random, logger });
+  const creations = new TopicCreations({ store, model, lease, orders, publisher, clock, random, logger });
+  const deletions = new TopicDeletions({ model, lease, orders, publisher, clock, random, logger });
+  const updates = new TopicUpdates({ model, lease, orders, publisher, logger });
+  const shards = new GroupShards({ model, lease, creations, clock, logger, onAssigned: () => instanceSessions.sendShards() });
+  const instanceSessions = new InstanceSessions({
+    clusterId,
+    runId,
+    model,
+    lease,
+    clock,
+    logger,
+    shards: () => shards.assignment(),
+    onOwned: (instanceId, owned) => shards.owned(instanceId, owned),
+  });
+  const brokerSessions = new BrokerSessions({
+    clusterId,
+    runId,
+    model,
+    lease,
+    view: holder,
+    clock,
+    logger,
+    onRegistered: (brokerId, peerAddress, topics) => {
+      // A channel that met a dead broker waits for seconds before it dials again; the broker is back now.
+      pool.forget(peerAddress);
+      updates.brokerRegistered(brokerId, topics);
+      deletions.reconcile();
+      lease.wake();
+    },
+  });
+  const relay = { pool, target: () => lease.relayTarget() };
+  const timers: NodeJS.Timeout[] = [];
+  return {
+    lease,
+    feed,
+    brokerSessions,
+    instanceSessions,
+    topicService: topicService({ model, creations, deletions, updates, relay }),
+    clusterService: clusterService({
+      clusterId,
+      model,
+      view: holder,
+      directory: { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock },
+      storeState: () => storeState(config, store, lease),
+      relay,
+    }),
+    begin() {
+      timers.push(
+        setInterval(() => {
+          brokerSessions.tick();
+          instanceSessions.tick();
+          feed.confirm();
+        }, BROKER_HEARTBEAT_MS),
+        setInterval(() => {
+          for (const part of [creations, deletions, updates, shards]) part.reconcile();
+          elections.run();
+          publisher.run();
+        }, RECONCILE_MS),
+      );
+    },
+    stop() {
+      for (const timer of timers) clearInterval(timer);
+    },
+  };
+}
+
+/** The store as operators are told of it. */
+function storeState(config: CoordinatorConfig, store: MetadataStore, lease: Lease): string {
+  if (config.redisUrl === EMBEDDED_STORE) return 'embedded';
+  if (store.state === 'down') return 'down';
+  return lease.status() === 'suspect' ? 'suspect' : 'up';
+}

@@ -1,0 +1,179 @@
+/**
+ * The cluster's words as entries of the metadata store, and back. `settings` of a topic's entry is JSON that only this file
+ * reads, version 1:
+ *
+ *   {"v":1,"name":"orders","ranges":[[0,2147483647],…],"settings":{…},"createTimeMs":…,"requestId":"…"}
+ *
+ * `name` is the topic's own, which differs from the entry's while the topic is parked. What cannot be read is passed over:
+ * the brokers know it better.
+ */
+import { partitionStatus } from '@partita/cluster';
+import type {
+  BrokerFacts,
+  ClusterPartition,
+  ClusterState,
+  ClusterTopic,
+  StoredPartition,
+  StoredTopic,
+  Tombstone,
+  TopicSettings,
+} from '@partita/cluster';
+import { settingsInForce } from '@partita/cluster';
+import type {
+  BrokerEntry,
+  DirectoryContent,
+  GroupHint,
+  PartitionPublication,
+  TopicEntry,
+  TopicTombstone,
+} from '@partita/metadata-store';
+
+interface SettingsJson {
+  readonly v: 1;
+  readonly name: string;
+  readonly ranges: readonly (readonly [number, number])[];
+  readonly settings: TopicSettings;
+  readonly createTimeMs: number;
+  readonly requestId: string;
+}
+
+export function topicEntry({ definition, name, life }: ClusterTopic): TopicEntry {
+  const inForce = settingsInForce(definition.settings, definition.replicationFactor);
+  const json: SettingsJson = {
+    v: 1,
+    name: definition.name,
+    ranges: definition.ranges.map(({ hashMin, hashMax }) => [hashMin, hashMax]),
+    settings: definition.settings,
+    createTimeMs: definition.createTimeMs,
+    requestId: definition.requestId,
+  };
+  return {
+    topicId: definition.topicId,
+    name,
+    partitionCount: definition.ranges.length,
+    replicationFactor: definition.replicationFactor,
+    minInSync: inForce.minInSyncReplicas,
+    flush: inForce.flush,
+    version: Number(definition.version),
+    state: life,
+    settings: JSON.stringify(json),
+  };
+}
+
+/** Undefined when the entry's settings are not of this file's making. */
+export function storedTopic(entry: TopicEntry): StoredTopic | undefined {
+  const json = parseSettings(entry.settings);
+  if (json === undefined) return undefined;
+  const { name, ranges, settings, createTimeMs, requestId } = json;
+  return {
+    // A deletion that did not end has its tombstones on brokers, or did not happen.
+    life: entry.state === 'deleting' ? 'active' : entry.state,
+    definition: {
+      topicId: entry.topicId,
+      name,
+      version: BigInt(entry.version),
+      ranges: ranges.map(([hashMin, hashMax]) => ({ hashMin, hashMax })),
+      replicationFactor: entry.replicationFactor,
+      settings,
+      createTimeMs,
+      requestId,
+    },
+  };
+}
+
+function parseSettings(text: string): SettingsJson | undefined {
+  try {
+    const json = JSON.parse(text) as Partial<SettingsJson> | null;
+    return json?.v === 1 ? (json as SettingsJson) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function partitionPublication(
+  state: ClusterState,
+  topicId: string,
+  partition: ClusterPartition,
+  nowMs: number,
+): PartitionPublication {
+  const replicas = (partition.config?.replicas ?? []).map(({ brokerId, directoryId, replicaId }) => ({
+    brokerId,
+    dirUuid: directoryId,
+    replicaId,
+  }));
+  return {
+    topicId,
+    partition: partition.partition,
+    entry: {
+      configVersion: partition.config?.configVersion ?? 0,
+      replicas,
+      // The last leader stays under its epoch: one version of an entry never stands for two owners. `status` tells the rest.
+      leader: partition.leader,
+      epoch: partition.epoch,
+      isr: partition.inSync,
+      isrVersion: partition.inSyncVersion,
+      status: partitionStatus(state, topicId, partition),
+      updatedMs: nowMs,
+    },
+  };
+}
+
+/** `known` gives what the store does not hold: min ISR and flush are part of the topic. */
+export function storedPartition({ topicId, partition, entry }: PartitionPublication, known: ClusterTopic): StoredPartition {
+  const inForce = settingsInForce(known.definition.settings, known.definition.replicationFactor);
+  return {
+    topicId,
+    partition,
+    config: {
+      configVersion: entry.configVersion,
+      replicas: entry.replicas.map(({ brokerId, dirUuid, replicaId }) => ({ brokerId, directoryId: dirUuid, replicaId })),
+      learners: [],
+      minInSyncReplicas: inForce.minInSyncReplicas,
+      flush: inForce.flush,
+    },
+    epoch: entry.epoch,
+    leader: entry.leader,
+    inSync: entry.isr,
+    inSyncVersion: entry.isrVersion,
+  };
+}
+
+export function brokerEntry(facts: BrokerFacts): BrokerEntry {
+  const { brokerId, address, peerAddress, directoryId, incarnation, rack, status, sinceMs } = facts;
+  return { brokerId, address, peerAddress, dirUuid: directoryId, incarnation: String(incarnation), rack, state: status, sinceMs };
+}
+
+export function tombstoneEntry({ topicId, name, deleteTimeMs }: Tombstone): TopicTombstone {
+  return { topicId, name, deletedMs: deleteTimeMs };
+}
+
+/** Which instance shall own a group shard, as the store keeps it: `{"instanceId":"…","address":"host:port"}`. */
+export function groupHints(state: ClusterState): GroupHint[] {
+  return [...state.shards()].map(([shard, instanceId]) => {
+    const address = state.instance(instanceId)?.address ?? '';
+    return { shard, value: JSON.stringify({ instanceId, address }) };
+  });
+}
+
+export function hintedInstance({ value }: GroupHint): string | undefined {
+  try {
+    const json = JSON.parse(value) as { readonly instanceId?: unknown } | null;
+    return typeof json?.instanceId === 'string' ? json.instanceId : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** All of it, for a directory that is written anew. */
+export function directoryContent(state: ClusterState, nowMs: number): DirectoryContent {
+  const topics = [...state.topics()];
+  return {
+    brokers: [...state.brokers()].map(({ facts }) => brokerEntry(facts)),
+    topics: topics.map(topicEntry),
+    partitions: topics.flatMap(({ definition, partitions }) =>
+      partitions.map((partition) => partitionPublication(state, definition.topicId, partition, nowMs)),
+    ),
+    tombstones: [...state.tombstones()].map(tombstoneEntry),
+    groups: groupHints(state),
+  };
+}

@@ -1,0 +1,210 @@
+/**
+ * Writes to the metadata store what has changed in memory: ownership, brokers, group shards, topics. It never decides and
+ * never holds anybody up: what could not be written stays marked and is written when the store is back.
+ */
+import { METADATA_CHUNK_COUNT_MAX, partitionKey, PartitaError } from '@partita/domain';
+import type { Clock, TopicPartition } from '@partita/domain';
+import type { Tombstone } from '@partita/cluster';
+import type { LeaseToken, MetadataStore, RolledBack } from '@partita/metadata-store';
+import type { Logger } from '@partita/runtime';
+import type { ClusterModel, ModelChange } from './cluster-model.ts';
+import { brokerEntry, groupHints, partitionPublication, tombstoneEntry, topicEntry } from './directory-codec.ts';
+import type { Lease } from './lease.ts';
+
+export interface DirectoryPublisherOptions {
+  readonly store: MetadataStore;
+  readonly model: ClusterModel;
+  readonly lease: Lease;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class DirectoryPublisher {
+  readonly #options: DirectoryPublisherOptions;
+  /** What is to be written; bounded by what the cluster has. */
+  readonly #partitions = new Map<string, TopicPartition>();
+  readonly #topicIds = new Set<string>();
+  readonly #tombstones = new Map<string, Tombstone>();
+  readonly #brokerIds = new Set<number>();
+  /** Topics that the store refuses, because it remembers their deletion or gave their name away. */
+  readonly #refusedTopicIds = new Set<string>();
+  #shards = false;
+  #running = false;
+  /** Something was marked while a run was under way. */
+  #again = false;
+  #anchoredAs: number | undefined;
+
+  constructor(options: DirectoryPublisherOptions) {
+    this.#options = options;
+    options.model.onChange((change) => this.#note(change));
+    options.lease.onChange(() => this.run());
+  }
+
+  /** Writes a topic's life (creating -> active) or that it is gone. */
+  publishTopic(topicId: string): void {
+    this.#topicIds.add(topicId);
+    this.run();
+  }
+
+  publishTombstone(tombstone: Tombstone): void {
+    this.#tombstones.set(tombstone.topicId, tombstone);
+    this.run();
+  }
+
+  /** Writes what is marked, if the store takes it now. */
+  run(): void {
+    const token = this.#options.lease.anchoredToken();
+    if (token === undefined) return;
+    if (this.#running) {
+      this.#again = true;
+      return;
+    }
+    if (this.#anchoredAs !== token.number) this.#markAll(token);
+    this.#running = true;
+    this.#again = false;
+    void this.#writeAll(token)
+      .catch((error: unknown) => {
+        const { logger } = this.#options;
+        if (error instanceof PartitaError) logger.debug({ err: error }, 'the directory will be written later');
+        else logger.error({ err: error }, 'writing the directory failed');
+        this.#again = false;
+      })
+      .finally(() => {
+        this.#running = false;
+        if (this.#again) this.run();
+      });
+  }
+
+  /** A new holder writes everything once: what is there already costs the store a comparison. */
+  #markAll({ number }: LeaseToken): void {
+    const { state } = this.#options.model;
+    this.#anchoredAs = number;
+    for (const { definition, partitions } of state.topics()) {
+      this.#topicIds.add(definition.topicId);
+      for (const { partition } of partitions) this.#mark({ topicId: definition.topicId, partition });
+    }
+    for (const tombstone of state.tombstones()) this.#tombstones.set(tombstone.topicId, tombstone);
+    for (const { facts } of state.brokers()) this.#brokerIds.add(facts.brokerId);
+    this.#shards = true;
+  }
+
+  #mark(partition: TopicPartition): void {
+    this.#partitions.set(partitionKey(partition), partition);
+  }
+
+  #note(change: ModelChange): void {
+    for (const partition of change.partitions.values()) this.#mark(partition);
+    for (const brokerId of change.brokerIds) this.#brokerIds.add(brokerId);
+    this.#shards ||= change.shards;
+    this.run();
+  }
+
+  async #writeAll(token: LeaseToken): Promise<void> {
+    const still = () => this.#options.lease.anchoredToken()?.number === token.number;
+    while (still() && this.#tombstones.size > 0) await this.#writeTombstone(token);
+    while (still() && this.#topicIds.size > 0) await this.#writeTopic(token);
+    while (still() && this.#brokerIds.size > 0) await this.#writeBroker(token);
+    // As many rounds as there are chunks now: a topic that the store refuses leaves its partitions marked.
+    for (let rounds = Math.ceil(this.#partitions.size / METADATA_CHUNK_COUNT_MAX); rounds > 0 && still(); rounds -= 1) {
+      await this.#writePartitions(token);
+    }
+    if (still() && this.#shards) await this.#writeShards(token);
+  }
+
+  async #writeTombstone(token: LeaseToken): Promise<void> {
+    const [tombstone] = this.#tombstones.values();
+    if (tombstone === undefined) return;
+    const outcome = await this.#options.store.deleteTopic(token, tombstoneEntry(tombstone));
+    if (this.#lost(outcome)) return;
+    this.#tombstones.delete(tombstone.topicId);
+  }
+
+  async #writeTopic(token: LeaseToken): Promise<void> {
+    const { store, model, logger } = this.#options;
+    const [topicId] = this.#topicIds;
+    const topic = topicId === undefined ? undefined : model.state.topicById(topicId);
+    if (topicId === undefined) return;
+    if (topic === undefined) {
+      this.#topicIds.delete(topicId);
+      return;
+    }
+    // Taken off first: a change that comes while this is on its way marks it again.
+    this.#topicIds.delete(topicId);
+    try {
+      let outcome = await store.createTopic(token, topicEntry(topic));
+      if (outcome.status !== 'rolled_back' && topic.life === 'active') outcome = await store.activateTopic(token, topicId);
+      if (this.#lost(outcome)) this.#topicIds.add(topicId);
+    } catch (error) {
+      if (error instanceof PartitaError && (error.reason === 'TOPIC_ALREADY_EXISTS' || error.reason === 'TOPIC_NOT_FOUND')) {
+        logger.warn({ err: error, topic: topic.name, topicId }, 'the directory does not take this topic');
+        this.#refusedTopicIds.add(topicId);
+        return;
+      }
+      this.#topicIds.add(topicId);
+      throw error;
+    }
+  }
+
+  async #writeBroker(token: LeaseToken): Promise<void> {
+    const [brokerId] = this.#brokerIds;
+    if (brokerId === undefined) return;
+    this.#brokerIds.delete(brokerId);
+    const facts = this.#options.model.state.broker(brokerId)?.facts;
+    if (facts === undefined) return;
+    await this.#orAgain(
+      () => this.#options.store.putBroker(token, brokerEntry(facts)),
+      () => this.#brokerIds.add(brokerId),
+    );
+  }
+
+  async #writeShards(token: LeaseToken): Promise<void> {
+    this.#shards = false;
+    await this.#orAgain(
+      () => this.#options.store.putGroups(token, groupHints(this.#options.model.state)),
+      () => (this.#shards = true),
+    );
+  }
+
+  async #writePartitions(token: LeaseToken): Promise<void> {
+    const { store, model, clock } = this.#options;
+    const taken = [...this.#partitions].slice(0, METADATA_CHUNK_COUNT_MAX);
+    for (const [key] of taken) this.#partitions.delete(key);
+    const publications = taken.flatMap(([, { topicId, partition }]) => {
+      const known = model.state.partition(topicId, partition);
+      return known?.config === undefined ? [] : [partitionPublication(model.state, topicId, known, clock.wallMs())];
+    });
+    if (publications.length === 0) return;
+    const markAgain = () => taken.forEach(([, partition]) => this.#mark(partition));
+    await this.#orAgain(async () => {
+      const outcome = await store.publishPartitions(token, publications);
+      if (outcome.status === 'rolled_back') return outcome;
+      for (const [index, result] of outcome.outcomes.entries()) {
+        const publication = publications[index];
+        if (result !== 'no_topic' || publication === undefined) continue;
+        const { topicId } = publication;
+        if (model.state.topicById(topicId) === undefined || this.#refusedTopicIds.has(topicId)) continue;
+        // A topic that only brokers knew: the next round writes it, then its partitions.
+        this.#topicIds.add(topicId);
+        this.#mark(publication);
+        this.#again = true;
+      }
+      return outcome;
+    }, markAgain);
+  }
+
+  /** Marks again what was not written. */
+  async #orAgain(write: () => Promise<{ readonly status: string } | RolledBack>, markAgain: () => void): Promise<void> {
+    let written = false;
+    try {
+      written = !this.#lost(await write());
+    } finally {
+      if (!written) markAgain();
+    }
+  }
+
+  #lost(outcome: { readonly status: string } | RolledBack): boolean {
+    if (!('generation' in outcome)) return false;
+    this.#options.lease.lostWrites(outcome);
+    return true;
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * Elections of partitions without a leader, many in one call to a broker: promises first, then the leaders they allow. Every
+ * attempt has a fresh nonce; what fails is tried again later, each partition with a back-off and jitter of its own, so that
+ * two coordinators which both believe to be active do not meet for ever.
+ */
+import { randomBytes } from 'node:crypto';
+import { evaluatePromises, planElections, recordLeader } from '@partita/cluster';
+import type { ElectionOutcome, ElectionPlan, PromiseReply, ReplicaIdentity } from '@partita/cluster';
+import { partitionKey } from '@partita/domain';
+import type { Clock, Random } from '@partita/domain';
+import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult } from '@partita/protocol';
+import { backoffDelayMs } from '@partita/rpc/client';
+import type { Logger } from '@partita/runtime';
+import { chunks } from './broker-orders.ts';
+import type { BrokerOrders } from './broker-orders.ts';
+import type { ClusterModel } from './cluster-model.ts';
+import { groupBy } from './grouping.ts';
+import type { Lease } from './lease.ts';
+import { configFromMessage } from './peer-messages.ts';
+
+export interface ElectionsOptions {
+  readonly model: ClusterModel;
+  readonly lease: Lease;
+  readonly orders: BrokerOrders;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** Without the store another coordinator may be electing too: leave it the first seconds. */
+const UNANCHORED_DELAY_MS = 3000;
+
+type Elected = Extract<ElectionOutcome, { kind: 'elected' }>;
+
+interface Election {
+  readonly plan: ElectionPlan;
+  readonly outcome: Elected;
+}
+
+export class Elections {
+  readonly #options: ElectionsOptions;
+  readonly #busy = new Set<string>();
+  /** Partitions whose last attempt failed; forgotten when they have a leader. */
+  readonly #failures = new Map<string, { count: number; notBeforeMs: number }>();
+
+  constructor(options: ElectionsOptions) {
+    this.#options = options;
+    options.model.onChange((change) => {
+      if (change.brokerIds.size > 0 || change.partitions.size > 0) this.run();
+    });
+    options.lease.onChange(() => this.run());
+  }
+
+  /** Begins an election wherever one is due. */
+  run(): void {
+    const { model, lease } = this.#options;
+    if (!lease.mayOrder()) return;
+    const plans = planElections(model.state, (topicId, partition) => this.#isDue(partitionKey({ topicId, partition })));
+    for (const group of bySameBrokers(plans)) {
+      for (const chunk of chunks(group)) void this.#elect(chunk);
+    }
+  }
+
+  #isDue(key: string): boolean {
+    if (this.#busy.has(key)) return false;
+    const nowMs = this.#options.clock.monotonicMs();
+    const failure = this.#failures.get(key);
+    if (failure !== undefined) return nowMs >= failure.notBeforeMs;
+    if (this.#options.lease.status() !== 'unanchored') return true;
+    this.#failures.set(key, { count: 0, notBeforeMs: nowMs + UNANCHORED_DELAY_MS * (1 + this.#options.random.next()) });
+    return false;
+  }
+
+  async #elect(plans: readonly ElectionPlan[]): Promise<void> {
+    for (const plan of plans) this.#busy.add(partitionKey(plan));
+    const nonce = randomBytes(16);
+    const led = new Set<string>();
+    try {
+      const elections = await this.#collectPromises(plans, nonce);
+      for (const plan of await this.#appointLeaders(elections, nonce)) led.add(partitionKey(plan));
+    } catch (error) {
+      this.#options.logger.error({ err: error }, 'an election failed');
+    } finally {
+      for (const plan of plans) this.#finish(partitionKey(plan), led.has(partitionKey(plan)));
+    }
+  }
+
+  #finish(key: string, led: boolean): void {
+    this.#busy.delete(key);
+    if (led) {
+      this.#failures.delete(key);
+      return;
+    }
+    const count = (this.#failures.get(key)?.count ?? 0) + 1;
+    const notBeforeMs = this.#options.clock.monotonicMs() + backoffDelayMs(count - 1, this.#options.random);
+    this.#failures.set(key, { count, notBeforeMs });
+  }
+
+  async #collectPromises(plans: readonly ElectionPlan[], nonce: Buffer): Promise<Election[]> {
+    const replies = new Map<ElectionPlan, PromiseReply[]>(plans.map((plan) => [plan, []]));
+    const asked = plans.flatMap((plan) => plan.replicas.map((replica) => ({ plan, replica })));
+    await this.#atEachBroker(asked, ({ replica }) => replica.brokerId, async (brokerId, entries) => {
+      const request = entries.map(({ plan, replica }) => promiseEntry(plan, replica, nonce));
+      const results = await this.#options.orders.promise(brokerId, request);
+      entries.forEach(({ plan, replica }, index) => {
+        const result = results[index];
+        if (result?.error === undefined && result !== undefined) replies.get(plan)?.push(promiseReply(replica, result));
+        else this.#options.logger.warn({ ...place(plan), brokerId, status: result?.error }, 'a replica refused an election');
+      });
+    });
+    return plans.flatMap((plan) => {
+      const outcome = evaluatePromises(plan, replies.get(plan) ?? []);
+      if (outcome.kind === 'elected') return [{ plan, outcome }];
+      this.#options.logger.debug({ ...place(plan), why: outcome.why }, 'no leader elected');
+      if (outcome.promisedEpoch > 0) this.#seen(plan, outcome.promisedEpoch);
+      return [];
+    });
+  }
+
+  async #appointLeaders(elections: readonly Election[], nonce: Buffer): Promise<ElectionPlan[]> {
+    const led: ElectionPlan[] = [];
+    await this.#atEachBroker(elections, ({ outcome }) => outcome.leader.brokerId, async (brokerId, entries) => {
+      const results = await this.#options.orders.lead(brokerId, entries.map((election) => leadEntry(election, nonce)));
+      entries.forEach((election, index) => {
+        if (this.#takeLeader(election, results[index])) led.push(election.plan);
+      });
+    });
+    return led;
+  }
+
+  #takeLeader({ plan, outcome }: Election, result: LeadResult | undefined): boolean {
+    const { model, logger } = this.#options;
+    if (result?.leading !== true) {
+      logger.debug({ ...place(plan), status: result?.error }, 'a replica does not lead though elected');
+      this.#seen(plan, Math.max(plan.epoch, result?.promisedEpoch ?? 0));
+      return false;
+    }
+    const config = result.config === undefined ? outcome.config : configFromMessage(result.config);
+    const { topicId, partition, epoch } = plan;
+    const records = recordLeader(model.state, { topicId, partition, epoch, brokerId: outcome.leader.brokerId, config });
+    model.apply(records);
+    logger.debug({ ...place(plan), leader: outcome.leader.brokerId }, 'leader elected');
+    return records.length > 0;
+  }
+
+  #seen({ topicId, partition }: ElectionPlan, epoch: number): void {
+    this.#options.model.apply([{ type: 'epoch_seen', topicId, partition, epoch }]);
+  }
+
+  /** Calls every broker once with its entries. A broker that fails costs its own entries only. */
+  async #atEachBroker<Entry>(
+    entries: readonly Entry[],
+    brokerOf: (entry: Entry) => number,
+    call: (brokerId: number, entries: readonly Entry[]) => Promise<void>,
+  ): Promise<void> {
+    const byBroker = groupBy(entries, brokerOf);
+    const calls = [...byBroker].map(async ([brokerId, own]) => {
+      try {
+        await call(brokerId, own);
+      } catch (error) {
+        this.#options.logger.warn({ err: error, brokerId, partitions: own.length }, 'a broker did not answer an election');
+      }
+    });
+    await Promise.all(calls);
+  }
+}
+
+/** Plans whose replicas are on the same brokers, so that a broker that hangs holds up only what it takes part in. */
+function bySameBrokers(plans: readonly ElectionPlan[]): ElectionPlan[][] {
+  const brokersOf = (plan: ElectionPlan) =>
+    plan.replicas
+      .map(({ brokerId }) => brokerId)
+      .sort((a, b) => a - b)
+      .join();
+  return [...groupBy(plans, brokersOf).values()];
+}
+
+function promiseEntry({ topicId, partition, epoch }: ElectionPlan, { replicaId }: ReplicaIdentity, nonce: Buffer): PromiseEntry {
+  return { topicId, partition, replicaId, epoch, nonce };
+}
+
+function leadEntry({ plan, outcome }: Election, nonce: Buffer): LeadEntry {
+  const { topicId, partition, epoch } = plan;
+  const { leader, lastEpoch, logEndOffset } = outcome;
+  return { topicId, partition, replicaId: leader.replicaId, epoch, nonce, lastEpoch, logEndOffset, unclean: false };
+}
+
+function promiseReply(replica: ReplicaIdentity, result: PromiseResult): PromiseReply {
+  const { granted, promisedEpoch, lastEpoch, logEndOffset, suspect, configs, configFloor } = result;
+  return { replica, granted, promisedEpoch, lastEpoch, logEndOffset, suspect, configs: configs.map(configFromMessage), configFloor };
+}
+
+function place({ topicId, partition, epoch }: ElectionPlan): { topicId: string; partition: number; epoch: number } {
+  return { topicId, partition, epoch };
+}

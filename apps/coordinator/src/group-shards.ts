@@ -1,0 +1,107 @@
+/**
+ * The topic `__groups` and who owns its shards. The topic is made when the first consumer-group instance is there and a
+ * broker can hold it. The assignment is a hint: ownership is the claim in the log, so a wrong hint costs time only.
+ */
+import { assignShards } from '@partita/cluster';
+import { PartitaError, SESSION_SILENCE_MS_MAX } from '@partita/domain';
+import type { Clock } from '@partita/domain';
+import type { ShardAssignment } from '@partita/protocol';
+import type { Logger } from '@partita/runtime';
+import type { ClusterModel } from './cluster-model.ts';
+import type { Lease } from './lease.ts';
+import type { TopicCreations } from './topic-creation.ts';
+
+const GROUPS_TOPIC = '__groups';
+const SHARD_COUNT = 1;
+
+export interface GroupShardsOptions {
+  readonly model: ClusterModel;
+  readonly lease: Lease;
+  readonly creations: TopicCreations;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The assignment is new, or this coordinator has begun to assign. */
+  readonly onAssigned: () => void;
+}
+
+export class GroupShards {
+  readonly #options: GroupShardsOptions;
+  #creating = false;
+  /** Since when this coordinator assigns; instances of before have a while to come back to it. */
+  #assigningSinceMs: number | undefined;
+  #sent = '';
+
+  constructor(options: GroupShardsOptions) {
+    this.#options = options;
+    options.model.onChange((change) => {
+      if (change.instances || change.shards || change.topicIds.size > 0) this.reconcile();
+    });
+    options.lease.onChange(() => this.reconcile());
+  }
+
+  /** What instances are told; undefined while another coordinator tells them. */
+  assignment(): ShardAssignment | undefined {
+    const { model, lease } = this.#options;
+    if (!lease.mayOrder()) return undefined;
+    const shardCount = this.#shardCount();
+    const shards = [...Array(shardCount).keys()].map((shard) => {
+      const instance = model.state.instance(model.state.shards().get(shard) ?? '');
+      return { shard, instanceId: instance?.instanceId ?? '', address: instance?.address ?? '' };
+    });
+    return { shardCount, shards };
+  }
+
+  /** An instance of before this coordinator's time says what it owns: it keeps that. */
+  owned(instanceId: string, shards: readonly number[]): void {
+    const { model } = this.#options;
+    for (const shard of shards) {
+      const known = model.state.shards().get(shard);
+      if (known === instanceId || (known !== undefined && model.state.instance(known) !== undefined)) continue;
+      model.apply([{ type: 'shard_assigned', shard, instanceId }]);
+    }
+  }
+
+  /** Makes the topic and assigns shards, as far as that is due and possible now. */
+  reconcile(): void {
+    const { model, lease, clock, onAssigned } = this.#options;
+    if (!lease.mayOrder()) {
+      this.#assigningSinceMs = undefined;
+      this.#sent = '';
+      return;
+    }
+    this.#assigningSinceMs ??= clock.monotonicMs();
+    const inGrace = clock.monotonicMs() - this.#assigningSinceMs < SESSION_SILENCE_MS_MAX;
+    this.#createTopic();
+    model.apply(assignShards(model.state, this.#shardCount(), () => inGrace));
+    const now = JSON.stringify(this.assignment());
+    if (now === this.#sent) return;
+    this.#sent = now;
+    onAssigned();
+  }
+
+  #shardCount(): number {
+    const topic = this.#options.model.state.topicByName(GROUPS_TOPIC);
+    return topic?.life === 'active' ? topic.partitions.length : 0;
+  }
+
+  #createTopic(): void {
+    const { model, lease, creations, logger } = this.#options;
+    const wanted = [...model.state.instances()].some(({ service }) => service === 'consumer_group');
+    const brokers = [...model.state.brokers()].some(({ facts }) => facts.status === 'up');
+    if (!wanted || !brokers || this.#creating || model.state.topicByName(GROUPS_TOPIC) !== undefined) return;
+    if (lease.anchoredToken() === undefined) return;
+    this.#creating = true;
+    const settings = { cleanupPolicy: 'compact' } as const;
+    const request = { name: GROUPS_TOPIC, partitionCount: SHARD_COUNT, replicationFactor: 1, settings, requestId: '', internal: true };
+    creations
+      .create(request)
+      .catch((error: unknown) => {
+        const fields = { err: error, topic: GROUPS_TOPIC };
+        if (error instanceof PartitaError) logger.warn(fields, 'the topic of consumer groups could not be created; trying again');
+        else logger.error(fields, 'creating the topic of consumer groups failed');
+      })
+      .finally(() => {
+        this.#creating = false;
+      });
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Routes, brokers and endpoints as everybody should know them: kept in a DirectoryHolder, from which GetCluster, GetRoutes and
+ * WatchRoutes answer, and sent to brokers through their sessions.
+ */
+import { ServiceKind } from '@partita/protocol';
+import type { ServiceEndpoint, TopicRoute, WatchRoutesResponse } from '@partita/protocol';
+import { RESPONSE_BYTES_MAX } from '@partita/domain';
+import { TopicRoute as TopicRouteMessage } from '@partita/protocol';
+import type { Directory, DirectoryHolder } from '@partita/rpc/server';
+import type { ClusterModel, ModelChange } from './cluster-model.ts';
+import type { Lease } from './lease.ts';
+import { brokerEndpoint, brokerMessage, instanceEndpoint, routeMessage } from './topic-messages.ts';
+
+export interface RouteFeedOptions {
+  readonly clusterId: string;
+  readonly runId: string;
+  readonly model: ClusterModel;
+  readonly lease: Lease;
+  readonly holder: DirectoryHolder;
+  /** Public address of this coordinator. */
+  readonly address: () => string;
+}
+
+export class RouteFeed {
+  readonly #options: RouteFeedOptions;
+  readonly #routes = new Map<string, TopicRoute>();
+
+  constructor(options: RouteFeedOptions) {
+    this.#options = options;
+    options.model.onChange((change) => this.#take(change));
+    options.lease.onChange(() => this.#updateEndpoints());
+  }
+
+  /** Tells the directory that it is current, and what the coordinator's own address is. */
+  start(): void {
+    this.#options.holder.update({ clusterId: this.#options.clusterId, endpoints: this.#endpoints() });
+  }
+
+  /** The directory has been looked at, and nothing is newer. */
+  confirm(): void {
+    this.#options.holder.confirm();
+  }
+
+  #take(change: ModelChange): void {
+    const { holder, model } = this.#options;
+    const parts: { -readonly [Name in keyof Directory]?: Directory[Name] } = {};
+    if (change.topicIds.size > 0) {
+      for (const topicId of change.topicIds) this.#route(topicId);
+      parts.routes = [...this.#routes.values()];
+    }
+    if (change.brokerIds.size > 0) {
+      parts.brokers = [...model.state.brokers()].map(({ facts }) => brokerMessage(facts)).sort((a, b) => a.brokerId - b.brokerId);
+    }
+    if (change.brokerIds.size > 0 || change.instances) parts.endpoints = this.#endpoints();
+    holder.update(parts);
+  }
+
+  /** Topics that are not complete yet, or on their way out, have no route. */
+  #route(topicId: string): void {
+    const { state } = this.#options.model;
+    const topic = state.topicById(topicId);
+    if (topic?.life === 'active') this.#routes.set(topicId, routeMessage(state, topic));
+    else this.#routes.delete(topicId);
+  }
+
+  #updateEndpoints(): void {
+    this.#options.holder.update({ endpoints: this.#endpoints() });
+  }
+
+  #endpoints(): ServiceEndpoint[] {
+    const { model, lease, runId, address } = this.#options;
+    const other = lease.otherHolder();
+    const own = coordinatorEndpoint(address(), runId, lease.status() !== 'standby');
+    const active = other === undefined || own.active ? [] : [coordinatorEndpoint(other.url, other.run, true)];
+    const live = [...model.state.brokers()].filter(({ facts }) => facts.status !== 'down').map(({ facts }) => facts);
+    return [
+      own,
+      ...active,
+      ...live.sort((a, b) => a.brokerId - b.brokerId).map(brokerEndpoint),
+      ...[...model.state.instances()].map(instanceEndpoint),
+    ];
+  }
+}
+
+function coordinatorEndpoint(address: string, instanceId: string, active: boolean): ServiceEndpoint {
+  return { service: ServiceKind.SERVICE_KIND_COORDINATOR, address, brokerId: 0, instanceId, active };
+}
+
+/** What changed of a directory, or all of it, for a session. */
+export interface DirectoryNews {
+  readonly reset: boolean;
+  readonly routes: readonly TopicRoute[];
+  readonly deletedTopicIds: readonly string[];
+  readonly brokers: Directory['brokers'];
+  readonly endpoints: Directory['endpoints'];
+}
+
+/** The news as messages that stay below RESPONSE_BYTES_MAX; the last one says that the state is complete. */
+export function directoryMessages(news: DirectoryNews): WatchRoutesResponse[] {
+  const parts: TopicRoute[][] = [[]];
+  let bytes = 0;
+  for (const route of news.routes) {
+    const size = TopicRouteMessage.encode(route).finish().byteLength;
+    if (bytes > 0 && bytes + size > RESPONSE_BYTES_MAX) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)?.push(route);
+    bytes += size;
+  }
+  return parts.map((routes, index) => ({
+    reset: news.reset && index === 0,
+    complete: index === parts.length - 1,
+    routes,
+    deletedTopicIds: index === 0 ? [...news.deletedTopicIds] : [],
+    brokers: index === 0 ? [...news.brokers] : [],
+    endpoints: index === 0 ? [...news.endpoints] : [],
+  }));
+}

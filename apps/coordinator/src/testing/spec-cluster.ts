@@ -1,0 +1,114 @@
+/** A coordinator in this process with a directory in memory, brokers of spec-broker.ts, and clients of both listeners. */
+import { randomUUID } from 'node:crypto';
+import { createMemoryMetadataStore, MemoryDirectory } from '@partita/metadata-store';
+import type { MetadataStore } from '@partita/metadata-store';
+import { ClusterServiceService, Topic, TopicServiceService } from '@partita/protocol';
+import type { CreateTopicRequest } from '@partita/protocol';
+import { callUnary, ChannelPool } from '@partita/rpc/client';
+import { createLogger, systemClock, systemRandom } from '@partita/runtime';
+import type { RunningService } from '@partita/runtime';
+import { readConfig } from '../config.ts';
+import { startCoordinator } from '../coordinator.ts';
+import { newDisk, SpecBroker } from './spec-broker.ts';
+import type { SpecBrokerOptions, SpecDisk } from './spec-broker.ts';
+
+export interface RunningCoordinator {
+  readonly service: RunningService;
+  readonly address: string;
+  readonly peerAddress: string;
+  readonly store: MetadataStore;
+}
+
+export class SpecCluster {
+  readonly clusterId = randomUUID();
+  directory = new MemoryDirectory();
+  readonly pool = new ChannelPool();
+  readonly coordinators: RunningCoordinator[] = [];
+  readonly brokers: SpecBroker[] = [];
+  readonly wrongCluster: Error[] = [];
+
+  async startCoordinator(...flags: string[]): Promise<RunningCoordinator> {
+    const argv = ['--cluster-id', this.clusterId, '--listen', '127.0.0.1:0', '--peer-listen', '127.0.0.1:0', ...flags];
+    const parsed = readConfig(argv, {});
+    if (parsed.kind === 'exit') throw new Error(parsed.stderr);
+    const store = createMemoryMetadataStore({ clusterId: this.clusterId, clock: systemClock, directory: this.directory });
+    const logger = createLogger({
+      service: 'coordinator',
+      instance: String(this.coordinators.length),
+      level: process.env['PARTITA_SPEC_LOG'] === 'on' ? 'debug' : 'silent',
+    });
+    const service = await startCoordinator({
+      config: parsed.config,
+      store,
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+      runId: randomUUID(),
+      tracing: false,
+      onWrongCluster: (error) => this.wrongCluster.push(error),
+    });
+    const { address, peerAddress } = service.ready as { address: string; peerAddress: string };
+    const running = { service, address, peerAddress, store };
+    this.coordinators.push(running);
+    return running;
+  }
+
+  async stopCoordinator(running: RunningCoordinator): Promise<void> {
+    this.coordinators.splice(this.coordinators.indexOf(running), 1);
+    await running.service.drain();
+    await running.service.close();
+  }
+
+  async startBroker(disk: SpecDisk | number, options: Partial<SpecBrokerOptions> = {}): Promise<SpecBroker> {
+    const coordinator = this.coordinators[0]!.peerAddress;
+    const own = typeof disk === 'number' ? newDisk(disk) : disk;
+    const broker = await SpecBroker.start({ disk: own, clusterId: this.clusterId, coordinator, ...options });
+    this.brokers.push(broker);
+    return broker;
+  }
+
+  async stop(): Promise<void> {
+    for (const broker of this.brokers) broker.stop();
+    for (const running of [...this.coordinators]) await this.stopCoordinator(running);
+    this.pool.close();
+  }
+
+  client(running = this.coordinators[0]!) {
+    const client = this.pool.client(running.address);
+    return {
+      create: async (topic: Partial<Topic>, more: Partial<CreateTopicRequest> = {}) => {
+        const request = { topic: Topic.fromPartial(topic), requestId: '', validateOnly: false, ...more };
+        return (await callUnary(client, TopicServiceService.createTopic, request)).topic!;
+      },
+      get: async (topic: string) => (await callUnary(client, TopicServiceService.getTopic, { topic })).topic!,
+      list: (more: Partial<{ pageSize: number; pageToken: string; includeInternal: boolean; namePrefix: string }> = {}) =>
+        callUnary(client, TopicServiceService.listTopics, {
+          pageSize: 0,
+          pageToken: '',
+          includeInternal: false,
+          namePrefix: '',
+          includePartitions: false,
+          ...more,
+        }),
+      update: async (topic: Partial<Topic>, updateMask: string[], validateOnly = false) => {
+        const request = { topic: Topic.fromPartial(topic), updateMask, validateOnly, requestId: '' };
+        return (await callUnary(client, TopicServiceService.updateTopic, request)).topic!;
+      },
+      delete: async (topic: string, etag = '') =>
+        (await callUnary(client, TopicServiceService.deleteTopic, { topic, etag, requestId: '' })).topic!,
+      routes: async () => (await callUnary(client, ClusterServiceService.getRoutes, { topics: [] })).routes,
+      cluster: () => callUnary(client, ClusterServiceService.getCluster, {}),
+      describe: () => callUnary(client, ClusterServiceService.describeCluster, { includePartitions: true }),
+    };
+  }
+}
+
+/** Waits until `condition` holds, at most `timeoutMs`. */
+export async function eventually(condition: () => boolean | Promise<boolean>, timeoutMs = 8000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    if (await condition()) return;
+    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}

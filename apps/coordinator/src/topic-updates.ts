@@ -1,0 +1,101 @@
+/** Changing settings: one step in memory, then on the brokers that hold the topic, whoever misses it until it has it. */
+import { updateTopic } from '@partita/cluster';
+import type { ClusterTopic, TopicDefinition, UpdateTopicCommand } from '@partita/cluster';
+import { PartitaError } from '@partita/domain';
+import type { Logger } from '@partita/runtime';
+import type { BrokerOrders } from './broker-orders.ts';
+import type { ClusterModel } from './cluster-model.ts';
+import type { DirectoryPublisher } from './directory-publisher.ts';
+import type { Lease } from './lease.ts';
+
+export interface TopicUpdatesOptions {
+  readonly model: ClusterModel;
+  readonly lease: Lease;
+  readonly orders: BrokerOrders;
+  readonly publisher: DirectoryPublisher;
+  readonly logger: Logger;
+}
+
+export class TopicUpdates {
+  readonly #options: TopicUpdatesOptions;
+  /** Brokers that hold an older version, by topic id. */
+  readonly #behind = new Map<string, Set<number>>();
+  readonly #busy = new Set<number>();
+
+  constructor(options: TopicUpdatesOptions) {
+    this.#options = options;
+  }
+
+  /** The settings that `update` would set. Throws what it would refuse. */
+  check(command: UpdateTopicCommand): TopicDefinition {
+    this.#options.lease.requireWritable();
+    return updateTopic(this.#options.model.state, command).response;
+  }
+
+  /** Resolves with the topic when every broker that holds it has stored the change. */
+  async update(command: UpdateTopicCommand): Promise<ClusterTopic> {
+    const { model, lease, publisher } = this.#options;
+    lease.requireWritable();
+    const { topicId } = model.run(updateTopic(model.state, command));
+    publisher.publishTopic(topicId);
+    const topic = model.state.topicById(topicId);
+    if (topic === undefined) throw new PartitaError('INTERNAL', `topic ${topicId} is updated and was not there`);
+    for (const brokerId of holders(topic)) this.#markBehind(brokerId, topicId);
+    await Promise.all(holders(topic).map((brokerId) => this.#push(brokerId)));
+    if (!this.#behind.has(topicId)) return topic;
+    throw new PartitaError(
+      'TIMED_OUT',
+      `topic "${topic.name}" is changed, but broker ${[...(this.#behind.get(topicId) ?? [])].join(', ')} has not stored it yet; it is told again by itself`,
+      { topic: topic.name },
+    );
+  }
+
+  /** A broker came with these versions: it is sent what is newer. */
+  brokerRegistered(brokerId: number, definitions: readonly TopicDefinition[]): void {
+    for (const { topicId, version } of definitions) {
+      const known = this.#options.model.state.topicById(topicId);
+      if (known !== undefined && known.definition.version > version) this.#markBehind(brokerId, topicId);
+    }
+  }
+
+  reconcile(): void {
+    if (!this.#options.lease.mayOrder()) return;
+    for (const brokerId of new Set([...this.#behind.values()].flatMap((ids) => [...ids]))) void this.#push(brokerId);
+  }
+
+  #markBehind(brokerId: number, topicId: string): void {
+    const brokerIds = this.#behind.get(topicId) ?? new Set();
+    this.#behind.set(topicId, brokerIds.add(brokerId));
+  }
+
+  async #push(brokerId: number): Promise<void> {
+    const { model, orders, logger } = this.#options;
+    if (this.#busy.has(brokerId) || model.state.broker(brokerId)?.facts.status === 'down') return;
+    const topicIds = [...this.#behind].flatMap(([topicId, brokerIds]) => (brokerIds.has(brokerId) ? [topicId] : []));
+    const definitions = topicIds.flatMap((topicId) => model.state.topicById(topicId)?.definition ?? []);
+    this.#busy.add(brokerId);
+    try {
+      if (definitions.length > 0) await orders.updateTopicConfigs(brokerId, definitions);
+      for (const topicId of topicIds) this.#stored(brokerId, topicId, definitions);
+    } catch (error) {
+      logger.warn({ err: error, brokerId, topics: definitions.length }, 'a broker did not store changed settings; it is told again');
+    } finally {
+      this.#busy.delete(brokerId);
+    }
+  }
+
+  /** A version that came while the call was on its way is still to be sent. */
+  #stored(brokerId: number, topicId: string, sent: readonly TopicDefinition[]): void {
+    const version = sent.find((definition) => definition.topicId === topicId)?.version;
+    const current = this.#options.model.state.topicById(topicId)?.definition.version;
+    if (current !== version) return;
+    const brokerIds = this.#behind.get(topicId);
+    brokerIds?.delete(brokerId);
+    if (brokerIds?.size === 0) this.#behind.delete(topicId);
+  }
+}
+
+function holders(topic: ClusterTopic): number[] {
+  const ids = topic.partitions.flatMap(({ config }) => config?.replicas.map(({ brokerId }) => brokerId) ?? []);
+  return [...new Set(ids)];
+}

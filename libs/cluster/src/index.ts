@@ -1,0 +1,37 @@
+/** The cluster as records and state, without I/O: topics, brokers, leadership, group shards, the coordinator's lease. */
+export { ClusterState } from './cluster-state.ts';
+export type { ClusterBroker, ClusterPartition, ClusterTopic } from './cluster-state.ts';
+export type { BrokerFacts, BrokerStatus, ClusterRecord, Decision, InstanceFacts, TopicLife } from './records.ts';
+export type {
+  BrokerRegistration,
+  ReplicaConfig,
+  ReplicaIdentity,
+  ReplicaReport,
+  Tombstone,
+  TopicDefinition,
+} from './inventory.ts';
+export type { KeyRange } from './key-ranges.ts';
+export { CODECS, effectiveSettings, settingKeyOf, settingsInForce } from './topic-settings.ts';
+export type { Codec, EffectiveSetting, SettingValues, TopicSettings } from './topic-settings.ts';
+export { createTopic, creationFate, deleteTopic, topicEtag, updateTopic, visibleTopic } from './topic-commands.ts';
+export type { CreateTopicCommand, CreateTopicResponse, CreationFate, DeleteTopicCommand, UpdateTopicCommand } from './topic-commands.ts';
+export {
+  assignShards,
+  checkBrokerId,
+  loseBroker,
+  recordLeader,
+  registerBroker,
+  reportInSync,
+  reportReplicas,
+  resignedLeaders,
+  setBrokerStatus,
+} from './session-commands.ts';
+export type { InSyncReport, LedPartition } from './session-commands.ts';
+export { mergeInventory, mergeStoredPartition, mergeStoredTopic, mergeTombstone } from './rebuild.ts';
+export type { StoredPartition, StoredTopic } from './rebuild.ts';
+export { liveReplica, partitionStatus } from './partition-status.ts';
+export type { PartitionStatus } from './partition-status.ts';
+export { evaluatePromises, planElections } from './leader-election.ts';
+export type { ElectionOutcome, ElectionPlan, PromiseReply } from './leader-election.ts';
+export { LEASE_RENEW_MS, LEASE_TTL_MS, LeaseState } from './lease-state.ts';
+export type { LeaseStatus, OtherHolder } from './lease-state.ts';

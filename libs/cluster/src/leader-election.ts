@@ -1,0 +1,112 @@
+/**
+ * Elections, the part that decides: which epoch to ask for, and whom the promises allow to lead. The coordinator sends,
+ * the replicas persist; a lost or repeated message only costs another attempt.
+ */
+import type { ClusterPartition, ClusterState } from './cluster-state.ts';
+import { sameReplica } from './inventory.ts';
+import type { ReplicaConfig, ReplicaIdentity } from './inventory.ts';
+import { canElect, electionQuorum, liveReplica } from './partition-status.ts';
+
+/** One election attempt of one partition. */
+export interface ElectionPlan {
+  readonly topicId: string;
+  readonly partition: number;
+  /** One above all epochs known: a wrong guess is refused, tells the right one, and costs a retry. */
+  readonly epoch: number;
+  /** Every live replica of the newest config, suspect ones too: their promise stops an old leader. */
+  readonly replicas: readonly ReplicaIdentity[];
+  readonly config: ReplicaConfig;
+  /** In-sync set as last published; decides between equal logs. */
+  readonly inSync: readonly number[];
+}
+
+/** Partitions that lack a leader and have enough replicas for an election. */
+export function planElections(state: ClusterState, wanted: (topicId: string, partition: number) => boolean): ElectionPlan[] {
+  const plans: ElectionPlan[] = [];
+  for (const topic of state.topics()) {
+    if (topic.life === 'deleting') continue;
+    const { topicId } = topic.definition;
+    for (const partition of topic.partitions) {
+      if (partition.live || !wanted(topicId, partition.partition) || !canElect(state, topicId, partition)) continue;
+      const plan = planElection(state, topicId, partition);
+      if (plan !== undefined) plans.push(plan);
+    }
+  }
+  return plans;
+}
+
+function planElection(state: ClusterState, topicId: string, known: ClusterPartition): ElectionPlan | undefined {
+  const { partition, config, inSync } = known;
+  if (config === undefined) return undefined;
+  const replicas = config.replicas.filter((identity) => liveReplica(state, topicId, partition, identity) !== undefined);
+  const promised = replicas.map((identity) => liveReplica(state, topicId, partition, identity)?.report.promisedEpoch ?? 0);
+  return { topicId, partition, epoch: 1 + Math.max(known.epochSeen, ...promised), replicas, config, inSync };
+}
+
+/** What one replica answered. */
+export interface PromiseReply {
+  readonly replica: ReplicaIdentity;
+  readonly granted: boolean;
+  readonly promisedEpoch: number;
+  readonly lastEpoch: number;
+  readonly logEndOffset: bigint;
+  readonly suspect: boolean;
+  /** Newest configs in its log, at most three. */
+  readonly configs: readonly ReplicaConfig[];
+  /** Newest config version that it knows to be committed; 0 = none but the one it was made with. */
+  readonly configFloor: number;
+}
+
+export type ElectionOutcome =
+  | {
+      readonly kind: 'elected';
+      readonly leader: ReplicaIdentity;
+      /** As the leader reported its log: it refuses to lead if that no longer holds. */
+      readonly lastEpoch: number;
+      readonly logEndOffset: bigint;
+      readonly config: ReplicaConfig;
+    }
+  | { readonly kind: 'failed'; readonly why: string; readonly promisedEpoch: number };
+
+/**
+ * Whom the replies allow to lead. Every config that may be in force has to give its quorum: the newest one known to be
+ * committed, and each newer one that a log holds.
+ */
+export function evaluatePromises(plan: ElectionPlan, replies: readonly PromiseReply[]): ElectionOutcome {
+  const promisedEpoch = Math.max(0, ...replies.map((reply) => reply.promisedEpoch));
+  const failed = (why: string): ElectionOutcome => ({ kind: 'failed', why, promisedEpoch });
+  const grants = replies.filter((reply) => reply.granted && !reply.suspect);
+  const configs = configsInForce(plan.config, replies);
+  if (configs === undefined) return failed('no reply holds the replica set that is known to be committed');
+  for (const config of configs) {
+    const needed = electionQuorum(config.replicas.length, config.minInSyncReplicas);
+    const counted = config.replicas.filter((member) => grants.some((grant) => sameReplica(grant.replica, member))).length;
+    if (counted < needed) return failed(`${counted} of ${needed} promises needed by config ${config.configVersion}`);
+  }
+  const isMember = (reply: PromiseReply) => configs.every((config) => config.replicas.some((member) => sameReplica(member, reply.replica)));
+  const newest = configs.at(-1) ?? plan.config;
+  const [best] = grants.filter(isMember).toSorted((a, b) => compareLogs(newest, plan.inSync, a, b));
+  if (best === undefined) return failed('no replica of every replica set in force gave a promise');
+  const { replica: leader, lastEpoch, logEndOffset } = best;
+  return { kind: 'elected', leader, lastEpoch, logEndOffset, config: newest };
+}
+
+/** Oldest first; undefined when the committed one is not among those known. */
+function configsInForce(known: ReplicaConfig, replies: readonly PromiseReply[]): ReplicaConfig[] | undefined {
+  const byVersion = new Map([[known.configVersion, known]]);
+  for (const config of replies.flatMap((reply) => reply.configs)) byVersion.set(config.configVersion, config);
+  const floor = Math.max(0, ...replies.map((reply) => reply.configFloor));
+  if (floor > 0 && !byVersion.has(floor)) return undefined;
+  const inForce = [...byVersion.values()].filter((config) => config.configVersion >= floor);
+  return inForce.sort((a, b) => a.configVersion - b.configVersion);
+}
+
+/** Negative when `a` should rather lead: the longer log of the newer epoch, then in sync, then preferred. */
+function compareLogs(config: ReplicaConfig, inSync: readonly number[], a: PromiseReply, b: PromiseReply): number {
+  if (a.lastEpoch !== b.lastEpoch) return b.lastEpoch - a.lastEpoch;
+  if (a.logEndOffset !== b.logEndOffset) return a.logEndOffset > b.logEndOffset ? -1 : 1;
+  const rank = ({ replica }: PromiseReply) =>
+    (inSync.includes(replica.brokerId) ? 0 : config.replicas.length) +
+    config.replicas.findIndex((member) => sameReplica(member, replica));
+  return rank(a) - rank(b);
+}

@@ -1,0 +1,112 @@
+/**
+ * Merging what somebody says into what is known: a broker's inventory, or a directory read back. Neither ever takes away:
+ * the higher version of a topic holds, the highest epoch, the highest config; leaders that lead go on as they are. Only a
+ * tombstone removes, and of two topics of one name the older keeps it.
+ */
+import type { ClusterState } from './cluster-state.ts';
+import type { BrokerRegistration, ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
+import type { ClusterRecord, TopicLife } from './records.ts';
+
+/** A topic as the directory holds it. */
+export interface StoredTopic {
+  readonly definition: TopicDefinition;
+  readonly life: TopicLife;
+}
+
+/** A partition as the directory holds it. */
+export interface StoredPartition {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly config: ReplicaConfig;
+  readonly epoch: number;
+  readonly leader: number;
+  readonly inSync: readonly number[];
+  readonly inSyncVersion: number;
+}
+
+/** Records for a topic that somebody knows; none when it is known already, or deleted. */
+export function mergeTopic(state: ClusterState, definition: TopicDefinition, life: TopicLife): ClusterRecord[] {
+  if (state.tombstone(definition.topicId) !== undefined) return [];
+  const known = state.topicById(definition.topicId);
+  if (known !== undefined) {
+    if (known.definition.version >= definition.version) return [];
+    return [{ type: 'topic_put', definition, name: known.name, life: known.life }];
+  }
+  const rival = state.topicByName(definition.name);
+  if (rival === undefined) return [{ type: 'topic_put', definition, name: definition.name, life }];
+  if (!isOlder(definition, rival.definition)) return [{ type: 'topic_put', definition, name: parkedName(definition), life }];
+  return [
+    { type: 'topic_put', definition: rival.definition, name: parkedName(rival.definition), life: rival.life },
+    { type: 'topic_put', definition, name: definition.name, life },
+  ];
+}
+
+/** The same for a topic of the directory, which also knows whether its creation was completed. */
+export function mergeStoredTopic(state: ClusterState, { definition, life }: StoredTopic): ClusterRecord[] {
+  const records = mergeTopic(state, definition, life);
+  if (life === 'active' && state.topicById(definition.topicId)?.life === 'creating') {
+    records.push({ type: 'topic_activated', topicId: definition.topicId });
+  }
+  return records;
+}
+
+function isOlder(a: TopicDefinition, b: TopicDefinition): boolean {
+  return a.createTimeMs === b.createTimeMs ? a.topicId < b.topicId : a.createTimeMs < b.createTimeMs;
+}
+
+/** `~` is not allowed in names that users choose, so this meets no other name. */
+function parkedName({ name, topicId }: TopicDefinition): string {
+  return `${name}~conflict~${topicId}`;
+}
+
+export function mergeTombstone(state: ClusterState, tombstone: Tombstone): ClusterRecord[] {
+  return state.tombstone(tombstone.topicId) === undefined ? [{ type: 'topic_buried', tombstone }] : [];
+}
+
+/**
+ * Merges an inventory into the state, step by step, since each topic decides what the next may be called. `apply` is called
+ * for each record.
+ */
+export function mergeInventory(state: ClusterState, registration: BrokerRegistration, apply: (record: ClusterRecord) => void): void {
+  const each = (records: readonly ClusterRecord[]) => records.forEach(apply);
+  for (const tombstone of registration.tombstones) each(mergeTombstone(state, tombstone));
+  // A topic that a broker holds was asked for by somebody. Whether its creation was ever completed shows by its epochs; to
+  // show an unfinished one is a nuisance, to hide a finished one would be a loss.
+  for (const definition of registration.topics) each(mergeTopic(state, definition, 'active'));
+  for (const report of registration.replicas) each(mergeReport(state, registration.brokerId, report));
+}
+
+/** What one replica's report tells about its partition. */
+export function mergeReport(state: ClusterState, brokerId: number, report: ReplicaReport): ClusterRecord[] {
+  const { topicId, partition, config, leadingEpoch } = report;
+  const known = state.partition(topicId, partition);
+  if (known === undefined) return [];
+  const records: ClusterRecord[] = [];
+  if (config !== undefined && config.configVersion > (known.config?.configVersion ?? 0)) {
+    records.push({ type: 'config_learned', topicId, partition, config });
+  }
+  const epoch = Math.max(report.promisedEpoch, report.lastEpoch, leadingEpoch);
+  if (epoch > known.epochSeen) records.push({ type: 'epoch_seen', topicId, partition, epoch });
+  const leads = leadingEpoch > known.epoch || (leadingEpoch === known.epoch && (known.leader === brokerId || known.leader === 0));
+  if (leadingEpoch > 0 && leads && !(known.live && leadingEpoch === known.epoch)) {
+    const inSync = leadingEpoch === known.epoch && known.inSync.length > 0 ? known.inSync : [brokerId];
+    const inSyncVersion = leadingEpoch === known.epoch ? known.inSyncVersion : 0;
+    records.push({ type: 'leader_known', topicId, partition, epoch: leadingEpoch, leader: brokerId, inSync, inSyncVersion, live: true });
+  }
+  return records;
+}
+
+/** What the directory tells about a partition. Its leader counts as live only when its own broker says so. */
+export function mergeStoredPartition(state: ClusterState, stored: StoredPartition): ClusterRecord[] {
+  const { topicId, partition, config, epoch, leader, inSync, inSyncVersion } = stored;
+  const known = state.partition(topicId, partition);
+  if (known === undefined) return [];
+  const records: ClusterRecord[] = [];
+  if (config.configVersion > (known.config?.configVersion ?? 0)) records.push({ type: 'config_learned', topicId, partition, config });
+  const newer = epoch > known.epoch || (epoch === known.epoch && leader === known.leader && inSyncVersion > known.inSyncVersion);
+  if (leader > 0 && newer) {
+    const live = known.live && epoch === known.epoch;
+    records.push({ type: 'leader_known', topicId, partition, epoch, leader, inSync, inSyncVersion, live });
+  }
+  return records;
+}

@@ -1,0 +1,135 @@
+/** Commands of sessions: brokers and instances come, report and go; leaders are elected; group shards find instances. */
+import { PartitaError } from '@partita/domain';
+import type { ClusterState } from './cluster-state.ts';
+import type { BrokerRegistration, ReplicaConfig, ReplicaReport } from './inventory.ts';
+import { mergeReport } from './rebuild.ts';
+import type { BrokerStatus, ClusterRecord } from './records.ts';
+
+/** INVALID_REQUEST when the id belongs to another broker that is live. */
+export function checkBrokerId(state: ClusterState, registration: Pick<BrokerRegistration, 'brokerId' | 'directoryId' | 'incarnation'>): void {
+  const known = state.broker(registration.brokerId)?.facts;
+  if (known === undefined || known.status === 'down') return;
+  // The directory's lock lets one process at a time own it: a later start proves that the earlier one is dead.
+  if (known.directoryId === registration.directoryId && known.incarnation <= registration.incarnation) return;
+  throw new PartitaError(
+    'INVALID_REQUEST',
+    `broker id ${registration.brokerId} is in use by the live broker at ${known.address}: give this broker another id, or stop that one`,
+    { broker_id: String(registration.brokerId), address: known.address },
+  );
+}
+
+/** The broker as it introduced itself, with all that it holds. Merge its inventory (rebuild.ts) after these. */
+export function registerBroker(state: ClusterState, registration: BrokerRegistration, nowMs: number): ClusterRecord[] {
+  const { replicas, topics: _topics, tombstones: _tombstones, knownBrokerIds, ...facts } = registration;
+  const { brokerId } = registration;
+  return [
+    ...lostLeaders(state, brokerId),
+    { type: 'broker_put', broker: { ...facts, status: 'up', sinceMs: nowMs } },
+    { type: 'replicas_reported', brokerId, replicas, complete: true },
+    { type: 'broker_rumoured', brokerIds: knownBrokerIds },
+  ];
+}
+
+/** The broker is silent: what it led has no leader until it comes back or another replica is elected. */
+export function loseBroker(state: ClusterState, brokerId: number, nowMs: number): ClusterRecord[] {
+  return [...setBrokerStatus(state, brokerId, 'down', nowMs), ...lostLeaders(state, brokerId)];
+}
+
+export function setBrokerStatus(state: ClusterState, brokerId: number, status: BrokerStatus, nowMs: number): ClusterRecord[] {
+  const known = state.broker(brokerId)?.facts;
+  if (known === undefined || known.status === status) return [];
+  return [{ type: 'broker_put', broker: { ...known, status, sinceMs: nowMs } }];
+}
+
+function lostLeaders(state: ClusterState, brokerId: number): ClusterRecord[] {
+  const records: ClusterRecord[] = [];
+  for (const topic of state.topics()) {
+    for (const { partition, live, leader } of topic.partitions) {
+      if (live && leader === brokerId) records.push({ type: 'leader_lost', topicId: topic.definition.topicId, partition });
+    }
+  }
+  return records;
+}
+
+/** A heartbeat's news. */
+export function reportReplicas(state: ClusterState, brokerId: number, changed: readonly ReplicaReport[]): ClusterRecord[] {
+  return [
+    { type: 'replicas_reported', brokerId, replicas: changed, complete: false },
+    ...changed.flatMap((report) => mergeReport(state, brokerId, report)),
+  ];
+}
+
+/**
+ * Leaders that count as live while their own broker's last report says that they do not lead. A report may be older than
+ * an election that it crossed, so the caller acts on what stays so.
+ */
+export function resignedLeaders(state: ClusterState, brokerId: number): { readonly topicId: string; readonly partition: number; readonly epoch: number }[] {
+  const broker = state.broker(brokerId);
+  if (broker === undefined) return [];
+  return [...broker.replicas.values()].flatMap(({ topicId, partition, leadingEpoch }) => {
+    const known = state.partition(topicId, partition);
+    return known?.live === true && known.leader === brokerId && leadingEpoch < known.epoch ? [{ topicId, partition, epoch: known.epoch }] : [];
+  });
+}
+
+export interface InSyncReport {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly epoch: number;
+  readonly inSync: readonly number[];
+  readonly inSyncVersion: number;
+}
+
+/** In-sync sets as their leader tells them; those of an old epoch or another leader are passed over. */
+export function reportInSync(state: ClusterState, brokerId: number, reports: readonly InSyncReport[]): ClusterRecord[] {
+  return reports.flatMap((report): ClusterRecord[] => {
+    const known = state.partition(report.topicId, report.partition);
+    if (known?.epoch !== report.epoch || known.leader !== brokerId || report.inSyncVersion <= known.inSyncVersion) return [];
+    return [{ type: 'leader_known', ...report, leader: brokerId, live: known.live }];
+  });
+}
+
+export interface LedPartition {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly epoch: number;
+  readonly brokerId: number;
+  readonly config: ReplicaConfig;
+}
+
+/** A replica leads. None when a newer epoch is known by now, or the broker has gone silent meanwhile. */
+export function recordLeader(state: ClusterState, led: LedPartition): ClusterRecord[] {
+  const { topicId, partition, epoch, brokerId, config } = led;
+  const known = state.partition(topicId, partition);
+  if (known === undefined || epoch <= known.epoch || state.broker(brokerId)?.facts.status === 'down') return [];
+  const records: ClusterRecord[] = [];
+  if (config.configVersion > (known.config?.configVersion ?? 0)) records.push({ type: 'config_learned', topicId, partition, config });
+  records.push({ type: 'leader_known', topicId, partition, epoch, leader: brokerId, inSync: [brokerId], inSyncVersion: 0, live: true });
+  return records;
+}
+
+/**
+ * Gives every shard of `__groups` an instance. A shard stays where it is while its instance lives, or while `mayReturn`
+ * says that it may just not have come back yet; free ones go to the instance with the fewest.
+ */
+export function assignShards(state: ClusterState, shardCount: number, mayReturn: (instanceId: string) => boolean): ClusterRecord[] {
+  const counts = new Map<string, number>();
+  for (const instance of state.instances()) {
+    if (instance.service === 'consumer_group') counts.set(instance.instanceId, 0);
+  }
+  const free: number[] = [];
+  for (let shard = 0; shard < shardCount; shard += 1) {
+    const owner = state.shards().get(shard);
+    const count = owner === undefined ? undefined : counts.get(owner);
+    if (owner !== undefined && count !== undefined) counts.set(owner, count + 1);
+    else if (owner === undefined || !mayReturn(owner)) free.push(shard);
+  }
+  const records: ClusterRecord[] = [];
+  for (const shard of free) {
+    const [least] = [...counts].toSorted(([idA, a], [idB, b]) => a - b || (idA < idB ? -1 : 1));
+    if (least === undefined) break;
+    counts.set(least[0], least[1] + 1);
+    records.push({ type: 'shard_assigned', shard, instanceId: least[0] });
+  }
+  return records;
+}

@@ -1,0 +1,253 @@
+/**
+ * Commands on topics. Each is one synchronous step over the state: it throws what the client is told, or answers records
+ * and a response. Ids and times come in as arguments.
+ */
+import { isInternalTopic, PARTITION_COUNT_MAX, PartitaError, REPLICATION_FACTOR_MAX, REQUEST_ID_CHARS_MAX, topicNameFault } from '@partita/domain';
+import type { ClusterState, ClusterTopic } from './cluster-state.ts';
+import type { ReplicaConfig, Tombstone, TopicDefinition } from './inventory.ts';
+import { evenKeyRanges } from './key-ranges.ts';
+import { canElect, electionQuorum } from './partition-status.ts';
+import { placePartitions } from './placement.ts';
+import type { PlacementBroker } from './placement.ts';
+import type { ClusterRecord, Decision } from './records.ts';
+import { checkSettings, settingsInForce } from './topic-settings.ts';
+import type { TopicSettings } from './topic-settings.ts';
+
+export interface CreateTopicCommand {
+  readonly name: string;
+  readonly partitionCount: number;
+  /** 0 = the default. */
+  readonly replicationFactor: number;
+  readonly settings: TopicSettings;
+  /** Empty = none. */
+  readonly requestId: string;
+  /** True for Partita's own topics, which only Partita makes. */
+  readonly internal: boolean;
+  readonly nowMs: number;
+  readonly newId: () => string;
+}
+
+/** `existing`: this very request has made it already, or is making it. */
+export type CreateTopicResponse =
+  | { readonly kind: 'created'; readonly topicId: string; readonly definition: TopicDefinition; readonly configs: readonly ReplicaConfig[] }
+  | { readonly kind: 'existing'; readonly topicId: string };
+
+/** Replicas of a topic that does not say how many: replication is not available yet. */
+const REPLICATION_FACTOR_DEFAULT = 1;
+
+export function createTopic(state: ClusterState, command: CreateTopicCommand): Decision<CreateTopicResponse> {
+  checkName(command.name, command.internal);
+  checkRequestId(command.requestId);
+  const existing = state.topicByName(command.name);
+  if (existing !== undefined && command.requestId !== '' && existing.definition.requestId === command.requestId) {
+    return { records: [], response: { kind: 'existing', topicId: existing.definition.topicId } };
+  }
+  if (existing !== undefined) {
+    throw new PartitaError('TOPIC_ALREADY_EXISTS', `topic "${command.name}" exists already`, {
+      topic: command.name,
+      topic_id: existing.definition.topicId,
+    });
+  }
+  const replicationFactor = checkedReplicationFactor(command.replicationFactor);
+  checkPartitionCount(command.partitionCount);
+  checkSettings(command.settings, replicationFactor);
+  const brokers = placementBrokers(state);
+  if (brokers.length < replicationFactor) throw tooFewBrokers(replicationFactor, brokers.length);
+
+  const topicId = command.newId();
+  const definition: TopicDefinition = {
+    topicId,
+    name: command.name,
+    version: 1n,
+    ranges: evenKeyRanges(command.partitionCount),
+    replicationFactor,
+    settings: command.settings,
+    createTimeMs: command.nowMs,
+    requestId: command.requestId,
+  };
+  const configs = firstConfigs(state, definition, placePartitions(command.partitionCount, replicationFactor, brokers), command.newId);
+  const records: ClusterRecord[] = [{ type: 'topic_put', definition, name: command.name, life: 'creating' }];
+  configs.forEach((config, partition) => records.push({ type: 'config_learned', topicId, partition, config }));
+  return { records, response: { kind: 'created', topicId, definition, configs } };
+}
+
+function checkName(name: string, internal: boolean): void {
+  const fault = topicNameFault(name);
+  if (fault !== undefined) throw new PartitaError('INVALID_TOPIC_NAME', fault, { topic: name });
+  if (isInternalTopic(name) && !internal) {
+    throw new PartitaError('INTERNAL_TOPIC', `"${name}": names that begin with __ are Partita's own; choose another`, { topic: name });
+  }
+}
+
+function checkRequestId(requestId: string): void {
+  if (requestId.length <= REQUEST_ID_CHARS_MAX) return;
+  throw new PartitaError('INVALID_REQUEST', `request_id has at most ${REQUEST_ID_CHARS_MAX} characters`, { field: 'request_id' });
+}
+
+function checkedReplicationFactor(wanted: number): number {
+  if (wanted === 0) return REPLICATION_FACTOR_DEFAULT;
+  if (wanted < 0 || wanted > REPLICATION_FACTOR_MAX) {
+    throw new PartitaError('INVALID_SETTING', `replication_factor must be 0 (default) to ${REPLICATION_FACTOR_MAX}; it is ${wanted}`, {
+      setting: 'replication_factor',
+      value: String(wanted),
+    });
+  }
+  if (wanted > 1) {
+    throw new PartitaError('NOT_IMPLEMENTED', 'replication is not available yet: create the topic with replication_factor 1', {
+      setting: 'replication_factor',
+      value: String(wanted),
+    });
+  }
+  return wanted;
+}
+
+function checkPartitionCount(count: number): void {
+  if (count >= 1 && count <= PARTITION_COUNT_MAX) return;
+  const reason = count > PARTITION_COUNT_MAX ? 'LIMIT_EXCEEDED' : 'INVALID_SETTING';
+  throw new PartitaError(reason, `partition_count must be 1 to ${PARTITION_COUNT_MAX}; it is ${count}`, {
+    setting: 'partition_count',
+    value: String(count),
+    limit: String(PARTITION_COUNT_MAX),
+  });
+}
+
+function tooFewBrokers(needed: number, live: number): PartitaError {
+  const message = `${needed} live broker${needed === 1 ? ' is' : 's are'} needed and ${live} answer${live === 1 ? 's' : ''}: start more brokers, or wait for them`;
+  return new PartitaError('NOT_ENOUGH_BROKERS', message, { needed: String(needed), live: String(live) });
+}
+
+/** Brokers that may take replicas, with their loads as the state knows them. */
+export function placementBrokers(state: ClusterState): PlacementBroker[] {
+  const loads = new Map<number, { replicaCount: number; leaderCount: number }>();
+  for (const { facts } of state.brokers()) {
+    if (facts.status === 'up') loads.set(facts.brokerId, { replicaCount: 0, leaderCount: 0 });
+  }
+  for (const topic of state.topics()) {
+    for (const { config } of topic.partitions) {
+      config?.replicas.forEach(({ brokerId }, index) => {
+        const load = loads.get(brokerId);
+        if (load === undefined) return;
+        load.replicaCount += 1;
+        if (index === 0) load.leaderCount += 1;
+      });
+    }
+  }
+  return [...loads].map(([brokerId, load]) => ({ brokerId, rack: state.broker(brokerId)?.facts.rack ?? '', ...load }));
+}
+
+function firstConfigs(
+  state: ClusterState,
+  { settings, replicationFactor }: TopicDefinition,
+  placement: readonly (readonly number[])[],
+  newId: () => string,
+): ReplicaConfig[] {
+  const { minInSyncReplicas, flush } = settingsInForce(settings, replicationFactor);
+  return placement.map((brokerIds) => ({
+    configVersion: 1,
+    replicas: brokerIds.map((brokerId) => ({
+      brokerId,
+      directoryId: state.broker(brokerId)?.facts.directoryId ?? '',
+      replicaId: newId(),
+    })),
+    learners: [],
+    minInSyncReplicas,
+    flush,
+  }));
+}
+
+export interface UpdateTopicCommand {
+  readonly name: string;
+  /** Empty = any. */
+  readonly etag: string;
+  /** The topic's own settings after the change. */
+  readonly settingsAfter: (before: TopicSettings) => TopicSettings;
+}
+
+/** Answers the new definition, for the brokers that hold the topic to store. */
+export function updateTopic(state: ClusterState, command: UpdateTopicCommand): Decision<TopicDefinition> {
+  const topic = changeableTopic(state, command.name, command.etag);
+  const settings = command.settingsAfter(topic.definition.settings);
+  checkSettings(settings, topic.definition.replicationFactor);
+  requireHolders(state, topic, (replicas, minInSync) => electionQuorum(replicas, minInSync));
+  const definition = { ...topic.definition, settings, version: topic.definition.version + 1n };
+  return { records: [{ type: 'topic_put', definition, name: topic.name, life: topic.life }], response: definition };
+}
+
+export interface DeleteTopicCommand {
+  readonly name: string;
+  /** Empty = any. */
+  readonly etag: string;
+  readonly deleteId: string;
+  readonly nowMs: number;
+}
+
+/** Hides the topic from clients. It is gone once tombstones are stored by so many that no election can miss them. */
+export function deleteTopic(state: ClusterState, command: DeleteTopicCommand): Decision<Tombstone> {
+  const topic = changeableTopic(state, command.name, command.etag);
+  requireHolders(state, topic, (replicas, minInSync) => replicas - electionQuorum(replicas, minInSync) + 1);
+  const { topicId } = topic.definition;
+  const tombstone = { topicId, name: topic.name, deleteId: command.deleteId, deleteTimeMs: command.nowMs };
+  return { records: [{ type: 'topic_deleting', topicId }], response: tombstone };
+}
+
+/** The topic that clients know by this name, or TOPIC_NOT_FOUND, which says how to make it. */
+export function visibleTopic(state: ClusterState, nameOrId: string): ClusterTopic {
+  const topic = state.topicByName(nameOrId) ?? state.topicById(nameOrId);
+  if (topic?.life === 'active') return topic;
+  throw new PartitaError('TOPIC_NOT_FOUND', `there is no topic "${nameOrId}"; create it with: npx partita topic create ${nameOrId}`, {
+    topic: nameOrId,
+  });
+}
+
+function changeableTopic(state: ClusterState, name: string, etag: string): ClusterTopic {
+  const topic = visibleTopic(state, name);
+  if (isInternalTopic(topic.name)) {
+    throw new PartitaError('INTERNAL_TOPIC', `"${topic.name}" is Partita's own and cannot be changed`, { topic: topic.name });
+  }
+  const current = topicEtag(topic.definition);
+  if (etag !== '' && etag !== current) {
+    throw new PartitaError('ETAG_MISMATCH', `topic "${topic.name}" has changed: read it again and repeat with its etag`, {
+      topic: topic.name,
+      etag: current,
+    });
+  }
+  return topic;
+}
+
+/** Opaque to clients: which topic under the name, and which version of it. */
+export function topicEtag({ topicId, version }: TopicDefinition): string {
+  return `${topicId}-${version}`;
+}
+
+/** NOT_ENOUGH_BROKERS unless so many replicas of each partition are on brokers that answer. */
+function requireHolders(state: ClusterState, topic: ClusterTopic, neededOf: (replicas: number, minInSync: number) => number): void {
+  for (const { partition, config } of topic.partitions) {
+    if (config === undefined) continue;
+    const live = config.replicas.filter(({ brokerId }) => state.broker(brokerId)?.facts.status !== 'down').length;
+    const needed = neededOf(config.replicas.length, config.minInSyncReplicas);
+    if (live >= needed) continue;
+    const ids = config.replicas.map(({ brokerId }) => brokerId).join(', ');
+    throw new PartitaError(
+      'NOT_ENOUGH_BROKERS',
+      `the change has to be stored where partition ${partition} is, on ${needed} of broker ${ids}, and ${live} answer: start the broker and repeat`,
+      { topic: topic.name, partition: String(partition), needed: String(needed), live: String(live) },
+    );
+  }
+}
+
+/** What to do with a topic whose creation was cut off. */
+export type CreationFate = 'complete' | 'wait' | 'abandon';
+
+/**
+ * `complete`: every partition has replicas enough to elect, or one has had a leader, so that clients may have written.
+ * `abandon`: some replica was never made, on a broker that answers. `wait`: its broker does not answer.
+ */
+export function creationFate(state: ClusterState, topic: ClusterTopic): CreationFate {
+  const { topicId } = topic.definition;
+  if (topic.partitions.every((partition) => canElect(state, topicId, partition))) return 'complete';
+  if (topic.partitions.some(({ epochSeen, epoch }) => epochSeen > 0 || epoch > 0)) return 'complete';
+  const unanswered = topic.partitions.some(
+    ({ config }) => config?.replicas.some(({ brokerId }) => (state.broker(brokerId)?.facts.status ?? 'down') === 'down') ?? state.missingBrokerIds().length > 0,
+  );
+  return unanswered ? 'wait' : 'abandon';
+}

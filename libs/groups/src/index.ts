@@ -1,0 +1,26 @@
+/** Consumer groups without I/O: commands make records, records make state. */
+export { decide } from './decide.ts';
+export type { Decided } from './decision.ts';
+export { apply, assignmentOf, compareText, groupPhase, memberEpochOf, ShardDraft } from './group-state.ts';
+export type { Group, GroupOffset, GroupPhase, GroupSource, HeldPartition, ShardState } from './group-state.ts';
+export { isUnsettled } from './reconcile.ts';
+export { ASSIGNORS } from './membership.ts';
+export { GROUP_EPOCH_FIRST } from './records.ts';
+export type { AssignmentValue, GroupRecord, GroupValue, MemberValue, OffsetValue } from './records.ts';
+export type {
+  CommitCommand,
+  CommitRefusal,
+  FenceCommand,
+  GroupCommand,
+  GroupResponse,
+  JoinCommand,
+  LeaveCommand,
+  OffsetCommit,
+  RejoinCommand,
+  ReleaseCommand,
+  StartOffsetsCommand,
+  SubscribeCommand,
+  TopicCatalog,
+} from './commands.ts';
+export { assignSticky } from './assignors/sticky.ts';
+export type { Candidate } from './assignors/sticky.ts';

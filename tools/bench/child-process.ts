@@ -1,0 +1,79 @@
+/** Processes of the bench: peers and load generators, forked with a message channel, ended with the orchestrator. */
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { LoadAnswer, LoadTarget } from './loads/load-runner.ts';
+import type { RawPeers } from './loads/raw-loads.ts';
+import type { Job, Sample } from './sample.ts';
+import { BROKER_COUNT } from './workload.ts';
+
+const LOADS = fileURLToPath(new URL('./loads/main.ts', import.meta.url));
+const PEER = fileURLToPath(new URL('./peers/raw-grpc.ts', import.meta.url));
+
+export class LoadProcess {
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  static async start(target: LoadTarget): Promise<LoadProcess> {
+    const child = fork(LOADS, [JSON.stringify(target)]);
+    await nextMessage(child);
+    return new LoadProcess(child);
+  }
+
+  /** Runs one job; one at a time. Throws an Error when it fails. */
+  async run(job: Job): Promise<Sample> {
+    const answer = nextMessage(this.#child);
+    this.#child.send(job);
+    const message = (await answer) as LoadAnswer;
+    if ('error' in message) throw new Error(message.error);
+    return message.sample;
+  }
+
+  stop(): void {
+    this.#child.disconnect();
+  }
+}
+
+/** The raw chain: as many sinks as there are brokers, and a relay in front of them. */
+export class RawChain implements RawPeers {
+  readonly relay: string;
+  readonly sinks: readonly string[];
+  readonly #children: readonly ChildProcess[];
+
+  private constructor(relay: string, sinks: readonly string[], children: readonly ChildProcess[]) {
+    this.relay = relay;
+    this.sinks = sinks;
+    this.#children = children;
+  }
+
+  static async start(): Promise<RawChain> {
+    const sinks = Array.from({ length: BROKER_COUNT }, () => fork(PEER));
+    const sinkAddresses = await Promise.all(sinks.map(addressOf));
+    const relay = fork(PEER, sinkAddresses);
+    return new RawChain(await addressOf(relay), sinkAddresses, [...sinks, relay]);
+  }
+
+  stop(): void {
+    for (const child of this.#children) child.disconnect();
+  }
+}
+
+async function addressOf(child: ChildProcess): Promise<string> {
+  return ((await nextMessage(child)) as { readonly address: string }).address;
+}
+
+/** Rejects when the process ends instead. */
+function nextMessage(child: ChildProcess): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const onExit = (code: number | null): void =>
+      reject(new Error(`a bench process ended with code ${code ?? 'none'}`));
+    child.once('exit', onExit);
+    child.once('message', (message) => {
+      child.off('exit', onExit);
+      resolve(message);
+    });
+  });
+}

@@ -1,0 +1,14 @@
+/** Runs jobs in a load's process. */
+import type { Job, Sample } from '../sample.ts';
+
+export interface LoadRunner {
+  run(job: Job): Promise<Sample>;
+}
+
+/** What a load's process is for; its first and only argument, as JSON. */
+export type LoadTarget =
+  | { readonly kind: 'partita'; readonly servers: readonly string[] }
+  | { readonly kind: 'raw'; readonly relay: string; readonly sinks: readonly string[] };
+
+/** What a load's process answers to a job. */
+export type LoadAnswer = { readonly sample: Sample } | { readonly error: string };

@@ -1,0 +1,62 @@
+/** Loads on a cluster, over the wire protocol: the cost of the SDK's queues is not part of the figures. */
+import { connect, RouteCache } from '@partita/client';
+import type { PartitaClient } from '@partita/client';
+import { ServiceKind } from '@partita/protocol';
+import type { GetClusterResponse } from '@partita/protocol';
+import { ChannelPool } from '@partita/rpc/client';
+import type { Job, Sample } from '../sample.ts';
+import { READ_TOPIC_BYTES } from '../workload.ts';
+import { consumeAsMember, readFromLeaders } from './consume-loads.ts';
+import type { LoadRunner } from './load-runner.ts';
+import { produceBatches, produceRecords, produceUnary } from './produce-loads.ts';
+
+export class PartitaLoads implements LoadRunner {
+  readonly #client: PartitaClient;
+  readonly #pool = new ChannelPool({ clientId: 'partita-bench' });
+  readonly #routes: RouteCache;
+  readonly #gateway: string;
+  readonly #consumerGroup: string;
+
+  private constructor(client: PartitaClient, cluster: GetClusterResponse, servers: readonly string[]) {
+    this.#client = client;
+    this.#gateway = addressOf(cluster, ServiceKind.SERVICE_KIND_GATEWAY, 'gateway');
+    this.#consumerGroup = addressOf(cluster, ServiceKind.SERVICE_KIND_CONSUMER_GROUP, 'consumer-group service');
+    this.#routes = new RouteCache({ seeds: servers, pool: this.#pool });
+    this.#routes.start();
+  }
+
+  static async connect(servers: readonly string[]): Promise<PartitaLoads> {
+    const client = await connect({ servers, clientId: 'partita-bench' });
+    return new PartitaLoads(client, await client.admin.getCluster(), servers);
+  }
+
+  async run({ load, topic, seconds }: Job): Promise<Sample> {
+    const gateway = this.#pool.client(this.#gateway);
+    switch (load) {
+      case 'fill':
+        return produceBatches(gateway, topic, await this.#partitions(topic), { seconds: 60, bytes: READ_TOPIC_BYTES });
+      case 'produce-batches':
+        return produceBatches(gateway, topic, await this.#partitions(topic), { seconds, bytes: Infinity });
+      case 'produce-records':
+        return produceRecords(gateway, topic, seconds);
+      case 'consume-group':
+        return consumeAsMember(this.#pool.client(this.#consumerGroup), topic, seconds);
+      case 'fetch-direct':
+        return readFromLeaders(this.#routes, this.#pool, topic, seconds);
+      case 'unary':
+        return produceUnary(gateway, topic, seconds);
+      default:
+        throw new Error(`no load on Partita is called "${load}"`);
+    }
+  }
+
+  async #partitions(topic: string) {
+    return (await this.#client.admin.getTopic(topic)).partitions;
+  }
+}
+
+function addressOf(cluster: GetClusterResponse, kind: ServiceKind, name: string): string {
+  const address = cluster.endpoints.find((endpoint) => endpoint.service === kind)?.address;
+  if (address === undefined) throw new Error(`the cluster names no ${name}; is one running?`);
+  return address;
+}

@@ -1,0 +1,95 @@
+/** A cluster for the bench alone, in a temporary home. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const LAUNCHER = fileURLToPath(new URL('../dev/main.ts', import.meta.url));
+/** The launcher itself gives up after 60 s; fetching a Redis comes before that. */
+const START_MS_MAX = 180_000;
+const STOP_MS_MAX = 60_000;
+const POLL_MS = 100;
+const OUTPUT_CHARS_MAX = 8000;
+
+/** Addresses in `<home>/cluster.json`, the gateway's first; none when there is no such file. */
+function serversOf(home: string): string[] {
+  const path = join(home, 'cluster.json');
+  if (!existsSync(path)) return [];
+  const ready: unknown = JSON.parse(readFileSync(path, 'utf8'));
+  if (!isReadyFile(ready)) throw new Error(`${path} is no ready-file of a cluster; remove it`);
+  return [ready.gateway, ready.consumerGroup, ...ready.coordinators];
+}
+
+/** Starts `npm start` in a temporary home. Throws an Error with the launcher's last output when that does not work. */
+export async function startCluster(brokerCount: number): Promise<LocalCluster> {
+  const home = mkdtempSync(join(tmpdir(), 'partita-bench-'));
+  const args = [LAUNCHER, '--home', home, '--brokers', String(brokerCount), '--log-level', 'warn'];
+  // Detached: Ctrl-C reaches the bench alone, which stops the cluster.
+  const launcher = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const cluster = new LocalCluster(home, launcher);
+  try {
+    await cluster.untilReady();
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+  return cluster;
+}
+
+/** A cluster that runs until `stop`. */
+export class LocalCluster {
+  /** Public addresses, `host:port`. */
+  servers: readonly string[] = [];
+  readonly #home: string;
+  readonly #launcher: ChildProcess;
+  readonly #exited: Promise<void>;
+  #output = '';
+
+  constructor(home: string, launcher: ChildProcess) {
+    this.#home = home;
+    this.#launcher = launcher;
+    this.#exited = new Promise((resolve) => launcher.once('exit', () => resolve()));
+    launcher.stderr?.on('data', (chunk: Buffer) => {
+      this.#output = (this.#output + chunk.toString()).slice(-OUTPUT_CHARS_MAX);
+    });
+  }
+
+  async untilReady(): Promise<void> {
+    const deadlineMs = performance.now() + START_MS_MAX;
+    while (this.servers.length === 0) {
+      if (this.#gone()) throw new Error(`the cluster did not start:\n${this.#output}`);
+      if (performance.now() > deadlineMs) throw new Error(`the cluster was not ready in time:\n${this.#output}`);
+      await sleep(POLL_MS);
+      this.servers = serversOf(this.#home);
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#gone()) {
+      this.#launcher.kill('SIGTERM');
+      const forced = setTimeout(() => this.#launcher.kill('SIGKILL'), STOP_MS_MAX);
+      await this.#exited;
+      clearTimeout(forced);
+    }
+    rmSync(this.#home, { recursive: true, force: true });
+  }
+
+  #gone(): boolean {
+    return this.#launcher.exitCode !== null || this.#launcher.signalCode !== null;
+  }
+}
+
+interface ReadyFile {
+  readonly gateway: string;
+  readonly consumerGroup: string;
+  readonly coordinators: readonly string[];
+}
+
+function isReadyFile(value: unknown): value is ReadyFile {
+  if (typeof value !== 'object' || value === null) return false;
+  const { gateway, consumerGroup, coordinators } = value as Partial<Record<keyof ReadyFile, unknown>>;
+  return typeof gateway === 'string' && typeof consumerGroup === 'string' && Array.isArray(coordinators);
+}

@@ -1,0 +1,119 @@
+/** Calls as any generated client makes them, by raw gRPC; and the few of them that most suites begin with. */
+import { randomUUID } from 'node:crypto';
+import type { ConsumedRecord, Partition, Topic } from '@partita/protocol';
+import {
+  Acks,
+  CompressionCodec,
+  GroupServiceService,
+  ProducerServiceService,
+  Record as WireRecord,
+  Topic as TopicMessage,
+  TopicServiceService,
+} from '@partita/protocol';
+import { ChannelPool, callUnary } from '@partita/rpc/client';
+import type { Cluster } from './harness.ts';
+
+/** A cluster's services by raw gRPC. Close it before the cluster stops. */
+export class Api {
+  readonly pool = new ChannelPool({ messageBytesMax: 16 * 1024 * 1024, clientId: 'e2e' });
+  readonly #cluster: Cluster;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  close(): void {
+    this.pool.close();
+  }
+
+  async createTopic(name: string, partitionCount: number): Promise<Topic> {
+    const request = {
+      topic: TopicMessage.fromPartial({ name, partitionCount, replicationFactor: 1 }),
+      requestId: randomUUID(),
+      validateOnly: false,
+    };
+    const client = this.pool.client(this.#cluster.addresses.coordinator);
+    const { topic } = await callUnary(client, TopicServiceService.createTopic, request);
+    if (topic === undefined) throw new Error('CreateTopic answered without a topic');
+    return topic;
+  }
+
+  async getTopic(topic: string): Promise<Topic> {
+    const client = this.pool.client(this.#cluster.addresses.coordinator);
+    const answer = await callUnary(client, TopicServiceService.getTopic, { topic });
+    if (answer.topic === undefined) throw new Error('GetTopic answered without a topic');
+    return answer.topic;
+  }
+
+  /** The partition as the coordinator sees it, with the address of its leader. */
+  async partition(topic: string, number: number): Promise<Partition & { readonly leaderAddress: string }> {
+    const { partitions } = await this.getTopic(topic);
+    const partition = partitions.find((candidate) => candidate.partition === number);
+    if (partition === undefined) throw new Error(`no partition ${number} of ${topic}`);
+    const leader = this.#cluster.file.brokers.find(({ id }) => id === partition.leaderId);
+    return { ...partition, leaderAddress: leader?.address ?? '' };
+  }
+
+  /** Appends records by the unary call, without retry. Rejects with PartitaError. */
+  produce(
+    topic: string,
+    records: readonly { readonly key?: string; readonly value: string }[],
+    options: { readonly partition?: number; readonly deadlineMs?: number } = {},
+  ) {
+    const request = {
+      topic,
+      partition: options.partition,
+      records: records.map(({ key, value }) =>
+        WireRecord.fromPartial({
+          ...(key === undefined ? {} : { key: Buffer.from(key) }),
+          value: Buffer.from(value),
+        }),
+      ),
+      acks: Acks.ACKS_ALL,
+      requestId: '',
+      expectedNextOffset: undefined,
+      atomic: false,
+      codec: CompressionCodec.COMPRESSION_CODEC_NONE,
+    };
+    const client = this.pool.client(this.#cluster.addresses.gateway);
+    const deadlineMs = options.deadlineMs ?? 10_000;
+    return callUnary(client, ProducerServiceService.produce, request, { append: true, deadlineMs });
+  }
+
+  /** Every committed record of a partition, from the earliest. */
+  async readPartition(topic: string, partition: number): Promise<ConsumedRecord[]> {
+    const client = this.pool.client(this.#cluster.addresses.consumerGroup);
+    const records: ConsumedRecord[] = [];
+    let start = 0n;
+    for (;;) {
+      const page = await callUnary(client, GroupServiceService.readRecords, {
+        topic,
+        partition,
+        start: { position: { $case: 'offset', offset: start } },
+        endOffset: undefined,
+        endTime: undefined,
+        maxRecords: 10_000,
+        maxBytes: 0,
+        maxWaitMs: 0,
+      });
+      records.push(...page.records);
+      if (page.nextOffset >= page.highWatermark) return records;
+      if (page.nextOffset <= start) throw new Error(`reading ${topic}/${partition} does not get past ${start}`);
+      start = page.nextOffset;
+    }
+  }
+
+  /** Values of every committed record, per partition. */
+  async readValues(topic: string, partitionCount: number): Promise<string[][]> {
+    const partitions = Array.from({ length: partitionCount }, (_, number) => this.readPartition(topic, number));
+    return (await Promise.all(partitions)).map((records) => records.map(valueOf));
+  }
+}
+
+export function valueOf({ record }: ConsumedRecord): string {
+  return Buffer.from(record?.value ?? []).toString('utf8');
+}
+
+export function keyOf({ record }: ConsumedRecord): string {
+  return Buffer.from(record?.key ?? []).toString('utf8');
+}

@@ -1,0 +1,203 @@
+/**
+ * A cluster as a user starts it: the launcher as a process of its own, on a home directory of its own below the system's
+ * temporary folder. A failure carries the launcher's last lines and those of every service's log.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import type { ReadyFile } from '@partita/tool-dev/ready-file.ts';
+import { readReadyFile, readyFilePath } from '@partita/tool-dev/ready-file.ts';
+import { killNow, processesOf, untilNoneLeft } from './processes.ts';
+import { installRedis, redisBinary } from './redis-binary.ts';
+import { ROOT } from './root.ts';
+import { until, within } from './until.ts';
+
+const START_SECONDS_MAX = 60;
+const STOP_SECONDS_MAX = 40;
+const LAST_LINE_COUNT = 20;
+/** Every process that the tests started and that has not ended: killed when the test process ends early. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => killNow([...running].flatMap(({ pid }) => pid ?? [])));
+
+export interface ClusterOptions {
+  /** Default 3. */
+  readonly brokers?: number;
+  /** Value of PARTITA_REDIS. Default: `system` with the suites' own binary, `embedded` when there is none. */
+  readonly redis?: 'system' | 'unpacked' | 'embedded' | 'url';
+  /** An existing home, to start on its data. Default: a new one. */
+  readonly home?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Further arguments of the launcher. */
+  readonly args?: readonly string[];
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** The launcher's process and what it printed. */
+export class Launcher {
+  readonly home: string;
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  #output = '';
+
+  constructor(home: string, args: readonly string[], env: NodeJS.ProcessEnv) {
+    this.home = home;
+    this.child = spawn(process.execPath, ['tools/dev/main.ts', '--home', home, ...args], {
+      cwd: ROOT,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    running.add(this.child);
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (chunk: string) => (this.#output += chunk));
+    }
+    this.ended = new Promise((resolve) => {
+      this.child.once('close', (code, signal) => {
+        running.delete(this.child);
+        resolve({ code, signal });
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  /** Everything that it printed, both streams. */
+  get output(): string {
+    return this.#output;
+  }
+}
+
+/** The environment of a user's shell: nothing of the test run's own settings. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const foreign = /^(PARTITA_|OTEL_|VITEST|REDIS_URL$|NODE_OPTIONS$|NODE_ENV$|NODE_CHANNEL)/;
+  const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name));
+  const env = Object.fromEntries(kept);
+  return { ...env, PATH: [join(ROOT, 'node_modules/.bin'), env['PATH'] ?? ''].join(delimiter) };
+}
+
+export function newHome(): string {
+  return mkdtempSync(join(tmpdir(), 'partita-e2e-'));
+}
+
+/** Starts the launcher and does not wait. */
+export async function launch(options: ClusterOptions = {}): Promise<Launcher> {
+  const home = options.home ?? newHome();
+  const env = cleanEnvironment();
+  const binary = await redisBinary();
+  const redis = options.redis ?? (typeof binary === 'string' ? 'embedded' : 'system');
+  if (redis === 'system' && typeof binary !== 'string') {
+    installRedis(binary, join(home, 'test-bin'));
+    env['PATH'] = [join(home, 'test-bin'), env['PATH'] ?? ''].join(delimiter);
+  }
+  const args = ['--brokers', String(options.brokers ?? 3), ...(options.args ?? [])];
+  return new Launcher(home, args, { ...env, PARTITA_REDIS: redis, ...options.env });
+}
+
+/** Starts a cluster and waits until its ready file is there. Throws with the last lines of everything when it is not. */
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const startedMs = performance.now();
+  const launcher = await launch(options);
+  let ended: Ended | undefined;
+  void launcher.ended.then((how) => (ended = how));
+  try {
+    await until(
+      'the ready file',
+      START_SECONDS_MAX,
+      () => ended !== undefined || existsSync(readyFilePath(launcher.home)),
+    );
+    if (ended !== undefined) throw new Error(`the launcher ended with ${ended.code ?? ended.signal}`);
+  } catch (error) {
+    const report = lastLines(launcher);
+    killNow([launcher.pid, ...processesOf(launcher.home).map(({ pid }) => pid)]);
+    if (options.home === undefined) rmSync(launcher.home, { recursive: true, force: true });
+    throw new Error(`the cluster did not start: ${error instanceof Error ? error.message : ''}\n${report}`, {
+      cause: error,
+    });
+  }
+  return new Cluster(launcher, (performance.now() - startedMs) / 1000);
+}
+
+/** A cluster that was ready. */
+export class Cluster {
+  readonly launcher: Launcher;
+  readonly readySeconds: number;
+
+  constructor(launcher: Launcher, readySeconds: number) {
+    this.launcher = launcher;
+    this.readySeconds = readySeconds;
+  }
+
+  get home(): string {
+    return this.launcher.home;
+  }
+
+  /** cluster.json as it is now. */
+  get file(): ReadyFile {
+    return readReadyFile(this.home);
+  }
+
+  /** Addresses of all public listeners, by service. */
+  get addresses(): { gateway: string; consumerGroup: string; coordinator: string; broker: string } {
+    const { gateway, consumerGroup, coordinators, brokers } = this.file;
+    return { gateway, consumerGroup, coordinator: coordinators[0] ?? '', broker: brokers[0]?.address ?? '' };
+  }
+
+  /** Process ids of the services, without Redis and the launcher. */
+  get servicePids(): number[] {
+    const { coordinator, broker, gateway, consumerGroup } = this.file.pids;
+    return [...coordinator, ...broker, ...gateway, ...consumerGroup];
+  }
+
+  /** SIGTERM to the launcher; resolves with its exit when no process is left. The home stays. */
+  async stop(): Promise<Ended> {
+    process.kill(this.launcher.pid, 'SIGTERM');
+    const how = await within(
+      `the stop of ${this.home}\n${lastLines(this.launcher)}`,
+      STOP_SECONDS_MAX,
+      this.launcher.ended,
+    );
+    await untilNoneLeft(this.home, 5);
+    return how;
+  }
+
+  /** kill -9 of the launcher, Redis and every service at once. The home stays. */
+  async killEverything(): Promise<void> {
+    killNow(processesOf(this.home).map(({ pid }) => pid));
+    await untilNoneLeft(this.home, 10);
+    await this.launcher.ended;
+  }
+
+  /** For afterAll: whatever state the cluster is in, nothing of it is left. Fails when a clean stop left something. */
+  async dispose(): Promise<void> {
+    try {
+      if (this.launcher.child.exitCode === null && this.launcher.child.signalCode === null) await this.stop();
+      else await untilNoneLeft(this.home, 5);
+    } finally {
+      killNow(processesOf(this.home).map(({ pid }) => pid));
+      rmSync(this.home, { recursive: true, force: true, maxRetries: 5 });
+    }
+  }
+}
+
+/** The last lines of the launcher and of every log, for messages. */
+export function lastLines(launcher: Launcher): string {
+  const parts = [`launcher:\n${tail(launcher.output)}`];
+  const folder = join(launcher.home, 'logs');
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.log')) : [];
+  for (const name of names) parts.push(`${name}:\n${tail(readFileSync(join(folder, name), 'utf8'))}`);
+  return parts.join('\n');
+}
+
+function tail(text: string): string {
+  const lines = text.split('\n').filter((line) => line !== '');
+  return lines
+    .slice(-LAST_LINE_COUNT)
+    .map((line) => `    ${line.slice(0, 500)}`)
+    .join('\n');
+}

@@ -1,0 +1,54 @@
+/** Processes of one home directory, found by /proc: what a cluster left behind is seen whoever its parent was. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { until } from './until.ts';
+
+export interface FoundProcess {
+  readonly pid: number;
+  /** Its command line, for messages. */
+  readonly command: string;
+}
+
+function read(pid: number, file: 'cmdline' | 'environ' | 'stat'): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return ''; // gone, or of another user
+  }
+}
+
+/** Every live process that names `home` in its arguments or environment; zombies do not count. */
+export function processesOf(home: string): FoundProcess[] {
+  const found: FoundProcess[] = [];
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const command = read(pid, 'cmdline').replaceAll('\0', ' ').trim();
+    if (command !== '' && (command.includes(home) || read(pid, 'environ').includes(home))) found.push({ pid, command });
+  }
+  return found;
+}
+
+export function isAlive(pid: number): boolean {
+  const stat = read(pid, 'stat');
+  return stat !== '' && stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z';
+}
+
+/** Waits until no process of `home` is left; throws with their command lines. */
+export async function untilNoneLeft(home: string, secondsMax: number): Promise<void> {
+  await until(`no process of ${home}`, secondsMax, () => {
+    const left = processesOf(home);
+    if (left.length > 0) throw new Error(left.map(({ pid, command }) => `${pid} ${command}`).join('\n'));
+    return true;
+  });
+}
+
+/** kill -9; a process that is gone already is no error. */
+export function killNow(pids: readonly number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    }
+  }
+}

@@ -1,0 +1,128 @@
+/** `npm run tour`: what Partita promises, shown on real data and checked. Exit code 1 when a check fails. */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { connect } from '@partita/client';
+import type { PartitaClient } from '@partita/client';
+import { PartitaError } from '@partita/domain';
+import { Command } from 'commander';
+import type { Check } from './checks.ts';
+import { readFlights } from './flights.ts';
+import { serversOf, startCluster } from './local-cluster.ts';
+import type { TourCluster } from './local-cluster.ts';
+import type { Stage } from './stage.ts';
+import { checkDelivery } from './steps/check-delivery.ts';
+import { consumeAsGroup } from './steps/consume-as-group.ts';
+import { createTopic } from './steps/create-topic.ts';
+import { joinGroup } from './steps/join-group.ts';
+import { produceFlights } from './steps/produce-flights.ts';
+import { rankAirports } from './steps/rank-airports.ts';
+import { Terminal } from './terminal.ts';
+
+interface TourOptions {
+  readonly home: string;
+  readonly server?: string;
+  readonly keep: boolean;
+}
+
+const options = new Command('npm run tour --')
+  .description('Shows what Partita does on 20,000 real flights, and checks it. Takes less than a minute.')
+  .option('--home <dir>', 'home of a running cluster', process.env['PARTITA_HOME'] ?? '.partita')
+  .option('--server <addresses>', 'any public address of a cluster, several by comma; default: PARTITA_SERVER')
+  .option('--keep', 'leaves the topic and the group in the cluster', false)
+  .addHelpText('after', '\nWithout a running cluster the tour starts one for itself and stops it at the end.')
+  .parse()
+  .opts<TourOptions>();
+const terminal = new Terminal(process.stdout, process.env);
+/** Undone at the end, last first. */
+const cleanUps: (() => Promise<void>)[] = [];
+/** Set once the end has begun: what fails then fails because of it. */
+const state = { leaving: false };
+process.once('SIGINT', () => void leave(130));
+process.once('SIGTERM', () => void leave(143));
+
+try {
+  const holds = await tour();
+  await leave(holds ? 0 : 1);
+} catch (error) {
+  if (!state.leaving) process.stderr.write(`\nThe tour stopped: ${describe(error)}\n`);
+  await leave(1);
+}
+
+/** True when every check held. */
+async function tour(): Promise<boolean> {
+  const flights = readFlights();
+  terminal.title(`Partita on ${flights.length.toLocaleString('en-US')} US flights of early 2001`);
+  const stage = await enter();
+  const leaders = await createTopic(stage);
+  if (!options.keep) cleanUps.push(() => stage.client.admin.deleteTopic(stage.topic));
+  const members = await joinGroup(stage);
+  if (!options.keep) cleanUps.push(() => stage.client.admin.deleteGroup(stage.group));
+  cleanUps.push(() => members.stop());
+  const sent = await produceFlights(stage, flights);
+  await consumeAsGroup(stage, members, sent.length, leaders);
+  await checkDelivery(stage, flights, sent, members);
+  rankAirports(stage, flights, members.arrivals);
+  return conclude(stage.checks);
+}
+
+async function enter(): Promise<Stage> {
+  const { client, cluster } = await enterCluster();
+  const id = randomBytes(3).toString('hex');
+  return { client, servers: cluster.servers, terminal, topic: `flights-${id}`, group: `tour-${id}`, checks: [] };
+}
+
+/** The cluster that the options name, else one that runs in the home directory, else a new one. */
+async function enterCluster(): Promise<{ client: PartitaClient; cluster: TourCluster }> {
+  const named = options.server ?? process.env['PARTITA_SERVER'];
+  const servers = named === undefined ? serversOf(options.home) : named.split(',');
+  if (servers.length > 0) {
+    const client = await connectTo(servers).catch((error: unknown) => {
+      if (named !== undefined) throw error;
+      terminal.line(`Nobody answers at the addresses in ${join(options.home, 'cluster.json')}.`);
+      return undefined;
+    });
+    if (client !== undefined) {
+      terminal.line(`On the cluster at ${servers.join(', ')}.`);
+      return { client, cluster: { servers, stop: () => Promise.resolve() } };
+    }
+  }
+  terminal.line('No cluster runs here: the tour starts one for itself, and stops it at the end …');
+  const startMs = performance.now();
+  const cluster = await startCluster();
+  cleanUps.push(() => cluster.stop());
+  terminal.line(`ready after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+  return { client: await connectTo(cluster.servers), cluster };
+}
+
+async function connectTo(servers: readonly string[]): Promise<PartitaClient> {
+  const client = await connect({ servers, clientId: 'partita-tour' });
+  cleanUps.push(() => client.close());
+  return client;
+}
+
+function conclude(checks: readonly Check[]): boolean {
+  terminal.step('Checked');
+  for (const check of checks) terminal.check(check);
+  const failed = checks.filter((check) => !check.holds).length;
+  terminal.title(failed === 0 ? `All ${checks.length} checks hold.` : `${failed} of ${checks.length} checks FAILED.`);
+  return failed === 0;
+}
+
+/** Cleans up and ends the process; a second call leaves that to the first. A clean-up that fails is told, and the others go on. */
+async function leave(exitCode: number): Promise<void> {
+  if (state.leaving) return;
+  state.leaving = true;
+  for (const cleanUp of cleanUps.splice(0).reverse()) {
+    try {
+      await cleanUp();
+    } catch (error) {
+      process.stderr.write(`While cleaning up: ${describe(error)}\n`);
+    }
+  }
+  process.exit(exitCode);
+}
+
+function describe(error: unknown): string {
+  if (error instanceof PartitaError) return `${error.reason}: ${error.message}`;
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,20 @@
+/** What every step gets: the cluster, the names to use, where to print, and the list of checks that it adds to. */
+import type { PartitaClient } from '@partita/client';
+import type { Check } from './checks.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface Stage {
+  readonly client: PartitaClient;
+  /** Addresses for further processes. */
+  readonly servers: readonly string[];
+  readonly terminal: Terminal;
+  /** Name of the topic, new for each tour. */
+  readonly topic: string;
+  /** Id of the consumer group, new for each tour. */
+  readonly group: string;
+  /** Printed at the end; the tour succeeds when all hold. */
+  readonly checks: Check[];
+}
+
+export const PARTITION_COUNT = 6;
+export const MEMBER_COUNT = 3;
