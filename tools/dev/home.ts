@@ -6,7 +6,6 @@
  *   ports.json     ports of the last start        cluster.json   there while the cluster is ready
  *   broker-N/      data of broker N               logs/          output of the services
  *   redis/         data of our own Redis, and the unpacked packages
- *   cache/         compiled code
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,4 @@
 /** Which processes make a cluster, and how each is started. */
-import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { PortBook } from './ports.ts';
 import type { ServiceSpec } from './supervise.ts';
@@ -79,18 +78,16 @@ async function service(plan: ClusterPlan, ports: PortBook, parts: ServiceParts):
     name,
     entry: join(ROOT, 'apps', app, 'src', 'main.ts'),
     args: [...listen, ...args, '--log-level', plan.logLevel],
-    env: serviceEnvironment(plan.home),
+    env: serviceEnvironment(),
     address,
     peerAddress,
   };
 }
 
 /** The launcher's environment without the settings that are meant for the launcher; OTEL_* goes through. */
-function serviceEnvironment(home: string): NodeJS.ProcessEnv {
-  const cache = join(home, 'cache');
-  mkdirSync(cache, { recursive: true });
+function serviceEnvironment(): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !name.startsWith('PARTITA_') && name !== 'REDIS_URL',
   );
-  return { ...Object.fromEntries(inherited), UV_THREADPOOL_SIZE: THREAD_POOL_SIZE, NODE_COMPILE_CACHE: cache };
+  return { ...Object.fromEntries(inherited), UV_THREADPOOL_SIZE: THREAD_POOL_SIZE };
 }

@@ -171,8 +171,9 @@ describe('offsets that are gone', () => {
     await one.until(() => one.values.length === 2);
     await one.leave();
     cluster.trim(name, 0, 1n);
-    expect((await member('lost', [name]).closed)?.reason).toBe('OFFSET_LOST');
-    const two = member('lost', [name], { offsetLostPolicy: OffsetLostPolicy.OFFSET_LOST_POLICY_EARLIEST });
+    const refused = member('lost', [name]);
+    expect((await refused.closed)?.reason).toBe('OFFSET_LOST');
+    const two = member('lost', [name], { memberId: refused.memberId, offsetLostPolicy: OffsetLostPolicy.OFFSET_LOST_POLICY_EARLIEST });
     await two.until(() => two.values.length === 1);
     expect(two.all('event')[0]?.event).toMatchObject({ oldOffset: 0n, newOffset: 1n });
   });

@@ -35,14 +35,12 @@ export class BrokerOrders {
     const { clusterId } = this.#options;
     const topics = [definitionMessage(definition)];
     for (const chunk of chunks(replicas)) {
-      const entries = chunk.map(
-        ({ partition, replicaId, config }): ReplicaToCreate => ({
-          topicId: definition.topicId,
-          partition,
-          replicaId,
-          config: configMessage(config),
-        }),
-      );
+      const entries = chunk.map(({ partition, replicaId, config }): ReplicaToCreate => ({
+        topicId: definition.topicId,
+        partition,
+        replicaId,
+        config: configMessage(config),
+      }));
       const request = { clusterId, topics, replicas: entries };
       const { results } = await callUnary(this.#client(brokerId), ReplicaServiceService.createReplicas, request, {
         deadlineMs: 2 * PEER_CALL_MS_MAX,
@@ -55,12 +53,16 @@ export class BrokerOrders {
 
   async deleteTopic(brokerId: number, tombstone: Tombstone): Promise<void> {
     const request = { clusterId: this.#options.clusterId, tombstone: tombstoneMessage(tombstone) };
-    await callUnary(this.#client(brokerId), ReplicaServiceService.deleteTopicReplicas, request, { deadlineMs: PEER_CALL_MS_MAX });
+    await callUnary(this.#client(brokerId), ReplicaServiceService.deleteTopicReplicas, request, {
+      deadlineMs: PEER_CALL_MS_MAX,
+    });
   }
 
   async updateTopicConfigs(brokerId: number, definitions: readonly TopicDefinition[]): Promise<void> {
     const request = { clusterId: this.#options.clusterId, topics: definitions.map(definitionMessage) };
-    await callUnary(this.#client(brokerId), ReplicaServiceService.updateTopicConfigs, request, { deadlineMs: PEER_CALL_MS_MAX });
+    await callUnary(this.#client(brokerId), ReplicaServiceService.updateTopicConfigs, request, {
+      deadlineMs: PEER_CALL_MS_MAX,
+    });
   }
 
   async promise(brokerId: number, entries: PromiseEntry[]): Promise<readonly PromiseResult[]> {

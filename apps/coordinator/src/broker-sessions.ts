@@ -58,7 +58,12 @@ export class BrokerSessions {
     options.view.onChange(({ changed, deleted, brokersChanged, endpointsChanged }) => {
       const { brokers, endpoints } = options.view.snapshot();
       const deletedTopicIds = deleted.map(({ topicId }) => topicId);
-      const news = { routes: changed, deletedTopicIds, brokers: brokersChanged ? brokers : [], endpoints: endpointsChanged ? endpoints : [] };
+      const news = {
+        routes: changed,
+        deletedTopicIds,
+        brokers: brokersChanged ? brokers : [],
+        endpoints: endpointsChanged ? endpoints : [],
+      };
       for (const session of this.#sessions.values()) this.#sendDirectory(session.stream, { reset: false, ...news });
     });
   }
@@ -89,7 +94,8 @@ export class BrokerSessions {
     return {
       onMessage: ({ message }) => {
         if (session === undefined) {
-          if (message?.$case !== 'register') throw new PartitaError('STREAM_ORDER', 'the first message of a broker session is `register`');
+          if (message?.$case !== 'register')
+            throw new PartitaError('STREAM_ORDER', 'the first message of a broker session is `register`');
           session = this.#register(stream, message.register);
           return;
         }
@@ -98,7 +104,8 @@ export class BrokerSessions {
         session.heardAtMs = this.#options.clock.monotonicMs();
         if (message?.$case === 'heartbeat') this.#takeHeartbeat(session, message.heartbeat);
         else if (message?.$case === 'reportIsr') this.#takeInSync(session, message.reportIsr.entries.map(inSyncReport));
-        else if (message?.$case === 'register') throw new PartitaError('STREAM_ORDER', 'a broker registers once in a session: open a new one');
+        else if (message?.$case === 'register')
+          throw new PartitaError('STREAM_ORDER', 'a broker registers once in a session: open a new one');
       },
       onClose: (error) => {
         if (session !== undefined) this.#end(session, error?.message ?? 'closed by the broker');
@@ -113,12 +120,21 @@ export class BrokerSessions {
     checkBrokerId(model.state, registration);
     const { brokerId, incarnation, peerAddress, replicas, topics } = registration;
     const replaced = this.#sessions.get(brokerId);
-    const session = { stream, brokerId, incarnation, heardAtMs: clock.monotonicMs(), resignedSinceMs: new Map<string, number>() };
+    const session = {
+      stream,
+      brokerId,
+      incarnation,
+      heardAtMs: clock.monotonicMs(),
+      resignedSinceMs: new Map<string, number>(),
+    };
     this.#sessions.set(brokerId, session);
     replaced?.stream.end(new PartitaError('CANCELLED', 'the broker has opened another session'));
     model.apply(registerBroker(model.state, registration, clock.wallMs()));
     model.mergeInventory(registration);
-    logger.info({ brokerId, incarnation, peerAddress, replicas: replicas.length, topics: topics.length }, 'broker registered');
+    logger.info(
+      { brokerId, incarnation, peerAddress, replicas: replicas.length, topics: topics.length },
+      'broker registered',
+    );
     const accepted = { coordinatorRunId: runId, heartbeatMs: BROKER_HEARTBEAT_MS, active: lease.mayOrder() };
     stream.send({ message: { $case: 'accepted', accepted } });
     const { routes, brokers, endpoints } = this.#options.view.snapshot();
@@ -163,6 +179,7 @@ export class BrokerSessions {
 
   #sendDirectory(stream: Stream, news: DirectoryNews): void {
     const leaseToken = BigInt(this.#options.lease.tokenNumber());
-    for (const routes of directoryMessages(news)) stream.send({ message: { $case: 'directory', directory: { routes, leaseToken } } });
+    for (const routes of directoryMessages(news))
+      stream.send({ message: { $case: 'directory', directory: { routes, leaseToken } } });
   }
 }

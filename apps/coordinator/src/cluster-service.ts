@@ -26,7 +26,10 @@ export function clusterService(options: ClusterServiceOptions): Implementation<C
   });
 }
 
-function describe({ clusterId, model, view, storeState }: ClusterServiceOptions, withPartitions: boolean): DescribeClusterResponse {
+function describe(
+  { clusterId, model, view, storeState }: ClusterServiceOptions,
+  withPartitions: boolean,
+): DescribeClusterResponse {
   const { state } = model;
   const topics = [...state.topics()].filter(({ life }) => life === 'active');
   const partitions = topics.flatMap((topic) => topic.partitions.map((partition) => ({ topic, partition })));
@@ -40,14 +43,23 @@ function describe({ clusterId, model, view, storeState }: ClusterServiceOptions,
       .map((broker) => brokerDescription(broker, counts.get(broker.facts.brokerId))),
     topicCount: topics.length,
     partitionCount: partitions.length,
-    underReplicatedCount: partitions.filter(({ partition }) => partition.inSync.length < (partition.config?.replicas.length ?? 1)).length,
-    offlineCount: partitions.filter(({ topic, partition }) => partitionStatus(state, topic.definition.topicId, partition) !== 'online').length,
-    partitions: withPartitions ? partitions.map(({ topic, partition }) => describePartition(model, topic, partition)) : [],
+    underReplicatedCount: partitions.filter(
+      ({ partition }) => partition.inSync.length < (partition.config?.replicas.length ?? 1),
+    ).length,
+    offlineCount: partitions.filter(
+      ({ topic, partition }) => partitionStatus(state, topic.definition.topicId, partition) !== 'online',
+    ).length,
+    partitions: withPartitions
+      ? partitions.map(({ topic, partition }) => describePartition(model, topic, partition))
+      : [],
     endpoints: [...view.snapshot().endpoints],
   };
 }
 
-function count(counts: Map<number, { replicas: number; leaders: number }>, { config, live, leader }: ClusterPartition): void {
+function count(
+  counts: Map<number, { replicas: number; leaders: number }>,
+  { config, live, leader }: ClusterPartition,
+): void {
   for (const { brokerId } of config?.replicas ?? []) {
     const known = counts.get(brokerId) ?? { replicas: 0, leaders: 0 };
     known.replicas += 1;
@@ -56,7 +68,10 @@ function count(counts: Map<number, { replicas: number; leaders: number }>, { con
   }
 }
 
-function brokerDescription(broker: ClusterBroker, counts: { replicas: number; leaders: number } | undefined): BrokerDescription {
+function brokerDescription(
+  broker: ClusterBroker,
+  counts: { replicas: number; leaders: number } | undefined,
+): BrokerDescription {
   let logBytes = 0n;
   for (const replica of broker.replicas.values()) logBytes += replica.logBytes;
   return {
@@ -69,7 +84,11 @@ function brokerDescription(broker: ClusterBroker, counts: { replicas: number; le
 }
 
 /** Figures are those that the leader last reported, else the last ones of any replica. */
-function describePartition({ state }: ClusterModel, topic: ClusterTopic, partition: ClusterPartition): PartitionDescription {
+function describePartition(
+  { state }: ClusterModel,
+  topic: ClusterTopic,
+  partition: ClusterPartition,
+): PartitionDescription {
   const { topicId } = topic.definition;
   const key = partitionKey({ topicId, partition: partition.partition });
   const reports = (partition.config?.replicas ?? []).flatMap(({ brokerId }) => {

@@ -7,11 +7,26 @@ export const EMBEDDED_STORE = 'embedded';
 
 const SPEC = defineConfig({
   listen: { kind: 'address', default: '127.0.0.1:7200', help: 'Where clients connect: topics, routes, the cluster.' },
-  'peer-listen': { kind: 'address', default: '127.0.0.1:7250', help: 'Where brokers, gateways and consumer-group instances connect.' },
+  'peer-listen': {
+    kind: 'address',
+    default: '127.0.0.1:7250',
+    help: 'Where brokers, gateways and consumer-group instances connect.',
+  },
   advertise: { kind: 'address', optional: true, help: 'Public address told to others; default: the one listened on.' },
-  'peer-advertise': { kind: 'address', optional: true, help: 'Peer address told to others; default: the one listened on.' },
-  'cluster-id': { kind: 'text', help: 'Id of the cluster, a lower-case UUID, made once and the same for all its services.' },
-  'cluster-name': { kind: 'text', default: 'default', help: 'Name of the cluster in the keys of Redis: partita:{NAME}:…' },
+  'peer-advertise': {
+    kind: 'address',
+    optional: true,
+    help: 'Peer address told to others; default: the one listened on.',
+  },
+  'cluster-id': {
+    kind: 'text',
+    help: 'Id of the cluster, a lower-case UUID, made once and the same for all its services.',
+  },
+  'cluster-name': {
+    kind: 'text',
+    default: 'default',
+    help: 'Name of the cluster in the keys of Redis: partita:{NAME}:…',
+  },
   'redis-url': {
     kind: 'text',
     secret: true,
@@ -47,8 +62,11 @@ export function readConfig(argv: readonly string[], env: Environment): ConfigRes
 
 function fault(config: CoordinatorConfig): string | undefined {
   const { clusterId, clusterName, redisUrl, insecure, listen, peerListen } = config;
-  if (!isUuid(clusterId)) return `--cluster-id "${clusterId}" is no lower-case UUID: make one with uuidgen, once for the cluster`;
-  if (!/^[A-Za-z0-9._-]{1,64}$/.test(clusterName)) return `--cluster-name "${clusterName}" must be 1 to 64 of A-Z a-z 0-9 . _ -`;
-  if (redisUrl !== EMBEDDED_STORE && !/^rediss?:\/\//.test(redisUrl)) return '--redis-url must begin with redis:// or rediss://, or be "embedded"';
+  if (!isUuid(clusterId))
+    return `--cluster-id "${clusterId}" is no lower-case UUID: make one with uuidgen, once for the cluster`;
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(clusterName))
+    return `--cluster-name "${clusterName}" must be 1 to 64 of A-Z a-z 0-9 . _ -`;
+  if (redisUrl !== EMBEDDED_STORE && !/^rediss?:\/\//.test(redisUrl))
+    return '--redis-url must begin with redis:// or rediss://, or be "embedded"';
   return plaintextListenFault('listen', listen, insecure) ?? plaintextListenFault('peer-listen', peerListen, insecure);
 }

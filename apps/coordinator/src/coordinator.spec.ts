@@ -39,17 +39,27 @@ describe('creating topics', () => {
 
     expect(topic.state).toBe(TopicState.TOPIC_STATE_ACTIVE);
     expect(topic.partitions.map(({ leaderId }) => leaderId).sort()).toEqual([1, 1, 2, 2, 3, 3]);
-    expect(topic.partitions.every(({ leaderEpoch, state }) => leaderEpoch === 1 && state === PartitionState.PARTITION_STATE_ONLINE)).toBe(true);
+    expect(
+      topic.partitions.every(
+        ({ leaderEpoch, state }) => leaderEpoch === 1 && state === PartitionState.PARTITION_STATE_ONLINE,
+      ),
+    ).toBe(true);
     expect(topic.partitions[0]!.hashMin).toBe(0);
     expect(topic.partitions[5]!.hashMax).toBe(2 ** 32 - 1);
     expect(topic.effectiveSettings).toContainEqual({ name: 'retention_age', value: '7d', source: 1 });
 
     await eventually(async () => {
       const stored = await coordinator.store.readAll();
-      return stored?.topics[0]?.state === 'active' && stored.partitions.filter(({ entry }) => entry.leader > 0).length === 6;
+      return (
+        stored?.topics[0]?.state === 'active' && stored.partitions.filter(({ entry }) => entry.leader > 0).length === 6
+      );
     });
     const stored = await coordinator.store.readAll();
-    expect(stored?.partitions[0]?.entry).toMatchObject({ epoch: 1, status: 'online', leader: topic.partitions[0]!.leaderId });
+    expect(stored?.partitions[0]?.entry).toMatchObject({
+      epoch: 1,
+      status: 'online',
+      leader: topic.partitions[0]!.leaderId,
+    });
     expect((await client.routes()).map((route) => route.topic)).toEqual(['orders']);
   });
 
@@ -61,7 +71,9 @@ describe('creating topics', () => {
       client.create({ name: 'orders', partitionCount: 2 }, { requestId }),
     ]);
     expect(second.topicId).toBe(first.topicId);
-    expect(await refusal(client.create({ name: 'orders', partitionCount: 2 }))).toMatchObject({ reason: 'TOPIC_ALREADY_EXISTS' });
+    expect(await refusal(client.create({ name: 'orders', partitionCount: 2 }))).toMatchObject({
+      reason: 'TOPIC_ALREADY_EXISTS',
+    });
   });
 
   it.each([
@@ -88,7 +100,9 @@ describe('creating topics', () => {
     const broker = await cluster.startBroker(1, { refusesReplicas: true });
     await eventually(async () => (await coordinator.store.readAll()) !== undefined);
     const client = cluster.client();
-    expect(await refusal(client.create({ name: 'orders', partitionCount: 1 }))).toMatchObject({ reason: 'STORAGE_FULL' });
+    expect(await refusal(client.create({ name: 'orders', partitionCount: 1 }))).toMatchObject({
+      reason: 'STORAGE_FULL',
+    });
     expect((await client.list()).topics).toEqual([]);
     await eventually(async () => (await coordinator.store.readAll())?.tombstones.length === 1);
     expect((await coordinator.store.readAll())?.topics).toEqual([]);
@@ -98,7 +112,9 @@ describe('creating topics', () => {
   it('says that brokers are missing when there are none', async () => {
     await cluster.startCoordinator('--expected-brokers', '0');
     const client = cluster.client();
-    await eventually(async () => (await refusal(client.create({ name: 'a', partitionCount: 1 }))).reason === 'NOT_ENOUGH_BROKERS');
+    await eventually(
+      async () => (await refusal(client.create({ name: 'a', partitionCount: 1 }))).reason === 'NOT_ENOUGH_BROKERS',
+    );
   });
 });
 
@@ -125,9 +141,14 @@ describe('listing, changing and deleting topics', () => {
 
     const changed = await client.update(wanted, ['settings.retention_bytes']);
     expect(changed.effectiveSettings).toContainEqual({ name: 'retention_bytes', value: '1GiB', source: 3 });
-    expect(brokers[0]!.disk.topics.get(made.topicId)).toMatchObject({ version: 2n, settings: { retentionBytes: 1n << 30n } });
+    expect(brokers[0]!.disk.topics.get(made.topicId)).toMatchObject({
+      version: 2n,
+      settings: { retentionBytes: 1n << 30n },
+    });
 
-    expect(await refusal(client.update(wanted, ['settings.retention_bytes']))).toMatchObject({ reason: 'ETAG_MISMATCH' });
+    expect(await refusal(client.update(wanted, ['settings.retention_bytes']))).toMatchObject({
+      reason: 'ETAG_MISMATCH',
+    });
     const { etag: _, ...any } = wanted;
     expect(await refusal(client.update(any, ['partition_count']))).toMatchObject({ reason: 'PARTITION_COUNT_FIXED' });
     expect(await refusal(client.update(any, ['settings.colour']))).toMatchObject({ reason: 'INVALID_SETTING' });
@@ -221,7 +242,11 @@ describe('brokers that go and come', () => {
 describe('the directory', () => {
   it('is read back by a coordinator that starts again', async () => {
     const { client, brokers, coordinator } = await started([1]);
-    const made = await client.create({ name: 'orders', partitionCount: 3, settings: { segmentBytes: 1n << 20n, allowedCodecs: [] } });
+    const made = await client.create({
+      name: 'orders',
+      partitionCount: 3,
+      settings: { segmentBytes: 1n << 20n, allowedCodecs: [] },
+    });
     await eventually(async () => (await coordinator.store.readAll())?.topics[0]?.state === 'active');
     await cluster.stopCoordinator(coordinator);
     const next = await cluster.startCoordinator();
@@ -298,10 +323,14 @@ describe('the directory', () => {
     await eventually(async () => (await client.describe()).offlineCount === 1);
     await cluster.startBroker(brokers[0]!.disk);
     await eventually(async () => (await client.get('orders')).partitions[0]?.leaderEpoch === 2, 15_000);
-    expect(await refusal(client.create({ name: 'more', partitionCount: 1 }))).toMatchObject({ reason: 'METADATA_STORE_UNAVAILABLE' });
+    expect(await refusal(client.create({ name: 'more', partitionCount: 1 }))).toMatchObject({
+      reason: 'METADATA_STORE_UNAVAILABLE',
+    });
     await coordinator.store.connect();
     await eventually(async () => (await coordinator.store.readAll())?.partitions[0]?.entry.epoch === 2);
-    await eventually(async () => (await client.create({ name: 'more', partitionCount: 1 }).catch(() => undefined)) !== undefined);
+    await eventually(
+      async () => (await client.create({ name: 'more', partitionCount: 1 }).catch(() => undefined)) !== undefined,
+    );
   });
 
   it('of another cluster is refused at the start', async () => {
@@ -334,7 +363,9 @@ describe('the directory', () => {
     const topic = await cluster.client(standby).create({ name: 'orders', partitionCount: 1 });
     expect(topic.partitions[0]?.leaderId).toBe(1);
     const { endpoints } = await cluster.client(standby).cluster();
-    const active = endpoints.filter(({ service, active }) => service === ServiceKind.SERVICE_KIND_COORDINATOR && active);
+    const active = endpoints.filter(
+      ({ service, active }) => service === ServiceKind.SERVICE_KIND_COORDINATOR && active,
+    );
     expect(active.map(({ address }) => address)).toEqual([coordinator.address]);
 
     await cluster.stopCoordinator(coordinator);

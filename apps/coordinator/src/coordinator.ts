@@ -74,8 +74,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   peerServer.addService(InstanceSessionServiceService, parts.instanceSessions.service());
   peerServer.addService(ClusterServiceService, parts.clusterService);
 
+  const timers: NodeJS.Timeout[] = [];
   const stopAll = async () => {
-    parts.stop();
+    for (const timer of timers) clearInterval(timer);
     await parts.lease.stop();
     pool.close();
     await store.close();
@@ -88,7 +89,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     const peer = await peerServer.start();
     const peerAddress = config.peerAdvertise === undefined ? peer.address : formatAddress(config.peerAdvertise);
     parts.feed.start();
-    parts.begin();
+    timers.push(...parts.timers());
     return {
       ready: { address: address.value, peerAddress, clusterId: config.clusterId, runId },
       async drain() {
@@ -106,47 +107,30 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
   const { config, store, clock, random, logger, runId } = options;
-  const { clusterId } = config;
+  const { clusterId, expectedBrokers, rebuildIncomplete } = config;
+  const { onWrongCluster } = options;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
-  const lease = new Lease({
-    store,
-    model,
-    clock,
-    random,
-    logger,
-    runId,
-    url: address,
-    expectedBrokers: config.expectedBrokers,
-    rebuildIncomplete: config.rebuildIncomplete,
-    onWrongCluster: options.onWrongCluster,
-  });
+  const base = { model, clock, random, logger };
+  const lease = new Lease({ ...base, store, runId, url: address, expectedBrokers, rebuildIncomplete, onWrongCluster });
   const feed = new RouteFeed({ clusterId, runId, model, lease, holder, address });
-  const publisher = new DirectoryPublisher({ store, model, lease, clock, logger });
+  const publisher = new DirectoryPublisher({ ...base, store, lease });
   const orders = new BrokerOrders({ clusterId, coordinatorRunId: runId, model, pool });
-  const elections = new Elections({ model, lease, orders, clock, random, logger });
-  const creations = new TopicCreations({ store, model, lease, orders, publisher, clock, random, logger });
-  const deletions = new TopicDeletions({ model, lease, orders, publisher, clock, random, logger });
-  const updates = new TopicUpdates({ model, lease, orders, publisher, logger });
-  const shards = new GroupShards({ model, lease, creations, clock, logger, onAssigned: () => instanceSessions.sendShards() });
+  const acting = { ...base, lease, orders, publisher };
+  const elections = new Elections(acting);
+  const creations = new TopicCreations({ ...acting, store });
+  const deletions = new TopicDeletions(acting);
+  const updates = new TopicUpdates(acting);
+  const shards = new GroupShards({ ...base, lease, creations, onAssigned: () => instanceSessions.sendShards() });
+  const session = { ...base, clusterId, runId, lease };
   const instanceSessions = new InstanceSessions({
-    clusterId,
-    runId,
-    model,
-    lease,
-    clock,
-    logger,
+    ...session,
     shards: () => shards.assignment(),
     onOwned: (instanceId, owned) => shards.owned(instanceId, owned),
   });
   const brokerSessions = new BrokerSessions({
-    clusterId,
-    runId,
-    model,
-    lease,
+    ...session,
     view: holder,
-    clock,
-    logger,
     onRegistered: (brokerId, peerAddress, topics) => {
       // A channel that met a dead broker waits for seconds before it dials again; the broker is back now.
       pool.forget(peerAddress);
@@ -156,7 +140,16 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     },
   });
   const relay = { pool, target: () => lease.relayTarget() };
-  const timers: NodeJS.Timeout[] = [];
+  const heartbeat = () => {
+    brokerSessions.tick();
+    instanceSessions.tick();
+    feed.confirm();
+  };
+  const reconcile = () => {
+    for (const part of [creations, deletions, updates, shards]) part.reconcile();
+    elections.run();
+    publisher.run();
+  };
   return {
     lease,
     feed,
@@ -171,23 +164,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       storeState: () => storeState(config, store, lease),
       relay,
     }),
-    begin() {
-      timers.push(
-        setInterval(() => {
-          brokerSessions.tick();
-          instanceSessions.tick();
-          feed.confirm();
-        }, BROKER_HEARTBEAT_MS),
-        setInterval(() => {
-          for (const part of [creations, deletions, updates, shards]) part.reconcile();
-          elections.run();
-          publisher.run();
-        }, RECONCILE_MS),
-      );
-    },
-    stop() {
-      for (const timer of timers) clearInterval(timer);
-    },
+    timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };
 }
 

@@ -119,14 +119,21 @@ export function partitionPublication(
 }
 
 /** `known` gives what the store does not hold: min ISR and flush are part of the topic. */
-export function storedPartition({ topicId, partition, entry }: PartitionPublication, known: ClusterTopic): StoredPartition {
+export function storedPartition(
+  { topicId, partition, entry }: PartitionPublication,
+  known: ClusterTopic,
+): StoredPartition {
   const inForce = settingsInForce(known.definition.settings, known.definition.replicationFactor);
   return {
     topicId,
     partition,
     config: {
       configVersion: entry.configVersion,
-      replicas: entry.replicas.map(({ brokerId, dirUuid, replicaId }) => ({ brokerId, directoryId: dirUuid, replicaId })),
+      replicas: entry.replicas.map(({ brokerId, dirUuid, replicaId }) => ({
+        brokerId,
+        directoryId: dirUuid,
+        replicaId,
+      })),
       learners: [],
       minInSyncReplicas: inForce.minInSyncReplicas,
       flush: inForce.flush,
@@ -140,7 +147,16 @@ export function storedPartition({ topicId, partition, entry }: PartitionPublicat
 
 export function brokerEntry(facts: BrokerFacts): BrokerEntry {
   const { brokerId, address, peerAddress, directoryId, incarnation, rack, status, sinceMs } = facts;
-  return { brokerId, address, peerAddress, dirUuid: directoryId, incarnation: String(incarnation), rack, state: status, sinceMs };
+  return {
+    brokerId,
+    address,
+    peerAddress,
+    dirUuid: directoryId,
+    incarnation: String(incarnation),
+    rack,
+    state: status,
+    sinceMs,
+  };
 }
 
 export function tombstoneEntry({ topicId, name, deleteTimeMs }: Tombstone): TopicTombstone {

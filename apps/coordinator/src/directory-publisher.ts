@@ -132,10 +132,14 @@ export class DirectoryPublisher {
     this.#topicIds.delete(topicId);
     try {
       let outcome = await store.createTopic(token, topicEntry(topic));
-      if (outcome.status !== 'rolled_back' && topic.life === 'active') outcome = await store.activateTopic(token, topicId);
+      if (outcome.status !== 'rolled_back' && topic.life === 'active')
+        outcome = await store.activateTopic(token, topicId);
       if (this.#lost(outcome)) this.#topicIds.add(topicId);
     } catch (error) {
-      if (error instanceof PartitaError && (error.reason === 'TOPIC_ALREADY_EXISTS' || error.reason === 'TOPIC_NOT_FOUND')) {
+      if (
+        error instanceof PartitaError &&
+        (error.reason === 'TOPIC_ALREADY_EXISTS' || error.reason === 'TOPIC_NOT_FOUND')
+      ) {
         logger.warn({ err: error, topic: topic.name, topicId }, 'the directory does not take this topic');
         this.#refusedTopicIds.add(topicId);
         return;

@@ -99,15 +99,24 @@ export class Elections {
   async #collectPromises(plans: readonly ElectionPlan[], nonce: Buffer): Promise<Election[]> {
     const replies = new Map<ElectionPlan, PromiseReply[]>(plans.map((plan) => [plan, []]));
     const asked = plans.flatMap((plan) => plan.replicas.map((replica) => ({ plan, replica })));
-    await this.#atEachBroker(asked, ({ replica }) => replica.brokerId, async (brokerId, entries) => {
-      const request = entries.map(({ plan, replica }) => promiseEntry(plan, replica, nonce));
-      const results = await this.#options.orders.promise(brokerId, request);
-      entries.forEach(({ plan, replica }, index) => {
-        const result = results[index];
-        if (result?.error === undefined && result !== undefined) replies.get(plan)?.push(promiseReply(replica, result));
-        else this.#options.logger.warn({ ...place(plan), brokerId, status: result?.error }, 'a replica refused an election');
-      });
-    });
+    await this.#atEachBroker(
+      asked,
+      ({ replica }) => replica.brokerId,
+      async (brokerId, entries) => {
+        const request = entries.map(({ plan, replica }) => promiseEntry(plan, replica, nonce));
+        const results = await this.#options.orders.promise(brokerId, request);
+        entries.forEach(({ plan, replica }, index) => {
+          const result = results[index];
+          if (result?.error === undefined && result !== undefined)
+            replies.get(plan)?.push(promiseReply(replica, result));
+          else
+            this.#options.logger.warn(
+              { ...place(plan), brokerId, status: result?.error },
+              'a replica refused an election',
+            );
+        });
+      },
+    );
     return plans.flatMap((plan) => {
       const outcome = evaluatePromises(plan, replies.get(plan) ?? []);
       if (outcome.kind === 'elected') return [{ plan, outcome }];
@@ -119,12 +128,19 @@ export class Elections {
 
   async #appointLeaders(elections: readonly Election[], nonce: Buffer): Promise<ElectionPlan[]> {
     const led: ElectionPlan[] = [];
-    await this.#atEachBroker(elections, ({ outcome }) => outcome.leader.brokerId, async (brokerId, entries) => {
-      const results = await this.#options.orders.lead(brokerId, entries.map((election) => leadEntry(election, nonce)));
-      entries.forEach((election, index) => {
-        if (this.#takeLeader(election, results[index])) led.push(election.plan);
-      });
-    });
+    await this.#atEachBroker(
+      elections,
+      ({ outcome }) => outcome.leader.brokerId,
+      async (brokerId, entries) => {
+        const results = await this.#options.orders.lead(
+          brokerId,
+          entries.map((election) => leadEntry(election, nonce)),
+        );
+        entries.forEach((election, index) => {
+          if (this.#takeLeader(election, results[index])) led.push(election.plan);
+        });
+      },
+    );
     return led;
   }
 
@@ -158,7 +174,10 @@ export class Elections {
       try {
         await call(brokerId, own);
       } catch (error) {
-        this.#options.logger.warn({ err: error, brokerId, partitions: own.length }, 'a broker did not answer an election');
+        this.#options.logger.warn(
+          { err: error, brokerId, partitions: own.length },
+          'a broker did not answer an election',
+        );
       }
     });
     await Promise.all(calls);
@@ -175,7 +194,11 @@ function bySameBrokers(plans: readonly ElectionPlan[]): ElectionPlan[][] {
   return [...groupBy(plans, brokersOf).values()];
 }
 
-function promiseEntry({ topicId, partition, epoch }: ElectionPlan, { replicaId }: ReplicaIdentity, nonce: Buffer): PromiseEntry {
+function promiseEntry(
+  { topicId, partition, epoch }: ElectionPlan,
+  { replicaId }: ReplicaIdentity,
+  nonce: Buffer,
+): PromiseEntry {
   return { topicId, partition, replicaId, epoch, nonce };
 }
 
@@ -187,7 +210,16 @@ function leadEntry({ plan, outcome }: Election, nonce: Buffer): LeadEntry {
 
 function promiseReply(replica: ReplicaIdentity, result: PromiseResult): PromiseReply {
   const { granted, promisedEpoch, lastEpoch, logEndOffset, suspect, configs, configFloor } = result;
-  return { replica, granted, promisedEpoch, lastEpoch, logEndOffset, suspect, configs: configs.map(configFromMessage), configFloor };
+  return {
+    replica,
+    granted,
+    promisedEpoch,
+    lastEpoch,
+    logEndOffset,
+    suspect,
+    configs: configs.map(configFromMessage),
+    configFloor,
+  };
 }
 
 function place({ topicId, partition, epoch }: ElectionPlan): { topicId: string; partition: number; epoch: number } {

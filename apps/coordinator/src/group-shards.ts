@@ -92,12 +92,20 @@ export class GroupShards {
     if (lease.anchoredToken() === undefined) return;
     this.#creating = true;
     const settings = { cleanupPolicy: 'compact' } as const;
-    const request = { name: GROUPS_TOPIC, partitionCount: SHARD_COUNT, replicationFactor: 1, settings, requestId: '', internal: true };
+    const request = {
+      name: GROUPS_TOPIC,
+      partitionCount: SHARD_COUNT,
+      replicationFactor: 1,
+      settings,
+      requestId: '',
+      internal: true,
+    };
     creations
       .create(request)
       .catch((error: unknown) => {
         const fields = { err: error, topic: GROUPS_TOPIC };
-        if (error instanceof PartitaError) logger.warn(fields, 'the topic of consumer groups could not be created; trying again');
+        if (error instanceof PartitaError)
+          logger.warn(fields, 'the topic of consumer groups could not be created; trying again');
         else logger.error(fields, 'creating the topic of consumer groups failed');
       })
       .finally(() => {

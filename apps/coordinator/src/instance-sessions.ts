@@ -60,7 +60,8 @@ export class InstanceSessions {
     const nowMs = this.#options.clock.monotonicMs();
     const active = this.#options.lease.mayOrder();
     for (const session of [...this.#sessions.values()]) {
-      if (nowMs - session.heardAtMs > SESSION_SILENCE_MS_MAX) this.#end(session, `nothing heard for ${SESSION_SILENCE_MS_MAX} ms`);
+      if (nowMs - session.heardAtMs > SESSION_SILENCE_MS_MAX)
+        this.#end(session, `nothing heard for ${SESSION_SILENCE_MS_MAX} ms`);
       else session.stream.send({ message: { $case: 'heartbeat', heartbeat: { active } } });
     }
   }
@@ -81,14 +82,16 @@ export class InstanceSessions {
     return {
       onMessage: ({ message }) => {
         if (session === undefined) {
-          if (message?.$case !== 'register') throw new PartitaError('STREAM_ORDER', 'the first message of an instance session is `register`');
+          if (message?.$case !== 'register')
+            throw new PartitaError('STREAM_ORDER', 'the first message of an instance session is `register`');
           session = this.#register(stream, message.register);
           return;
         }
         if (this.#sessions.get(session.instance.instanceId) !== session) return;
         session.heardAtMs = this.#options.clock.monotonicMs();
         if (message?.$case === 'heartbeat') this.#takeHeartbeat(session, message.heartbeat);
-        else if (message?.$case === 'register') throw new PartitaError('STREAM_ORDER', 'an instance registers once in a session: open a new one');
+        else if (message?.$case === 'register')
+          throw new PartitaError('STREAM_ORDER', 'an instance registers once in a session: open a new one');
       },
       onClose: (error) => {
         if (session !== undefined) this.#end(session, error?.message ?? 'closed by the instance');
@@ -100,7 +103,8 @@ export class InstanceSessions {
     const { clusterId, runId, model, lease, clock, logger } = this.#options;
     checkPeer({ ...message, clusterId: message.clusterId || clusterId }, clusterId);
     const { instanceId, address, peerAddress, version } = message;
-    if (!isUuid(instanceId)) throw new PartitaError('INVALID_REQUEST', 'instance_id must be a lower-case UUID', { field: 'instance_id' });
+    if (!isUuid(instanceId))
+      throw new PartitaError('INVALID_REQUEST', 'instance_id must be a lower-case UUID', { field: 'instance_id' });
     const instance: InstanceFacts = { instanceId, address, peerAddress, version, service: serviceOf(message.service) };
     const session = { stream, instance, heardAtMs: clock.monotonicMs() };
     const replaced = this.#sessions.get(instanceId);

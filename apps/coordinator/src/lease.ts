@@ -107,7 +107,10 @@ export class Lease {
     if (token !== undefined) return token;
     const status = this.status();
     if (status === 'standby') {
-      throw new PartitaError('COORDINATOR_UNAVAILABLE', 'no coordinator is active at the moment: repeat in a few seconds');
+      throw new PartitaError(
+        'COORDINATOR_UNAVAILABLE',
+        'no coordinator is active at the moment: repeat in a few seconds',
+      );
     }
     if (status === 'unanchored' || this.#options.store.state === 'down') {
       throw new PartitaError(
@@ -117,9 +120,13 @@ export class Lease {
     }
     const missing = this.#options.model.state.missingBrokerIds();
     const waiting = missing.length > 0 ? `broker ${missing.join(', ')}` : `${this.#options.expectedBrokers} brokers`;
-    throw new PartitaError('REBUILDING', `the directory is being rebuilt from the brokers and waits for ${waiting}: repeat in a few seconds`, {
-      missing_brokers: missing.join(','),
-    });
+    throw new PartitaError(
+      'REBUILDING',
+      `the directory is being rebuilt from the brokers and waits for ${waiting}: repeat in a few seconds`,
+      {
+        missing_brokers: missing.join(','),
+      },
+    );
   }
 
   /** The store was found to have lost writes. */
@@ -127,7 +134,10 @@ export class Lease {
     this.#state.storeLostWrites();
     this.#anchored = false;
     this.#generationToReplace = found.generation;
-    this.#options.logger.warn({ generation: found.generation, revision: found.revision }, 'the directory has lost writes; writing it anew');
+    this.#options.logger.warn(
+      { generation: found.generation, revision: found.revision },
+      'the directory has lost writes; writing it anew',
+    );
     this.wake();
   }
 
@@ -185,12 +195,13 @@ export class Lease {
     const { store, runId, url } = this.#options;
     if (this.#token !== undefined) {
       const outcome = await store.leaseRenew(this.#token);
-      if (outcome.status !== 'rolled_back') return this.#state.held(this.#token.number, sentAtMs);
+      if (outcome.status !== 'rolled_back') { this.#state.held(this.#token.number, sentAtMs); return; }
       this.lostWrites(outcome);
     }
     const attempt = await store.leaseAcquire({ run: runId, url: url(), ttlMs: LEASE_TTL_MS });
-    if ('heldBy' in attempt) return this.#lose(attempt.heldBy);
-    if (this.#token === undefined) this.#options.logger.info({ token: attempt.token.number }, 'this coordinator is active');
+    if ('heldBy' in attempt) { this.#lose(attempt.heldBy); return; }
+    if (this.#token === undefined)
+      this.#options.logger.info({ token: attempt.token.number }, 'this coordinator is active');
     this.#token = attempt.token;
     this.#state.held(attempt.token.number, sentAtMs);
   }
@@ -205,19 +216,23 @@ export class Lease {
 
   /** Brings directory and memory together. */
   async #anchor(token: LeaseToken): Promise<void> {
-    const { store, model, logger } = this.#options;
+    const { store, model } = this.#options;
     if (this.#anchored) {
       const reading = await store.readMeta();
       const generation = reading.status === 'empty' ? undefined : reading.meta.generation;
       if (reading.status === 'current' && generation === this.#generation) return;
-      this.lostWrites({ status: 'rolled_back', generation, revision: reading.status === 'empty' ? 0 : reading.meta.revision });
+      this.lostWrites({
+        status: 'rolled_back',
+        generation,
+        revision: reading.status === 'empty' ? 0 : reading.meta.revision,
+      });
     }
     if (!this.#complete) {
       const snapshot = await store.readAll();
       if (snapshot !== undefined) mergeSnapshot(model, snapshot);
-      if (snapshot !== undefined && !snapshot.rolledBack) return this.#anchoredBy(snapshot);
+      if (snapshot !== undefined && !snapshot.rolledBack) { this.#anchoredBy(snapshot); return; }
       this.#generationToReplace = snapshot?.meta.generation;
-      if (!this.#enoughBrokers()) return this.#waitForBrokers();
+      if (!this.#enoughBrokers()) { this.#waitForBrokers(); return; }
     }
     await this.#writeAnew(token);
   }
@@ -227,17 +242,24 @@ export class Lease {
     this.#complete = true;
     this.#anchored = true;
     this.#state.storeRestored();
-    this.#options.logger.info({ generation: snapshot.meta.generation, topics: snapshot.topics.length }, 'directory read');
+    this.#options.logger.info(
+      { generation: snapshot.meta.generation, topics: snapshot.topics.length },
+      'directory read',
+    );
   }
 
   async #writeAnew(token: LeaseToken): Promise<void> {
     const { store, model, clock, random, logger } = this.#options;
     const newGeneration = random.uuid();
     const content = directoryContent(model.state, clock.wallMs());
-    const outcome = await store.rebuild(token, { expectedGeneration: this.#generationToReplace, newGeneration, content });
+    const outcome = await store.rebuild(token, {
+      expectedGeneration: this.#generationToReplace,
+      newGeneration,
+      content,
+    });
     if (outcome.status === 'rolled_back') {
       this.#generationToReplace = outcome.generation;
-      return this.wake();
+      this.wake(); return;
     }
     this.#generation = newGeneration;
     this.#complete = true;

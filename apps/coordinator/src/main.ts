@@ -67,6 +67,7 @@ function createStore({ redisUrl, clusterId, clusterName }: CoordinatorConfig): M
 function exitFor(error: unknown): unknown {
   if (!(error instanceof PartitaError)) return error;
   if (error.reason === 'WRONG_CLUSTER') return new ExitError(EXIT_CODES.refused, error.message, { cause: error });
-  if (error.reason === 'INVALID_SETTING') return new ExitError(EXIT_CODES.configuration, error.message, { cause: error });
+  if (error.reason === 'INVALID_SETTING')
+    return new ExitError(EXIT_CODES.configuration, error.message, { cause: error });
   return error;
 }

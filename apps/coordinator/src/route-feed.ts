@@ -49,7 +49,9 @@ export class RouteFeed {
       parts.routes = [...this.#routes.values()];
     }
     if (change.brokerIds.size > 0) {
-      parts.brokers = [...model.state.brokers()].map(({ facts }) => brokerMessage(facts)).sort((a, b) => a.brokerId - b.brokerId);
+      parts.brokers = [...model.state.brokers()]
+        .map(({ facts }) => brokerMessage(facts))
+        .sort((a, b) => a.brokerId - b.brokerId);
     }
     if (change.brokerIds.size > 0 || change.instances) parts.endpoints = this.#endpoints();
     holder.update(parts);

@@ -3,7 +3,10 @@ import { PartitaError, PEER_PROTOCOL_VERSION } from '@partita/domain';
 import type { CallContext, ServerStream } from '@partita/rpc/server';
 
 /** WRONG_CLUSTER or VERSION_NOT_SUPPORTED; an empty cluster id is for the caller to allow or not. */
-export function checkPeer(peer: { readonly clusterId: string; readonly protocolVersion: number }, clusterId: string): void {
+export function checkPeer(
+  peer: { readonly clusterId: string; readonly protocolVersion: number },
+  clusterId: string,
+): void {
   if (peer.clusterId !== clusterId) {
     throw new PartitaError(
       'WRONG_CLUSTER',

@@ -1,7 +1,13 @@
 /** Topic settings between the contract's message and the cluster's words. */
 import type { Codec, SettingValues, TopicSettings } from '@partita/cluster';
 import { PartitaError } from '@partita/domain';
-import { CleanupPolicy, CompressionCodec, FlushMode, TimestampType, TopicSettings as TopicSettingsMessage } from '@partita/protocol';
+import {
+  CleanupPolicy,
+  CompressionCodec,
+  FlushMode,
+  TimestampType,
+  TopicSettings as TopicSettingsMessage,
+} from '@partita/protocol';
 import type { Duration } from '@partita/protocol';
 import { checkEnum } from '@partita/rpc';
 
@@ -89,7 +95,8 @@ function milliseconds(name: string, value: Duration | undefined): number | undef
 
 function wholeNumber(name: string, value: bigint | undefined): number | undefined {
   if (value === undefined) return undefined;
-  if (value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER)) throw invalid(name, 'is beyond 2^53');
+  if (value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER))
+    throw invalid(name, 'is beyond 2^53');
   return Number(value);
 }
 

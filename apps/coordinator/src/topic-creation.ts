@@ -50,12 +50,17 @@ export class TopicCreations {
     const response = model.run(createTopic(model.state, this.#command(request)));
     const { topicId } = response;
     if (response.kind === 'created') {
-      const making = this.#make(token, response.definition, response.configs).finally(() => this.#making.delete(topicId));
+      const making = this.#make(token, response.definition, response.configs).finally(() =>
+        this.#making.delete(topicId),
+      );
       this.#making.set(topicId, making);
     }
     await this.#making.get(topicId);
     const done = () => model.state.topicById(topicId)?.life !== 'creating';
-    const inTime = await model.until(() => done() || this.#activate(topicId, ({ live }) => live), TOPIC_CREATION_MS_MAX);
+    const inTime = await model.until(
+      () => done() || this.#activate(topicId, ({ live }) => live),
+      TOPIC_CREATION_MS_MAX,
+    );
     if (inTime && model.state.topicById(topicId) !== undefined) return topicId;
     throw new PartitaError(
       'TIMED_OUT',
@@ -73,7 +78,8 @@ export class TopicCreations {
       if (topic.life !== 'creating' || this.#making.has(topicId)) continue;
       const fate = creationFate(model.state, topic);
       // A partition whose broker is away had its replica made: the topic does not wait for it.
-      if (fate === 'complete') this.#activate(topicId, (partition) => partitionStatus(model.state, topicId, partition) !== 'electing');
+      if (fate === 'complete')
+        this.#activate(topicId, (partition) => partitionStatus(model.state, topicId, partition) !== 'electing');
       if (fate === 'abandon') this.#abandon(topic.definition);
     }
   }
@@ -90,7 +96,10 @@ export class TopicCreations {
       const outcome = topic === undefined ? undefined : await store.createTopic(token, topicEntry(topic));
       if (outcome?.status === 'rolled_back') {
         lease.lostWrites(outcome);
-        throw new PartitaError('REBUILDING', 'the directory has lost writes and is being written anew: repeat in a few seconds');
+        throw new PartitaError(
+          'REBUILDING',
+          'the directory has lost writes and is being written anew: repeat in a few seconds',
+        );
       }
       await this.#makeReplicas(definition, configs);
     } catch (error) {
@@ -130,7 +139,8 @@ export class TopicCreations {
       leadingEpoch: 0,
     }));
     this.#options.model.apply([{ type: 'replicas_reported', brokerId, replicas, complete: false }]);
-    for (const { partition, config } of made) this.#options.model.apply([{ type: 'config_learned', topicId, partition, config }]);
+    for (const { partition, config } of made)
+      this.#options.model.apply([{ type: 'config_learned', topicId, partition, config }]);
   }
 
   /** True when the topic is active, by this call or before. */

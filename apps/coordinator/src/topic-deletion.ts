@@ -40,7 +40,8 @@ export class TopicDeletions {
     const command = { name, etag, deleteId: random.uuid(), nowMs: clock.wallMs() };
     const tombstone = model.run(deleteTopic(model.state, command));
     const topic = model.state.topicById(tombstone.topicId);
-    if (topic === undefined) throw new PartitaError('INTERNAL', `topic ${tombstone.topicId} is deleted and was not there`);
+    if (topic === undefined)
+      throw new PartitaError('INTERNAL', `topic ${tombstone.topicId} is deleted and was not there`);
     this.#begun.set(tombstone.topicId, tombstone);
     if (await this.#bury(tombstone)) return topic;
     throw new PartitaError(
@@ -70,7 +71,9 @@ export class TopicDeletions {
     const { model, publisher, logger } = this.#options;
     const { topicId } = tombstone;
     const topic = model.state.topicById(topicId);
-    const holders = new Set(topic?.partitions.flatMap(({ config }) => config?.replicas.map(({ brokerId }) => brokerId) ?? []));
+    const holders = new Set(
+      topic?.partitions.flatMap(({ config }) => config?.replicas.map(({ brokerId }) => brokerId) ?? []),
+    );
     const stored = await Promise.all([...holders].map((brokerId) => this.#order(brokerId, tombstone)));
     // All holders, not only as many as an election needs: simpler, and the same for one replica.
     if (!stored.every(Boolean)) return false;
@@ -91,7 +94,10 @@ export class TopicDeletions {
       model.apply([{ type: 'replicas_deleted', brokerId, topicId: tombstone.topicId }]);
       return true;
     } catch (error) {
-      logger.debug({ err: error, brokerId, topicId: tombstone.topicId }, 'a broker did not take a tombstone; it is told again');
+      logger.debug(
+        { err: error, brokerId, topicId: tombstone.topicId },
+        'a broker did not take a tombstone; it is told again',
+      );
       return false;
     } finally {
       this.#busy.delete(key);

@@ -32,7 +32,9 @@ export function topicService(options: TopicServiceOptions): Implementation<Topic
   return implement(TopicServiceService, {
     createTopic: unary(async (request) => ({ topic: await create(options, request) }), { relay }),
     getTopic: unary(
-      (request) => ({ topic: topicMessage(model.state, visibleTopic(model.state, required('topic', request.topic)), true) }),
+      (request) => ({
+        topic: topicMessage(model.state, visibleTopic(model.state, required('topic', request.topic)), true),
+      }),
       { relay },
     ),
     listTopics: unary((request) => list(model, request), { relay }),
@@ -69,9 +71,13 @@ async function update({ model, updates }: TopicServiceOptions, request: UpdateTo
   const topic = requiredTopic(request.topic);
   const paths = request.updateMask ?? [];
   if (paths.length === 0) {
-    throw new PartitaError('INVALID_REQUEST', 'update_mask names nothing to change: give paths such as settings.retention_age', {
-      field: 'update_mask',
-    });
+    throw new PartitaError(
+      'INVALID_REQUEST',
+      'update_mask names nothing to change: give paths such as settings.retention_age',
+      {
+        field: 'update_mask',
+      },
+    );
   }
   const settingsAfter = masked(paths, settingsFromMessage(topic.settings));
   const command: UpdateTopicCommand = { name: required('topic.name', topic.name), etag: topic.etag, settingsAfter };
@@ -93,13 +99,18 @@ function masked(paths: readonly string[], given: TopicSettings): (before: TopicS
     }
     const key = path.startsWith('settings.') ? settingKeyOf(path.slice('settings.'.length)) : undefined;
     if (key !== undefined) return key;
-    throw new PartitaError('INVALID_SETTING', `update_mask names "${path}", which cannot be changed: give paths such as settings.retention_age`, {
-      setting: path,
-    });
+    throw new PartitaError(
+      'INVALID_SETTING',
+      `update_mask names "${path}", which cannot be changed: give paths such as settings.retention_age`,
+      {
+        setting: path,
+      },
+    );
   });
   if (names.includes(undefined)) return () => given;
   const changed = Object.fromEntries(names.flatMap((key) => (key === undefined ? [] : [[key, given[key]]])));
-  return (before) => Object.fromEntries(Object.entries({ ...before, ...changed }).filter(([, value]) => value !== undefined));
+  return (before) =>
+    Object.fromEntries(Object.entries({ ...before, ...changed }).filter(([, value]) => value !== undefined));
 }
 
 /** Pages are by name; the token is the last name of the page before, so topics that come and go shift nothing. */

@@ -78,7 +78,10 @@ export class TopicUpdates {
       if (definitions.length > 0) await orders.updateTopicConfigs(brokerId, definitions);
       for (const topicId of topicIds) this.#stored(brokerId, topicId, definitions);
     } catch (error) {
-      logger.warn({ err: error, brokerId, topics: definitions.length }, 'a broker did not store changed settings; it is told again');
+      logger.warn(
+        { err: error, brokerId, topics: definitions.length },
+        'a broker did not store changed settings; it is told again',
+      );
     } finally {
       this.#busy.delete(brokerId);
     }

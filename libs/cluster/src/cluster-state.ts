@@ -160,14 +160,21 @@ export class ClusterState {
 
   #putTopic({ definition, name, life }: Of<'topic_put'>): void {
     const known = this.#topics.get(definition.topicId);
-    invariant(!this.#tombstones.has(definition.topicId), `topic ${definition.topicId} was deleted and cannot come back`);
-    invariant(known === undefined || known.definition.version <= definition.version, `topic ${definition.topicId} goes back in version`);
+    invariant(
+      !this.#tombstones.has(definition.topicId),
+      `topic ${definition.topicId} was deleted and cannot come back`,
+    );
+    invariant(
+      known === undefined || known.definition.version <= definition.version,
+      `topic ${definition.topicId} goes back in version`,
+    );
     const owner = this.#idsByName.get(name);
     invariant(owner === undefined || owner === definition.topicId, `topic name ${name} is taken by ${owner}`);
     if (known !== undefined) this.#idsByName.delete(known.name);
     this.#idsByName.set(name, definition.topicId);
     const partitions = definition.ranges.map(
-      ({ hashMin, hashMax }, partition) => known?.partitions[partition] ?? unknownPartition(partition, hashMin, hashMax),
+      ({ hashMin, hashMax }, partition) =>
+        known?.partitions[partition] ?? unknownPartition(partition, hashMin, hashMax),
     );
     this.#topics.set(definition.topicId, { definition, name, life, partitions });
   }
@@ -187,7 +194,10 @@ export class ClusterState {
   #setLeader(record: Of<'leader_known'>): void {
     this.#changePartition(record, (known) => {
       const { epoch, leader, inSync, inSyncVersion, live } = record;
-      invariant(epoch >= known.epoch, `partition ${partitionKey(record)} goes back from epoch ${known.epoch} to ${epoch}`);
+      invariant(
+        epoch >= known.epoch,
+        `partition ${partitionKey(record)} goes back from epoch ${known.epoch} to ${epoch}`,
+      );
       invariant(
         epoch > known.epoch || known.leader === 0 || known.leader === leader,
         `partition ${partitionKey(record)} has two leaders in epoch ${epoch}: ${known.leader} and ${leader}`,

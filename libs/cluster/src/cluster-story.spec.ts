@@ -98,7 +98,12 @@ function made(name: string, more: Partial<CreateTopicCommand> = {}): string {
   return response.topicId;
 }
 
-function report(topicId: string, partition: number, replicaId: string, more: Partial<ReplicaReport> = {}): ReplicaReport {
+function report(
+  topicId: string,
+  partition: number,
+  replicaId: string,
+  more: Partial<ReplicaReport> = {},
+): ReplicaReport {
   return {
     topicId,
     partition,
@@ -123,7 +128,17 @@ function electAll(): void {
 }
 
 function definition(topicId: string, name: string, more: Partial<TopicDefinition> = {}): TopicDefinition {
-  return { topicId, name, version: 1n, ranges: evenKeyRanges(1), replicationFactor: 1, settings: {}, createTimeMs: 10, requestId: '', ...more };
+  return {
+    topicId,
+    name,
+    version: 1n,
+    ranges: evenKeyRanges(1),
+    replicationFactor: 1,
+    settings: {},
+    createTimeMs: 10,
+    requestId: '',
+    ...more,
+  };
 }
 
 describe('creating topics', () => {
@@ -135,7 +150,10 @@ describe('creating topics', () => {
     electAll();
     state.apply({ type: 'topic_activated', topicId });
     const topic = visibleTopic(state, 'orders');
-    expect(topic.partitions.map(({ leader, epoch, live }) => [leader, epoch, live])).toEqual([[1, 1, true], [2, 1, true]]);
+    expect(topic.partitions.map(({ leader, epoch, live }) => [leader, epoch, live])).toEqual([
+      [1, 1, true],
+      [2, 1, true],
+    ]);
     expect(planElections(state, () => true)).toEqual([]);
   });
 
@@ -180,12 +198,16 @@ describe('changing and deleting topics', () => {
     const change = { name: 'orders', etag: '', settingsAfter: () => ({ segmentBytes: 1 << 20 }) };
     expect(reason(() => updateTopic(state, { ...change, etag: 'old' }))).toBe('ETAG_MISMATCH');
     expect(reason(() => updateTopic(state, { ...change, name: '__groups' }))).toBe('INTERNAL_TOPIC');
-    expect(reason(() => updateTopic(state, { ...change, settingsAfter: () => ({ segmentBytes: 1 }) }))).toBe('INVALID_SETTING');
+    expect(reason(() => updateTopic(state, { ...change, settingsAfter: () => ({ segmentBytes: 1 }) }))).toBe(
+      'INVALID_SETTING',
+    );
     const etag = topicEtag(visibleTopic(state, 'orders').definition);
     expect(run(updateTopic(state, { ...change, etag })).version).toBe(2n);
     expect(reason(() => updateTopic(state, { ...change, etag }))).toBe('ETAG_MISMATCH');
     applyAll(loseBroker(state, 1, 0));
-    expect(reason(() => deleteTopic(state, { name: 'orders', etag: '', deleteId: 'd', nowMs: 0 }))).toBe('NOT_ENOUGH_BROKERS');
+    expect(reason(() => deleteTopic(state, { name: 'orders', etag: '', deleteId: 'd', nowMs: 0 }))).toBe(
+      'NOT_ENOUGH_BROKERS',
+    );
   });
 
   it('hides a topic at once, and a buried one never comes back', () => {
@@ -280,20 +302,32 @@ describe('brokers', () => {
 
 describe('rebuilding from inventories', () => {
   it('takes the highest version, the highest epoch, and leaders as they are', () => {
-    const config = { configVersion: 1, replicas: [{ brokerId: 1, directoryId: 'dir 1', replicaId: 'r1' }], learners: [], minInSyncReplicas: 1, flush: 'fsync' } as const;
+    const config = {
+      configVersion: 1,
+      replicas: [{ brokerId: 1, directoryId: 'dir 1', replicaId: 'r1' }],
+      learners: [],
+      minInSyncReplicas: 1,
+      flush: 'fsync',
+    } as const;
     register(1, {
       topics: [definition('t', 'orders', { version: 3n, settings: { segmentBytes: 1 << 20 } })],
       replicas: [report('t', 0, 'r1', { promisedEpoch: 7, lastEpoch: 6, leadingEpoch: 7, config })],
     });
     register(2, { topics: [definition('t', 'orders', { version: 2n })] });
-    expect(state.topicById('t')).toMatchObject({ life: 'active', definition: { version: 3n, settings: { segmentBytes: 1 << 20 } } });
+    expect(state.topicById('t')).toMatchObject({
+      life: 'active',
+      definition: { version: 3n, settings: { segmentBytes: 1 << 20 } },
+    });
     expect(state.partition('t', 0)).toMatchObject({ leader: 1, epoch: 7, epochSeen: 7, live: true, config });
   });
 
   it('parks the younger of two topics of one name, whoever comes first', () => {
     const older = definition('b', 'orders', { createTimeMs: 1 });
     const younger = definition('a', 'orders', { createTimeMs: 2 });
-    for (const order of [[older, younger], [younger, older]]) {
+    for (const order of [
+      [older, younger],
+      [younger, older],
+    ]) {
       state = new ClusterState();
       for (const topic of order) register(order.indexOf(topic) + 1, { topics: [topic] });
       expect(state.topicByName('orders')?.definition.topicId).toBe('b');
@@ -310,7 +344,13 @@ describe('rebuilding from inventories', () => {
 
   it('believes a stored leader only when its broker says that it leads', () => {
     applyAll(mergeStoredTopic(state, { definition: definition('t', 'orders'), life: 'active' }));
-    const config = { configVersion: 1, replicas: [{ brokerId: 1, directoryId: 'dir 1', replicaId: 'r' }], learners: [], minInSyncReplicas: 1, flush: 'fsync' } as const;
+    const config = {
+      configVersion: 1,
+      replicas: [{ brokerId: 1, directoryId: 'dir 1', replicaId: 'r' }],
+      learners: [],
+      minInSyncReplicas: 1,
+      flush: 'fsync',
+    } as const;
     const stored = { topicId: 't', partition: 0, config, epoch: 4, leader: 1, inSync: [1], inSyncVersion: 2 };
     applyAll(mergeStoredPartition(state, stored));
     expect(state.partition('t', 0)).toMatchObject({ epoch: 4, leader: 1, live: false, inSyncVersion: 2 });
@@ -337,15 +377,22 @@ describe('rebuilding from inventories', () => {
     );
     const picture = () =>
       [...state.topics()]
-        .map(({ name, definition: { topicId, version }, partitions }) => ({ name, topicId, version, seen: partitions[0]?.epochSeen }))
+        .map(({ name, definition: { topicId, version }, partitions }) => ({
+          name,
+          topicId,
+          version,
+          seen: partitions[0]?.epochSeen,
+        }))
         .sort((a, b) => (a.topicId < b.topicId ? -1 : 1));
     const pictures = new Set<string>();
     const order = fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 });
     fc.assert(
       fc.property(order, order, (first, second) => {
         state = new ClusterState();
-        for (const index of [...first, ...second]) register(index + 1, inventories[index]!);
-        pictures.add(JSON.stringify(picture(), (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)));
+        for (const index of [...first, ...second]) register(index + 1, inventories[index]);
+        pictures.add(
+          JSON.stringify(picture(), (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
+        );
       }),
     );
     expect(pictures.size).toBe(1);
@@ -385,7 +432,9 @@ describe('the invariants of the state', () => {
     expect(() => state.apply({ ...known, epoch: 1, leader: 2 })).toThrow('two leaders');
     expect(() => state.apply({ ...known, epoch: 0, leader: 1 })).toThrow('goes back');
     state.apply({ type: 'topic_buried', tombstone: { topicId, name: 'orders', deleteId: 'd', deleteTimeMs: 0 } });
-    expect(() => state.apply({ type: 'topic_put', definition: definition(topicId, 'orders'), name: 'orders', life: 'active' })).toThrow('deleted');
+    expect(() =>
+      state.apply({ type: 'topic_put', definition: definition(topicId, 'orders'), name: 'orders', life: 'active' }),
+    ).toThrow('deleted');
   });
 
   it('pass over what two brokers claim against each other', () => {

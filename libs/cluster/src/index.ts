@@ -14,7 +14,13 @@ export type { KeyRange } from './key-ranges.ts';
 export { CODECS, effectiveSettings, settingKeyOf, settingsInForce } from './topic-settings.ts';
 export type { Codec, EffectiveSetting, SettingValues, TopicSettings } from './topic-settings.ts';
 export { createTopic, creationFate, deleteTopic, topicEtag, updateTopic, visibleTopic } from './topic-commands.ts';
-export type { CreateTopicCommand, CreateTopicResponse, CreationFate, DeleteTopicCommand, UpdateTopicCommand } from './topic-commands.ts';
+export type {
+  CreateTopicCommand,
+  CreateTopicResponse,
+  CreationFate,
+  DeleteTopicCommand,
+  UpdateTopicCommand,
+} from './topic-commands.ts';
 export {
   assignShards,
   checkBrokerId,

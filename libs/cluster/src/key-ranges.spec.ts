@@ -19,6 +19,16 @@ it('sees gaps, overlaps and a missing end', () => {
   expect(coversHashSpace([{ hashMin: 0, hashMax: 2 ** 32 - 1 }])).toBe(true);
   expect(coversHashSpace([])).toBe(false);
   expect(coversHashSpace([{ hashMin: 0, hashMax: 2 ** 32 - 2 }])).toBe(false);
-  expect(coversHashSpace([{ hashMin: 0, hashMax: 9 }, { hashMin: 11, hashMax: 2 ** 32 - 1 }])).toBe(false);
-  expect(coversHashSpace([{ hashMin: 0, hashMax: 9 }, { hashMin: 9, hashMax: 2 ** 32 - 1 }])).toBe(false);
+  expect(
+    coversHashSpace([
+      { hashMin: 0, hashMax: 9 },
+      { hashMin: 11, hashMax: 2 ** 32 - 1 },
+    ]),
+  ).toBe(false);
+  expect(
+    coversHashSpace([
+      { hashMin: 0, hashMax: 9 },
+      { hashMin: 9, hashMax: 2 ** 32 - 1 },
+    ]),
+  ).toBe(false);
 });

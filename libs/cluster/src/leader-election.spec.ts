@@ -47,7 +47,15 @@ describe('the election quorum', () => {
   });
 
   it('is as the design says', () => {
-    const pairs = [[3, 2], [1, 1], [2, 1], [2, 2], [3, 3], [3, 1], [5, 3]] as const;
+    const pairs = [
+      [3, 2],
+      [1, 1],
+      [2, 1],
+      [2, 2],
+      [3, 3],
+      [3, 1],
+      [5, 3],
+    ] as const;
     expect(pairs.map(([replicas, minInSync]) => electionQuorum(replicas, minInSync))).toEqual([2, 1, 2, 2, 2, 3, 3]);
   });
 });
@@ -59,7 +67,10 @@ describe('evaluating promises', () => {
   });
 
   it('takes the newest epoch before the longest log', () => {
-    const outcome = evaluatePromises(plan(three), [reply(1, { logEndOffset: 99n }), reply(2, { lastEpoch: 5, logEndOffset: 1n })]);
+    const outcome = evaluatePromises(plan(three), [
+      reply(1, { logEndOffset: 99n }),
+      reply(2, { lastEpoch: 5, logEndOffset: 1n }),
+    ]);
     expect(outcome).toMatchObject({ kind: 'elected', leader: replica(2) });
   });
 
@@ -80,7 +91,9 @@ describe('evaluating promises', () => {
 
   it('asks a newer replica set that a log holds for its own quorum too', () => {
     const newer = config(2, [2, 3, 4], 2);
-    expect(evaluatePromises(plan(three), [reply(1, { configs: [newer, three] }), reply(2)])).toMatchObject({ kind: 'failed' });
+    expect(evaluatePromises(plan(three), [reply(1, { configs: [newer, three] }), reply(2)])).toMatchObject({
+      kind: 'failed',
+    });
     const outcome = evaluatePromises(plan(three), [reply(1, { configs: [newer, three] }), reply(2), reply(3)]);
     expect(outcome).toMatchObject({ kind: 'elected', leader: replica(2), config: newer });
   });

@@ -21,7 +21,10 @@ export interface ElectionPlan {
 }
 
 /** Partitions that lack a leader and have enough replicas for an election. */
-export function planElections(state: ClusterState, wanted: (topicId: string, partition: number) => boolean): ElectionPlan[] {
+export function planElections(
+  state: ClusterState,
+  wanted: (topicId: string, partition: number) => boolean,
+): ElectionPlan[] {
   const plans: ElectionPlan[] = [];
   for (const topic of state.topics()) {
     if (topic.life === 'deleting') continue;
@@ -39,7 +42,9 @@ function planElection(state: ClusterState, topicId: string, known: ClusterPartit
   const { partition, config, inSync } = known;
   if (config === undefined) return undefined;
   const replicas = config.replicas.filter((identity) => liveReplica(state, topicId, partition, identity) !== undefined);
-  const promised = replicas.map((identity) => liveReplica(state, topicId, partition, identity)?.report.promisedEpoch ?? 0);
+  const promised = replicas.map(
+    (identity) => liveReplica(state, topicId, partition, identity)?.report.promisedEpoch ?? 0,
+  );
   return { topicId, partition, epoch: 1 + Math.max(known.epochSeen, ...promised), replicas, config, inSync };
 }
 
@@ -80,10 +85,13 @@ export function evaluatePromises(plan: ElectionPlan, replies: readonly PromiseRe
   if (configs === undefined) return failed('no reply holds the replica set that is known to be committed');
   for (const config of configs) {
     const needed = electionQuorum(config.replicas.length, config.minInSyncReplicas);
-    const counted = config.replicas.filter((member) => grants.some((grant) => sameReplica(grant.replica, member))).length;
+    const counted = config.replicas.filter((member) =>
+      grants.some((grant) => sameReplica(grant.replica, member)),
+    ).length;
     if (counted < needed) return failed(`${counted} of ${needed} promises needed by config ${config.configVersion}`);
   }
-  const isMember = (reply: PromiseReply) => configs.every((config) => config.replicas.some((member) => sameReplica(member, reply.replica)));
+  const isMember = (reply: PromiseReply) =>
+    configs.every((config) => config.replicas.some((member) => sameReplica(member, reply.replica)));
   const newest = configs.at(-1) ?? plan.config;
   const [best] = grants.filter(isMember).toSorted((a, b) => compareLogs(newest, plan.inSync, a, b));
   if (best === undefined) return failed('no replica of every replica set in force gave a promise');

@@ -69,7 +69,9 @@ export class LeaseState {
     if (nowMs < this.#trustedUntilMs) return this.#suspect ? 'suspect' : 'active';
     const silentMs = this.#storeSilentSinceMs === undefined ? 0 : nowMs - this.#storeSilentSinceMs;
     // As long as another may trust its lease it is left to order; later both may, which costs a duel and no record.
-    return silentMs >= LEASE_TRUST_MS || (silentMs > 0 && this.tokenNumber > 0 && this.#other === undefined) ? 'unanchored' : 'standby';
+    return silentMs >= LEASE_TRUST_MS || (silentMs > 0 && this.tokenNumber > 0 && this.#other === undefined)
+      ? 'unanchored'
+      : 'standby';
   }
 
   /** Where admin calls go while this coordinator is standby; undefined = nobody known. */

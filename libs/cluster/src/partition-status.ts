@@ -21,7 +21,8 @@ export function liveReplica(
   identity: ReplicaIdentity,
 ): { readonly broker: ClusterBroker; readonly report: ReplicaReport } | undefined {
   const broker = state.broker(identity.brokerId);
-  if (broker === undefined || broker.facts.status === 'down' || broker.facts.directoryId !== identity.directoryId) return undefined;
+  if (broker === undefined || broker.facts.status === 'down' || broker.facts.directoryId !== identity.directoryId)
+    return undefined;
   const report = broker.replicas.get(partitionKey({ topicId, partition }));
   return report !== undefined && report.replicaId === identity.replicaId ? { broker, report } : undefined;
 }

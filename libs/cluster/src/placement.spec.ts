@@ -17,18 +17,25 @@ function spread(values: readonly number[]): number {
 
 const anyCluster = fc
   .record({ rackCount: fc.integer({ min: 1, max: 4 }), perRack: fc.integer({ min: 1, max: 4 }) })
-  .map(({ rackCount, perRack }) => Array.from({ length: rackCount * perRack }, (_, index) => `rack ${index % rackCount}`));
+  .map(({ rackCount, perRack }) =>
+    Array.from({ length: rackCount * perRack }, (_, index) => `rack ${index % rackCount}`),
+  );
 
 it('spreads replicas and leaders so that brokers differ by at most one', () => {
   fc.assert(
-    fc.property(anyCluster, fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 5 }), (racks, partitionCount, wanted) => {
-      const replicationFactor = Math.min(wanted, racks.length);
-      const sets = placePartitions(partitionCount, replicationFactor, brokers(racks));
-      expect(sets.every((set) => new Set(set).size === replicationFactor)).toBe(true);
-      expect(spread(counts(sets.flat(), racks.length))).toBeLessThanOrEqual(1);
-      const leaders = sets.map(([leader]) => leader ?? 0);
-      expect(spread(counts(leaders, racks.length))).toBeLessThanOrEqual(1);
-    }),
+    fc.property(
+      anyCluster,
+      fc.integer({ min: 1, max: 60 }),
+      fc.integer({ min: 1, max: 5 }),
+      (racks, partitionCount, wanted) => {
+        const replicationFactor = Math.min(wanted, racks.length);
+        const sets = placePartitions(partitionCount, replicationFactor, brokers(racks));
+        expect(sets.every((set) => new Set(set).size === replicationFactor)).toBe(true);
+        expect(spread(counts(sets.flat(), racks.length))).toBeLessThanOrEqual(1);
+        const leaders = sets.map(([leader]) => leader ?? 0);
+        expect(spread(counts(leaders, racks.length))).toBeLessThanOrEqual(1);
+      },
+    ),
     { numRuns: 300 },
   );
 });

@@ -29,7 +29,10 @@ export function placePartitions(
   replicationFactor: number,
   brokers: readonly PlacementBroker[],
 ): number[][] {
-  invariant(brokers.length >= replicationFactor, `${replicationFactor} replicas need as many brokers, not ${brokers.length}`);
+  invariant(
+    brokers.length >= replicationFactor,
+    `${replicationFactor} replicas need as many brokers, not ${brokers.length}`,
+  );
   const loads = brokers.map((broker): Load => ({ ...broker, rack: broker.rack || `broker ${broker.brokerId}` }));
   const sets: Load[][] = [];
   for (let partition = 0; partition < partitionCount; partition += 1) {
@@ -91,7 +94,7 @@ function evenOutLeaders(loads: readonly Load[], sets: Load[][]): boolean {
 function shiftLeadership(start: Load, end: Load, reachedBy: ReadonlyMap<Load, { from: Load; set: Load[] }>): void {
   start.leaderCount -= 1;
   end.leaderCount += 1;
-  for (let at = end; at !== start; ) {
+  for (let at = end; at !== start;) {
     const step = reachedBy.get(at);
     invariant(step !== undefined, 'a chain leads back to its start');
     const members = step.set.filter((load) => load !== at);

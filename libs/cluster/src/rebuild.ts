@@ -3,7 +3,7 @@
  * the higher version of a topic holds, the highest epoch, the highest config; leaders that lead go on as they are. Only a
  * tombstone removes, and of two topics of one name the older keeps it.
  */
-import type { ClusterState } from './cluster-state.ts';
+import type { ClusterPartition, ClusterState } from './cluster-state.ts';
 import type { BrokerRegistration, ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
 import type { ClusterRecord, TopicLife } from './records.ts';
 
@@ -34,7 +34,8 @@ export function mergeTopic(state: ClusterState, definition: TopicDefinition, lif
   }
   const rival = state.topicByName(definition.name);
   if (rival === undefined) return [{ type: 'topic_put', definition, name: definition.name, life }];
-  if (!isOlder(definition, rival.definition)) return [{ type: 'topic_put', definition, name: parkedName(definition), life }];
+  if (!isOlder(definition, rival.definition))
+    return [{ type: 'topic_put', definition, name: parkedName(definition), life }];
   return [
     { type: 'topic_put', definition: rival.definition, name: parkedName(rival.definition), life: rival.life },
     { type: 'topic_put', definition, name: definition.name, life },
@@ -67,7 +68,11 @@ export function mergeTombstone(state: ClusterState, tombstone: Tombstone): Clust
  * Merges an inventory into the state, step by step, since each topic decides what the next may be called. `apply` is called
  * for each record.
  */
-export function mergeInventory(state: ClusterState, registration: BrokerRegistration, apply: (record: ClusterRecord) => void): void {
+export function mergeInventory(
+  state: ClusterState,
+  registration: BrokerRegistration,
+  apply: (record: ClusterRecord) => void,
+): void {
   const each = (records: readonly ClusterRecord[]) => records.forEach(apply);
   for (const tombstone of registration.tombstones) each(mergeTombstone(state, tombstone));
   // A topic that a broker holds was asked for by somebody. Whether its creation was ever completed shows by its epochs; to
@@ -87,13 +92,18 @@ export function mergeReport(state: ClusterState, brokerId: number, report: Repli
   }
   const epoch = Math.max(report.promisedEpoch, report.lastEpoch, leadingEpoch);
   if (epoch > known.epochSeen) records.push({ type: 'epoch_seen', topicId, partition, epoch });
-  const leads = leadingEpoch > known.epoch || (leadingEpoch === known.epoch && (known.leader === brokerId || known.leader === 0));
-  if (leadingEpoch > 0 && leads && !(known.live && leadingEpoch === known.epoch)) {
-    const inSync = leadingEpoch === known.epoch && known.inSync.length > 0 ? known.inSync : [brokerId];
-    const inSyncVersion = leadingEpoch === known.epoch ? known.inSyncVersion : 0;
-    records.push({ type: 'leader_known', topicId, partition, epoch: leadingEpoch, leader: brokerId, inSync, inSyncVersion, live: true });
-  }
+  records.push(...mergeLeader(known, brokerId, report));
   return records;
+}
+
+/** A leader of a newer epoch, or the known one that is heard again. Claims against these are left to the replicas. */
+function mergeLeader(known: ClusterPartition, brokerId: number, report: ReplicaReport): ClusterRecord[] {
+  const { topicId, partition, leadingEpoch: epoch } = report;
+  if (epoch === 0 || epoch < known.epoch) return [];
+  const leader = { type: 'leader_known', topicId, partition, epoch, leader: brokerId, live: true } as const;
+  if (epoch > known.epoch || known.leader === 0) return [{ ...leader, inSync: [brokerId], inSyncVersion: 0 }];
+  if (known.live || known.leader !== brokerId) return [];
+  return [{ ...leader, inSync: known.inSync, inSyncVersion: known.inSyncVersion }];
 }
 
 /** What the directory tells about a partition. Its leader counts as live only when its own broker says so. */
@@ -102,8 +112,10 @@ export function mergeStoredPartition(state: ClusterState, stored: StoredPartitio
   const known = state.partition(topicId, partition);
   if (known === undefined) return [];
   const records: ClusterRecord[] = [];
-  if (config.configVersion > (known.config?.configVersion ?? 0)) records.push({ type: 'config_learned', topicId, partition, config });
-  const newer = epoch > known.epoch || (epoch === known.epoch && leader === known.leader && inSyncVersion > known.inSyncVersion);
+  if (config.configVersion > (known.config?.configVersion ?? 0))
+    records.push({ type: 'config_learned', topicId, partition, config });
+  const newer =
+    epoch > known.epoch || (epoch === known.epoch && leader === known.leader && inSyncVersion > known.inSyncVersion);
   if (leader > 0 && newer) {
     const live = known.live && epoch === known.epoch;
     records.push({ type: 'leader_known', topicId, partition, epoch, leader, inSync, inSyncVersion, live });

@@ -38,7 +38,12 @@ interface OfPartition {
 
 export type ClusterRecord =
   /** A topic is new, or has a newer definition. `name` differs from the definition's only for a parked topic. */
-  | { readonly type: 'topic_put'; readonly definition: TopicDefinition; readonly name: string; readonly life: TopicLife }
+  | {
+      readonly type: 'topic_put';
+      readonly definition: TopicDefinition;
+      readonly name: string;
+      readonly life: TopicLife;
+    }
   | { readonly type: 'topic_activated'; readonly topicId: string }
   | { readonly type: 'topic_deleting'; readonly topicId: string }
   /** The topic is gone, if it was there, and its id never comes back. */

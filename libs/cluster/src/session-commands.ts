@@ -6,7 +6,10 @@ import { mergeReport } from './rebuild.ts';
 import type { BrokerStatus, ClusterRecord } from './records.ts';
 
 /** INVALID_REQUEST when the id belongs to another broker that is live. */
-export function checkBrokerId(state: ClusterState, registration: Pick<BrokerRegistration, 'brokerId' | 'directoryId' | 'incarnation'>): void {
+export function checkBrokerId(
+  state: ClusterState,
+  registration: Pick<BrokerRegistration, 'brokerId' | 'directoryId' | 'incarnation'>,
+): void {
   const known = state.broker(registration.brokerId)?.facts;
   if (known === undefined || known.status === 'down') return;
   // The directory's lock lets one process at a time own it: a later start proves that the earlier one is dead.
@@ -35,7 +38,12 @@ export function loseBroker(state: ClusterState, brokerId: number, nowMs: number)
   return [...setBrokerStatus(state, brokerId, 'down', nowMs), ...lostLeaders(state, brokerId)];
 }
 
-export function setBrokerStatus(state: ClusterState, brokerId: number, status: BrokerStatus, nowMs: number): ClusterRecord[] {
+export function setBrokerStatus(
+  state: ClusterState,
+  brokerId: number,
+  status: BrokerStatus,
+  nowMs: number,
+): ClusterRecord[] {
   const known = state.broker(brokerId)?.facts;
   if (known === undefined || known.status === status) return [];
   return [{ type: 'broker_put', broker: { ...known, status, sinceMs: nowMs } }];
@@ -45,14 +53,19 @@ function lostLeaders(state: ClusterState, brokerId: number): ClusterRecord[] {
   const records: ClusterRecord[] = [];
   for (const topic of state.topics()) {
     for (const { partition, live, leader } of topic.partitions) {
-      if (live && leader === brokerId) records.push({ type: 'leader_lost', topicId: topic.definition.topicId, partition });
+      if (live && leader === brokerId)
+        records.push({ type: 'leader_lost', topicId: topic.definition.topicId, partition });
     }
   }
   return records;
 }
 
 /** A heartbeat's news. */
-export function reportReplicas(state: ClusterState, brokerId: number, changed: readonly ReplicaReport[]): ClusterRecord[] {
+export function reportReplicas(
+  state: ClusterState,
+  brokerId: number,
+  changed: readonly ReplicaReport[],
+): ClusterRecord[] {
   return [
     { type: 'replicas_reported', brokerId, replicas: changed, complete: false },
     ...changed.flatMap((report) => mergeReport(state, brokerId, report)),
@@ -63,12 +76,17 @@ export function reportReplicas(state: ClusterState, brokerId: number, changed: r
  * Leaders that count as live while their own broker's last report says that they do not lead. A report may be older than
  * an election that it crossed, so the caller acts on what stays so.
  */
-export function resignedLeaders(state: ClusterState, brokerId: number): { readonly topicId: string; readonly partition: number; readonly epoch: number }[] {
+export function resignedLeaders(
+  state: ClusterState,
+  brokerId: number,
+): { readonly topicId: string; readonly partition: number; readonly epoch: number }[] {
   const broker = state.broker(brokerId);
   if (broker === undefined) return [];
   return [...broker.replicas.values()].flatMap(({ topicId, partition, leadingEpoch }) => {
     const known = state.partition(topicId, partition);
-    return known?.live === true && known.leader === brokerId && leadingEpoch < known.epoch ? [{ topicId, partition, epoch: known.epoch }] : [];
+    return known?.live === true && known.leader === brokerId && leadingEpoch < known.epoch
+      ? [{ topicId, partition, epoch: known.epoch }]
+      : [];
   });
 }
 
@@ -84,7 +102,8 @@ export interface InSyncReport {
 export function reportInSync(state: ClusterState, brokerId: number, reports: readonly InSyncReport[]): ClusterRecord[] {
   return reports.flatMap((report): ClusterRecord[] => {
     const known = state.partition(report.topicId, report.partition);
-    if (known?.epoch !== report.epoch || known.leader !== brokerId || report.inSyncVersion <= known.inSyncVersion) return [];
+    if (known?.epoch !== report.epoch || known.leader !== brokerId || report.inSyncVersion <= known.inSyncVersion)
+      return [];
     return [{ type: 'leader_known', ...report, leader: brokerId, live: known.live }];
   });
 }
@@ -103,8 +122,18 @@ export function recordLeader(state: ClusterState, led: LedPartition): ClusterRec
   const known = state.partition(topicId, partition);
   if (known === undefined || epoch <= known.epoch || state.broker(brokerId)?.facts.status === 'down') return [];
   const records: ClusterRecord[] = [];
-  if (config.configVersion > (known.config?.configVersion ?? 0)) records.push({ type: 'config_learned', topicId, partition, config });
-  records.push({ type: 'leader_known', topicId, partition, epoch, leader: brokerId, inSync: [brokerId], inSyncVersion: 0, live: true });
+  if (config.configVersion > (known.config?.configVersion ?? 0))
+    records.push({ type: 'config_learned', topicId, partition, config });
+  records.push({
+    type: 'leader_known',
+    topicId,
+    partition,
+    epoch,
+    leader: brokerId,
+    inSync: [brokerId],
+    inSyncVersion: 0,
+    live: true,
+  });
   return records;
 }
 
@@ -112,7 +141,11 @@ export function recordLeader(state: ClusterState, led: LedPartition): ClusterRec
  * Gives every shard of `__groups` an instance. A shard stays where it is while its instance lives, or while `mayReturn`
  * says that it may just not have come back yet; free ones go to the instance with the fewest.
  */
-export function assignShards(state: ClusterState, shardCount: number, mayReturn: (instanceId: string) => boolean): ClusterRecord[] {
+export function assignShards(
+  state: ClusterState,
+  shardCount: number,
+  mayReturn: (instanceId: string) => boolean,
+): ClusterRecord[] {
   const counts = new Map<string, number>();
   for (const instance of state.instances()) {
     if (instance.service === 'consumer_group') counts.set(instance.instanceId, 0);

@@ -2,7 +2,14 @@
  * Commands on topics. Each is one synchronous step over the state: it throws what the client is told, or answers records
  * and a response. Ids and times come in as arguments.
  */
-import { isInternalTopic, PARTITION_COUNT_MAX, PartitaError, REPLICATION_FACTOR_MAX, REQUEST_ID_CHARS_MAX, topicNameFault } from '@partita/domain';
+import {
+  isInternalTopic,
+  PARTITION_COUNT_MAX,
+  PartitaError,
+  REPLICATION_FACTOR_MAX,
+  REQUEST_ID_CHARS_MAX,
+  topicNameFault,
+} from '@partita/domain';
 import type { ClusterState, ClusterTopic } from './cluster-state.ts';
 import type { ReplicaConfig, Tombstone, TopicDefinition } from './inventory.ts';
 import { evenKeyRanges } from './key-ranges.ts';
@@ -29,7 +36,12 @@ export interface CreateTopicCommand {
 
 /** `existing`: this very request has made it already, or is making it. */
 export type CreateTopicResponse =
-  | { readonly kind: 'created'; readonly topicId: string; readonly definition: TopicDefinition; readonly configs: readonly ReplicaConfig[] }
+  | {
+      readonly kind: 'created';
+      readonly topicId: string;
+      readonly definition: TopicDefinition;
+      readonly configs: readonly ReplicaConfig[];
+    }
   | { readonly kind: 'existing'; readonly topicId: string };
 
 /** Replicas of a topic that does not say how many: replication is not available yet. */
@@ -65,7 +77,12 @@ export function createTopic(state: ClusterState, command: CreateTopicCommand): D
     createTimeMs: command.nowMs,
     requestId: command.requestId,
   };
-  const configs = firstConfigs(state, definition, placePartitions(command.partitionCount, replicationFactor, brokers), command.newId);
+  const configs = firstConfigs(
+    state,
+    definition,
+    placePartitions(command.partitionCount, replicationFactor, brokers),
+    command.newId,
+  );
   const records: ClusterRecord[] = [{ type: 'topic_put', definition, name: command.name, life: 'creating' }];
   configs.forEach((config, partition) => records.push({ type: 'config_learned', topicId, partition, config }));
   return { records, response: { kind: 'created', topicId, definition, configs } };
@@ -75,28 +92,40 @@ function checkName(name: string, internal: boolean): void {
   const fault = topicNameFault(name);
   if (fault !== undefined) throw new PartitaError('INVALID_TOPIC_NAME', fault, { topic: name });
   if (isInternalTopic(name) && !internal) {
-    throw new PartitaError('INTERNAL_TOPIC', `"${name}": names that begin with __ are Partita's own; choose another`, { topic: name });
+    throw new PartitaError('INTERNAL_TOPIC', `"${name}": names that begin with __ are Partita's own; choose another`, {
+      topic: name,
+    });
   }
 }
 
 function checkRequestId(requestId: string): void {
   if (requestId.length <= REQUEST_ID_CHARS_MAX) return;
-  throw new PartitaError('INVALID_REQUEST', `request_id has at most ${REQUEST_ID_CHARS_MAX} characters`, { field: 'request_id' });
+  throw new PartitaError('INVALID_REQUEST', `request_id has at most ${REQUEST_ID_CHARS_MAX} characters`, {
+    field: 'request_id',
+  });
 }
 
 function checkedReplicationFactor(wanted: number): number {
   if (wanted === 0) return REPLICATION_FACTOR_DEFAULT;
   if (wanted < 0 || wanted > REPLICATION_FACTOR_MAX) {
-    throw new PartitaError('INVALID_SETTING', `replication_factor must be 0 (default) to ${REPLICATION_FACTOR_MAX}; it is ${wanted}`, {
-      setting: 'replication_factor',
-      value: String(wanted),
-    });
+    throw new PartitaError(
+      'INVALID_SETTING',
+      `replication_factor must be 0 (default) to ${REPLICATION_FACTOR_MAX}; it is ${wanted}`,
+      {
+        setting: 'replication_factor',
+        value: String(wanted),
+      },
+    );
   }
   if (wanted > 1) {
-    throw new PartitaError('NOT_IMPLEMENTED', 'replication is not available yet: create the topic with replication_factor 1', {
-      setting: 'replication_factor',
-      value: String(wanted),
-    });
+    throw new PartitaError(
+      'NOT_IMPLEMENTED',
+      'replication is not available yet: create the topic with replication_factor 1',
+      {
+        setting: 'replication_factor',
+        value: String(wanted),
+      },
+    );
   }
   return wanted;
 }
@@ -194,22 +223,32 @@ export function deleteTopic(state: ClusterState, command: DeleteTopicCommand): D
 export function visibleTopic(state: ClusterState, nameOrId: string): ClusterTopic {
   const topic = state.topicByName(nameOrId) ?? state.topicById(nameOrId);
   if (topic?.life === 'active') return topic;
-  throw new PartitaError('TOPIC_NOT_FOUND', `there is no topic "${nameOrId}"; create it with: npx partita topic create ${nameOrId}`, {
-    topic: nameOrId,
-  });
+  throw new PartitaError(
+    'TOPIC_NOT_FOUND',
+    `there is no topic "${nameOrId}"; create it with: npx partita topic create ${nameOrId}`,
+    {
+      topic: nameOrId,
+    },
+  );
 }
 
 function changeableTopic(state: ClusterState, name: string, etag: string): ClusterTopic {
   const topic = visibleTopic(state, name);
   if (isInternalTopic(topic.name)) {
-    throw new PartitaError('INTERNAL_TOPIC', `"${topic.name}" is Partita's own and cannot be changed`, { topic: topic.name });
+    throw new PartitaError('INTERNAL_TOPIC', `"${topic.name}" is Partita's own and cannot be changed`, {
+      topic: topic.name,
+    });
   }
   const current = topicEtag(topic.definition);
   if (etag !== '' && etag !== current) {
-    throw new PartitaError('ETAG_MISMATCH', `topic "${topic.name}" has changed: read it again and repeat with its etag`, {
-      topic: topic.name,
-      etag: current,
-    });
+    throw new PartitaError(
+      'ETAG_MISMATCH',
+      `topic "${topic.name}" has changed: read it again and repeat with its etag`,
+      {
+        topic: topic.name,
+        etag: current,
+      },
+    );
   }
   return topic;
 }
@@ -220,7 +259,11 @@ export function topicEtag({ topicId, version }: TopicDefinition): string {
 }
 
 /** NOT_ENOUGH_BROKERS unless so many replicas of each partition are on brokers that answer. */
-function requireHolders(state: ClusterState, topic: ClusterTopic, neededOf: (replicas: number, minInSync: number) => number): void {
+function requireHolders(
+  state: ClusterState,
+  topic: ClusterTopic,
+  neededOf: (replicas: number, minInSync: number) => number,
+): void {
   for (const { partition, config } of topic.partitions) {
     if (config === undefined) continue;
     const live = config.replicas.filter(({ brokerId }) => state.broker(brokerId)?.facts.status !== 'down').length;
@@ -247,7 +290,9 @@ export function creationFate(state: ClusterState, topic: ClusterTopic): Creation
   if (topic.partitions.every((partition) => canElect(state, topicId, partition))) return 'complete';
   if (topic.partitions.some(({ epochSeen, epoch }) => epochSeen > 0 || epoch > 0)) return 'complete';
   const unanswered = topic.partitions.some(
-    ({ config }) => config?.replicas.some(({ brokerId }) => (state.broker(brokerId)?.facts.status ?? 'down') === 'down') ?? state.missingBrokerIds().length > 0,
+    ({ config }) =>
+      config?.replicas.some(({ brokerId }) => (state.broker(brokerId)?.facts.status ?? 'down') === 'down') ??
+      state.missingBrokerIds().length > 0,
   );
   return unanswered ? 'wait' : 'abandon';
 }

@@ -31,12 +31,24 @@ describe('checking settings', () => {
 
   it.each<[TopicSettings, string]>([
     [{ retentionAge: 999 }, 'retention_age must be a whole number of at least 1s, or 0 for no limit; it is 999'],
-    [{ retentionBytes: 1_000_000 }, 'retention_bytes must be at least one segment, 128MiB, or -1 for no limit; it is 1000000'],
+    [
+      { retentionBytes: 1_000_000 },
+      'retention_bytes must be at least one segment, 128MiB, or -1 for no limit; it is 1000000',
+    ],
     [{ segmentBytes: 1 }, 'segment_bytes must be a whole number of at least 64KiB and at most 256MiB; it is 1'],
-    [{ recordBytesMax: 3 * 1024 * 1024 }, 'record_bytes_max must be a whole number of at least 1KiB and at most 2MiB; it is 3145728'],
+    [
+      { recordBytesMax: 3 * 1024 * 1024 },
+      'record_bytes_max must be a whole number of at least 1KiB and at most 2MiB; it is 3145728',
+    ],
     [{ minInSyncReplicas: 2 }, 'min_in_sync_replicas must be at most the replication factor, 1; it is 2'],
-    [{ timestampFutureMsMax: -1 }, 'timestamp_future_ms_max must be a whole number of at least 0s and at most 1d; it is -1'],
-    [{ consumeBytesPerSecond: 1.5 }, 'consume_bytes_per_second must be a whole number of at least 1KiB/s, or -1 for no limit; it is 1.5'],
+    [
+      { timestampFutureMsMax: -1 },
+      'timestamp_future_ms_max must be a whole number of at least 0s and at most 1d; it is -1',
+    ],
+    [
+      { consumeBytesPerSecond: 1.5 },
+      'consume_bytes_per_second must be a whole number of at least 1KiB/s, or -1 for no limit; it is 1.5',
+    ],
   ])('refuses %j', (settings, message) => {
     expect(fault(settings)).toBe(message);
   });

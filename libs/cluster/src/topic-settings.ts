@@ -2,7 +2,14 @@
  * The settings of a topic: one table with name, unit, range and default, and everything that follows from it. Names are
  * those of the proto's TopicSettings. Times are milliseconds, sizes bytes, both safe integers; -1 = no limit where allowed.
  */
-import { BATCH_BYTES_MAX, PartitaError, RECORD_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, TIMESTAMP_FUTURE_MS_MAX } from '@partita/domain';
+import {
+  BATCH_BYTES_MAX,
+  PartitaError,
+  RECORD_BYTES_MAX,
+  SEGMENT_BYTES_MAX,
+  SEGMENT_BYTES_MIN,
+  TIMESTAMP_FUTURE_MS_MAX,
+} from '@partita/domain';
 import { formatSetting } from './setting-text.ts';
 
 export const CODECS = ['none', 'zstd', 'lz4', 'gzip'] as const;
@@ -110,10 +117,18 @@ export function checkSettings(settings: TopicSettings, replicationFactor: number
   }
   const { minInSyncReplicas, retentionBytes, segmentBytes } = settingsInForce(settings, replicationFactor);
   if (minInSyncReplicas > replicationFactor) {
-    throw invalid(RULES.minInSyncReplicas, minInSyncReplicas, `must be at most the replication factor, ${replicationFactor}`);
+    throw invalid(
+      RULES.minInSyncReplicas,
+      minInSyncReplicas,
+      `must be at most the replication factor, ${replicationFactor}`,
+    );
   }
   if (retentionBytes !== -1 && retentionBytes < segmentBytes) {
-    throw invalid(RULES.retentionBytes, retentionBytes, `must be at least one segment, ${formatSetting('bytes', segmentBytes)}, or -1 for no limit`);
+    throw invalid(
+      RULES.retentionBytes,
+      retentionBytes,
+      `must be at least one segment, ${formatSetting('bytes', segmentBytes)}, or -1 for no limit`,
+    );
   }
 }
 
@@ -126,7 +141,10 @@ function checkRange(rule: SettingRule, value: number): void {
 }
 
 function invalid(rule: SettingRule, value: number, why: string): PartitaError {
-  return new PartitaError('INVALID_SETTING', `${rule.name} ${why}; it is ${value}`, { setting: rule.name, value: String(value) });
+  return new PartitaError('INVALID_SETTING', `${rule.name} ${why}; it is ${value}`, {
+    setting: rule.name,
+    value: String(value),
+  });
 }
 
 /** A setting as it holds, as text. */

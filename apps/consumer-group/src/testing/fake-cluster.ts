@@ -15,9 +15,10 @@ import {
   PartitionState,
   ServiceKind,
   TimestampType,
+  Topic,
   TopicServiceService,
 } from '@partita/protocol';
-import type { AppendEntry, AppendResult, FetchedPartition, FetchPartition, FetchStreamRequest, FetchStreamResponse, InstanceSessionRequest, InstanceSessionResponse, ListOffsetsEntry, ListOffsetsResult, TopicRoute } from '@partita/protocol';
+import type { AppendEntry, AppendResult, FetchedPartition, FetchPartition, FetchStreamRequest, FetchStreamResponse, GetTopicResponse, InstanceSessionRequest, InstanceSessionResponse, ListOffsetsEntry, ListOffsetsResult, TopicRoute } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import { bidi, createRpcServer, DirectoryHolder, directoryMethods, implement, unary } from '@partita/rpc/server';
 import type { RpcServer, ServerBidiStream } from '@partita/rpc/server';
@@ -177,11 +178,10 @@ export class FakeCluster {
     return log;
   }
 
-  #getTopic(idOrName: string): { topic: never } {
+  #getTopic(idOrName: string): GetTopicResponse {
     const { route, isAppendTime } = this.#topics.get(idOrName) ?? this.#find({ topicId: '', topic: idOrName });
     const timestampType = isAppendTime ? TimestampType.TIMESTAMP_TYPE_APPEND : TimestampType.TIMESTAMP_TYPE_CREATE;
-    const topic = { name: route.topic, topicId: route.topicId, settings: { timestampType, allowedCodecs: [] }, effectiveSettings: [], partitions: [] };
-    return { topic: topic as never };
+    return { topic: Topic.fromPartial({ name: route.topic, topicId: route.topicId, settings: { timestampType } }) };
   }
 
   #append(entry: AppendEntry): AppendResult {

@@ -47,7 +47,14 @@ export interface SpecDisk {
 }
 
 export function newDisk(brokerId: number): SpecDisk {
-  return { brokerId, directoryId: randomUUID(), incarnation: 0n, topics: new Map(), replicas: new Map(), tombstones: new Map() };
+  return {
+    brokerId,
+    directoryId: randomUUID(),
+    incarnation: 0n,
+    topics: new Map(),
+    replicas: new Map(),
+    tombstones: new Map(),
+  };
 }
 
 export interface SpecBrokerOptions {
@@ -77,7 +84,13 @@ export class SpecBroker {
     this.#options = options;
     this.disk = options.disk;
     const logger = createLogger({ service: 'spec-broker', instance: String(options.disk.brokerId), level: 'silent' });
-    this.#server = createRpcServer({ name: 'spec-broker', listen: '127.0.0.1:0', limits: 'peer', logger, tracing: false });
+    this.#server = createRpcServer({
+      name: 'spec-broker',
+      listen: '127.0.0.1:0',
+      limits: 'peer',
+      logger,
+      tracing: false,
+    });
     this.#server.addService(
       ElectionServiceService,
       implement(ElectionServiceService, {
@@ -113,15 +126,19 @@ export class SpecBroker {
   dial(coordinator: string): void {
     const client = this.#pool.client(coordinator);
     this.ended = 'open';
-    this.#session = openBidi<BrokerSessionRequest, BrokerSessionResponse>(client, BrokerSessionServiceService.brokerSession, {
-      onMessage: ({ message }) => {
-        if (message?.$case === 'directory') this.directory.push(message.directory);
+    this.#session = openBidi<BrokerSessionRequest, BrokerSessionResponse>(
+      client,
+      BrokerSessionServiceService.brokerSession,
+      {
+        onMessage: ({ message }) => {
+          if (message?.$case === 'directory') this.directory.push(message.directory);
+        },
+        onClose: (error) => {
+          clearInterval(this.#heartbeats);
+          this.ended = error;
+        },
       },
-      onClose: (error) => {
-        clearInterval(this.#heartbeats);
-        this.ended = error;
-      },
-    });
+    );
     this.#session.send({ message: { $case: 'register', register: this.#register() } });
     this.#heartbeats = setInterval(() => this.heartbeat([...this.disk.replicas.keys()]), 200);
   }
@@ -150,7 +167,9 @@ export class SpecBroker {
 
   heartbeat(keys: readonly string[]): void {
     const changed = keys.flatMap((key) => this.#report(key) ?? []);
-    this.#session?.send({ message: { $case: 'heartbeat', heartbeat: { changed, freeBytes: 1000n, wallMs: 0n, draining: false } } });
+    this.#session?.send({
+      message: { $case: 'heartbeat', heartbeat: { changed, freeBytes: 1000n, wallMs: 0n, draining: false } },
+    });
   }
 
   #register(): BrokerRegister {
@@ -176,10 +195,21 @@ export class SpecBroker {
     const { made, promisedEpoch, lastEpoch } = replica;
     const { topicId, partition, replicaId, config } = made;
     const leadingEpoch = this.#leading.get(key) ?? 0;
-    return ReplicaInventory.fromPartial({ topicId, partition, replicaId, config: config!, promisedEpoch, lastEpoch, leadingEpoch });
+    return ReplicaInventory.fromPartial({
+      topicId,
+      partition,
+      replicaId,
+      config: config!,
+      promisedEpoch,
+      lastEpoch,
+      leadingEpoch,
+    });
   }
 
-  #create(topics: readonly TopicConfig[], replicas: readonly ReplicaToCreate[]): { results: { code: number; message: string; details: [] }[] } {
+  #create(
+    topics: readonly TopicConfig[],
+    replicas: readonly ReplicaToCreate[],
+  ): { results: { code: number; message: string; details: [] }[] } {
     if (this.#options.refusesReplicas === true) throw new PartitaError('STORAGE_FULL', 'no space left');
     for (const topic of topics) this.disk.topics.set(topic.topicId, topic);
     for (const made of replicas) {
@@ -203,7 +233,8 @@ export class SpecBroker {
   #promise({ topicId, partition, replicaId, epoch, nonce }: PromiseEntry): PromiseResult {
     const key = `${topicId}/${partition}`;
     const replica = this.disk.replicas.get(key);
-    if (replica?.made.replicaId !== replicaId) return PromiseResult.fromPartial({ error: { code: 5, message: 'no such replica' } });
+    if (replica?.made.replicaId !== replicaId)
+      return PromiseResult.fromPartial({ error: { code: 5, message: 'no such replica' } });
     const text = Buffer.from(nonce).toString('hex');
     const granted = epoch > replica.promisedEpoch || (epoch === replica.promisedEpoch && text === replica.nonce);
     if (granted) {
@@ -218,7 +249,10 @@ export class SpecBroker {
     const key = `${topicId}/${partition}`;
     const replica = this.disk.replicas.get(key);
     if (replica === undefined) return LeadResult.fromPartial({});
-    const leading = replica.promisedEpoch === epoch && replica.nonce === Buffer.from(nonce).toString('hex') && replica.lastEpoch < epoch;
+    const leading =
+      replica.promisedEpoch === epoch &&
+      replica.nonce === Buffer.from(nonce).toString('hex') &&
+      replica.lastEpoch < epoch;
     if (leading) {
       replica.lastEpoch = epoch;
       this.#leading.set(key, epoch);

@@ -31,7 +31,11 @@ export class SpecCluster {
     const argv = ['--cluster-id', this.clusterId, '--listen', '127.0.0.1:0', '--peer-listen', '127.0.0.1:0', ...flags];
     const parsed = readConfig(argv, {});
     if (parsed.kind === 'exit') throw new Error(parsed.stderr);
-    const store = createMemoryMetadataStore({ clusterId: this.clusterId, clock: systemClock, directory: this.directory });
+    const store = createMemoryMetadataStore({
+      clusterId: this.clusterId,
+      clock: systemClock,
+      directory: this.directory,
+    });
     const logger = createLogger({
       service: 'coordinator',
       instance: String(this.coordinators.length),
@@ -81,7 +85,9 @@ export class SpecCluster {
         return (await callUnary(client, TopicServiceService.createTopic, request)).topic!;
       },
       get: async (topic: string) => (await callUnary(client, TopicServiceService.getTopic, { topic })).topic!,
-      list: (more: Partial<{ pageSize: number; pageToken: string; includeInternal: boolean; namePrefix: string }> = {}) =>
+      list: (
+        more: Partial<{ pageSize: number; pageToken: string; includeInternal: boolean; namePrefix: string }> = {},
+      ) =>
         callUnary(client, TopicServiceService.listTopics, {
           pageSize: 0,
           pageToken: '',
@@ -108,7 +114,7 @@ export async function eventually(condition: () => boolean | Promise<boolean>, ti
   const end = performance.now() + timeoutMs;
   for (;;) {
     if (await condition()) return;
-    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${condition}`);
+    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${String(condition)}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
