@@ -1,5 +1,14 @@
 /** Appending: from an entry as it came to its place in a log, and back to a result. */
-import { acceptBatch, BATCH_CLAIM, BATCH_DATA, batchTypeAt, recordCountAt, recordsAt } from '@partita/batch';
+import {
+  acceptBatch,
+  BATCH_CLAIM,
+  BATCH_DATA,
+  batchTypeAt,
+  hasProducer,
+  readBatchHeader,
+  recordCountAt,
+  recordsAt,
+} from '@partita/batch';
 import {
   asPartitaError,
   DEADLINE_MS_MAX,
@@ -112,6 +121,12 @@ export class Appender {
       wallMs,
       timestampFutureMsMax,
     });
+    if (hasProducer(readBatchHeader(batch))) {
+      // Taken without looking at the sequence it would promise what nobody checks.
+      throw new PartitaError('NOT_IMPLEMENTED', 'producer sessions are not served yet; leave producer_id empty', {
+        field: 'producer_id',
+      });
+    }
     const claim = claimOf(batch, entry);
     const recordCount = recordCountAt(batch, 0);
     const span = tracing
