@@ -106,10 +106,11 @@ describe('a broker', () => {
     expect(await reasonFor('flights', damaged)).toBe('CHECKSUM_MISMATCH');
     expect(await reasonFor('flights', claimBatch(1, 'x'))).toBe('INVALID_BATCH');
     expect(await reasonFor('flights', batchOf('x'.repeat(2000)))).toBe('RECORD_TOO_LARGE');
-    const session = { codec: CODEC_NONE, producerId: new Uint8Array(16).fill(7), producerEpoch: 0, firstSequence: 0n };
     const builder = new BatchBuilder();
     builder.tryAdd({ value: Buffer.from('a'), timestampMs: 1n });
-    expect(await reasonFor('flights', builder.build(session))).toBe('NOT_IMPLEMENTED');
+    const producerId = new Uint8Array(16).fill(7);
+    const sessionBatch = builder.build({ codec: CODEC_NONE, producerId, producerEpoch: 0, firstSequence: 0n });
+    expect(await reasonFor('flights', sessionBatch)).toBe('NOT_IMPLEMENTED');
     expect(await reasonFor('flights', Buffer.from('nonsense'))).toMatch(/MALFORMED_MESSAGE|INVALID_BATCH/);
     expect(await reasonFor('flights', batchOf('a'))).toBe('ack');
   });

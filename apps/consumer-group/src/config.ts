@@ -1,5 +1,13 @@
 /** Options of the consumer-group service. */
-import { defineConfig, formatAddress, isLoopbackHost, LOG_LEVELS, parseConfig, plaintextListenFault, PRODUCT_VERSION } from '@partita/runtime';
+import {
+  defineConfig,
+  formatAddress,
+  isLoopbackHost,
+  LOG_LEVELS,
+  parseConfig,
+  plaintextListenFault,
+  PRODUCT_VERSION,
+} from '@partita/runtime';
 import type { Address, ConfigOf, ConfigResult, Environment } from '@partita/runtime';
 
 const SPEC = defineConfig({
@@ -20,7 +28,8 @@ export function parseConsumerGroupConfig(argv: readonly string[], env: Environme
     version: PRODUCT_VERSION,
     argv,
     env,
-    check: (config) => (config.coordinators.length === 0 ? '--coordinators is empty: name at least one' : faultOf(config)),
+    check: (config) =>
+      config.coordinators.length === 0 ? '--coordinators is empty: name at least one' : faultOf(config),
   });
 }
 
@@ -28,7 +37,8 @@ function faultOf({ listen, advertise, insecure }: ConsumerGroupConfig): string |
   const fault = plaintextListenFault('listen', listen, insecure);
   if (fault !== undefined) return fault;
   if (advertise !== undefined && advertise.port === 0) return `--advertise ${formatAddress(advertise)} has no port`;
-  if (advertise === undefined && isWildcard(listen)) return `--listen ${formatAddress(listen)} needs --advertise: nobody can connect to that host`;
+  if (advertise === undefined && isWildcard(listen))
+    return `--listen ${formatAddress(listen)} needs --advertise: nobody can connect to that host`;
   return undefined;
 }
 

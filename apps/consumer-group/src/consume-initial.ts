@@ -1,10 +1,5 @@
 /** The first message of a member, checked: every field in its range, every default filled in. */
-import {
-  GROUP_ID_CHARS_MAX,
-  PartitaError,
-  SUBSCRIPTION_TOPIC_COUNT_MAX,
-  topicNameFault,
-} from '@partita/domain';
+import { GROUP_ID_CHARS_MAX, PartitaError, SUBSCRIPTION_TOPIC_COUNT_MAX, topicNameFault } from '@partita/domain';
 import { DeliveryForm, OffsetLostPolicy } from '@partita/protocol';
 import type { ConsumeInitial, ConsumeSubscription, Duration, OffsetSpec } from '@partita/protocol';
 import { checkEnum } from '@partita/rpc';
@@ -70,7 +65,9 @@ export function checkGroupId(group: string): void {
 export function checkSubscription(subscription: ConsumeSubscription | undefined): readonly string[] {
   const topics = subscription?.topics ?? [];
   if (subscription !== undefined && subscription.topicPattern !== '') {
-    throw new PartitaError('NOT_IMPLEMENTED', 'topic patterns are not there yet; list the topics by name', { field: 'topic_pattern' });
+    throw new PartitaError('NOT_IMPLEMENTED', 'topic patterns are not there yet; list the topics by name', {
+      field: 'topic_pattern',
+    });
   }
   if (topics.length === 0 || topics.length > SUBSCRIPTION_TOPIC_COUNT_MAX) {
     throw invalid('subscription.topics', `${topics.length} names`, `1..${SUBSCRIPTION_TOPIC_COUNT_MAX} names`);
@@ -88,7 +85,8 @@ export function invalid(field: string, value: string, range: string): PartitaErr
 }
 
 function checkName(field: string, value: string): void {
-  if (value.length > NAME_CHARS_MAX) throw invalid(field, `${value.length} characters`, `0..${NAME_CHARS_MAX} characters`);
+  if (value.length > NAME_CHARS_MAX)
+    throw invalid(field, `${value.length} characters`, `0..${NAME_CHARS_MAX} characters`);
 }
 
 function checkDuration(field: string, duration: Duration | undefined, range: typeof SESSION_MS): number {
@@ -103,7 +101,8 @@ export function checkStart(position: OffsetSpec | undefined): OffsetSpec {
   const at = position?.position;
   if (at === undefined) return { position: { $case: 'earliest', earliest: true } };
   if (at.$case === 'offset' && at.offset < 0n) throw invalid('position.offset', String(at.offset), '0..2^63-1');
-  if (at.$case === 'ago' && durationMs(at.ago) < 0) throw invalid('position.ago', `${durationMs(at.ago)} ms`, 'at least 0');
+  if (at.$case === 'ago' && durationMs(at.ago) < 0)
+    throw invalid('position.ago', `${durationMs(at.ago)} ms`, 'at least 0');
   return { position: at };
 }
 
@@ -118,7 +117,9 @@ function policyOf(value: OffsetLostPolicy): OffsetLostPolicy {
     ],
     'offset_lost_policy',
   );
-  return policy === OffsetLostPolicy.OFFSET_LOST_POLICY_UNSPECIFIED ? OffsetLostPolicy.OFFSET_LOST_POLICY_ERROR : policy;
+  return policy === OffsetLostPolicy.OFFSET_LOST_POLICY_UNSPECIFIED
+    ? OffsetLostPolicy.OFFSET_LOST_POLICY_ERROR
+    : policy;
 }
 
 function formOf(value: DeliveryForm): DeliveryForm {
@@ -133,7 +134,9 @@ function formOf(value: DeliveryForm): DeliveryForm {
     'delivery_form',
   );
   if (form === DeliveryForm.DELIVERY_FORM_DIRECT) {
-    throw new PartitaError('NOT_IMPLEMENTED', 'delivery form DIRECT is not there yet; use RECORDS or BATCHES', { field: 'delivery_form' });
+    throw new PartitaError('NOT_IMPLEMENTED', 'delivery form DIRECT is not there yet; use RECORDS or BATCHES', {
+      field: 'delivery_form',
+    });
   }
   return form === DeliveryForm.DELIVERY_FORM_UNSPECIFIED ? DeliveryForm.DELIVERY_FORM_RECORDS : form;
 }

@@ -7,7 +7,16 @@ import { asPartitaError, HEARTBEAT_MS, PartitaError, STREAM_FRAMES_IN_FLIGHT_COU
 import { LeaderReader } from '@partita/client';
 import type { RouteCache } from '@partita/client';
 import { memberEpochOf } from '@partita/groups';
-import type { ConsumeAck, ConsumeInitial, ConsumeLeave, ConsumeRequest, ConsumeResponse, ConsumeRevoked, ConsumeSeekEntry, ConsumeSubscription } from '@partita/protocol';
+import type {
+  ConsumeAck,
+  ConsumeInitial,
+  ConsumeLeave,
+  ConsumeRequest,
+  ConsumeResponse,
+  ConsumeRevoked,
+  ConsumeSeekEntry,
+  ConsumeSubscription,
+} from '@partita/protocol';
 import type { OffsetCommit } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import type { ChannelPool } from '@partita/rpc/client';
@@ -22,6 +31,7 @@ import type { LeaderCalls } from './leader-calls.ts';
 import { commitFailure, prepareCommits } from './member-commits.ts';
 import { MemberPartitions } from './member-partitions.ts';
 import type { MemberLink } from './member-sessions.ts';
+import { checkInLog } from './start-offsets.ts';
 import type { TopicTimes } from './topic-times.ts';
 
 /** What all streams share. */
@@ -79,7 +89,10 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
 
   onMessage({ message }: ConsumeRequest): void {
     if (this.#phase === 'over') return;
-    if (message === undefined) throw new PartitaError('INVALID_REQUEST', 'a message is empty, or of a kind that this server does not know', { field: 'message' });
+    if (message === undefined)
+      throw new PartitaError('INVALID_REQUEST', 'a message is empty, or of a kind that this server does not know', {
+        field: 'message',
+      });
     if (this.#phase === 'opening') {
       if (message.$case !== 'initial') throw outOfOrder('initial', message.$case);
       return this.#open(message.initial);
@@ -134,7 +147,8 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       signal: this.#over.signal,
       onFault: (error) => this.end(error),
     });
-    if (!shard.sessions.attach(group, memberId, this)) throw new PartitaError('STALE_GENERATION', 'the member was put out while it joined; join again', { group });
+    if (!shard.sessions.attach(group, memberId, this))
+      throw new PartitaError('STALE_GENERATION', 'the member was put out while it joined; join again', { group });
     this.#membership = { group, memberId, shard, partitions, delivery };
     this.#phase = 'member';
     const state = shard.owner.state.get(group);
@@ -169,7 +183,14 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     }
     const { clientId, peer } = this.#context;
     const wallMs = Date.now();
-    const joined = await owner.submit({ ...request, kind: 'join', memberId: systemRandom.uuid(), clientId, peer, wallMs });
+    const joined = await owner.submit({
+      ...request,
+      kind: 'join',
+      memberId: systemRandom.uuid(),
+      clientId,
+      peer,
+      wallMs,
+    });
     return joined.memberId;
   }
 
@@ -186,10 +207,12 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
         for (const entry of message.seek.entries) this.#track(this.#seek(membership, entry));
         return;
       case 'pause':
-        for (const { topic, partition } of message.pause.partitions) this.#setPaused(membership, topic, partition, true);
+        for (const { topic, partition } of message.pause.partitions)
+          this.#setPaused(membership, topic, partition, true);
         return;
       case 'resume':
-        for (const { topic, partition } of message.resume.partitions) this.#setPaused(membership, topic, partition, false);
+        for (const { topic, partition } of message.resume.partitions)
+          this.#setPaused(membership, topic, partition, false);
         return;
       case 'subscription':
         return this.#track(this.#subscribe(membership, message.subscription));
@@ -224,7 +247,8 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     } catch (thrown) {
       const error = asPartitaError(thrown);
       if (error.reason === 'INVALID_REQUEST') throw error;
-      if (ackId !== 0n) this.#send({ $case: 'ackResult', ackResult: { ackId, error: toRpcStatus(error), failures: [] } });
+      if (ackId !== 0n)
+        this.#send({ $case: 'ackResult', ackResult: { ackId, error: toRpcStatus(error), failures: [] } });
     }
   }
 
@@ -266,7 +290,9 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     feed.held = true;
     delivery.forget(feed);
     const limits = { deadlineMs: SEEK_DEADLINE_MS, signal: this.#over.signal };
-    const { offset, highWatermark } = await this.#services.calls.listOffset(feed.name, position, limits);
+    const found = await this.#services.calls.listOffset(feed.name, position, limits);
+    checkInLog(feed.name, position, found);
+    const { offset, highWatermark } = found;
     if (partitions.feed(topic, partition) !== feed) return;
     if (highWatermark > feed.highWatermark) feed.highWatermark = highWatermark;
     feed.seekId = entry.seekId;
@@ -299,7 +325,10 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
   /** The membership lives on: another instance, or this one started again, takes it over. */
   readonly #onDraining = (): void => {
     this.#send({ $case: 'draining', draining: { graceMs: DRAIN_GRACE_MS } });
-    const over = new PartitaError('SHUTTING_DOWN', 'this instance stops; open a stream elsewhere with the same member id');
+    const over = new PartitaError(
+      'SHUTTING_DOWN',
+      'this instance stops; open a stream elsewhere with the same member id',
+    );
     this.#drainTimer = setTimeout(() => this.end(over), DRAIN_GRACE_MS);
   };
 
@@ -333,5 +362,8 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
 }
 
 function outOfOrder(expected: string, received: string): PartitaError {
-  return new PartitaError('STREAM_ORDER', `expected ${expected}, received ${received}: initial comes first, and once`, { expected, received });
+  return new PartitaError('STREAM_ORDER', `expected ${expected}, received ${received}: initial comes first, and once`, {
+    expected,
+    received,
+  });
 }

@@ -7,7 +7,9 @@ import type { ConsumeServices } from './consume-stream.ts';
 import { GroupQueries } from './group-queries.ts';
 import { readRecords } from './read-records.ts';
 
-export function consumerGroupService(services: ConsumeServices & { readonly address: string }): Implementation<GroupServiceService> {
+export function consumerGroupService(
+  services: ConsumeServices & { readonly address: string },
+): Implementation<GroupServiceService> {
   const queries = new GroupQueries(services);
   return implement(GroupServiceService, {
     consume: bidi((stream, context) => new ConsumeStream(stream, context, services)),

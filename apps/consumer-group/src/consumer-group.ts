@@ -1,6 +1,8 @@
 /** The consumer-group service of one process: its parts, put together, and the order in which they stop. */
 import { RouteCache } from '@partita/client';
+import type { PartitaError } from '@partita/domain';
 import { ClusterServiceService, GroupServiceService, ServiceKind } from '@partita/protocol';
+import type { ShardAssignment } from '@partita/protocol';
 import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, directoryMethods, implement } from '@partita/rpc/server';
 import { EXIT_CODES, ExitError, formatAddress, PRODUCT_VERSION, systemClock } from '@partita/runtime';
@@ -54,8 +56,7 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
   const address = config.advertise === undefined ? listening : formatAddress(config.advertise);
   services.address = address;
   routes.start();
-  const session = new InstanceSession({
-    coordinators,
+  const sessionOptions = {
     pool,
     instanceId,
     clusterId: config.clusterId ?? '',
@@ -63,21 +64,24 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
     version: PRODUCT_VERSION,
     logger,
     ownedShards: () => shards.ownedShards(),
-    onAccepted: (clusterId) => directory.update({ clusterId }),
-    onShards: (assignment) => shards.assign(assignment),
-    onRefused: (error) => options.fail(new ExitError(EXIT_CODES.refused, `the cluster refuses this instance: ${error.message}`)),
-  });
-  session.start();
+    onAccepted: (clusterId: string) => directory.update({ clusterId }),
+    onShards: (assignment: ShardAssignment) => shards.assign(assignment),
+    onRefused: ({ message }: PartitaError) => {
+      options.fail(new ExitError(EXIT_CODES.refused, `the cluster refuses this instance: ${message}`));
+    },
+  };
+  const sessions = coordinators.map((coordinator) => new InstanceSession({ ...sessionOptions, coordinator }));
+  for (const session of sessions) session.start();
   return {
     ready: { address, instanceId },
     drain: async () => {
-      session.drain();
+      for (const session of sessions) session.drain();
       await server.drain(DRAIN_MS);
     },
     close: async () => {
       server.close();
       shards.close();
-      session.close();
+      for (const session of sessions) session.close();
       routes.close();
       pool.close();
     },

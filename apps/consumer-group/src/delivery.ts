@@ -78,7 +78,8 @@ export class Delivery {
       while (this.#options.sink.writable && this.#creditRecords > 0 && this.#creditBytes > 0) {
         const [feed] = this.#ready;
         if (feed === undefined) return;
-        const turn = this.#options.form === DeliveryForm.DELIVERY_FORM_BATCHES ? this.#sendBatch(feed) : this.#sendRecords(feed);
+        const turn =
+          this.#options.form === DeliveryForm.DELIVERY_FORM_BATCHES ? this.#sendBatch(feed) : this.#sendRecords(feed);
         if (turn === 'short of credit') return;
         // To the end of the queue, unless its batch is not finished: a second decoded one would cost memory.
         if (!feed.isInsideBatch) {
@@ -109,7 +110,9 @@ export class Delivery {
       this.#creditBytes -= bytes;
       frameBytes += responseBytes(record);
       const consumed = consumedRecord(record, header, isAppendTime);
-      const span = this.#options.tracing ? beginReceiveSpan(consumed, { group: this.#options.group, ...feed.name }) : undefined;
+      const span = this.#options.tracing
+        ? beginReceiveSpan(consumed, { group: this.#options.group, ...feed.name })
+        : undefined;
       if (span !== undefined) spans.push(span);
       records.push(consumed);
       feed.takeRecord(record);
@@ -149,7 +152,10 @@ export function positionOf(feed: PartitionFeed): ConsumePosition {
   return { topic, partition, nextOffset: feed.position, highWatermark: feed.highWatermark };
 }
 
-function batchesMessage(feed: PartitionFeed, { header, bytes }: FeedBatch): Extract<ConsumeResponse['message'], { $case: 'batches' }>['batches'] {
+function batchesMessage(
+  feed: PartitionFeed,
+  { header, bytes }: FeedBatch,
+): Extract<ConsumeResponse['message'], { $case: 'batches' }>['batches'] {
   const { topic, partition } = feed.name;
   return {
     topic,
@@ -166,7 +172,11 @@ function batchesMessage(feed: PartitionFeed, { header, bytes }: FeedBatch): Extr
 function added(left: number, more: bigint, max: number, field: string): number {
   if (more < 0n) {
     const metadata = { field, value: String(more), range: `0..${max}` };
-    throw new PartitaError('INVALID_REQUEST', `${field} is ${more}; a credit adds to what is left and is at least 0`, metadata);
+    throw new PartitaError(
+      'INVALID_REQUEST',
+      `${field} is ${more}; a credit adds to what is left and is at least 0`,
+      metadata,
+    );
   }
   return more >= BigInt(max) ? max : Math.min(max, left + Number(more));
 }

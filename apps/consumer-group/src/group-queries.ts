@@ -59,10 +59,13 @@ export class GroupQueries {
     if (size < 1 || size > PAGE_SIZE_MAX) throw invalid('page_size', String(size), `1..${PAGE_SIZE_MAX}, or 0`);
     const after = groupOfToken(pageToken);
     const all = this.#services.shards.all().flatMap(({ owner }) => [...owner.state.values()]);
-    const rest = all.filter((group) => group.value !== undefined && group.id > after).sort((a, b) => compareText(a.id, b.id));
+    const rest = all
+      .filter((group) => group.value !== undefined && group.id > after)
+      .sort((a, b) => compareText(a.id, b.id));
     const page = rest.slice(0, size);
     const last = page.at(-1);
-    const nextPageToken = last === undefined || rest.length <= size ? '' : Buffer.from(last.id, 'utf8').toString('base64url');
+    const nextPageToken =
+      last === undefined || rest.length <= size ? '' : Buffer.from(last.id, 'utf8').toString('base64url');
     return { groups: page.map(summaryOf), nextPageToken };
   }
 
@@ -78,14 +81,24 @@ export class GroupQueries {
     };
   }
 
-  async getCommittedOffsets(request: GetCommittedOffsetsRequest, context: CallContext): Promise<GetCommittedOffsetsResponse> {
+  async getCommittedOffsets(
+    request: GetCommittedOffsetsRequest,
+    context: CallContext,
+  ): Promise<GetCommittedOffsetsResponse> {
     const { group } = await this.#find(request.group, context);
     const offsets: CommittedOffset[] = [];
     for (const { partition, topic, nextOffset, recordEpoch, metadata, commitTimeMs } of group.offsets.values()) {
       // Offsets of a deleted topic are kept for a while; they are nobody's any more.
       if (this.#services.routes.table.topicById(partition.topicId) === undefined) continue;
       if (request.topics.length > 0 && !request.topics.includes(topic)) continue;
-      offsets.push({ topic, partition: partition.partition, nextOffset, recordEpoch, metadata, commitTime: timestampOf(commitTimeMs) });
+      offsets.push({
+        topic,
+        partition: partition.partition,
+        nextOffset,
+        recordEpoch,
+        metadata,
+        commitTime: timestampOf(commitTimeMs),
+      });
     }
     return { offsets: offsets.sort((a, b) => compareText(a.topic, b.topic) || a.partition - b.partition) };
   }
@@ -133,7 +146,10 @@ export class GroupQueries {
       peer: member?.peer ?? '',
       memberEpoch: memberEpochOf(group, memberId),
       partitions: this.#assigned(group, held),
-      revoking: this.#assigned(group, held.filter((entry) => entry.revoking)),
+      revoking: this.#assigned(
+        group,
+        held.filter((entry) => entry.revoking),
+      ),
       joinTime: timestampOf(member?.joinTimeMs ?? 0n),
       subscription: { topics: [...(member?.topics ?? [])], topicPattern: '' },
     };
@@ -155,7 +171,9 @@ export class GroupQueries {
   /** Every partition that is held or has an offset, and whose topic exists. */
   async #partitions(group: Group, context: CallContext): Promise<GroupPartition[]> {
     const { table } = this.#services.routes;
-    const all = new Map([...group.offsets.values(), ...group.held.values()].map(({ partition }) => [partitionKey(partition), partition]));
+    const all = new Map(
+      [...group.offsets.values(), ...group.held.values()].map(({ partition }) => [partitionKey(partition), partition]),
+    );
     const existing = [...all.values()].filter(({ topicId }) => table.topicById(topicId) !== undefined);
     const partitions: GroupPartition[] = [];
     for (let from = 0; from < existing.length; from += CONCURRENT_COUNT_MAX) {
@@ -196,6 +214,9 @@ function summaryOf(group: Group): GroupSummary {
 /** A token is the id of the last group of the page before, in base64url. */
 function groupOfToken(token: string): string {
   const group = Buffer.from(token, 'base64url').toString('utf8');
-  if (token === '' || (Buffer.from(group, 'utf8').toString('base64url') === token && /^[A-Za-z0-9._-]+$/.test(group))) return group;
-  throw new PartitaError('INVALID_PAGE_TOKEN', 'the page token was not made by this list; start without one', { page_token: token });
+  if (token === '' || (Buffer.from(group, 'utf8').toString('base64url') === token && /^[A-Za-z0-9._-]+$/.test(group)))
+    return group;
+  throw new PartitaError('INVALID_PAGE_TOKEN', 'the page token was not made by this list; start without one', {
+    page_token: token,
+  });
 }

@@ -1,22 +1,29 @@
 /**
- * The session with the coordinators: this instance is known as long as it lasts, and hears which group shards it shall
- * own. That is a hint; without any coordinator the last one stays in force. The active coordinator is looked for among
- * all; a standby keeps the session too, so that the change to it costs nothing.
+ * The session with one coordinator: this instance is known as long as it lasts, and hears which group shards it shall own
+ * (from the active one; a standby is told of us too, so that its taking over costs nothing). That is a hint; without any
+ * coordinator the last one stays in force.
  */
-import { asPartitaError, HEARTBEAT_MS, STREAM_SILENCE_MS_MAX } from '@partita/domain';
+import { HEARTBEAT_MS, STREAM_SILENCE_MS_MAX } from '@partita/domain';
+import type { PartitaError } from '@partita/domain';
 import { pause } from '@partita/client';
 import { InstanceSessionServiceService, ServiceKind } from '@partita/protocol';
-import type { InstanceSessionRequest, InstanceSessionResponse, ShardAssignment, ShardOwnership } from '@partita/protocol';
+import type {
+  InstanceSessionRequest,
+  InstanceSessionResponse,
+  ShardAssignment,
+  ShardOwnership,
+} from '@partita/protocol';
 import { backoffDelayMs, openBidi } from '@partita/rpc/client';
 import type { BidiStream, ChannelPool } from '@partita/rpc/client';
 import { createRepeatedLog, systemClock, systemRandom } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
 
 const PROTOCOL_VERSION = 1;
+const RETRY_MS_MIN = 50;
 
 export interface InstanceSessionOptions {
-  /** Peer addresses, at least one. */
-  readonly coordinators: readonly string[];
+  /** Peer address of the coordinator. */
+  readonly coordinator: string;
   readonly pool: ChannelPool;
   readonly instanceId: string;
   /** Empty = learnt from the coordinator. */
@@ -29,7 +36,7 @@ export interface InstanceSessionOptions {
   onAccepted(clusterId: string): void;
   onShards(assignment: ShardAssignment): void;
   /** The cluster will not have this instance. */
-  onRefused(error: Error): void;
+  onRefused(error: PartitaError): void;
 }
 
 const REFUSALS: ReadonlySet<string> = new Set(['WRONG_CLUSTER', 'VERSION_NOT_SUPPORTED']);
@@ -41,8 +48,6 @@ export class InstanceSession {
   #stream: BidiStream<InstanceSessionRequest> | undefined;
   #clusterId: string;
   #heardMs = 0;
-  /** True = the session's coordinator holds the lease. */
-  #active = false;
 
   constructor(options: InstanceSessionOptions) {
     this.#options = options;
@@ -65,29 +70,29 @@ export class InstanceSession {
   }
 
   async #run(): Promise<void> {
+    const { coordinator } = this.#options;
     const repeated = createRepeatedLog(this.#options.logger, systemClock);
-    const { coordinators } = this.#options;
-    for (let attempt = 0; !this.#closing.signal.aborted; attempt++) {
-      const address = coordinators[attempt % coordinators.length];
-      if (address === undefined) return;
-      const acceptedBefore = this.#heardMs;
-      const error = await this.#runOne(address);
-      if (this.#closing.signal.aborted) return;
+    const { signal } = this.#closing;
+    for (let failures = 0; !signal.aborted; failures++) {
+      const heardBeforeMs = this.#heardMs;
+      const error = await this.#runOne();
       if (error !== undefined) {
-        const fault = asPartitaError(error);
-        if (REFUSALS.has(fault.reason)) return this.#options.onRefused(fault);
-        repeated.warn('session', { coordinator: address, reason: fault.reason }, `no session with the coordinator: ${fault.message}`);
+        if (REFUSALS.has(error.reason)) {
+          this.#options.onRefused(error);
+          return;
+        }
+        const fields = { coordinator, reason: error.reason };
+        repeated.warn('session', fields, `no session with the coordinator: ${error.message}`);
       }
-      // One that had answered gets tried again soon; a list of dead ones slowly.
-      const failures = this.#heardMs > acceptedBefore ? 0 : Math.floor(attempt / coordinators.length);
-      await pause(Math.max(50, backoffDelayMs(failures, systemRandom)), this.#closing.signal);
+      if (this.#heardMs > heardBeforeMs) failures = 0;
+      await pause(Math.max(RETRY_MS_MIN, backoffDelayMs(failures, systemRandom)), signal);
     }
   }
 
-  async #runOne(address: string): Promise<Error | undefined> {
-    const { instanceId, version, pool } = this.#options;
-    this.#active = false;
-    const stream = openBidi(pool.client(address), InstanceSessionServiceService.instanceSession, {
+  /** Resolves when the session is over. */
+  async #runOne(): Promise<PartitaError | undefined> {
+    const { instanceId, version, pool, coordinator } = this.#options;
+    const stream = openBidi(pool.client(coordinator), InstanceSessionServiceService.instanceSession, {
       onMessage: (message) => this.#onMessage(message),
     });
     this.#stream = stream;
@@ -122,11 +127,7 @@ export class InstanceSession {
     switch (message?.$case) {
       case 'accepted':
         this.#clusterId = message.accepted.clusterId;
-        this.#active = message.accepted.active;
         return this.#options.onAccepted(message.accepted.clusterId);
-      case 'heartbeat':
-        this.#active = message.heartbeat.active;
-        return;
       case 'shards':
         return this.#options.onShards(message.shards);
       default:

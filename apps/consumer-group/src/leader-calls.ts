@@ -3,7 +3,14 @@ import { asPartitaError, PartitaError } from '@partita/domain';
 import { pause } from '@partita/client';
 import type { RouteCache } from '@partita/client';
 import { BrokerServiceService } from '@partita/protocol';
-import type { AppendAck, AppendEntry, FetchedPartition, FetchPartition, ListOffsetsResult, OffsetSpec } from '@partita/protocol';
+import type {
+  AppendAck,
+  AppendEntry,
+  FetchedPartition,
+  FetchPartition,
+  ListOffsetsResult,
+  OffsetSpec,
+} from '@partita/protocol';
 import { fromRpcStatus, outcomeOf, retryAdviceOf } from '@partita/rpc';
 import { backoffDelayMs, callUnary } from '@partita/rpc/client';
 import type { ChannelPool } from '@partita/rpc/client';
@@ -53,7 +60,12 @@ export class LeaderCalls {
   fetch(want: FetchPartition & { readonly maxWaitMs: number }, limits: CallLimits): Promise<FetchedPartition> {
     const { maxWaitMs, ...partition } = want;
     return this.#atLeader(partition, limits, async (client, deadlineMs) => {
-      const request = { partitions: [partition], maxBytes: partition.maxBytes, minBytes: maxWaitMs > 0 ? 1 : 0, maxWaitMs };
+      const request = {
+        partitions: [partition],
+        maxBytes: partition.maxBytes,
+        minBytes: maxWaitMs > 0 ? 1 : 0,
+        maxWaitMs,
+      };
       const options = { deadlineMs: Math.max(deadlineMs, maxWaitMs + ANSWER_MARGIN_MS), ...signalOf(limits) };
       const { partitions } = await callUnary(client, BrokerServiceService.fetch, request, options);
       // Without news there may be no entry at all.
@@ -73,7 +85,11 @@ export class LeaderCalls {
     });
   }
 
-  async #atLeader<T>(name: PartitionName, limits: CallLimits, call: (client: Client, deadlineMs: number) => Promise<T>): Promise<T> {
+  async #atLeader<T>(
+    name: PartitionName,
+    limits: CallLimits,
+    call: (client: Client, deadlineMs: number) => Promise<T>,
+  ): Promise<T> {
     const deadlineAtMs = performance.now() + limits.deadlineMs;
     for (let attempt = 0; ; attempt++) {
       const leftMs = deadlineAtMs - performance.now();
@@ -87,7 +103,8 @@ export class LeaderCalls {
       }
       if (error.reason === 'NOT_LEADER') this.#routes.applyHint(error);
       const delayMs = Math.max(error.retryAfterMs ?? 0, backoffDelayMs(attempt, systemRandom));
-      if (!mayRetry(error) || limits.signal?.aborted === true || performance.now() + delayMs >= deadlineAtMs) throw error;
+      if (!mayRetry(error) || limits.signal?.aborted === true || performance.now() + delayMs >= deadlineAtMs)
+        throw error;
       await this.#changeOrPause(delayMs, limits.signal);
     }
   }
@@ -124,5 +141,9 @@ function nothingNew(want: FetchPartition): FetchedPartition {
 
 function noLeader(name: PartitionName): PartitaError {
   const metadata = { topic: name.topic, partition: String(name.partition) };
-  return new PartitaError('LEADER_NOT_AVAILABLE', `partition ${name.partition} of "${name.topic}" has no leader at the moment`, metadata);
+  return new PartitaError(
+    'LEADER_NOT_AVAILABLE',
+    `partition ${name.partition} of "${name.topic}" has no leader at the moment`,
+    metadata,
+  );
 }

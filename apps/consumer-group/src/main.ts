@@ -13,7 +13,11 @@ if (result.kind === 'exit') {
 
 const { config } = result;
 const instanceId = systemRandom.uuid();
-const logger = createLogger({ service: 'consumer-group', instance: instanceId, level: config.logLevel satisfies LogLevel });
+const logger = createLogger({
+  service: 'consumer-group',
+  instance: instanceId,
+  level: config.logLevel satisfies LogLevel,
+});
 const telemetry = await startTelemetry({
   service: 'consumer-group',
   version: PRODUCT_VERSION,
@@ -27,5 +31,12 @@ await runProcess({
   logger,
   telemetry,
   stopWhenParentGone: true,
-  start: ({ fail }) => startConsumerGroup({ config, instanceId, logger, tracing: telemetry.enabled, fail }),
+  start: (context) =>
+    startConsumerGroup({
+      config,
+      instanceId,
+      logger,
+      tracing: telemetry.enabled,
+      fail: (error) => context.fail(error),
+    }),
 });

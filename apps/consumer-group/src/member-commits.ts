@@ -27,7 +27,10 @@ const DEADLINE_MS = 5000;
 const LATEST: OffsetSpec = { position: { $case: 'latest', latest: true } };
 
 /** Throws INVALID_REQUEST when there are too many. */
-export async function prepareCommits(offsets: readonly OffsetCommit[], context: CommitContext): Promise<PreparedCommits> {
+export async function prepareCommits(
+  offsets: readonly OffsetCommit[],
+  context: CommitContext,
+): Promise<PreparedCommits> {
   if (offsets.length > REQUEST_PARTITION_COUNT_MAX) {
     throw invalid('offsets', `${offsets.length} entries`, `at most ${REQUEST_PARTITION_COUNT_MAX} entries`);
   }
@@ -56,12 +59,19 @@ async function prepare(offset: OffsetCommit, context: CommitContext): Promise<Gr
   const route = context.routes.table.topic(topic) ?? (await context.routes.resolve(topic));
   if (partition < 0 || partition >= route.partitions.length) {
     const metadata = { topic, partition: String(partition), partition_count: String(route.partitions.length) };
-    throw new PartitaError('PARTITION_NOT_FOUND', `"${topic}" has ${route.partitions.length} partitions, counted from 0`, metadata);
+    throw new PartitaError(
+      'PARTITION_NOT_FOUND',
+      `"${topic}" has ${route.partitions.length} partitions, counted from 0`,
+      metadata,
+    );
   }
   let highWatermark = context.seen(topic, partition) ?? -1n;
   if (offset.nextOffset > highWatermark) {
     const name = { topicId: route.topicId, topic, partition };
-    ({ highWatermark } = await context.calls.listOffset(name, LATEST, { deadlineMs: DEADLINE_MS, signal: context.signal }));
+    ({ highWatermark } = await context.calls.listOffset(name, LATEST, {
+      deadlineMs: DEADLINE_MS,
+      signal: context.signal,
+    }));
   }
   return {
     topic,

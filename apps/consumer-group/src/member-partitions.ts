@@ -114,7 +114,10 @@ export class MemberPartitions implements FeedListener {
     const held = this.#current();
     if (held === undefined) return;
     this.#stopOthers(held);
-    const missing = held.filter((entry) => !entry.revoking && this.#started.get(partitionKey(entry.partition))?.assignmentEpoch !== entry.assignmentEpoch);
+    const missing = held.filter(
+      (entry) =>
+        !entry.revoking && this.#started.get(partitionKey(entry.partition))?.assignmentEpoch !== entry.assignmentEpoch,
+    );
     // What is to be given up is told at once; what has no start yet follows.
     if (missing.length === 0 || held.some((entry) => entry.revoking)) this.#tell(held);
     if (missing.length === 0) return;
@@ -145,7 +148,9 @@ export class MemberPartitions implements FeedListener {
   }
 
   #stopOthers(held: readonly HeldPartition[]): void {
-    const kept = new Map(held.filter((entry) => !entry.revoking).map((entry) => [partitionKey(entry.partition), entry.assignmentEpoch]));
+    const kept = new Map(
+      held.filter((entry) => !entry.revoking).map((entry) => [partitionKey(entry.partition), entry.assignmentEpoch]),
+    );
     for (const [key, { assignmentEpoch }] of this.#started) {
       if (kept.get(key) === assignmentEpoch) continue;
       this.#stop(key);
@@ -163,8 +168,12 @@ export class MemberPartitions implements FeedListener {
 
   /** Notes the starts of partitions that are still held as they were when they were asked for. */
   #begin(starts: readonly StartOffset[], held: readonly HeldPartition[]): StartOffset[] {
-    const epochs = new Map(held.filter((entry) => !entry.revoking).map((entry) => [partitionKey(entry.partition), entry.assignmentEpoch]));
-    const begun = starts.filter((start) => epochs.get(partitionKey(start.held.partition)) === start.held.assignmentEpoch);
+    const epochs = new Map(
+      held.filter((entry) => !entry.revoking).map((entry) => [partitionKey(entry.partition), entry.assignmentEpoch]),
+    );
+    const begun = starts.filter(
+      (start) => epochs.get(partitionKey(start.held.partition)) === start.held.assignmentEpoch,
+    );
     for (const start of begun) {
       const { assignmentEpoch } = start.held;
       this.#started.set(partitionKey(start.held.partition), { assignmentEpoch, offset: start.offset });
@@ -176,7 +185,14 @@ export class MemberPartitions implements FeedListener {
     const { name, held, offset, highWatermark } = start;
     if (start.lostOffset !== undefined) this.#tellLoss(name, start.lostOffset, offset);
     const { reader } = this.#options;
-    const feed = new PartitionFeed({ name, assignmentEpoch: held.assignmentEpoch, position: offset, highWatermark, reader, listener: this });
+    const feed = new PartitionFeed({
+      name,
+      assignmentEpoch: held.assignmentEpoch,
+      position: offset,
+      highWatermark,
+      reader,
+      listener: this,
+    });
     this.#feeds.set(partitionKey(held.partition), feed);
     feed.start();
   }
@@ -226,6 +242,11 @@ type Assignment = Extract<NonNullable<ConsumeResponse['message']>, { $case: 'ass
 
 function describe({ memberEpoch, groupEpoch, partitions, revoking }: Assignment): string {
   const text = (entries: readonly AssignedPartition[]): string =>
-    entries.map(({ topic, partition, assignmentEpoch, startOffset }) => `${topic}/${partition}/${assignmentEpoch}/${startOffset}`).join();
+    entries
+      .map(
+        ({ topic, partition, assignmentEpoch, startOffset }) =>
+          `${topic}/${partition}/${assignmentEpoch}/${startOffset}`,
+      )
+      .join();
   return `${memberEpoch} ${groupEpoch} ${text(partitions)} ${text(revoking)}`;
 }

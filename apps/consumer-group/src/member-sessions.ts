@@ -100,7 +100,9 @@ export class MemberSessions implements ShardListener {
     if (owner?.phase !== 'serving') return;
     for (const [id, group] of owner.state) {
       if (group.members.size === 0 || !isUnsettled(group, this.#catalog)) continue;
-      owner.submit({ kind: 'refresh', group: id }).catch((error: unknown) => this.#logger.debug({ err: error, group: id }, 'refresh refused'));
+      owner
+        .submit({ kind: 'refresh', group: id })
+        .catch((error: unknown) => this.#logger.debug({ err: error, group: id }, 'refresh refused'));
     }
   }
 
@@ -136,7 +138,8 @@ export class MemberSessions implements ShardListener {
       const silentMs = nowMs - session.heardMs;
       const revokingMs = session.revokingSinceMs === undefined ? 0 : nowMs - session.revokingSinceMs;
       if (silentMs > member.sessionTimeoutMs) this.#fence(owner, session, `silent for ${Math.round(silentMs)} ms`);
-      else if (revokingMs > member.rebalanceTimeoutMs) this.#fence(owner, session, `gave no partitions up for ${Math.round(revokingMs)} ms`);
+      else if (revokingMs > member.rebalanceTimeoutMs)
+        this.#fence(owner, session, `gave no partitions up for ${Math.round(revokingMs)} ms`);
     }
   }
 
@@ -159,9 +162,15 @@ function isRevoking(group: Group | undefined, memberId: string): boolean {
 
 function replaced(group: string, memberId: string, instanceId: string): PartitaError {
   if (instanceId !== '') {
-    return new PartitaError('FENCED_INSTANCE', `another process joined group "${group}" as "${instanceId}"`, { group, instance: instanceId });
+    return new PartitaError('FENCED_INSTANCE', `another process joined group "${group}" as "${instanceId}"`, {
+      group,
+      instance: instanceId,
+    });
   }
-  return new PartitaError('STALE_GENERATION', `member ${memberId} of group "${group}" has opened another stream`, { group, member: memberId });
+  return new PartitaError('STALE_GENERATION', `member ${memberId} of group "${group}" has opened another stream`, {
+    group,
+    member: memberId,
+  });
 }
 
 function fenced(group: string, memberId: string): PartitaError {

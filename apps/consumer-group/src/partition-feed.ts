@@ -193,7 +193,8 @@ export class PartitionFeed {
     if (mark.highWatermark > this.highWatermark) this.highWatermark = mark.highWatermark;
     if (!caughtUp) return;
     if (mark.highWatermark > this.#readEnd) this.#readEnd = mark.highWatermark;
-    if (this.#chunks.length === 0 && this.#decoded === undefined && this.#readEnd > this.position) this.position = this.#readEnd;
+    if (this.#chunks.length === 0 && this.#decoded === undefined && this.#readEnd > this.position)
+      this.position = this.#readEnd;
     this.#listener.onNews(this);
   }
 

@@ -1,6 +1,12 @@
 /** ReadRecords: records of one partition without a group, up to a bound of offset, time, count, bytes. */
 import { BATCH_DATA, batchesIn, decodeBatch } from '@partita/batch';
-import { FETCH_WAIT_MS_MAX, PartitaError, READ_RECORD_COUNT_DEFAULT, READ_RECORD_COUNT_MAX, RESPONSE_BYTES_MAX } from '@partita/domain';
+import {
+  FETCH_WAIT_MS_MAX,
+  PartitaError,
+  READ_RECORD_COUNT_DEFAULT,
+  READ_RECORD_COUNT_MAX,
+  RESPONSE_BYTES_MAX,
+} from '@partita/domain';
 import type { RouteCache } from '@partita/client';
 import type { ConsumedRecord, FetchedPartition, ReadRecordsRequest, ReadRecordsResponse } from '@partita/protocol';
 import type { CallContext } from '@partita/rpc/server';
@@ -43,14 +49,22 @@ interface Reading {
   full: boolean;
 }
 
-export async function readRecords(request: ReadRecordsRequest, context: CallContext, services: ReadServices): Promise<ReadRecordsResponse> {
+export async function readRecords(
+  request: ReadRecordsRequest,
+  context: CallContext,
+  services: ReadServices,
+): Promise<ReadRecordsResponse> {
   const bounds = checkBounds(request);
   const position = checkStart(request.start);
   const { topic, partition } = request;
   const route = await services.routes.resolve(topic);
   if (partition < 0 || partition >= route.partitions.length) {
     const metadata = { topic, partition: String(partition), partition_count: String(route.partitions.length) };
-    throw new PartitaError('PARTITION_NOT_FOUND', `"${topic}" has ${route.partitions.length} partitions, counted from 0`, metadata);
+    throw new PartitaError(
+      'PARTITION_NOT_FOUND',
+      `"${topic}" has ${route.partitions.length} partitions, counted from 0`,
+      metadata,
+    );
   }
   await services.times.load(route);
   const name = { topicId: route.topicId, topic, partition };
@@ -60,7 +74,16 @@ export async function readRecords(request: ReadRecordsRequest, context: CallCont
   // An offset is taken as it was asked for, so that the broker refuses one that is out of range.
   const nextOffset = at?.$case === 'offset' ? at.offset : start.offset;
   const isAppendTime = services.times.isAppendTime(route.topicId);
-  const reading = { records: [], bounds, isAppendTime, bytes: 0, responseBytes: 0, nextOffset, endReached: false, full: false };
+  const reading = {
+    records: [],
+    bounds,
+    isAppendTime,
+    bytes: 0,
+    responseBytes: 0,
+    nextOffset,
+    endReached: false,
+    full: false,
+  };
   const { highWatermark, logStartOffset } = await gather(name, reading, request.maxWaitMs, context, services);
   const { records, endReached } = reading;
   return { records, nextOffset: reading.nextOffset, highWatermark, logStartOffset, endReached };
@@ -78,13 +101,24 @@ async function gather(
     // A wait is for the first record only.
     const maxWaitMs = reading.records.length > 0 ? 0 : Math.max(0, Math.floor(waitUntilMs - performance.now()));
     const { endOffset } = reading.bounds;
-    const want = { ...name, offset: reading.nextOffset, endOffset: undefined, maxBytes: FETCH_BYTES_MAX, leaderEpoch: 0, lastRecordEpoch: 0 };
-    const fetched = await calls.fetch({ ...want, maxWaitMs }, { deadlineMs: context.deadlineMs, signal: context.signal });
+    const want = {
+      ...name,
+      offset: reading.nextOffset,
+      endOffset: undefined,
+      maxBytes: FETCH_BYTES_MAX,
+      leaderEpoch: 0,
+      lastRecordEpoch: 0,
+    };
+    const fetched = await calls.fetch(
+      { ...want, maxWaitMs },
+      { deadlineMs: context.deadlineMs, signal: context.signal },
+    );
     take(fetched, reading);
     if (endOffset !== undefined && reading.nextOffset >= endOffset) reading.endReached = true;
     const atEnd = reading.nextOffset >= fetched.highWatermark;
     const waited = reading.records.length > 0 || performance.now() >= waitUntilMs;
-    if (reading.endReached || reading.full || (atEnd && waited) || context.signal.aborted || context.draining.aborted) return fetched;
+    if (reading.endReached || reading.full || (atEnd && waited) || context.signal.aborted || context.draining.aborted)
+      return fetched;
   }
 }
 
@@ -97,7 +131,8 @@ function take(fetched: FetchedPartition, reading: Reading): void {
       if (record.offset < reading.nextOffset) continue;
       const { bounds } = reading;
       const pastOffset = bounds.endOffset !== undefined && record.offset >= bounds.endOffset;
-      const pastTime = bounds.endTimeMs !== undefined && recordTimeMs(record, header, reading.isAppendTime) >= bounds.endTimeMs;
+      const pastTime =
+        bounds.endTimeMs !== undefined && recordTimeMs(record, header, reading.isAppendTime) >= bounds.endTimeMs;
       reading.endReached = pastOffset || pastTime;
       reading.full = reading.records.length > 0 && isFull(reading, consumedBytes(record), responseBytes(record));
       if (reading.endReached || reading.full) return;
@@ -110,16 +145,27 @@ function take(fetched: FetchedPartition, reading: Reading): void {
   if (fetched.nextOffset > reading.nextOffset) reading.nextOffset = fetched.nextOffset;
 }
 
-function isFull({ records, bounds, bytes, responseBytes: answerBytes }: Reading, more: number, moreInResponse: number): boolean {
-  return records.length >= bounds.recordCountMax || bytes + more > bounds.bytesMax || answerBytes + moreInResponse > RESPONSE_BYTES_MAX;
+function isFull(
+  { records, bounds, bytes, responseBytes: answerBytes }: Reading,
+  more: number,
+  moreInResponse: number,
+): boolean {
+  return (
+    records.length >= bounds.recordCountMax ||
+    bytes + more > bounds.bytesMax ||
+    answerBytes + moreInResponse > RESPONSE_BYTES_MAX
+  );
 }
 
 function checkBounds(request: ReadRecordsRequest): Bounds {
   const { endOffset, endTime, maxRecords, maxBytes, maxWaitMs } = request;
   if (endOffset !== undefined && endOffset < 0n) throw invalid('end_offset', String(endOffset), '0..2^63-1');
-  if (maxRecords < 0 || maxRecords > READ_RECORD_COUNT_MAX) throw invalid('max_records', String(maxRecords), `1..${READ_RECORD_COUNT_MAX}, or 0`);
-  if (maxBytes < 0 || maxBytes > RESPONSE_BYTES_MAX) throw invalid('max_bytes', String(maxBytes), `1..${RESPONSE_BYTES_MAX}, or 0`);
-  if (maxWaitMs < 0 || maxWaitMs > FETCH_WAIT_MS_MAX) throw invalid('max_wait_ms', String(maxWaitMs), `0..${FETCH_WAIT_MS_MAX}`);
+  if (maxRecords < 0 || maxRecords > READ_RECORD_COUNT_MAX)
+    throw invalid('max_records', String(maxRecords), `1..${READ_RECORD_COUNT_MAX}, or 0`);
+  if (maxBytes < 0 || maxBytes > RESPONSE_BYTES_MAX)
+    throw invalid('max_bytes', String(maxBytes), `1..${RESPONSE_BYTES_MAX}, or 0`);
+  if (maxWaitMs < 0 || maxWaitMs > FETCH_WAIT_MS_MAX)
+    throw invalid('max_wait_ms', String(maxWaitMs), `0..${FETCH_WAIT_MS_MAX}`);
   return {
     endOffset,
     endTimeMs: endTime === undefined ? undefined : timestampMs(endTime),

@@ -19,7 +19,8 @@ const tracer = trace.getTracer('partita');
 /** Begins the span and puts it into the record; undefined for a record that is not traced. End it when sent. */
 export function beginReceiveSpan(consumed: ConsumedRecord, source: ReceiveSource): Span | undefined {
   const { record } = consumed;
-  if (record === undefined || record.traceparent === '' || sampledParent(record.traceparent) === undefined) return undefined;
+  if (record === undefined || record.traceparent === '' || sampledParent(record.traceparent) === undefined)
+    return undefined;
   const attributes = {
     'messaging.system': 'partita',
     'messaging.operation.type': 'receive',
@@ -29,7 +30,11 @@ export function beginReceiveSpan(consumed: ConsumedRecord, source: ReceiveSource
     'messaging.consumer.group.name': source.group,
     'messaging.partita.offset': String(consumed.offset),
   };
-  const span = tracer.startSpan(`receive ${source.topic}`, { kind: SpanKind.CONSUMER, attributes }, contextOf(record.traceparent));
+  const span = tracer.startSpan(
+    `receive ${source.topic}`,
+    { kind: SpanKind.CONSUMER, attributes },
+    contextOf(record.traceparent),
+  );
   const traceparent = traceparentOf(span);
   if (traceparent !== '') record.traceparent = traceparent;
   return span;

@@ -28,11 +28,13 @@ export function decodeGroupRecord(record: DecodedRecord): GroupRecord {
       break;
     case 'memberId':
       if (value === undefined) return { kind: 'member', group, memberId: kind.memberId, value };
-      if (value.$case === 'member') return { kind: 'member', group, memberId: kind.memberId, value: memberOf(value.member) };
+      if (value.$case === 'member')
+        return { kind: 'member', group, memberId: kind.memberId, value: memberOf(value.member) };
       break;
     case 'assignment':
       if (value === undefined) return { kind: 'assignment', group, partition: kind.assignment, value };
-      if (value.$case === 'assignment') return { kind: 'assignment', group, partition: kind.assignment, value: value.assignment };
+      if (value.$case === 'assignment')
+        return { kind: 'assignment', group, partition: kind.assignment, value: value.assignment };
       break;
     case 'offset':
       if (value === undefined) return { kind: 'offset', group, partition: kind.offset, value };

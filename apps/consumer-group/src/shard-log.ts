@@ -3,7 +3,15 @@
  * claim, takes the next one only at highest + 1, and refuses appends under any other: whoever claimed last is the only
  * writer, however long an earlier one was paused.
  */
-import { BatchBuilder, batchesIn, BATCH_CLAIM, BATCH_DATA, buildControlBatch, CODEC_NONE, decodeBatch } from '@partita/batch';
+import {
+  BatchBuilder,
+  batchesIn,
+  BATCH_CLAIM,
+  BATCH_DATA,
+  buildControlBatch,
+  CODEC_NONE,
+  decodeBatch,
+} from '@partita/batch';
 import type { RecordInput } from '@partita/batch';
 import { asPartitaError, DEADLINE_MS_MAX } from '@partita/domain';
 import { Acks, ClaimRecord } from '@partita/protocol';
@@ -66,7 +74,15 @@ export class ShardLog {
     const start = await this.#calls.listOffset(this.#name, { position: { $case: 'earliest', earliest: true } }, limits);
     let offset = start.offset;
     while (offset < endOffset) {
-      const want = { ...this.#name, offset, endOffset, maxBytes: 0, leaderEpoch: 0, lastRecordEpoch: 0, maxWaitMs: REPLAY_FETCH_WAIT_MS };
+      const want = {
+        ...this.#name,
+        offset,
+        endOffset,
+        maxBytes: 0,
+        leaderEpoch: 0,
+        lastRecordEpoch: 0,
+        maxWaitMs: REPLAY_FETCH_WAIT_MS,
+      };
       const fetched = await this.#calls.fetch(want, limits);
       for (const { position, header } of batchesIn(fetched.recordBatches)) {
         if (header.type !== BATCH_DATA) continue;

@@ -124,7 +124,9 @@ export class ShardOwner {
     if (this.#phase === 'stopped') return Promise.reject(loading(command.group));
     if (this.#queue.length >= COMMAND_COUNT_MAX) {
       const metadata = { queue: 'group commands', limit: String(COMMAND_COUNT_MAX) };
-      return Promise.reject(new PartitaError('QUEUE_FULL', 'too many commands wait for this shard', metadata, { retryAfterMs: 500 }));
+      return Promise.reject(
+        new PartitaError('QUEUE_FULL', 'too many commands wait for this shard', metadata, { retryAfterMs: 500 }),
+      );
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ command, resolve, reject });
@@ -175,7 +177,10 @@ export class ShardOwner {
     this.#state = state;
     this.#phase = 'serving';
     const durationMs = Math.round(performance.now() - startedMs);
-    logger.info({ shard: this.shard, claimEpoch: claim.claimEpoch, groups: state.size, recordCount, durationMs }, 'serving the group shard');
+    logger.info(
+      { shard: this.shard, claimEpoch: claim.claimEpoch, groups: state.size, recordCount, durationMs },
+      'serving the group shard',
+    );
     this.#options.listener.onServing();
     this.#tellWaiting();
   }

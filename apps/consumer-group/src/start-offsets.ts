@@ -52,7 +52,8 @@ export async function findStarts(
     const found = await Promise.allSettled(part.map((partition) => findStart(partition, options)));
     for (const outcome of found) {
       if (outcome.status === 'fulfilled') starts.push(outcome.value);
-      else if (!(outcome.reason instanceof PartitaError) || outcome.reason.reason === 'OFFSET_LOST') throw outcome.reason;
+      else if (!(outcome.reason instanceof PartitaError) || outcome.reason.reason === 'OFFSET_LOST')
+        throw outcome.reason;
       else error ??= outcome.reason;
     }
   }
@@ -69,7 +70,8 @@ async function findStart(
   const result = await options.calls.listOffset(name, position, limits);
   const { highWatermark } = result;
   if (committed === undefined) return { held, name, offset: result.offset, highWatermark, lostOffset: undefined };
-  if (committed >= result.logStartOffset) return { held, name, offset: committed, highWatermark, lostOffset: undefined };
+  if (committed >= result.logStartOffset)
+    return { held, name, offset: committed, highWatermark, lostOffset: undefined };
   const offset = afterLoss(committed, result, { ...options, name });
   return { held, name, offset, highWatermark, lostOffset: committed };
 }
@@ -95,17 +97,39 @@ export function afterLoss(
   });
 }
 
+/** An offset that was asked for by number must be in the log, or the reader would skip or wait without being told. */
+export function checkInLog(name: PartitionName, { position }: OffsetSpec, log: ListOffsetsResult): void {
+  if (position?.$case !== 'offset') return;
+  const { logStartOffset, highWatermark } = log;
+  if (position.offset >= logStartOffset && position.offset <= highWatermark) return;
+  throw new PartitaError(
+    'OFFSET_OUT_OF_RANGE',
+    `offset ${position.offset} is not in partition ${name.partition} of "${name.topic}", the log holds ${logStartOffset} ` +
+      `to ${highWatermark}; seek to one of these, to earliest or to latest`,
+    { offset: String(position.offset), start: String(logStartOffset), end: String(highWatermark) },
+  );
+}
+
 /** Another member may have been faster for the same partition: what is durable then counts. */
-async function commitStarts(starts: readonly StartOffset[], options: StartOffsetsOptions): Promise<readonly StartOffset[]> {
+async function commitStarts(
+  starts: readonly StartOffset[],
+  options: StartOffsetsOptions,
+): Promise<readonly StartOffset[]> {
   const fresh = starts.filter((start) => committedOf(start.held, options) === undefined);
   if (fresh.length === 0) return starts;
   await options.owner.submit({
     kind: 'startOffsets',
     group: options.group,
-    starts: fresh.map(({ name, held, offset }) => ({ topic: name.topic, partition: held.partition, nextOffset: offset })),
+    starts: fresh.map(({ name, held, offset }) => ({
+      topic: name.topic,
+      partition: held.partition,
+      nextOffset: offset,
+    })),
     wallMs: Date.now(),
   });
-  return starts.map((start) => (fresh.includes(start) ? { ...start, offset: committedOf(start.held, options) ?? start.offset } : start));
+  return starts.map((start) =>
+    fresh.includes(start) ? { ...start, offset: committedOf(start.held, options) ?? start.offset } : start,
+  );
 }
 
 function committedOf(held: HeldPartition, { owner, group }: StartOffsetsOptions): bigint | undefined {

@@ -35,7 +35,12 @@ export class TopicTimes {
     for (const address of this.#coordinators()) {
       try {
         const client = this.#pool.client(address);
-        const { topic } = await callUnary(client, TopicServiceService.getTopic, { topic: route.topicId }, { deadlineMs: DEADLINE_MS });
+        const { topic } = await callUnary(
+          client,
+          TopicServiceService.getTopic,
+          { topic: route.topicId },
+          { deadlineMs: DEADLINE_MS },
+        );
         const isAppend = topic?.settings?.timestampType === TimestampType.TIMESTAMP_TYPE_APPEND;
         this.#remember(route.topicId, route.version, isAppend);
         return;
@@ -54,7 +59,9 @@ export class TopicTimes {
 
   /** The active one first. */
   #coordinators(): string[] {
-    const all = this.#routes.table.endpoints.filter((endpoint) => endpoint.service === ServiceKind.SERVICE_KIND_COORDINATOR);
+    const all = this.#routes.table.endpoints.filter(
+      (endpoint) => endpoint.service === ServiceKind.SERVICE_KIND_COORDINATOR,
+    );
     return [...all].sort((a, b) => Number(b.active) - Number(a.active)).map((endpoint) => endpoint.address);
   }
 }

@@ -17,7 +17,7 @@ import type {
 } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
 import { clientError, refused } from './client-error.ts';
-import { processRandom } from './random.ts';
+import { JITTER } from './jitter.ts';
 import type { ServiceCallOptions, ServiceCalls } from './service-calls.ts';
 
 /** A topic to create. */
@@ -63,7 +63,7 @@ export class Admin {
         replicationFactor: topic.replicationFactor ?? 0,
         ...(topic.settings === undefined ? {} : { settings: TopicSettings.fromPartial(topic.settings) }),
       }),
-      requestId: processRandom.uuid(),
+      requestId: JITTER.uuid(),
       validateOnly: topic.validateOnly ?? false,
     };
     const answer = await this.#calls.call('coordinator', TopicServiceService.createTopic, request, options);
@@ -100,7 +100,7 @@ export class Admin {
       topic: Topic.fromPartial({ name, etag: change.etag ?? '', settings: TopicSettings.fromPartial(change.settings) }),
       updateMask: paths,
       validateOnly: change.validateOnly ?? false,
-      requestId: processRandom.uuid(),
+      requestId: JITTER.uuid(),
     };
     const answer = await this.#calls.call('coordinator', TopicServiceService.updateTopic, request, options);
     return present(answer.topic, name);
@@ -108,7 +108,7 @@ export class Admin {
 
   /** Answers when the deletion is durable; disks are cleared afterwards. */
   async deleteTopic(name: string, etag = '', options?: ServiceCallOptions): Promise<void> {
-    const request = { topic: name, etag, requestId: processRandom.uuid() };
+    const request = { topic: name, etag, requestId: JITTER.uuid() };
     await this.#calls.call('coordinator', TopicServiceService.deleteTopic, request, options);
   }
 

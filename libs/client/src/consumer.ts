@@ -25,7 +25,7 @@ import type { Endpoints } from './endpoints.ts';
 import { HeldPartitions } from './held-partition.ts';
 import type { HeldPartition, PartitionName } from './held-partition.ts';
 import { pause } from './pause.ts';
-import { processRandom } from './random.ts';
+import { JITTER } from './jitter.ts';
 import type { ReceivedRecord } from './record-form.ts';
 import { failSpan, processSpan } from './spans.ts';
 
@@ -124,7 +124,7 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
       if (error === undefined) return;
       const mayPass = isRetryable(error) || error.reason === 'CANCELLED';
       if (!mayPass || error.reason === 'STALE_GENERATION' || this.#ending.signal.aborted || performance.now() > untilMs) throw clientError(error);
-      await pause(backoffDelayMs(attempt, processRandom), this.#ending.signal);
+      await pause(backoffDelayMs(attempt, JITTER), this.#ending.signal);
     }
   }
 
@@ -210,8 +210,9 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
       failingSinceMs ??= performance.now();
       const error = outcome.error;
       if (error !== undefined && this.#isFinal(error, performance.now() - failingSinceMs)) return this.#fail(error);
-      if (error?.reason === 'NOT_GROUP_OWNER' && this.#ownerAddress !== undefined) continue;
-      await pause(error?.retryAfterMs ?? backoffDelayMs(attempt, processRandom), this.#ending.signal);
+      // To the owner at once, but not in circles.
+      if (error?.reason === 'NOT_GROUP_OWNER' && this.#ownerAddress !== undefined && attempt === 0) continue;
+      await pause(error?.retryAfterMs ?? backoffDelayMs(attempt, JITTER), this.#ending.signal);
     }
   }
 

@@ -7,7 +7,7 @@ import { DEADLINE_MS_MAX, PARTITION_QUEUE_BYTES_MAX, PartitaError } from '@parti
 import type { ErrorReason } from '@partita/domain';
 import { Acks } from '@partita/protocol';
 import type { AppendEntry } from '@partita/protocol';
-import { outcomeOf, retryAdviceOf } from '@partita/rpc';
+import { outcomeOf } from '@partita/rpc';
 import { backoffDelayMs } from '@partita/rpc/client';
 import type { ChannelPool } from '@partita/rpc/client';
 import { AppendLink } from './append-link.ts';
@@ -150,7 +150,7 @@ export class LeaderAppender {
 
   #mayRetry(error: PartitaError, leftMs: number): boolean {
     if (this.#closed || leftMs <= 0 || outcomeOf(error) === 'unknown') return false;
-    return RETRIED_ADVICE.has(retryAdviceOf(error)) || RETRIED_REASONS.has(error.reason);
+    return RETRIED_REASONS.has(error.reason);
   }
 
   #retryLater(lane: Lane, job: AppendJob, error: PartitaError, leftMs: number): void {
@@ -186,8 +186,17 @@ export class LeaderAppender {
   }
 }
 
-const RETRIED_ADVICE: ReadonlySet<string> = new Set(['BACKOFF', 'AFTER_DELAY', 'REFRESH']);
-const RETRIED_REASONS: ReadonlySet<ErrorReason> = new Set<ErrorReason>(['REPLICA_NOT_FOUND']);
+/** Refusals that a pause or a new route can mend; whatever else is refused stays refused. */
+const RETRIED_REASONS: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
+  'NOT_LEADER',
+  'LEADER_NOT_AVAILABLE',
+  'REPLICA_NOT_FOUND',
+  'SERVICE_UNREACHABLE',
+  'SHUTTING_DOWN',
+  'NOT_ENOUGH_REPLICAS',
+  'QUEUE_FULL',
+  'STORAGE_FAILED',
+]);
 
 function noLeader(job: AppendJob): PartitaError {
   const metadata = { topic: job.topic, partition: String(job.partition) };

@@ -17,7 +17,7 @@ import { ProduceLane } from './produce-lane.ts';
 import type { LaneFrame, PendingRecord } from './produce-lane.ts';
 import { ProduceLink } from './produce-link.ts';
 import type { FrameOutcome } from './produce-link.ts';
-import { processRandom } from './random.ts';
+import { JITTER } from './jitter.ts';
 import { wireRecord } from './record-form.ts';
 import type { OutgoingRecord } from './record-form.ts';
 import { SendCall } from './send-call.ts';
@@ -260,7 +260,7 @@ export class Producer {
     const error = lane.finish(frame, outcome);
     if (error === undefined) lane.attempt = 0;
     else if (error.metadata['index'] === undefined) {
-      lane.notBeforeMs = performance.now() + (error.retryAfterMs ?? backoffDelayMs(lane.attempt, processRandom));
+      lane.notBeforeMs = performance.now() + (error.retryAfterMs ?? backoffDelayMs(lane.attempt, JITTER));
       lane.attempt += 1;
     }
     if (!lane.empty) this.#waitingLanes.add(lane);
@@ -300,7 +300,7 @@ export class Producer {
 
   #linkFailed(error: PartitaError): void {
     this.#linkError = error;
-    this.#linkNotBeforeMs = performance.now() + backoffDelayMs(this.#linkAttempt, processRandom);
+    this.#linkNotBeforeMs = performance.now() + backoffDelayMs(this.#linkAttempt, JITTER);
     this.#linkAttempt += 1;
   }
 

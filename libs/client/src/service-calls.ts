@@ -8,7 +8,7 @@ import type { ChannelPool } from '@partita/rpc/client';
 import { clientError } from './client-error.ts';
 import type { Endpoints, ServiceName } from './endpoints.ts';
 import { pause } from './pause.ts';
-import { processRandom } from './random.ts';
+import { JITTER } from './jitter.ts';
 
 export interface ServiceCallOptions {
   readonly signal?: AbortSignal | undefined;
@@ -42,7 +42,7 @@ export class ServiceCalls {
       } catch (thrown) {
         const error = asPartitaError(thrown);
         if (address !== undefined && error.reason === 'SERVICE_UNREACHABLE') this.endpoints.suspect(address);
-        const delayMs = error.retryAfterMs ?? backoffDelayMs(attempt, processRandom);
+        const delayMs = error.retryAfterMs ?? backoffDelayMs(attempt, JITTER);
         const late = performance.now() + delayMs >= untilMs;
         const aborted = options.signal?.aborted === true;
         if (late || aborted || attempt + 1 >= CLIENT_CALL_ATTEMPT_COUNT_MAX || !mayPass(error))

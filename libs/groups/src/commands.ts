@@ -95,7 +95,11 @@ export interface CommitCommand {
 export interface StartOffsetsCommand {
   readonly kind: 'startOffsets';
   readonly group: string;
-  readonly starts: readonly { readonly topic: string; readonly partition: TopicPartition; readonly nextOffset: bigint }[];
+  readonly starts: readonly {
+    readonly topic: string;
+    readonly partition: TopicPartition;
+    readonly nextOffset: bigint;
+  }[];
   readonly wallMs: number;
 }
 

@@ -153,7 +153,9 @@ export function assignmentOf(group: Group, memberId: string): readonly HeldParti
     const entry = group.held.get(key);
     if (entry !== undefined) held.push(entry);
   }
-  return held.sort((a, b) => compareText(a.partition.topicId, b.partition.topicId) || a.partition.partition - b.partition.partition);
+  return held.sort(
+    (a, b) => compareText(a.partition.topicId, b.partition.topicId) || a.partition.partition - b.partition.partition,
+  );
 }
 
 /**

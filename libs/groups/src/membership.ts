@@ -14,7 +14,7 @@ import { decided, Decision } from './decision.ts';
 import type { Decided } from './decision.ts';
 import { assignmentOf, memberEpochOf } from './group-state.ts';
 import type { Group } from './group-state.ts';
-import { commitInto } from './offsets.ts';
+import { commitInto, notAMember } from './offsets.ts';
 import { assign, handOver, isUnsettled, raiseEpoch, rebalance } from './reconcile.ts';
 import { GROUP_EPOCH_FIRST } from './records.ts';
 import type { MemberValue } from './records.ts';
@@ -31,9 +31,13 @@ export function join(before: Group | undefined, command: JoinCommand, catalog: T
   const standing = command.instanceId === '' ? undefined : staticMember(group, command.instanceId);
   if (standing !== undefined) return takeOver(decision, standing, command, catalog);
   if (group.members.size >= GROUP_MEMBER_COUNT_MAX) {
-    throw new PartitaError('LIMIT_EXCEEDED', `group "${command.group}" has ${group.members.size} members; use another group`, {
-      limit: String(GROUP_MEMBER_COUNT_MAX),
-    });
+    throw new PartitaError(
+      'LIMIT_EXCEEDED',
+      `group "${command.group}" has ${group.members.size} members; use another group`,
+      {
+        limit: String(GROUP_MEMBER_COUNT_MAX),
+      },
+    );
   }
   if (group.value === undefined) {
     // One below the first epoch: the rebalance below raises it.
@@ -55,7 +59,8 @@ function takeOver(decision: Decision, memberId: string, command: JoinCommand, ca
   for (const held of assignmentOf(group, memberId)) {
     // The old process can release nothing any more: what it was giving up is handed over now.
     if (held.revoking) handOver(decision, held);
-    else assign(decision, held.partition, { memberId, assignmentEpoch: groupEpoch, revoking: false, targetMemberId: '' });
+    else
+      assign(decision, held.partition, { memberId, assignmentEpoch: groupEpoch, revoking: false, targetMemberId: '' });
   }
   if (isUnsettled(group, catalog)) rebalance(decision, catalog);
   return decided(decision.records, { memberId });
@@ -66,11 +71,15 @@ export function rejoin(before: Group | undefined, command: RejoinCommand, catalo
   if (before === undefined || member === undefined) throw notAMember(command.group, command.memberId);
   const current = memberEpochOf(before, command.memberId);
   if (command.memberEpoch > current || member.instanceId !== command.instanceId) {
-    throw new PartitaError('STALE_GENERATION', `member ${command.memberId} is known otherwise; join again as a new member`, {
-      group: command.group,
-      epoch: String(command.memberEpoch),
-      current: String(current),
-    });
+    throw new PartitaError(
+      'STALE_GENERATION',
+      `member ${command.memberId} is known otherwise; join again as a new member`,
+      {
+        group: command.group,
+        epoch: String(command.memberEpoch),
+        current: String(current),
+      },
+    );
   }
   const { records } = subscribe(before, { ...command, kind: 'subscribe' }, catalog);
   return decided(records, { memberId: command.memberId });
@@ -80,7 +89,8 @@ export function subscribe(before: Group | undefined, command: SubscribeCommand, 
   const member = before?.members.get(command.memberId);
   if (member === undefined) throw notAMember(command.group, command.memberId);
   const topics = sortedNames(command.topics);
-  if (topics.length === member.topics.length && topics.every((name, index) => name === member.topics[index])) return decided([]);
+  if (topics.length === member.topics.length && topics.every((name, index) => name === member.topics[index]))
+    return decided([]);
   const decision = new Decision(command.group, before);
   decision.emit({ kind: 'member', group: command.group, memberId: command.memberId, value: { ...member, topics } });
   rebalance(decision, catalog);
@@ -120,11 +130,6 @@ export function refresh(before: Group | undefined, command: RefreshCommand, cata
   const decision = new Decision(command.group, before);
   rebalance(decision, catalog);
   return decided(decision.records);
-}
-
-export function notAMember(group: string, memberId: string): PartitaError {
-  const message = `group "${group}" has no member ${memberId}: it left or was silent for too long; join again`;
-  return new PartitaError('MEMBER_NOT_FOUND', message, { group, member: memberId });
 }
 
 function remove(decision: Decision, memberId: string, catalog: TopicCatalog): void {

@@ -13,18 +13,9 @@ import type { Group } from './group-state.ts';
 import type { GroupRecord } from './records.ts';
 
 export function commit(before: Group | undefined, command: CommitCommand): Decided {
-  if (command.memberId === '' && before !== undefined && before.members.size > 0) {
-    const message = `group "${command.group}" has ${before.members.size} members: only they commit; stop them first`;
-    throw new PartitaError('GROUP_NOT_EMPTY', message, { group: command.group, members: String(before.members.size) });
-  }
-  if (command.memberId !== '' && before?.members.has(command.memberId) !== true) {
-    const message = `group "${command.group}" has no member ${command.memberId}: it left or was silent for too long; join again`;
-    throw new PartitaError('MEMBER_NOT_FOUND', message, { group: command.group, member: command.memberId });
-  }
-  const records: GroupRecord[] = [];
+  checkCommitter(before, command);
+  const commits: GroupRecord[] = [];
   const refusals: CommitRefusal[] = [];
-  const made = before?.value === undefined;
-  if (made) records.push(groupOf(command));
   // Later commits of the same partition see the earlier ones of this command.
   const seen = new Map<string, bigint>();
   for (const entry of command.commits) {
@@ -34,11 +25,27 @@ export function commit(before: Group | undefined, command: CommitCommand): Decid
     if (error !== undefined) refusals.push({ commit: entry, error });
     else if (committed === undefined || entry.nextOffset > committed) {
       seen.set(key, entry.nextOffset);
-      records.push(offsetRecord(command, entry));
+      commits.push(offsetRecord(command, entry));
     }
   }
-  const useful = records.length > (made ? 1 : 0);
-  return decided(useful ? records : [], { refusals });
+  const isNew = before?.value === undefined && commits.length > 0;
+  return decided(isNew ? [groupOf(command), ...commits] : commits, { refusals });
+}
+
+function checkCommitter(group: Group | undefined, command: CommitCommand): void {
+  if (command.memberId === '') {
+    const memberCount = group?.members.size ?? 0;
+    if (memberCount === 0) return;
+    const message = `group "${command.group}" has ${memberCount} members: only they commit; stop them first`;
+    throw new PartitaError('GROUP_NOT_EMPTY', message, { group: command.group, members: String(memberCount) });
+  }
+  if (group?.members.has(command.memberId) !== true) throw notAMember(command.group, command.memberId);
+}
+
+/** The member is not in the group (any more). */
+export function notAMember(group: string, memberId: string): PartitaError {
+  const message = `group "${group}" has no member ${memberId}: it left or was silent for too long; join again`;
+  return new PartitaError('MEMBER_NOT_FOUND', message, { group, member: memberId });
 }
 
 /** Commits that come with a release or a leave, into the same batch. */
@@ -102,14 +109,23 @@ function refusalOf(
   const place = { topic: entry.topic, partition: String(entry.partition.partition) };
   if (nextOffset < 0n || nextOffset > highWatermark) {
     const message = `offset ${nextOffset} is outside 0..${highWatermark}, the committed end of partition ${place.partition} of "${place.topic}"`;
-    return new PartitaError('OFFSET_OUT_OF_RANGE', message, { ...place, offset: String(nextOffset), start: '0', end: String(highWatermark) });
+    return new PartitaError('OFFSET_OUT_OF_RANGE', message, {
+      ...place,
+      offset: String(nextOffset),
+      start: '0',
+      end: String(highWatermark),
+    });
   }
   if (utf8Bytes(entry.metadata) > COMMIT_METADATA_BYTES_MAX) {
-    return new PartitaError('INVALID_REQUEST', `the metadata of a commit is at most ${COMMIT_METADATA_BYTES_MAX} bytes`, {
-      ...place,
-      field: 'metadata',
-      range: `0..${COMMIT_METADATA_BYTES_MAX}`,
-    });
+    return new PartitaError(
+      'INVALID_REQUEST',
+      `the metadata of a commit is at most ${COMMIT_METADATA_BYTES_MAX} bytes`,
+      {
+        ...place,
+        field: 'metadata',
+        range: `0..${COMMIT_METADATA_BYTES_MAX}`,
+      },
+    );
   }
   if (command.memberId !== '') return staleness(group, command, entry, place);
   if (committed === undefined || nextOffset >= committed) return undefined;

@@ -96,13 +96,17 @@ function targetOf(group: Group, catalog: TopicCatalog): Target {
     }
     candidates.push({ memberId, topicIds: wanted, capacity: member.capacity });
   }
-  const current = new Map([...group.held].map(([key, held]) => [key, held.revoking ? held.targetMemberId : held.memberId]));
+  const current = new Map(
+    [...group.held].map(([key, held]) => [key, held.revoking ? held.targetMemberId : held.memberId]),
+  );
   const wanted = assignSticky(candidates, sortedPartitions(partitions), current);
   return { wanted, partitions };
 }
 
 function sortedPartitions(partitions: ReadonlyMap<string, TopicPartition>): TopicPartition[] {
-  return [...partitions.values()].sort((a, b) => (a.topicId === b.topicId ? a.partition - b.partition : a.topicId < b.topicId ? -1 : 1));
+  return [...partitions.values()].sort((a, b) =>
+    a.topicId === b.topicId ? a.partition - b.partition : a.topicId < b.topicId ? -1 : 1,
+  );
 }
 
 function newlyRevoking(group: Group, target: Target): Set<string> {

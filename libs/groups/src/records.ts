@@ -56,9 +56,24 @@ export interface OffsetValue {
 
 export type GroupRecord =
   | { readonly kind: 'group'; readonly group: string; readonly value: GroupValue | undefined }
-  | { readonly kind: 'member'; readonly group: string; readonly memberId: string; readonly value: MemberValue | undefined }
-  | { readonly kind: 'assignment'; readonly group: string; readonly partition: TopicPartition; readonly value: AssignmentValue | undefined }
-  | { readonly kind: 'offset'; readonly group: string; readonly partition: TopicPartition; readonly value: OffsetValue | undefined };
+  | {
+      readonly kind: 'member';
+      readonly group: string;
+      readonly memberId: string;
+      readonly value: MemberValue | undefined;
+    }
+  | {
+      readonly kind: 'assignment';
+      readonly group: string;
+      readonly partition: TopicPartition;
+      readonly value: AssignmentValue | undefined;
+    }
+  | {
+      readonly kind: 'offset';
+      readonly group: string;
+      readonly partition: TopicPartition;
+      readonly value: OffsetValue | undefined;
+    };
 
 /** Epoch of a new group. Below it: 0 = joins, 1 = never used, so that no epoch of a member looks like "new". */
 export const GROUP_EPOCH_FIRST = 2;

@@ -3,7 +3,16 @@
  * as bytes. It leaves out what the service under test cannot see: disks, replicas, elections.
  */
 import { randomUUID } from 'node:crypto';
-import { BATCH_CLAIM, BatchBuilder, batchesIn, CODEC_NONE, headerSeed, isBatchAt, recordsAt, stampBatch } from '@partita/batch';
+import {
+  BATCH_CLAIM,
+  BatchBuilder,
+  batchesIn,
+  CODEC_NONE,
+  headerSeed,
+  isBatchAt,
+  recordsAt,
+  stampBatch,
+} from '@partita/batch';
 import type { RecordInput } from '@partita/batch';
 import { PartitaError } from '@partita/domain';
 import {
@@ -18,7 +27,20 @@ import {
   Topic,
   TopicServiceService,
 } from '@partita/protocol';
-import type { AppendEntry, AppendResult, FetchedPartition, FetchPartition, FetchStreamRequest, FetchStreamResponse, GetTopicResponse, InstanceSessionRequest, InstanceSessionResponse, ListOffsetsEntry, ListOffsetsResult, TopicRoute } from '@partita/protocol';
+import type {
+  AppendEntry,
+  AppendResult,
+  FetchedPartition,
+  FetchPartition,
+  FetchStreamRequest,
+  FetchStreamResponse,
+  GetTopicResponse,
+  InstanceSessionRequest,
+  InstanceSessionResponse,
+  ListOffsetsEntry,
+  ListOffsetsResult,
+  TopicRoute,
+} from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import { bidi, createRpcServer, DirectoryHolder, directoryMethods, implement, unary } from '@partita/rpc/server';
 import type { RpcServer, ServerBidiStream } from '@partita/rpc/server';
@@ -89,13 +111,21 @@ export class FakeCluster {
   constructor(logger: Logger) {
     this.#server = createRpcServer({ name: 'fake', listen: '127.0.0.1:0', limits: 'public', logger, tracing: false });
     const about = { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock: systemClock };
-    this.#server.addService(ClusterServiceService, implement(ClusterServiceService, directoryMethods(this.#directory, about)));
-    this.#server.addService(TopicServiceService, implement(TopicServiceService, { getTopic: unary(({ topic }) => this.#getTopic(topic)) }));
+    this.#server.addService(
+      ClusterServiceService,
+      implement(ClusterServiceService, directoryMethods(this.#directory, about)),
+    );
+    this.#server.addService(
+      TopicServiceService,
+      implement(TopicServiceService, { getTopic: unary(({ topic }) => this.#getTopic(topic)) }),
+    );
     this.#server.addService(
       BrokerServiceService,
       implement(BrokerServiceService, {
         append: unary(({ entries }) => ({ results: entries.map((entry) => this.#append(entry)) }), { append: true }),
-        fetch: unary(async ({ partitions, maxWaitMs }) => ({ partitions: await Promise.all(partitions.map((want) => this.#fetch(want, maxWaitMs))) })),
+        fetch: unary(async ({ partitions, maxWaitMs }) => ({
+          partitions: await Promise.all(partitions.map((want) => this.#fetch(want, maxWaitMs))),
+        })),
         fetchStream: bidi((stream) => this.#fetchStream(stream)),
         listOffsets: unary(({ entries }) => ({ results: entries.map((entry) => this.#listOffset(entry)) })),
       }),
@@ -110,9 +140,17 @@ export class FakeCluster {
     ({ address: this.address } = await this.#server.start());
     this.#directory.update({
       clusterId: this.clusterId,
-      brokers: [{ brokerId: 1, address: this.address, rack: '', state: BrokerState.BROKER_STATE_UP, version: PRODUCT_VERSION }],
+      brokers: [
+        { brokerId: 1, address: this.address, rack: '', state: BrokerState.BROKER_STATE_UP, version: PRODUCT_VERSION },
+      ],
       endpoints: [
-        { service: ServiceKind.SERVICE_KIND_COORDINATOR, address: this.address, brokerId: 0, instanceId: '', active: true },
+        {
+          service: ServiceKind.SERVICE_KIND_COORDINATOR,
+          address: this.address,
+          brokerId: 0,
+          instanceId: '',
+          active: true,
+        },
       ],
     });
     this.createTopic('__groups', 1);
@@ -135,7 +173,17 @@ export class FakeCluster {
       inSyncIds: [1],
       state: PartitionState.PARTITION_STATE_ONLINE,
     }));
-    const route = { topic, topicId, version: 1n, hashFunction: 'xxh32', partitions, recordBytesMax: 1_048_576, allowedCodecs: [], timestampFutureMsMax: 0n, compacted: false };
+    const route = {
+      topic,
+      topicId,
+      version: 1n,
+      hashFunction: 'xxh32',
+      partitions,
+      recordBytesMax: 1_048_576,
+      allowedCodecs: [],
+      timestampFutureMsMax: 0n,
+      compacted: false,
+    };
     const logs = partitions.map(({ partition }) => new FakePartition(topicId, partition));
     this.#topics.set(topicId, { route, partitions: logs, isAppendTime: options.isAppendTime ?? false });
     this.#publish();
@@ -150,7 +198,8 @@ export class FakeCluster {
   /** Appends values as one batch; answers the offset of the first. */
   produce(topic: string, partition: number, values: readonly (string | RecordInput)[]): bigint {
     const builder = new BatchBuilder();
-    for (const value of values) builder.tryAdd(typeof value === 'string' ? { value: Buffer.from(value), timestampMs: 1000n } : value);
+    for (const value of values)
+      builder.tryAdd(typeof value === 'string' ? { value: Buffer.from(value), timestampMs: 1000n } : value);
     return this.#log({ topicId: '', topic, partition }).append(builder.build({ codec: CODEC_NONE }));
   }
 
@@ -193,7 +242,16 @@ export class FakeCluster {
       const fault = entry.claimEpoch > 0 && claim === undefined ? this.appendFaults.shift() : undefined;
       if (fault !== 'refused in doubt') {
         const baseOffset = log.append(entry.recordBatches);
-        const ack = { partition: entry.partition, baseOffset, leaderEpoch: LEADER_EPOCH, replicasAcked: 1, fsynced: true, appendTimeMs: 0n, duplicate: false, recordCount: 1 };
+        const ack = {
+          partition: entry.partition,
+          baseOffset,
+          leaderEpoch: LEADER_EPOCH,
+          replicasAcked: 1,
+          fsynced: true,
+          appendTimeMs: 0n,
+          duplicate: false,
+          recordCount: 1,
+        };
         if (fault === undefined) return { outcome: { $case: 'ack', ack } };
       }
       throw new PartitaError('OUTCOME_UNKNOWN', 'a fault of the test');
@@ -226,7 +284,13 @@ export class FakeCluster {
       throw new PartitaError('OFFSET_OUT_OF_RANGE', 'out of range', { offset: String(want.offset) });
     }
     const { bytes, nextOffset } = log.read(want.offset);
-    return { ...this.#nothing(want), highWatermark: log.end, logStartOffset: log.logStart, recordBatches: bytes, nextOffset };
+    return {
+      ...this.#nothing(want),
+      highWatermark: log.end,
+      logStartOffset: log.logStart,
+      recordBatches: bytes,
+      nextOffset,
+    };
   }
 
   #nothing(want: FetchPartition): FetchedPartition {
@@ -280,13 +344,23 @@ export class FakeCluster {
         stream.send({ message: { $case: 'caughtUp', caughtUp: mark } });
       } catch (error) {
         log.waiting.delete(next);
-        stream.send({ message: { $case: 'data', data: { startId, partition: { ...this.#nothing(start), error: toRpcStatus(error) } } } });
+        stream.send({
+          message: {
+            $case: 'data',
+            data: { startId, partition: { ...this.#nothing(start), error: toRpcStatus(error) } },
+          },
+        });
       }
     };
     try {
       log = this.#log(start);
     } catch (error) {
-      stream.send({ message: { $case: 'data', data: { startId, partition: { ...this.#nothing(start), error: toRpcStatus(error) } } } });
+      stream.send({
+        message: {
+          $case: 'data',
+          data: { startId, partition: { ...this.#nothing(start), error: toRpcStatus(error) } },
+        },
+      });
       return () => undefined;
     }
     log.waiting.add(next);
@@ -330,7 +404,11 @@ function claimIn(bytes: Uint8Array): ClaimRecord | undefined {
 }
 
 function fencedClaim(sent: number, current: number): PartitaError {
-  return new PartitaError('FENCED_CLAIM', 'another claim holds', { shard: '0', claim_epoch: String(sent), current: String(current) });
+  return new PartitaError('FENCED_CLAIM', 'another claim holds', {
+    shard: '0',
+    claim_epoch: String(sent),
+    current: String(current),
+  });
 }
 
 function waitFor(log: FakePartition, waitMs: number): Promise<void> {

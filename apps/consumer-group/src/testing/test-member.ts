@@ -1,7 +1,13 @@
 /** A member as a plain generated client would be: it sends what it is told and remembers what it hears. */
 import type { PartitaError } from '@partita/domain';
 import { ConsumeInitial, GroupServiceService } from '@partita/protocol';
-import type { AssignedPartition, ConsumeAssignment, ConsumedRecord, ConsumeRequest, ConsumeResponse } from '@partita/protocol';
+import type {
+  AssignedPartition,
+  ConsumeAssignment,
+  ConsumedRecord,
+  ConsumeRequest,
+  ConsumeResponse,
+} from '@partita/protocol';
 import { openBidi } from '@partita/rpc/client';
 import type { BidiStream, ChannelPool } from '@partita/rpc/client';
 
@@ -31,7 +37,9 @@ export class TestMember {
   readonly #watchers = new Set<() => void>();
 
   constructor(pool: ChannelPool, address: string, initial: Parameters<typeof ConsumeInitial.fromPartial>[0]) {
-    this.#stream = openBidi(pool.client(address), GroupServiceService.consume, { onMessage: (message) => this.#onMessage(message) });
+    this.#stream = openBidi(pool.client(address), GroupServiceService.consume, {
+      onMessage: (message) => this.#onMessage(message),
+    });
     this.closed = this.#stream.closed;
     this.#heartbeat = setInterval(() => this.send({ $case: 'heartbeat', heartbeat: { positions: [] } }), 200);
     void this.closed.then(() => clearInterval(this.#heartbeat));
@@ -46,8 +54,16 @@ export class TestMember {
     this.send({ $case: 'credit', credit: { records: BigInt(records), bytes: BigInt(bytes) } });
   }
 
-  ack(ackId: bigint, offsets: readonly { topic: string; partition: number; nextOffset: bigint; assignmentEpoch?: number }[]): void {
-    const full = offsets.map((offset) => ({ assignmentEpoch: this.holding(offset.topic, offset.partition)?.assignmentEpoch ?? 0, recordEpoch: 0, metadata: '', ...offset }));
+  ack(
+    ackId: bigint,
+    offsets: readonly { topic: string; partition: number; nextOffset: bigint; assignmentEpoch?: number }[],
+  ): void {
+    const full = offsets.map((offset) => ({
+      assignmentEpoch: this.holding(offset.topic, offset.partition)?.assignmentEpoch ?? 0,
+      recordEpoch: 0,
+      metadata: '',
+      ...offset,
+    }));
     this.send({ $case: 'ack', ack: { ackId, offsets: full } });
   }
 
@@ -58,7 +74,9 @@ export class TestMember {
   /** Numbers of the partitions that it holds and need not give up, over all topics. */
   get partitions(): number[] {
     const revoking = this.assignment?.revoking ?? [];
-    const kept = this.assignment?.partitions.filter((held) => !revoking.some((r) => r.topic === held.topic && r.partition === held.partition));
+    const kept = this.assignment?.partitions.filter(
+      (held) => !revoking.some((r) => r.topic === held.topic && r.partition === held.partition),
+    );
     return (kept ?? []).map((held) => held.partition).sort((a, b) => a - b);
   }
 
@@ -84,7 +102,11 @@ export class TestMember {
       };
       const fail = (why: string): void => {
         const heard = this.heard.map((answer) => answer.$case).join(' ');
-        finish(() => reject(new Error(`${condition.toString()} did not hold ${why}; heard: ${heard}; values: ${this.values.join()}`)));
+        finish(() =>
+          reject(
+            new Error(`${condition.toString()} did not hold ${why}; heard: ${heard}; values: ${this.values.join()}`),
+          ),
+        );
       };
       this.#watchers.add(look);
       void this.closed.then((error) => {
@@ -124,6 +146,7 @@ export class TestMember {
     this.assignment = assignment;
     this.memberEpoch = assignment.memberEpoch;
     const { revoking } = assignment;
-    if (this.autoRevoke && revoking.length > 0) this.send({ $case: 'revoked', revoked: { partitions: revoking, offsets: [] } });
+    if (this.autoRevoke && revoking.length > 0)
+      this.send({ $case: 'revoked', revoked: { partitions: revoking, offsets: [] } });
   }
 }

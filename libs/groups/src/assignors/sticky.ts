@@ -74,7 +74,9 @@ function leastLoaded(bins: readonly Bin[], topicId: string): Bin | undefined {
 
 /** Makes the one best move, along a chain where needed; false when there is none. */
 function balanceOnce(bins: readonly Bin[]): boolean {
-  const fullestFirst = [...bins].sort((a, b) => b.load * a.capacity - a.load * b.capacity || compareText(a.memberId, b.memberId));
+  const fullestFirst = [...bins].sort(
+    (a, b) => b.load * a.capacity - a.load * b.capacity || compareText(a.memberId, b.memberId),
+  );
   return fullestFirst.some((from) => from.load > 0 && moveFrom(bins, from));
 }
 
@@ -121,7 +123,10 @@ function givableTopic(giver: Bin, taker: Bin): string | undefined {
   return best;
 }
 
-function moveAlong(reached: ReadonlyMap<Bin, { readonly giver: Bin; readonly topicId: string } | undefined>, last: Bin): void {
+function moveAlong(
+  reached: ReadonlyMap<Bin, { readonly giver: Bin; readonly topicId: string } | undefined>,
+  last: Bin,
+): void {
   let taker = last;
   for (let edge = reached.get(taker); edge !== undefined; edge = reached.get(taker)) {
     const partition = edge.giver.byTopic.get(edge.topicId)?.pop();
@@ -135,7 +140,8 @@ function moveAlong(reached: ReadonlyMap<Bin, { readonly giver: Bin; readonly top
 function assignmentOf(bins: readonly Bin[]): Map<string, string> {
   const assignment = new Map<string, string>();
   for (const bin of bins) {
-    for (const held of bin.byTopic.values()) for (const partition of held) assignment.set(partitionKey(partition), bin.memberId);
+    for (const held of bin.byTopic.values())
+      for (const partition of held) assignment.set(partitionKey(partition), bin.memberId);
   }
   return assignment;
 }

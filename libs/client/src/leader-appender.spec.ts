@@ -1,0 +1,142 @@
+import { PARTITION_QUEUE_BYTES_MAX, PartitaError } from '@partita/domain';
+import { BrokerServiceService } from '@partita/protocol';
+import type { AppendAck, AppendEntry, AppendResult, AppendStreamRequest, AppendStreamResponse } from '@partita/protocol';
+import { toRpcStatus } from '@partita/rpc';
+import { bidi } from '@partita/rpc/server';
+import type { ServerBidiStream } from '@partita/rpc/server';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { AppendOutcome } from './append-link.ts';
+import { LeaderAppender } from './leader-appender.ts';
+import { closeAll, closeLater, listen, newPool, part, until } from './testing/loopback.ts';
+import { leaderUpdate, routesTo, TOPIC_ID } from './testing/leaders.ts';
+
+afterEach(closeAll);
+
+type Answer = AppendAck | PartitaError | undefined;
+
+/** A broker that appends, refuses or stays silent, as the spec says. */
+async function broker(answer: (entry: AppendEntry) => Answer) {
+  const entries: AppendEntry[] = [];
+  const streams: ServerBidiStream<AppendStreamResponse>[] = [];
+  const { address, server } = await listen([
+    part(BrokerServiceService, {
+      appendStream: bidi<AppendStreamRequest, AppendStreamResponse>((stream) => {
+        streams.push(stream);
+        return {
+          onMessage({ message }) {
+            if (message?.$case === 'initial') {
+              const ready = { heartbeatMs: 1000, framesInFlightMax: 100, bytesInFlightMax: 1_000_000n };
+              stream.send({ message: { $case: 'ready', ready } });
+            }
+            if (message?.$case !== 'append') return;
+            const results = message.append.entries.flatMap((entry): AppendResult[] => {
+              entries.push(entry);
+              const given = answer(entry);
+              if (given === undefined) return [];
+              return given instanceof PartitaError
+                ? [{ outcome: { $case: 'error', error: toRpcStatus(given) } }]
+                : [{ outcome: { $case: 'ack', ack: given } }];
+            });
+            if (results.length > 0) stream.send({ message: { $case: 'result', result: { frameId: message.append.frameId, results } } });
+          },
+        };
+      }),
+    }),
+  ]);
+  return { entries, streams, address, server };
+}
+
+function ack(baseOffset: bigint): AppendAck {
+  return { partition: 0, baseOffset, leaderEpoch: 1, replicasAcked: 1, fsynced: true, appendTimeMs: 1n, duplicate: false, recordCount: 1 };
+}
+
+function appender(routes: ReturnType<typeof routesTo>): LeaderAppender {
+  const made = new LeaderAppender(routes, newPool());
+  closeLater(() => made.close());
+  return made;
+}
+
+function append(to: LeaderAppender, bytes: Uint8Array, waitMs = 5000): Promise<AppendOutcome> {
+  return new Promise((done) => {
+    to.append({ topicId: TOPIC_ID, topic: 't', partition: 0, recordBatches: bytes, deadlineAtMs: performance.now() + waitMs, done });
+  });
+}
+
+describe('a leader appender', () => {
+  test('appends the batches of a partition in order, one under way', async () => {
+    let next = 0n;
+    const { address, entries } = await broker(() => ack(next++));
+    const to = appender(routesTo(1, address));
+    const outcomes = await Promise.all([1, 2, 3].map((byte) => append(to, Uint8Array.of(byte))));
+    expect(outcomes.map((outcome) => outcome instanceof PartitaError || outcome.baseOffset)).toEqual([0n, 1n, 2n]);
+    expect(entries.map((entry) => entry.recordBatches[0])).toEqual([1, 2, 3]);
+    expect(entries[0]).toMatchObject({ topicId: TOPIC_ID, leaderEpoch: 1 });
+  });
+
+  test('follows the hint of a broker that does not lead any more', async () => {
+    const two = await broker(() => ack(7n));
+    const one = await broker(
+      () => new PartitaError('NOT_LEADER', 'moved', { topic_id: TOPIC_ID, partition: '0', leader: '2', leader_epoch: '2' }),
+    );
+    const routes = routesTo(1, one.address);
+    routes.table.apply({ ...leaderUpdate(2, two.address, 1), routes: [], brokers: [...routes.table.brokers, ...leaderUpdate(2, two.address, 1).brokers] });
+    expect(await append(appender(routes), Uint8Array.of(1))).toMatchObject({ baseOffset: 7n });
+    expect(two.entries[0]?.leaderEpoch).toBe(2);
+  });
+
+  test('tries a definite refusal again without letting a later batch overtake', async () => {
+    let refusals = 3;
+    const { address, entries } = await broker(() => (refusals-- > 0 ? new PartitaError('NOT_ENOUGH_REPLICAS', 'too few', {}, { retryAfterMs: 2 }) : ack(0n)));
+    const to = appender(routesTo(1, address));
+    await Promise.all([append(to, Uint8Array.of(1)), append(to, Uint8Array.of(2))]);
+    expect(entries.map((entry) => entry.recordBatches[0])).toEqual([1, 1, 1, 1, 2]);
+  });
+
+  test('hands back doubt at once when the stream breaks under an append', async () => {
+    const { address, streams, entries } = await broker(() => undefined);
+    const to = appender(routesTo(1, address));
+    const appending = append(to, Uint8Array.of(1));
+    await until(() => entries.length === 1);
+    streams[0]?.end(new PartitaError('SHUTTING_DOWN', 'bye'));
+    expect(await appending).toMatchObject({ reason: 'OUTCOME_UNKNOWN' });
+    expect(entries.length).toBe(1);
+  });
+
+  test('waits for a broker that is not there yet, up to its deadline', async () => {
+    const to = appender(routesTo(1, '127.0.0.1:1'));
+    const outcome = await append(to, Uint8Array.of(1), 200);
+    expect(['TIMED_OUT', 'SERVICE_UNREACHABLE']).toContain(outcome instanceof PartitaError && outcome.reason);
+  });
+
+  test('goes on as soon as a new leader is known', async () => {
+    const { address } = await broker(() => ack(0n));
+    const routes = routesTo(1, '127.0.0.1:1');
+    const appending = append(appender(routes), Uint8Array.of(1));
+    routes.table.apply(leaderUpdate(2, address, 2));
+    expect(await appending).toMatchObject({ baseOffset: 0n });
+  });
+
+  test('refuses more bytes than a partition may have waiting', async () => {
+    const { address } = await broker(() => undefined);
+    const to = appender(routesTo(1, address));
+    const large = new Uint8Array(PARTITION_QUEUE_BYTES_MAX / 2 + 1);
+    void append(to, large);
+    expect(await append(to, large)).toMatchObject({ reason: 'QUEUE_FULL' });
+    expect(to.queuedBytes(TOPIC_ID, 0)).toBe(large.byteLength);
+  });
+
+  test('hands back a refusal for good', async () => {
+    const { address } = await broker(() => new PartitaError('INVALID_BATCH', 'no batch'));
+    expect(await append(appender(routesTo(1, address)), Uint8Array.of(1))).toMatchObject({ reason: 'INVALID_BATCH' });
+  });
+
+  test('fails what waits when it is closed', async () => {
+    const { address } = await broker(() => undefined);
+    const to = appender(routesTo(1, address));
+    const [sent, waiting] = [append(to, Uint8Array.of(1)), append(to, Uint8Array.of(2))];
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    to.close();
+    expect(await waiting).toMatchObject({ reason: 'SHUTTING_DOWN' });
+    expect(await sent).toMatchObject({ reason: 'OUTCOME_UNKNOWN' });
+  });
+});
