@@ -1,5 +1,5 @@
 /** Takes a directory that was read into the model: it adds and raises, and only its tombstones remove. */
-import { mergeStoredPartition, mergeStoredTopic, mergeTombstone } from '@partita/cluster';
+import { mergeStoredPartition, mergeStoredTopic, mergeTombstone, repeatReports } from '@partita/cluster';
 import type { BrokerEntry, MetadataSnapshot } from '@partita/metadata-store';
 import type { ClusterModel } from './cluster-model.ts';
 import { hintedInstance, storedPartition, storedTopic } from './directory-codec.ts';
@@ -19,6 +19,7 @@ export function mergeSnapshot(model: ClusterModel, snapshot: MetadataSnapshot): 
     if (topic !== undefined) model.apply(mergeStoredPartition(state, storedPartition(publication, topic)));
   }
   for (const entry of snapshot.brokers) mergeBroker(model, entry);
+  model.apply(repeatReports(state));
   for (const hint of snapshot.groups) {
     const instanceId = hintedInstance(hint);
     if (instanceId !== undefined && !state.shards().has(hint.shard)) {

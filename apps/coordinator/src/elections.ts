@@ -74,20 +74,20 @@ export class Elections {
   async #elect(plans: readonly ElectionPlan[]): Promise<void> {
     for (const plan of plans) this.#busy.add(partitionKey(plan));
     const nonce = randomBytes(16);
-    const led = new Set<string>();
     try {
-      const elections = await this.#collectPromises(plans, nonce);
-      for (const plan of await this.#appointLeaders(elections, nonce)) led.add(partitionKey(plan));
+      await this.#appointLeaders(await this.#collectPromises(plans, nonce), nonce);
     } catch (error) {
       this.#options.logger.error({ err: error }, 'an election failed');
     } finally {
-      for (const plan of plans) this.#finish(partitionKey(plan), led.has(partitionKey(plan)));
+      for (const plan of plans) this.#finish(plan);
     }
   }
 
-  #finish(key: string, led: boolean): void {
+  /** By the state, not by the answer: a heartbeat of the new leader may have come before it. */
+  #finish(plan: ElectionPlan): void {
+    const key = partitionKey(plan);
     this.#busy.delete(key);
-    if (led) {
+    if (this.#options.model.state.partition(plan.topicId, plan.partition)?.live === true) {
       this.#failures.delete(key);
       return;
     }
@@ -126,8 +126,7 @@ export class Elections {
     });
   }
 
-  async #appointLeaders(elections: readonly Election[], nonce: Buffer): Promise<ElectionPlan[]> {
-    const led: ElectionPlan[] = [];
+  async #appointLeaders(elections: readonly Election[], nonce: Buffer): Promise<void> {
     await this.#atEachBroker(
       elections,
       ({ outcome }) => outcome.leader.brokerId,
@@ -136,27 +135,22 @@ export class Elections {
           brokerId,
           entries.map((election) => leadEntry(election, nonce)),
         );
-        entries.forEach((election, index) => {
-          if (this.#takeLeader(election, results[index])) led.push(election.plan);
-        });
+        entries.forEach((election, index) => this.#takeLeader(election, results[index]));
       },
     );
-    return led;
   }
 
-  #takeLeader({ plan, outcome }: Election, result: LeadResult | undefined): boolean {
+  #takeLeader({ plan, outcome }: Election, result: LeadResult | undefined): void {
     const { model, logger } = this.#options;
     if (result?.leading !== true) {
       logger.debug({ ...place(plan), status: result?.error }, 'a replica does not lead though elected');
       this.#seen(plan, Math.max(plan.epoch, result?.promisedEpoch ?? 0));
-      return false;
+      return;
     }
     const config = result.config === undefined ? outcome.config : configFromMessage(result.config);
     const { topicId, partition, epoch } = plan;
-    const records = recordLeader(model.state, { topicId, partition, epoch, brokerId: outcome.leader.brokerId, config });
-    model.apply(records);
+    model.apply(recordLeader(model.state, { topicId, partition, epoch, brokerId: outcome.leader.brokerId, config }));
     logger.debug({ ...place(plan), leader: outcome.leader.brokerId }, 'leader elected');
-    return records.length > 0;
   }
 
   #seen({ topicId, partition }: ElectionPlan, epoch: number): void {

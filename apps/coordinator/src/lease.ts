@@ -195,11 +195,17 @@ export class Lease {
     const { store, runId, url } = this.#options;
     if (this.#token !== undefined) {
       const outcome = await store.leaseRenew(this.#token);
-      if (outcome.status !== 'rolled_back') { this.#state.held(this.#token.number, sentAtMs); return; }
+      if (outcome.status !== 'rolled_back') {
+        this.#state.held(this.#token.number, sentAtMs);
+        return;
+      }
       this.lostWrites(outcome);
     }
     const attempt = await store.leaseAcquire({ run: runId, url: url(), ttlMs: LEASE_TTL_MS });
-    if ('heldBy' in attempt) { this.#lose(attempt.heldBy); return; }
+    if ('heldBy' in attempt) {
+      this.#lose(attempt.heldBy);
+      return;
+    }
     if (this.#token === undefined)
       this.#options.logger.info({ token: attempt.token.number }, 'this coordinator is active');
     this.#token = attempt.token;
@@ -230,9 +236,15 @@ export class Lease {
     if (!this.#complete) {
       const snapshot = await store.readAll();
       if (snapshot !== undefined) mergeSnapshot(model, snapshot);
-      if (snapshot !== undefined && !snapshot.rolledBack) { this.#anchoredBy(snapshot); return; }
+      if (snapshot !== undefined && !snapshot.rolledBack) {
+        this.#anchoredBy(snapshot);
+        return;
+      }
       this.#generationToReplace = snapshot?.meta.generation;
-      if (!this.#enoughBrokers()) { this.#waitForBrokers(); return; }
+      if (!this.#enoughBrokers()) {
+        this.#waitForBrokers();
+        return;
+      }
     }
     await this.#writeAnew(token);
   }
@@ -259,7 +271,8 @@ export class Lease {
     });
     if (outcome.status === 'rolled_back') {
       this.#generationToReplace = outcome.generation;
-      this.wake(); return;
+      this.wake();
+      return;
     }
     this.#generation = newGeneration;
     this.#complete = true;

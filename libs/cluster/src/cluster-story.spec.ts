@@ -15,6 +15,7 @@ import {
   loseBroker,
   recordLeader,
   registerBroker,
+  repeatReports,
   reportInSync,
   reportReplicas,
   resignedLeaders,
@@ -358,6 +359,17 @@ describe('rebuilding from inventories', () => {
     expect(state.partition('t', 0)).toMatchObject({ live: true, inSyncVersion: 2 });
     applyAll(mergeStoredPartition(state, { ...stored, epoch: 3 }));
     expect(state.partition('t', 0)?.epoch).toBe(4);
+  });
+
+  it('knows a leader whose topic the directory tells of only after its report', () => {
+    register(1, { replicas: [report('t', 0, 'r', { leadingEpoch: 4 })] });
+    applyAll(mergeStoredTopic(state, { definition: definition('t', 'orders'), life: 'active' }));
+    expect(state.partition('t', 0)?.live).toBe(false);
+    applyAll(repeatReports(state));
+    expect(state.partition('t', 0)).toMatchObject({ live: true, epoch: 4, leader: 1 });
+    state.apply({ type: 'leader_lost', topicId: 't', partition: 0 });
+    applyAll(loseBroker(state, 1, 0));
+    expect(repeatReports(state)).toEqual([]);
   });
 
   it('comes to the same picture in whatever order brokers report, and repeats change nothing', () => {

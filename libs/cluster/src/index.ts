@@ -27,6 +27,7 @@ export {
   loseBroker,
   recordLeader,
   registerBroker,
+  repeatReports,
   reportInSync,
   reportReplicas,
   resignedLeaders,

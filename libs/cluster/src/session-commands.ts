@@ -72,6 +72,15 @@ export function reportReplicas(
   ];
 }
 
+/** What live brokers said before, looked at again: a topic may have become known only after the report that named it. */
+export function repeatReports(state: ClusterState): ClusterRecord[] {
+  return [...state.brokers()].flatMap(({ facts, replicas }) =>
+    facts.status === 'down'
+      ? []
+      : [...replicas.values()].flatMap((report) => mergeReport(state, facts.brokerId, report)),
+  );
+}
+
 /**
  * Leaders that count as live while their own broker's last report says that they do not lead. A report may be older than
  * an election that it crossed, so the caller acts on what stays so.
