@@ -11,6 +11,7 @@ import type { RedisHandle, RedisSource } from './redis.ts';
 import { planCluster } from './services.ts';
 import type { PlannedCluster } from './services.ts';
 import { SupervisedProcess } from './supervise.ts';
+import { SupervisedRedis } from './supervised-redis.ts';
 
 const READY_SECONDS_MAX = 60;
 const POLL_MS = 100;
@@ -31,7 +32,7 @@ export interface ClusterOptions {
 
 export class LocalCluster {
   readonly #options: ClusterOptions;
-  readonly #redis: RedisHandle;
+  readonly #redis: SupervisedRedis;
   readonly #plan: PlannedCluster;
   readonly #processes: readonly SupervisedProcess[];
   #written = false;
@@ -39,7 +40,11 @@ export class LocalCluster {
 
   private constructor(options: ClusterOptions, redis: RedisHandle, plan: PlannedCluster) {
     this.#options = options;
-    this.#redis = redis;
+    this.#redis = new SupervisedRedis(redis, {
+      restart: options.restart,
+      onReady: () => this.#writeReadyFile(),
+      onDeath: (text, lines) => this.#reportDeath(text, lines),
+    });
     this.#plan = plan;
     const specs = [...plan.coordinators, ...plan.brokers, plan.gateway, plan.consumerGroup];
     this.#processes = specs.map(

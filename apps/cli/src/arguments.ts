@@ -21,7 +21,9 @@ export function oneOf<Word extends string>(what: string, words: readonly Word[])
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
     const meant = nearest(text, words);
-    throw new UsageError(`${what} is ${words.join(', ')}, not "${text}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`);
+    throw new UsageError(
+      `${what} is ${words.join(', ')}, not "${text}"${meant === undefined ? '' : `; did you mean "${meant}"?`}`,
+    );
   };
 }
 
@@ -43,7 +45,9 @@ export function position(text: string): Position {
   const zoned = /(Z|[+-]\d{2}:\d{2})$/.test(text) || !/[T ]/.test(text) ? text : `${text}Z`;
   const time = new Date(zoned);
   if (RFC_3339.test(text) && !Number.isNaN(time.getTime())) return time;
-  throw new UsageError(`"${text}" is no position: write earliest, latest, an offset, a time (2001-02-03T04:05:06Z) or how long ago (-15m)`);
+  throw new UsageError(
+    `"${text}" is no position: write earliest, latest, an offset, a time (2001-02-03T04:05:06Z) or how long ago (-15m)`,
+  );
 }
 
 /** Collects a repeated option. */

@@ -67,7 +67,11 @@ function readReadyFile(path: string): string[] {
   try {
     text = readFileSync(path, 'utf8');
   } catch {
-    throw new PartitaError('SERVICE_UNREACHABLE', `no cluster: there is no ${path}; ${HINT}, or name one with --server host:port`, { address: path });
+    throw new PartitaError(
+      'SERVICE_UNREACHABLE',
+      `no cluster: there is no ${path}; ${HINT}, or name one with --server host:port`,
+      { address: path },
+    );
   }
   const found = addressesIn(text);
   if (found.length > 0) return found;

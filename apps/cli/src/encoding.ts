@@ -10,8 +10,10 @@ const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Throws UsageError for text that is not in that encoding. */
 export function toBytes(text: string, encoding: Encoding): Uint8Array {
-  if (encoding === 'base64' && (!BASE64.test(text) || text.length % 4 !== 0)) throw new UsageError(`"${short(text)}" is no base64`);
-  if (encoding === 'hex' && !HEX.test(text)) throw new UsageError(`"${short(text)}" is no hex: write two digits per byte`);
+  if (encoding === 'base64' && (!BASE64.test(text) || text.length % 4 !== 0))
+    throw new UsageError(`"${short(text)}" is no base64`);
+  if (encoding === 'hex' && !HEX.test(text))
+    throw new UsageError(`"${short(text)}" is no hex: write two digits per byte`);
   return Buffer.from(text, encoding);
 }
 
@@ -27,7 +29,6 @@ export function toText(bytes: Uint8Array, encoding: Encoding): string | undefine
 
 /** Text for a terminal: one line, without control characters that could move its cursor. */
 export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- finding control characters is the point
   return text.replace(/[\u0000-\u001F\u007F-\u009F]/g, (character) => {
     if (character === '\n') return '\\n';
     if (character === '\t') return '\\t';

@@ -12,7 +12,12 @@ export async function main(): Promise<void> {
     instance,
     env: process.env,
     // stdout is for data.
-    logger: createLogger({ service: 'cli', instance, level: 'warn', output: { write: (line) => process.stderr.write(line) } }),
+    logger: createLogger({
+      service: 'cli',
+      instance,
+      level: 'warn',
+      output: { write: (line) => process.stderr.write(line) },
+    }),
   });
   const code = await runCommand(process.argv.slice(2), terminal);
   await telemetry.shutdown();

@@ -50,13 +50,16 @@ export class ProduceReport {
   /** Prints the summary. */
   end(): void {
     const seconds = ((performance.now() - this.#startMs) / 1000).toFixed(1);
-    this.#terminal.note(`sent ${count(this.#stored)} ${this.#stored === 1 ? 'record' : 'records'} in ${seconds} s (${this.#rate()})`);
+    this.#terminal.note(
+      `sent ${count(this.#stored)} ${this.#stored === 1 ? 'record' : 'records'} in ${seconds} s (${this.#rate()})`,
+    );
     const rows = [...this.#partitions]
       .sort(([left], [right]) => left - right)
       .map(([partition, { records, first, last }]) => [String(partition), count(records), String(first), String(last)]);
     if (rows.length > 0) this.#terminal.note(table(['PARTITION', 'RECORDS', 'FIRST OFFSET', 'LAST OFFSET'], rows));
     const first = Math.min(...this.#failedLines);
-    if (this.#failedLines.length > 0) this.#terminal.note(`not sent, or in doubt: ${count(this.#failedLines.length)}, the first is line ${first}`);
+    if (this.#failedLines.length > 0)
+      this.#terminal.note(`not sent, or in doubt: ${count(this.#failedLines.length)}, the first is line ${first}`);
   }
 
   #rate(): string {

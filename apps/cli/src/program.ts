@@ -34,7 +34,10 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
     .option('--json', 'print JSON, one object a line')
     .addHelpText('after', HELP)
     .exitOverride()
-    .configureOutput({ writeOut: (text) => void terminal.line(text.trimEnd()), writeErr: (text) => terminal.note(text.trimEnd()) });
+    .configureOutput({
+      writeOut: (text) => void terminal.line(text.trimEnd()),
+      writeErr: (text) => terminal.note(text.trimEnd()),
+    });
   addTopicCommand(program, terminal);
   addProduceCommand(program, terminal, (result) => (code = result));
   addConsumeCommand(program, terminal, (result) => (code = result));
@@ -66,5 +69,10 @@ function describe(error: unknown): Record<string, unknown> {
   if (error instanceof UsageError) return { reason: 'USAGE', message };
   if (!(error instanceof PartitaError)) return { message };
   const { reason, metadata } = error;
-  return { reason, message, metadata, ...(error instanceof ClientError ? { outcome: error.outcome, retryable: error.retryable } : {}) };
+  return {
+    reason,
+    message,
+    metadata,
+    ...(error instanceof ClientError ? { outcome: error.outcome, retryable: error.retryable } : {}),
+  };
 }

@@ -18,7 +18,14 @@ export interface TextForm {
 const INPUT_FIELDS = ['key', 'value', 'headers', 'timestamp'] as const;
 /** Printed by `consume --json`; they say nothing about a record to be sent. */
 const OUTPUT_ONLY_FIELDS: ReadonlySet<string> = new Set([
-  'topic', 'partition', 'offset', 'appendTime', 'leaderEpoch', 'traceparent', 'keyEncoding', 'valueEncoding',
+  'topic',
+  'partition',
+  'offset',
+  'appendTime',
+  'leaderEpoch',
+  'traceparent',
+  'keyEncoding',
+  'valueEncoding',
 ]);
 
 /** Throws UsageError, without the line's number. */
@@ -27,7 +34,8 @@ export function parseRecord(line: string, form: TextForm): OutgoingRecord {
   try {
     parsed = JSON.parse(line);
   } catch (error) {
-    throw new UsageError(`no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    const why = error instanceof Error ? error.message.replace(/ \(line.*\)$/, '') : String(error);
+    throw new UsageError(`no JSON: ${why}`);
   }
   if (!isObject(parsed)) throw new UsageError('not a JSON object: write {"key": "…", "value": "…"}');
   for (const name of Object.keys(parsed)) checkField(name);
@@ -46,7 +54,9 @@ export function parseRecord(line: string, form: TextForm): OutgoingRecord {
 function checkField(name: string): void {
   if (OUTPUT_ONLY_FIELDS.has(name) || INPUT_FIELDS.some((field) => field === name)) return;
   const meant = nearest(name, INPUT_FIELDS);
-  throw new UsageError(`unknown field "${name}"${meant === undefined ? `: there are ${INPUT_FIELDS.join(', ')}` : `, did you mean "${meant}"?`}`);
+  throw new UsageError(
+    `unknown field "${name}"${meant === undefined ? `: there are ${INPUT_FIELDS.join(', ')}` : `, did you mean "${meant}"?`}`,
+  );
 }
 
 function parseValue(value: unknown, encoding: Encoding): Uint8Array | null {

@@ -31,8 +31,12 @@ const PARSERS: Readonly<Record<string, (text: string) => Change>> = {
   segment_age: (text) => ({ segmentAge: time(text) }),
   record_bytes_max: (text) => ({ recordBytesMax: parseBytes(text) }),
   timestamp_type: (text) => ({ timestampType: word(text, TIMESTAMP) }),
-  timestamp_future_ms_max: (text) => ({ timestampFutureMsMax: BigInt(/^\d+$/.test(text) ? text : parseDuration(text)) }),
-  allowed_codecs: (text) => ({ allowedCodecs: text === 'all' ? [] : text.split(',').map((codec) => word(codec, CODECS)) }),
+  timestamp_future_ms_max: (text) => ({
+    timestampFutureMsMax: BigInt(/^\d+$/.test(text) ? text : parseDuration(text)),
+  }),
+  allowed_codecs: (text) => ({
+    allowedCodecs: text === 'all' ? [] : text.split(',').map((codec) => word(codec, CODECS)),
+  }),
   tombstone_delay: (text) => ({ tombstoneDelay: time(text) }),
   compaction_lag: (text) => ({ compactionLag: time(text) }),
   produce_bytes_per_second: (text) => ({ produceBytesPerSecond: bytesOrNone(text.replace(/\/s$/, '')) }),
@@ -61,7 +65,8 @@ function parseSetting(name: string, text: string): Change {
   try {
     return parse(text);
   } catch (error) {
-    if (error instanceof UsageError || error instanceof PartitaError) throw new UsageError(`setting ${name}: ${error.message}`);
+    if (error instanceof UsageError || error instanceof PartitaError)
+      throw new UsageError(`setting ${name}: ${error.message}`);
     throw error;
   }
 }

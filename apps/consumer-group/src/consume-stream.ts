@@ -32,7 +32,6 @@ import { commitFailure, prepareCommits } from './member-commits.ts';
 import { MemberPartitions } from './member-partitions.ts';
 import type { MemberLink } from './member-sessions.ts';
 import { checkInLog } from './start-offsets.ts';
-import type { TopicTimes } from './topic-times.ts';
 
 /** What all streams share. */
 export interface ConsumeServices {
@@ -40,7 +39,6 @@ export interface ConsumeServices {
   readonly routes: RouteCache;
   readonly calls: LeaderCalls;
   readonly pool: ChannelPool;
-  readonly times: TopicTimes;
   readonly logger: Logger;
   readonly tracing: boolean;
 }
@@ -134,7 +132,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       form: request.form,
       sink,
       tracing: this.#services.tracing,
-      isAppendTime: (topicId) => this.#services.times.isAppendTime(topicId),
+      isAppendTime: (topicId) => usesAppendTime(this.#services.routes.table.topicById(topicId)),
     });
     const partitions = new MemberPartitions({
       ...this.#services,

@@ -1,7 +1,8 @@
 /** A stored record as consumers see it. */
 import { recordBytes } from '@partita/batch';
 import type { BatchHeader, DecodedRecord } from '@partita/batch';
-import type { ConsumedRecord } from '@partita/protocol';
+import { TimestampType } from '@partita/protocol';
+import type { ConsumedRecord, TopicRoute } from '@partita/protocol';
 
 /** What the position of a record costs beside the record itself, at most: three numbers and the framing. */
 const POSITION_BYTES = 40;
@@ -32,6 +33,11 @@ export function consumedRecord(record: DecodedRecord, header: BatchHeader, isApp
     leaderEpoch: header.leaderEpoch,
     appendTimeMs: header.appendTimeMs,
   };
+}
+
+/** Whether readers of the topic see the leader's time at append; false for a topic that is gone. */
+export function usesAppendTime(route: TopicRoute | undefined): boolean {
+  return route?.timestampType === TimestampType.TIMESTAMP_TYPE_APPEND;
 }
 
 /** The record's time as its topic defines it. */

@@ -12,7 +12,6 @@ import { consumerGroupService } from './consumer-group-service.ts';
 import { GroupShards } from './group-shards.ts';
 import { InstanceSession } from './instance-session.ts';
 import { LeaderCalls } from './leader-calls.ts';
-import { TopicTimes } from './topic-times.ts';
 
 export interface ConsumerGroupOptions {
   readonly config: ConsumerGroupConfig;
@@ -38,7 +37,6 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
   followRoutes(routes, directory);
   const calls = new LeaderCalls(routes, pool);
   const shards = new GroupShards({ routes, calls, instanceId, logger });
-  const times = new TopicTimes(routes, pool);
   const server = createRpcServer({
     name: 'consumer-group-public',
     listen: formatAddress(config.listen),
@@ -48,7 +46,7 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
     insecureOk: config.insecure,
   });
   // The port may be chosen by the system: what tells the address is made before it is known.
-  const services = { shards, routes, calls, pool, times, logger, tracing, address: '' };
+  const services = { shards, routes, calls, pool, logger, tracing, address: '' };
   server.addService(GroupServiceService, consumerGroupService(services));
   const about = { service: ServiceKind.SERVICE_KIND_CONSUMER_GROUP, version: PRODUCT_VERSION, clock: systemClock };
   server.addService(ClusterServiceService, implement(ClusterServiceService, directoryMethods(directory, about)));

@@ -18,7 +18,6 @@ import type { FeedListener } from './partition-feed.ts';
 import type { ShardOwner } from './shard-owner.ts';
 import { afterLoss, findStarts } from './start-offsets.ts';
 import type { StartOffset } from './start-offsets.ts';
-import type { TopicTimes } from './topic-times.ts';
 
 export interface MemberPartitionsOptions {
   readonly group: string;
@@ -27,7 +26,6 @@ export interface MemberPartitionsOptions {
   readonly routes: RouteCache;
   readonly calls: LeaderCalls;
   readonly reader: LeaderReader;
-  readonly times: TopicTimes;
   readonly delivery: Delivery;
   readonly sink: DeliverySink;
   readonly startPosition: OffsetSpec;
@@ -125,7 +123,6 @@ export class MemberPartitions implements FeedListener {
     for (const entry of missing) {
       const route = this.#options.routes.table.topicById(entry.partition.topicId);
       if (route === undefined) continue;
-      await this.#options.times.load(route);
       wanted.push({ held: entry, name: { ...entry.partition, topic: route.topic } });
     }
     const { starts, error } = await findStarts(wanted, this.#options);

@@ -10,16 +10,14 @@ import {
 import type { RouteCache } from '@partita/client';
 import type { ConsumedRecord, FetchedPartition, ReadRecordsRequest, ReadRecordsResponse } from '@partita/protocol';
 import type { CallContext } from '@partita/rpc/server';
-import { consumedBytes, consumedRecord, recordTimeMs, responseBytes } from './consumed-record.ts';
+import { consumedBytes, consumedRecord, recordTimeMs, responseBytes, usesAppendTime } from './consumed-record.ts';
 import { checkStart, invalid } from './consume-initial.ts';
 import type { LeaderCalls, PartitionName } from './leader-calls.ts';
 import { timestampMs } from './proto-time.ts';
-import type { TopicTimes } from './topic-times.ts';
 
 export interface ReadServices {
   readonly routes: RouteCache;
   readonly calls: LeaderCalls;
-  readonly times: TopicTimes;
 }
 
 const READ_BYTES_DEFAULT = 1024 * 1024;
@@ -66,18 +64,16 @@ export async function readRecords(
       metadata,
     );
   }
-  await services.times.load(route);
   const name = { topicId: route.topicId, topic, partition };
   const limits = { deadlineMs: context.deadlineMs, signal: context.signal };
   const at = position.position;
   const start = await services.calls.listOffset(name, position, limits);
   // An offset is taken as it was asked for, so that the broker refuses one that is out of range.
   const nextOffset = at?.$case === 'offset' ? at.offset : start.offset;
-  const isAppendTime = services.times.isAppendTime(route.topicId);
   const reading = {
     records: [],
     bounds,
-    isAppendTime,
+    isAppendTime: usesAppendTime(route),
     bytes: 0,
     responseBytes: 0,
     nextOffset,

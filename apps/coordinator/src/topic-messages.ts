@@ -1,7 +1,7 @@
 /** How topics, partitions, brokers and instances look to clients. */
 import { effectiveSettings, partitionStatus, settingsInForce, topicEtag } from '@partita/cluster';
 import type { BrokerFacts, ClusterPartition, ClusterState, ClusterTopic, InstanceFacts } from '@partita/cluster';
-import { BrokerState, PartitionState, ServiceKind, SettingSource, TopicState } from '@partita/protocol';
+import { BrokerState, PartitionState, ServiceKind, SettingSource, TimestampType, TopicState } from '@partita/protocol';
 import type { Broker, Partition, ServiceEndpoint, Timestamp, Topic, TopicRoute } from '@partita/protocol';
 import { settingsMessage } from './setting-messages.ts';
 
@@ -21,6 +21,11 @@ const BROKER_STATES = {
   up: BrokerState.BROKER_STATE_UP,
   draining: BrokerState.BROKER_STATE_DRAINING,
   down: BrokerState.BROKER_STATE_DOWN,
+} as const;
+
+const TIMESTAMP_TYPES = {
+  create: TimestampType.TIMESTAMP_TYPE_CREATE,
+  append: TimestampType.TIMESTAMP_TYPE_APPEND,
 } as const;
 
 export const INSTANCE_SERVICES = {
@@ -85,6 +90,7 @@ export function routeMessage(state: ClusterState, topic: ClusterTopic): TopicRou
     allowedCodecs: settingsMessage(inForce).allowedCodecs,
     timestampFutureMsMax: BigInt(inForce.timestampFutureMsMax),
     compacted: inForce.cleanupPolicy !== 'delete',
+    timestampType: TIMESTAMP_TYPES[inForce.timestampType],
   };
 }
 

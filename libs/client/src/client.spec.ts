@@ -39,7 +39,11 @@ describe('connect', () => {
 
   test('names every address that was tried when none answers', async () => {
     const failing = connect({ servers: [NOBODY, '127.0.0.1:2'] });
-    await expect(failing).rejects.toMatchObject({ reason: 'SERVICE_UNREACHABLE', outcome: 'rejected', retryable: true });
+    await expect(failing).rejects.toMatchObject({
+      reason: 'SERVICE_UNREACHABLE',
+      outcome: 'rejected',
+      retryable: true,
+    });
     await expect(failing).rejects.toThrow(/127\.0\.0\.1:1.*127\.0\.0\.1:2/);
   });
 
@@ -78,14 +82,19 @@ describe('calls', () => {
       part(TopicServiceService, {
         createTopic: unary(({ topic, requestId }) => {
           ids.push(requestId);
-          if (ids.length < 3) throw new PartitaError('REBUILDING', 'the directory is being rebuilt', {}, { retryAfterMs: 5 });
+          if (ids.length < 3)
+            throw new PartitaError('REBUILDING', 'the directory is being rebuilt', {}, { retryAfterMs: 5 });
           return { topic };
         }),
       }),
     ]);
     directory.add(ServiceKind.SERVICE_KIND_COORDINATOR, address);
     const client = await connected([address]);
-    const topic = await client.admin.createTopic({ name: 'flights', partitionCount: 6, settings: { retentionBytes: -1n } });
+    const topic = await client.admin.createTopic({
+      name: 'flights',
+      partitionCount: 6,
+      settings: { retentionBytes: -1n },
+    });
     expect(topic.partitionCount).toBe(6);
     expect(topic.settings?.retentionBytes).toBe(-1n);
     expect(new Set(ids).size).toBe(1);

@@ -34,7 +34,11 @@ export async function connect(options: ConnectOptions): Promise<PartitaClient> {
     throw refused('INVALID_REQUEST', `clientId is longer than ${CLIENT_ID_BYTES_MAX} bytes`, { field: 'clientId' });
   }
   const tracer = options.tracing === false ? undefined : activeTracer();
-  const pool = new ChannelPool({ clientId, tracing: tracer !== undefined, messageBytesMax: 2 * PUBLIC_MESSAGE_BYTES_MAX });
+  const pool = new ChannelPool({
+    clientId,
+    tracing: tracer !== undefined,
+    messageBytesMax: 2 * PUBLIC_MESSAGE_BYTES_MAX,
+  });
   const endpoints = new Endpoints(pool, options.servers);
   try {
     await endpoints.discover(options.signal);

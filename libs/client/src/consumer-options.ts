@@ -43,7 +43,12 @@ export interface MemberName {
   readonly memberEpoch: number;
 }
 
-export function consumeInitial(options: ConsumerOptions, member: MemberName, credit: ConsumeCredit, noRelay: boolean): ConsumeInitial {
+export function consumeInitial(
+  options: ConsumerOptions,
+  member: MemberName,
+  credit: ConsumeCredit,
+  noRelay: boolean,
+): ConsumeInitial {
   return {
     group: options.group,
     ...member,

@@ -1,6 +1,12 @@
 import { trace } from '@opentelemetry/api';
 import { PartitaError } from '@partita/domain';
-import { ConsumeAssignment, ConsumedRecord, ConsumeEventKind, GroupServiceService, ServiceKind } from '@partita/protocol';
+import {
+  ConsumeAssignment,
+  ConsumedRecord,
+  ConsumeEventKind,
+  GroupServiceService,
+  ServiceKind,
+} from '@partita/protocol';
 import type { ConsumeRequest, ConsumeResponse, OffsetCommit } from '@partita/protocol';
 import { bidi } from '@partita/rpc/server';
 import type { ServerBidiStream } from '@partita/rpc/server';
@@ -39,7 +45,8 @@ class SpecGroup {
     if (message === undefined) return;
     this.heard.push(message);
     if (message.$case === 'initial') this.onInitial(message.initial);
-    if (message.$case === 'ack') this.say({ $case: 'ackResult', ackResult: { ackId: message.ack.ackId, failures: [] } });
+    if (message.$case === 'ack')
+      this.say({ $case: 'ackResult', ackResult: { ackId: message.ack.ackId, failures: [] } });
     if (message.$case === 'leave') this.stream?.end();
   }
 
@@ -53,16 +60,27 @@ class SpecGroup {
 
   assign(partitions: readonly Held[], revoking: readonly Held[] = [], memberEpoch = 1): void {
     const named = ([partition, assignmentEpoch]: Held) => ({ topic: 't', partition, assignmentEpoch });
-    const assignment = ConsumeAssignment.fromPartial({ memberEpoch, partitions: partitions.map(named), revoking: revoking.map(named) });
+    const assignment = ConsumeAssignment.fromPartial({
+      memberEpoch,
+      partitions: partitions.map(named),
+      revoking: revoking.map(named),
+    });
     this.say({ $case: 'assignment', assignment });
   }
 
   /** Delivers offsets `from` to `to`, exclusive. */
   deliver(partition: number, from: number, to: number, assignmentEpoch = 1, traceparent = ''): void {
     const records = Array.from({ length: to - from }, (_, index) =>
-      ConsumedRecord.fromPartial({ offset: BigInt(from + index), leaderEpoch: 3, record: { value: new Uint8Array(10), traceparent } }),
+      ConsumedRecord.fromPartial({
+        offset: BigInt(from + index),
+        leaderEpoch: 3,
+        record: { value: new Uint8Array(10), traceparent },
+      }),
     );
-    this.say({ $case: 'records', records: { topic: 't', partition, assignmentEpoch, records, highWatermark: BigInt(to), seekId: 0n } });
+    this.say({
+      $case: 'records',
+      records: { topic: 't', partition, assignmentEpoch, records, highWatermark: BigInt(to), seekId: 0n },
+    });
   }
 
   all<K extends Kind>(kind: K): Extract<Message, { $case: K }>[] {
@@ -200,17 +218,29 @@ describe('a consumer', () => {
 describe('a rebalance', () => {
   test('drops undelivered records, finishes the one in progress, and answers with the last commit', async () => {
     const told: string[] = [];
-    const { group, records } = await start({ onRevoked: (partitions) => void told.push(...partitions.map((name) => String(name.partition))) });
+    const { group, records } = await start({
+      onRevoked: (partitions) => void told.push(...partitions.map((name) => String(name.partition))),
+    });
     group.onInitial = () => {
       group.join();
-      group.assign([[0, 1], [1, 1]]);
+      group.assign([
+        [0, 1],
+        [1, 1],
+      ]);
     };
     const first = records.next();
     await until(() => group.streamCount === 1);
     group.deliver(0, 0, 5);
     group.deliver(1, 0, 1);
     expect((await first).value).toMatchObject({ partition: 0, offset: 0n });
-    group.assign([[0, 1], [1, 1]], [[0, 1]], 2);
+    group.assign(
+      [
+        [0, 1],
+        [1, 1],
+      ],
+      [[0, 1]],
+      2,
+    );
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(group.all('revoked')).toEqual([]);
     expect((await records.next()).value).toMatchObject({ partition: 1, offset: 0n });
@@ -273,7 +303,9 @@ describe('a lost stream', () => {
 
   test('after which the group does not know the member makes a new one, and its partitions are told as lost', async () => {
     const lost: number[] = [];
-    const { group, records } = await start({ onRevoked: (partitions) => void lost.push(...partitions.map((name) => name.partition)) });
+    const { group, records } = await start({
+      onRevoked: (partitions) => void lost.push(...partitions.map((name) => name.partition)),
+    });
     const first = records.next();
     await until(() => group.streamCount === 1);
     group.onInitial = ({ memberId }) => {
@@ -306,7 +338,10 @@ describe('a lost stream', () => {
   test('asks to be passed on when the owner cannot be reached', async () => {
     const { group, records } = await start();
     group.onInitial = ({ noRelay }) => {
-      if (noRelay) return group.stream?.end(new PartitaError('NOT_GROUP_OWNER', 'not here', { group: 'g', address: '127.0.0.1:1' }));
+      if (noRelay)
+        return group.stream?.end(
+          new PartitaError('NOT_GROUP_OWNER', 'not here', { group: 'g', address: '127.0.0.1:1' }),
+        );
       group.join();
       group.assign([[0, 1]]);
       group.deliver(0, 3, 4);
@@ -329,7 +364,10 @@ test('a position that an operator moved back delivers records again', async () =
   group.deliver(0, 0, 3);
   await taking;
   const kind = ConsumeEventKind.CONSUME_EVENT_KIND_RESET;
-  group.say({ $case: 'event', event: { topic: 't', partition: 0, kind, oldOffset: 2n, newOffset: 0n, detail: 'reset' } });
+  group.say({
+    $case: 'event',
+    event: { topic: 't', partition: 0, kind, oldOffset: 2n, newOffset: 0n, detail: 'reset' },
+  });
   group.deliver(0, 0, 2);
   await until(() => kinds.length === 1);
   expect(await offsets(records, 2)).toEqual(['0:0', '0:1']);

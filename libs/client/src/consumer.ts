@@ -6,7 +6,14 @@
  */
 import { context } from '@opentelemetry/api';
 import type { Context, Span, Tracer } from '@opentelemetry/api';
-import { asPartitaError, CONSUMER_BUFFER_BYTES, CONSUMER_BUFFER_RECORD_COUNT, DEADLINE_MS_MAX, DELIVERY_TIMEOUT_MS, PartitaError } from '@partita/domain';
+import {
+  asPartitaError,
+  CONSUMER_BUFFER_BYTES,
+  CONSUMER_BUFFER_RECORD_COUNT,
+  DEADLINE_MS_MAX,
+  DELIVERY_TIMEOUT_MS,
+  PartitaError,
+} from '@partita/domain';
 import { isRetryable, retryAdviceOf } from '@partita/rpc';
 import { ConsumeEventKind } from '@partita/protocol';
 import type { ConsumeAssignment, ConsumeEvent } from '@partita/protocol';
@@ -63,7 +70,10 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
     this.#endpoints = endpoints;
     this.#tracer = tracer;
     this.#options = options;
-    this.#buffer = new DeliveryBuffer(options.bufferRecordCount ?? CONSUMER_BUFFER_RECORD_COUNT, options.bufferBytes ?? CONSUMER_BUFFER_BYTES);
+    this.#buffer = new DeliveryBuffer(
+      options.bufferRecordCount ?? CONSUMER_BUFFER_RECORD_COUNT,
+      options.bufferBytes ?? CONSUMER_BUFFER_BYTES,
+    );
     this.#committer = new Committer((ackId, offsets) => {
       if (!this.#joined) return false;
       this.#link?.send({ $case: 'ack', ack: { ackId, offsets } });
@@ -123,7 +133,8 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
       const error = await this.#committer.commit(this.#committable());
       if (error === undefined) return;
       const mayPass = isRetryable(error) || error.reason === 'CANCELLED';
-      if (!mayPass || error.reason === 'STALE_GENERATION' || this.#ending.signal.aborted || performance.now() > untilMs) throw clientError(error);
+      if (!mayPass || error.reason === 'STALE_GENERATION' || this.#ending.signal.aborted || performance.now() > untilMs)
+        throw clientError(error);
       await pause(backoffDelayMs(attempt, JITTER), this.#ending.signal);
     }
   }
@@ -154,7 +165,8 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
   }
 
   async #next(): Promise<IteratorResult<ReceivedRecord, undefined>> {
-    if (this.#wake !== undefined) throw refused('INVALID_REQUEST', 'a consumer has one loop: wait for a record before asking for the next');
+    if (this.#wake !== undefined)
+      throw refused('INVALID_REQUEST', 'a consumer has one loop: wait for a record before asking for the next');
     this.#finishCurrent();
     this.#running ??= this.#run();
     for (;;) {
@@ -169,7 +181,8 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
   }
 
   #begin(taken: Taken): ReceivedRecord {
-    const traced = this.#tracer === undefined ? undefined : processSpan(this.#tracer, this.#options.group, taken.record);
+    const traced =
+      this.#tracer === undefined ? undefined : processSpan(this.#tracer, this.#options.group, taken.record);
     this.#inProgress = { ...taken, span: traced?.span, context: traced?.context };
     return taken.record;
   }
@@ -197,19 +210,26 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
     wake?.();
   }
 
+  #ended(): boolean {
+    return this.#ending.signal.aborted;
+  }
+
   /** Keeps a stream open until the consumer is closed or fails for good. */
   async #run(): Promise<void> {
     let failingSinceMs: number | undefined;
-    for (let attempt = 0; !this.#ending.signal.aborted; attempt += 1) {
+    for (let attempt = 0; !this.#ended(); attempt += 1) {
       const outcome = await this.#session();
-      if (this.#ending.signal.aborted) return;
+      if (this.#ended()) return;
       if (outcome.joined) {
         attempt = 0;
         failingSinceMs = undefined;
       }
       failingSinceMs ??= performance.now();
       const error = outcome.error;
-      if (error !== undefined && this.#isFinal(error, performance.now() - failingSinceMs)) return this.#fail(error);
+      if (error !== undefined && this.#isFinal(error, performance.now() - failingSinceMs)) {
+        this.#fail(error);
+        return;
+      }
       // To the owner at once, but not in circles.
       if (error?.reason === 'NOT_GROUP_OWNER' && this.#ownerAddress !== undefined && attempt === 0) continue;
       await pause(error?.retryAfterMs ?? backoffDelayMs(attempt, JITTER), this.#ending.signal);
@@ -313,7 +333,8 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
     void this.#tellRevoked(news).then(() => {
       const still = given.filter((held) => held.state === 'given');
       const offsets = this.#auto ? still.flatMap((held) => held.commit ?? []) : [];
-      if (this.#joined) this.#link?.send({ $case: 'revoked', revoked: { partitions: still.map((held) => held.assigned), offsets } });
+      if (this.#joined)
+        this.#link?.send({ $case: 'revoked', revoked: { partitions: still.map((held) => held.assigned), offsets } });
     });
   }
 

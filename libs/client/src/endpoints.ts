@@ -61,7 +61,8 @@ export class Endpoints {
           {},
           { deadlineMs: ASK_DEADLINE_MS, signal },
         );
-        return this.#learn(address, answer);
+        this.#learn(address, answer);
+        return;
       } catch (thrown) {
         const error = asPartitaError(thrown);
         if (error.reason === 'CANCELLED') throw error;

@@ -1,6 +1,12 @@
 import { PARTITION_QUEUE_BYTES_MAX, PartitaError } from '@partita/domain';
 import { BrokerServiceService } from '@partita/protocol';
-import type { AppendAck, AppendEntry, AppendResult, AppendStreamRequest, AppendStreamResponse } from '@partita/protocol';
+import type {
+  AppendAck,
+  AppendEntry,
+  AppendResult,
+  AppendStreamRequest,
+  AppendStreamResponse,
+} from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import { bidi } from '@partita/rpc/server';
 import type { ServerBidiStream } from '@partita/rpc/server';
@@ -37,7 +43,8 @@ async function broker(answer: (entry: AppendEntry) => Answer) {
                 ? [{ outcome: { $case: 'error', error: toRpcStatus(given) } }]
                 : [{ outcome: { $case: 'ack', ack: given } }];
             });
-            if (results.length > 0) stream.send({ message: { $case: 'result', result: { frameId: message.append.frameId, results } } });
+            if (results.length > 0)
+              stream.send({ message: { $case: 'result', result: { frameId: message.append.frameId, results } } });
           },
         };
       }),
@@ -47,7 +54,16 @@ async function broker(answer: (entry: AppendEntry) => Answer) {
 }
 
 function ack(baseOffset: bigint): AppendAck {
-  return { partition: 0, baseOffset, leaderEpoch: 1, replicasAcked: 1, fsynced: true, appendTimeMs: 1n, duplicate: false, recordCount: 1 };
+  return {
+    partition: 0,
+    baseOffset,
+    leaderEpoch: 1,
+    replicasAcked: 1,
+    fsynced: true,
+    appendTimeMs: 1n,
+    duplicate: false,
+    recordCount: 1,
+  };
 }
 
 function appender(routes: ReturnType<typeof routesTo>): LeaderAppender {
@@ -58,7 +74,14 @@ function appender(routes: ReturnType<typeof routesTo>): LeaderAppender {
 
 function append(to: LeaderAppender, bytes: Uint8Array, waitMs = 5000): Promise<AppendOutcome> {
   return new Promise((done) => {
-    to.append({ topicId: TOPIC_ID, topic: 't', partition: 0, recordBatches: bytes, deadlineAtMs: performance.now() + waitMs, done });
+    to.append({
+      topicId: TOPIC_ID,
+      topic: 't',
+      partition: 0,
+      recordBatches: bytes,
+      deadlineAtMs: performance.now() + waitMs,
+      done,
+    });
   });
 }
 
@@ -76,17 +99,24 @@ describe('a leader appender', () => {
   test('follows the hint of a broker that does not lead any more', async () => {
     const two = await broker(() => ack(7n));
     const one = await broker(
-      () => new PartitaError('NOT_LEADER', 'moved', { topic_id: TOPIC_ID, partition: '0', leader: '2', leader_epoch: '2' }),
+      () =>
+        new PartitaError('NOT_LEADER', 'moved', { topic_id: TOPIC_ID, partition: '0', leader: '2', leader_epoch: '2' }),
     );
     const routes = routesTo(1, one.address);
-    routes.table.apply({ ...leaderUpdate(2, two.address, 1), routes: [], brokers: [...routes.table.brokers, ...leaderUpdate(2, two.address, 1).brokers] });
+    routes.table.apply({
+      ...leaderUpdate(2, two.address, 1),
+      routes: [],
+      brokers: [...routes.table.brokers, ...leaderUpdate(2, two.address, 1).brokers],
+    });
     expect(await append(appender(routes), Uint8Array.of(1))).toMatchObject({ baseOffset: 7n });
     expect(two.entries[0]?.leaderEpoch).toBe(2);
   });
 
   test('tries a definite refusal again without letting a later batch overtake', async () => {
     let refusals = 3;
-    const { address, entries } = await broker(() => (refusals-- > 0 ? new PartitaError('NOT_ENOUGH_REPLICAS', 'too few', {}, { retryAfterMs: 2 }) : ack(0n)));
+    const { address, entries } = await broker(() =>
+      refusals-- > 0 ? new PartitaError('NOT_ENOUGH_REPLICAS', 'too few', {}, { retryAfterMs: 2 }) : ack(0n),
+    );
     const to = appender(routesTo(1, address));
     await Promise.all([append(to, Uint8Array.of(1)), append(to, Uint8Array.of(2))]);
     expect(entries.map((entry) => entry.recordBatches[0])).toEqual([1, 1, 1, 1, 2]);

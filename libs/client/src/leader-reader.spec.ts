@@ -101,7 +101,11 @@ describe('a leader reader', () => {
     const { address } = await listen([two.part]);
     await until(() => broker.starts.length === 1);
     routes.table.apply(leaderUpdate(2, address, 1));
-    routes.table.apply({ ...leaderUpdate(1, '127.0.0.1:1', 1), routes: [], brokers: [{ brokerId: 2, address, rack: '', state: 1, version: '' }] });
+    routes.table.apply({
+      ...leaderUpdate(1, '127.0.0.1:1', 1),
+      routes: [],
+      brokers: [{ brokerId: 2, address, rack: '', state: 1, version: '' }],
+    });
     const metadata = { topic_id: TOPIC_ID, partition: '0', leader: '2', leader_epoch: '2' };
     broker.data({ error: new PartitaError('NOT_LEADER', 'moved', metadata) });
     await until(() => two.starts.length === 1);

@@ -2,7 +2,12 @@
  * The records of one topic (and one partition, where the caller names it) on their way, in order. One frame is under way
  * at a time: only so can a refused frame be sent again without overtaking a later one. Frames grow under load instead.
  */
-import { DEADLINE_MS_MAX, PartitaError, PRODUCE_FRAME_BYTES_MAX, PRODUCE_FRAME_RECORD_COUNT_MAX } from '@partita/domain';
+import {
+  DEADLINE_MS_MAX,
+  PartitaError,
+  PRODUCE_FRAME_BYTES_MAX,
+  PRODUCE_FRAME_RECORD_COUNT_MAX,
+} from '@partita/domain';
 import type { AppendAck, Record as WireRecord } from '@partita/protocol';
 import { fromRpcStatus, outcomeOf, retryAdviceOf } from '@partita/rpc';
 import { Fifo } from './fifo.ts';
@@ -105,7 +110,11 @@ export class ProduceLane {
 
   /** Fails what is past its deadline. `why` = what keeps the records from going, when the lane itself does not know. */
   expire(nowMs: number, why: PartitaError | undefined): void {
-    for (let next = this.#queue.first; next !== undefined && (next.settled || next.deadlineAtMs <= nowMs); next = this.#queue.first) {
+    for (
+      let next = this.#queue.first;
+      next !== undefined && (next.settled || next.deadlineAtMs <= nowMs);
+      next = this.#queue.first
+    ) {
       this.#drop();
       if (!next.settled) next.settle(tooLate(this.topic, this.#lastError ?? why));
     }
@@ -131,7 +140,11 @@ export class ProduceLane {
   }
 }
 
-function finishEach(frame: LaneFrame, response: Exclude<FrameOutcome, PartitaError>, again: Map<PendingRecord, PartitaError>): void {
+function finishEach(
+  frame: LaneFrame,
+  response: Exclude<FrameOutcome, PartitaError>,
+  again: Map<PendingRecord, PartitaError>,
+): void {
   const answered = new Set<PendingRecord>();
   for (const { recordIndexes, outcome } of response.results) {
     const error = outcome?.$case === 'error' ? fromRpcStatus(outcome.error) : undefined;
@@ -139,13 +152,15 @@ function finishEach(frame: LaneFrame, response: Exclude<FrameOutcome, PartitaErr
       const pending = frame.records[index];
       if (pending === undefined || outcome === undefined) continue;
       answered.add(pending);
-      if (outcome.$case === 'ack') pending.settle({ ack: outcome.ack, offset: outcome.ack.baseOffset + BigInt(position) });
+      if (outcome.$case === 'ack')
+        pending.settle({ ack: outcome.ack, offset: outcome.ack.baseOffset + BigInt(position) });
       else if (error !== undefined && maySendAgain(error)) again.set(pending, error);
       else if (error !== undefined) pending.settle(error);
     }
   }
   for (const pending of frame.records) {
-    if (!answered.has(pending)) pending.settle(new PartitaError('OUTCOME_UNKNOWN', 'the gateway answered without a result for this record'));
+    if (!answered.has(pending))
+      pending.settle(new PartitaError('OUTCOME_UNKNOWN', 'the gateway answered without a result for this record'));
   }
 }
 
@@ -158,5 +173,9 @@ function maySendAgain(error: PartitaError): boolean {
 function tooLate(topic: string, last: PartitaError | undefined): PartitaError {
   const why = last === undefined ? '' : `: ${last.message}`;
   const metadata = { topic, ...(last === undefined ? {} : { last_reason: last.reason }) };
-  return new PartitaError('TIMED_OUT', `the record for "${topic}" could not be delivered within its time${why}`, metadata);
+  return new PartitaError(
+    'TIMED_OUT',
+    `the record for "${topic}" could not be delivered within its time${why}`,
+    metadata,
+  );
 }

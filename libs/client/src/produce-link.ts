@@ -4,7 +4,13 @@
  */
 import { HEARTBEAT_MS, PartitaError, STREAM_SILENCE_MS_MAX } from '@partita/domain';
 import { ProducerServiceService } from '@partita/protocol';
-import type { ProduceFrameResult, ProduceRequest, ProduceResponse, ProduceStreamRequest, ProduceStreamResponse } from '@partita/protocol';
+import type {
+  ProduceFrameResult,
+  ProduceRequest,
+  ProduceResponse,
+  ProduceStreamRequest,
+  ProduceStreamResponse,
+} from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
 import { openBidi } from '@partita/rpc/client';
 import type { BidiStream, ChannelPool } from '@partita/rpc/client';
@@ -62,7 +68,13 @@ export class ProduceLink {
   }
 
   /** Sends records; `hasRoom` was true. `done` is called once, never before this returns. */
-  send(request: ProduceRequest, bytes: number, timeoutMs: number, traceparent: string, done: (outcome: FrameOutcome) => void): void {
+  send(
+    request: ProduceRequest,
+    bytes: number,
+    timeoutMs: number,
+    traceparent: string,
+    done: (outcome: FrameOutcome) => void,
+  ): void {
     const frameId = this.#nextFrameId++;
     this.#sent.set(frameId, { bytes, done });
     this.#bytesInFlight += bytes;
@@ -119,7 +131,9 @@ export class ProduceLink {
     clearInterval(this.#heartbeat);
     this.#retire(error);
     const text = error === undefined ? 'it was closed' : error.message;
-    const doubt = new PartitaError('OUTCOME_UNKNOWN', `the stream to gateway ${this.address} broke: ${text}`, { address: this.address });
+    const doubt = new PartitaError('OUTCOME_UNKNOWN', `the stream to gateway ${this.address} broke: ${text}`, {
+      address: this.address,
+    });
     const sent = [...this.#sent.values()];
     this.#sent.clear();
     for (const frame of sent) frame.done(doubt);

@@ -1,7 +1,13 @@
 import { trace } from '@opentelemetry/api';
 import { DELIVERY_TIMEOUT_MS, PartitaError } from '@partita/domain';
 import { ProducerServiceService, ServiceKind } from '@partita/protocol';
-import type { ProduceFrame, ProduceResponse, ProduceResult, ProduceStreamRequest, ProduceStreamResponse } from '@partita/protocol';
+import type {
+  ProduceFrame,
+  ProduceResponse,
+  ProduceResult,
+  ProduceStreamRequest,
+  ProduceStreamResponse,
+} from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import { bidi } from '@partita/rpc/server';
 import type { ServerBidiStream } from '@partita/rpc/server';
@@ -43,12 +49,17 @@ class SpecGateway {
     if (answer === undefined) return;
     const { frameId } = message.produce;
     const outcome: Extract<ProduceStreamResponse['message'], { $case: 'result' }>['result']['outcome'] =
-      answer instanceof PartitaError ? { $case: 'error', error: toRpcStatus(answer) } : { $case: 'response', response: answer };
+      answer instanceof PartitaError
+        ? { $case: 'error', error: toRpcStatus(answer) }
+        : { $case: 'response', response: answer };
     stream.send({ message: { $case: 'result', result: { frameId, outcome } } });
   }
 
   /** Stores by the first character of the key, but what `refuse` names. */
-  store(frame: ProduceFrame, refuse: (partition: number) => PartitaError | undefined = () => undefined): ProduceResponse {
+  store(
+    frame: ProduceFrame,
+    refuse: (partition: number) => PartitaError | undefined = () => undefined,
+  ): ProduceResponse {
     const byPartition = new Map<number, number[]>();
     for (const [index, record] of (frame.request?.records ?? []).entries()) {
       const partition = frame.request?.partition ?? (record.key?.[0] ?? 0) % 3;
@@ -56,12 +67,22 @@ class SpecGateway {
     }
     const results = [...byPartition].map(([partition, recordIndexes]): ProduceResult => {
       const error = refuse(partition);
-      if (error !== undefined) return { partition, recordIndexes, outcome: { $case: 'error', error: toRpcStatus(error) } };
+      if (error !== undefined)
+        return { partition, recordIndexes, outcome: { $case: 'error', error: toRpcStatus(error) } };
       const log = this.stored.get(partition) ?? [];
       const baseOffset = BigInt(log.length);
       for (const index of recordIndexes) log.push(decoder.decode(frame.request?.records[index]?.value));
       this.stored.set(partition, log);
-      const ack = { partition, baseOffset, leaderEpoch: 1, replicasAcked: 1, fsynced: true, appendTimeMs: 5n, duplicate: false, recordCount: recordIndexes.length };
+      const ack = {
+        partition,
+        baseOffset,
+        leaderEpoch: 1,
+        replicasAcked: 1,
+        fsynced: true,
+        appendTimeMs: 5n,
+        duplicate: false,
+        recordCount: recordIndexes.length,
+      };
       return { partition, recordIndexes, outcome: { $case: 'ack', ack } };
     });
     return { results };
@@ -84,7 +105,15 @@ describe('send', () => {
     const { producer, gateway } = await start({ acks: 'leader', codec: 'zstd' });
     await producer.send('t', { key: 'a', value: 'first' });
     const sent = await producer.send('t', { key: 'a', value: 'second', headers: { h: 'x' }, timestampMs: 7 });
-    expect(sent).toEqual({ topic: 't', partition: 1, offset: 1n, leaderEpoch: 1, replicasAcked: 1, fsynced: true, appendTimeMs: 5 });
+    expect(sent).toEqual({
+      topic: 't',
+      partition: 1,
+      offset: 1n,
+      leaderEpoch: 1,
+      replicasAcked: 1,
+      fsynced: true,
+      appendTimeMs: 5,
+    });
     expect(gateway.frames[1]?.request).toMatchObject({ topic: 't', acks: 2, codec: 2, partition: undefined });
     expect(gateway.frames[1]?.request?.records[0]).toMatchObject({ timestampMs: 7n, headers: [{ name: 'h' }] });
   });
@@ -125,7 +154,10 @@ describe('send', () => {
 
   test('refuses a record that no batch can hold without sending it', async () => {
     const { producer, gateway } = await start();
-    await expect(producer.send('t', { value: new Uint8Array(3_000_000) })).rejects.toMatchObject({ reason: 'RECORD_TOO_LARGE', outcome: 'rejected' });
+    await expect(producer.send('t', { value: new Uint8Array(3_000_000) })).rejects.toMatchObject({
+      reason: 'RECORD_TOO_LARGE',
+      outcome: 'rejected',
+    });
     expect(gateway.frames).toEqual([]);
   });
 
@@ -140,7 +172,12 @@ describe('send', () => {
     gateway.answer = (frame) => gateway.store(frame);
     const frame = gateway.frames[0];
     if (frame === undefined) throw new Error('no frame');
-    gateway.stream?.send({ message: { $case: 'result', result: { frameId: frame.frameId, outcome: { $case: 'response', response: gateway.store(frame) } } } });
+    gateway.stream?.send({
+      message: {
+        $case: 'result',
+        result: { frameId: frame.frameId, outcome: { $case: 'response', response: gateway.store(frame) } },
+      },
+    });
     await expect(first).resolves.toMatchObject({ offset: 0n });
     await expect(second).resolves.toMatchObject({ topic: 'u' });
   });
@@ -170,7 +207,10 @@ describe('failures', () => {
   test('of doubt are handed to the caller and not sent again', async () => {
     const { producer, gateway } = await start();
     gateway.answer = () => new PartitaError('OUTCOME_UNKNOWN', 'no answer from the leader');
-    await expect(producer.send('t', { value: '1' })).rejects.toMatchObject({ reason: 'OUTCOME_UNKNOWN', outcome: 'unknown' });
+    await expect(producer.send('t', { value: '1' })).rejects.toMatchObject({
+      reason: 'OUTCOME_UNKNOWN',
+      outcome: 'unknown',
+    });
     expect(gateway.frames.length).toBe(1);
   });
 
@@ -188,17 +228,32 @@ describe('failures', () => {
 
   test('of some of several records tell of each', async () => {
     const { producer, gateway } = await start();
-    gateway.answer = (frame) => gateway.store(frame, (partition) => (partition === 1 ? new PartitaError('INVALID_TIMESTAMP', 'too early') : undefined));
-    const error: unknown = await producer.send('t', [{ key: 'a', value: '1' }, { key: 'b', value: '2' }]).catch((thrown: unknown) => thrown);
+    gateway.answer = (frame) =>
+      gateway.store(frame, (partition) =>
+        partition === 1 ? new PartitaError('INVALID_TIMESTAMP', 'too early') : undefined,
+      );
+    const error: unknown = await producer
+      .send('t', [
+        { key: 'a', value: '1' },
+        { key: 'b', value: '2' },
+      ])
+      .catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(SendError);
-    expect(error).toMatchObject({ reason: 'INVALID_TIMESTAMP', results: [{ reason: 'INVALID_TIMESTAMP' }, { partition: 2, offset: 0n }] });
+    expect(error).toMatchObject({
+      reason: 'INVALID_TIMESTAMP',
+      results: [{ reason: 'INVALID_TIMESTAMP' }, { partition: 2, offset: 0n }],
+    });
   });
 
   test('to deliver in time say why', async () => {
     const { producer, gateway } = await start({ deliveryTimeoutMs: 300 });
     gateway.answer = () => new PartitaError('QUEUE_FULL', 'slow down', {}, { retryAfterMs: 20 });
     const failing = producer.send('t', { value: '1' });
-    await expect(failing).rejects.toMatchObject({ reason: 'TIMED_OUT', outcome: 'rejected', metadata: { last_reason: 'QUEUE_FULL' } });
+    await expect(failing).rejects.toMatchObject({
+      reason: 'TIMED_OUT',
+      outcome: 'rejected',
+      metadata: { last_reason: 'QUEUE_FULL' },
+    });
     expect(DELIVERY_TIMEOUT_MS).toBe(120_000);
   });
 });

@@ -4,7 +4,13 @@
  * Doubt (OUTCOME_UNKNOWN) is handed to the caller: without a producer session a second copy could be stored.
  */
 import { checkRecord } from '@partita/batch';
-import { asPartitaError, BATCH_BYTES_MAX, CLIENT_BUFFER_BYTES_MAX, DELIVERY_TIMEOUT_MS, PARTITION_COUNT_MAX } from '@partita/domain';
+import {
+  asPartitaError,
+  BATCH_BYTES_MAX,
+  CLIENT_BUFFER_BYTES_MAX,
+  DELIVERY_TIMEOUT_MS,
+  PARTITION_COUNT_MAX,
+} from '@partita/domain';
 import type { PartitaError } from '@partita/domain';
 import type { Span, Tracer } from '@opentelemetry/api';
 import { Acks, CompressionCodec } from '@partita/protocol';
@@ -92,7 +98,11 @@ export class Producer {
    */
   send(topic: string, record: OutgoingRecord, options?: SendOptions): Promise<SentRecord>;
   send(topic: string, records: readonly OutgoingRecord[], options?: SendOptions): Promise<readonly SentRecord[]>;
-  send(topic: string, what: OutgoingRecord | readonly OutgoingRecord[], options: SendOptions = {}): Promise<SentRecord | readonly SentRecord[]> {
+  send(
+    topic: string,
+    what: OutgoingRecord | readonly OutgoingRecord[],
+    options: SendOptions = {},
+  ): Promise<SentRecord | readonly SentRecord[]> {
     const many = isMany(what);
     return new Promise((resolve, reject) => {
       const records = many ? what : [what];
@@ -141,8 +151,14 @@ export class Producer {
   ): void {
     if (this.#closed) throw refused('CANCELLED', 'the producer is closed');
     if (signal?.aborted === true) throw refused('CANCELLED', 'cancelled before the record was sent');
-    if (partition !== undefined && !(Number.isInteger(partition) && partition >= 0 && partition < PARTITION_COUNT_MAX)) {
-      throw refused('PARTITION_NOT_FOUND', `${partition} is no partition: they are numbered from 0`, { topic, partition: String(partition) });
+    if (
+      partition !== undefined &&
+      !(Number.isInteger(partition) && partition >= 0 && partition < PARTITION_COUNT_MAX)
+    ) {
+      throw refused('PARTITION_NOT_FOUND', `${partition} is no partition: they are numbered from 0`, {
+        topic,
+        partition: String(partition),
+      });
     }
     const span = this.#tracer === undefined ? undefined : sendSpan(this.#tracer, topic, records.length);
     const traceparent = traceparentOf(span);
@@ -150,7 +166,10 @@ export class Producer {
     const sizes = checkAll(wire, span);
     const nowMs = performance.now();
     const deadlineAtMs = nowMs + (this.#options.deliveryTimeoutMs ?? DELIVERY_TIMEOUT_MS);
-    let onAbort: (() => void) | undefined;
+    const onAbort = (): void => {
+      waiting.cancelled = !call.entered;
+      call.giveUp(pending);
+    };
     const call = new SendCall({
       topic,
       recordCount: records.length,
@@ -161,10 +180,12 @@ export class Producer {
       onOver: () => {
         this.#open.delete(call);
         if (call.entered) this.#room.leave(call.bytes);
-        if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
+        signal?.removeEventListener('abort', onAbort);
       },
     });
-    const pending = wire.map((record, index) => makePending(call, record, index, { bytes: sizes[index] ?? 0, nowMs, deadlineAtMs }));
+    const pending = wire.map((record, index) =>
+      makePending(call, record, index, { bytes: sizes[index] ?? 0, nowMs, deadlineAtMs }),
+    );
     const waiting = {
       bytes: call.bytes,
       deadlineAtMs,
@@ -174,10 +195,6 @@ export class Producer {
         call.entered = true;
         this.#queue(topic, partition, pending);
       },
-    };
-    onAbort = () => {
-      waiting.cancelled = !call.entered;
-      call.giveUp(pending);
     };
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#open.add(call);
@@ -308,10 +325,13 @@ export class Producer {
     if (atMs >= this.#timerAtMs) return;
     clearTimeout(this.#timer);
     this.#timerAtMs = atMs;
-    this.#timer = setTimeout(() => {
-      this.#timerAtMs = Infinity;
-      this.#pump();
-    }, Math.max(0, atMs - performance.now()));
+    this.#timer = setTimeout(
+      () => {
+        this.#timerAtMs = Infinity;
+        this.#pump();
+      },
+      Math.max(0, atMs - performance.now()),
+    );
   }
 }
 
@@ -329,7 +349,12 @@ function checkAll(records: readonly WireRecord[], span: Span | undefined): numbe
   }
 }
 
-function makePending(call: SendCall, record: WireRecord, index: number, timing: { bytes: number; nowMs: number; deadlineAtMs: number }): PendingRecord {
+function makePending(
+  call: SendCall,
+  record: WireRecord,
+  index: number,
+  timing: { bytes: number; nowMs: number; deadlineAtMs: number },
+): PendingRecord {
   const pending: PendingRecord = {
     record,
     bytes: timing.bytes,

@@ -25,9 +25,17 @@ async function start(ends: number[], options: { failures?: number } = {}) {
         if (from > highWatermark) throw new PartitaError('OFFSET_OUT_OF_RANGE', 'no such offset');
         if (from === highWatermark && request.maxWaitMs > 0) await new Promise((resolve) => setTimeout(resolve, 20));
         const to = Math.min(highWatermark, from + request.maxRecords, Number(request.endOffset ?? highWatermark));
-        const records = Array.from({ length: Math.max(0, to - from) }, (_, index) => ConsumedRecord.fromPartial({ offset: BigInt(from + index), record: {} }));
+        const records = Array.from({ length: Math.max(0, to - from) }, (_, index) =>
+          ConsumedRecord.fromPartial({ offset: BigInt(from + index), record: {} }),
+        );
         const endReached = request.endOffset !== undefined && BigInt(to) >= request.endOffset;
-        return { records, nextOffset: BigInt(Math.max(from, to)), highWatermark: BigInt(highWatermark), logStartOffset: 0n, endReached };
+        return {
+          records,
+          nextOffset: BigInt(Math.max(from, to)),
+          highWatermark: BigInt(highWatermark),
+          logStartOffset: 0n,
+          endReached,
+        };
       }),
     }),
   ]);

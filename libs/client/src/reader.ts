@@ -41,7 +41,10 @@ interface PartitionPosition {
   endOffset: bigint | undefined;
 }
 
-export async function* readRecords(calls: ServiceCalls, options: ReadOptions): AsyncGenerator<ReceivedRecord, void, undefined> {
+export async function* readRecords(
+  calls: ServiceCalls,
+  options: ReadOptions,
+): AsyncGenerator<ReceivedRecord, void, undefined> {
   const stop = new AbortController();
   const onAbort = (): void => stop.abort();
   options.signal?.addEventListener('abort', onAbort, { once: true });
@@ -67,12 +70,18 @@ async function partitionsOf(calls: ServiceCalls, options: ReadOptions): Promise<
   if (typeof options.partition === 'number') return [options.partition];
   // Every listener answers this from its directory, so reading needs no coordinator.
   const request = { topics: [options.topic] };
-  const { routes } = await calls.call('consumer-group', ClusterServiceService.getRoutes, request, { signal: options.signal });
+  const { routes } = await calls.call('consumer-group', ClusterServiceService.getRoutes, request, {
+    signal: options.signal,
+  });
   const route = routes.find((candidate) => candidate.topic === options.topic);
   if (route === undefined) {
-    throw refused('TOPIC_NOT_FOUND', `topic "${options.topic}" does not exist; create it: npx partita topic create ${options.topic}`, {
-      topic: options.topic,
-    });
+    throw refused(
+      'TOPIC_NOT_FOUND',
+      `topic "${options.topic}" does not exist; create it: npx partita topic create ${options.topic}`,
+      {
+        topic: options.topic,
+      },
+    );
   }
   return route.partitions.map((partition) => partition.partition);
 }
@@ -130,7 +139,9 @@ class TopicReading {
       maxBytes: 0,
       maxWaitMs: follow === true && !this.#crowded ? WAIT_MS : 0,
     };
-    const answer = await this.#calls.call('consumer-group', GroupServiceService.readRecords, request, { signal: this.#signal });
+    const answer = await this.#calls.call('consumer-group', GroupServiceService.readRecords, request, {
+      signal: this.#signal,
+    });
     if (follow !== true) position.endOffset ??= answer.highWatermark;
     position.start = offsetSpec(answer.nextOffset);
     const atEnd = answer.endReached || (position.endOffset !== undefined && answer.nextOffset >= position.endOffset);
@@ -139,7 +150,8 @@ class TopicReading {
       this.#turn.push(position);
     }
     const { endOffset } = position;
-    const records = endOffset === undefined ? answer.records : answer.records.filter((record) => record.offset < endOffset);
+    const records =
+      endOffset === undefined ? answer.records : answer.records.filter((record) => record.offset < endOffset);
     return { partition: position.partition, records };
   }
 }

@@ -54,7 +54,12 @@ describe('a route table', () => {
     const table = new RouteTable();
     table.apply(update({ brokers, routes: [route('a', 'flights', 1n, [1, 3])] }));
     const hint = (leader: number, epoch: number) =>
-      new PartitaError('NOT_LEADER', 'moved', { topic_id: 'a', partition: '0', leader: String(leader), leader_epoch: String(epoch) });
+      new PartitaError('NOT_LEADER', 'moved', {
+        topic_id: 'a',
+        partition: '0',
+        leader: String(leader),
+        leader_epoch: String(epoch),
+      });
     expect(table.applyHint(hint(2, 3))).toBe(false);
     expect(table.applyHint(hint(2, 4))).toBe(true);
     expect(table.leader('a', 0)).toEqual({ brokerId: 2, leaderEpoch: 4, address: 'two:2' });

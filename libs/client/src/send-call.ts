@@ -69,7 +69,8 @@ export class SendCall {
 
   settle(index: number, outcome: PartitaError | { readonly ack: AppendAck; readonly offset: bigint }): void {
     if (this.#results[index] !== undefined) return;
-    this.#results[index] = outcome instanceof PartitaError ? clientError(outcome) : sentRecord(this.topic, outcome.ack, outcome.offset);
+    this.#results[index] =
+      outcome instanceof PartitaError ? clientError(outcome) : sentRecord(this.topic, outcome.ack, outcome.offset);
     this.#open -= 1;
     if (this.#open === 0) this.#finish();
   }

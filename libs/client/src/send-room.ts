@@ -32,7 +32,9 @@ export class SendRoom {
   wait(send: WaitingSend): void {
     if (this.#waiting.length < CLIENT_WAITING_SEND_COUNT_MAX) return this.#waiting.push(send);
     const text = 'too many sends wait for room in the producer: await them, or send arrays of records';
-    send.fail(new PartitaError('QUEUE_FULL', text, { queue: 'producer', limit: String(CLIENT_WAITING_SEND_COUNT_MAX) }));
+    send.fail(
+      new PartitaError('QUEUE_FULL', text, { queue: 'producer', limit: String(CLIENT_WAITING_SEND_COUNT_MAX) }),
+    );
   }
 
   leave(bytes: number): void {
@@ -43,7 +45,8 @@ export class SendRoom {
   expire(nowMs: number): void {
     for (let next = this.#waiting.first; next !== undefined && next.deadlineAtMs <= nowMs; next = this.#waiting.first) {
       this.#waiting.shift();
-      if (!next.cancelled) next.fail(new PartitaError('TIMED_OUT', 'no room came free in the producer within the delivery time-out'));
+      if (!next.cancelled)
+        next.fail(new PartitaError('TIMED_OUT', 'no room came free in the producer within the delivery time-out'));
     }
     this.#admit();
   }
@@ -53,7 +56,11 @@ export class SendRoom {
   }
 
   #admit(): void {
-    for (let next = this.#waiting.first; next !== undefined && (next.cancelled || this.#fits(next.bytes)); next = this.#waiting.first) {
+    for (
+      let next = this.#waiting.first;
+      next !== undefined && (next.cancelled || this.#fits(next.bytes));
+      next = this.#waiting.first
+    ) {
       this.#waiting.shift();
       if (next.cancelled) continue;
       this.#heldBytes += next.bytes;

@@ -8,7 +8,15 @@ import type { ReceivedRecord } from './record-form.ts';
 afterEach(() => trace.disable());
 
 function received(traceparent: string): ReceivedRecord {
-  const none = { key: undefined, value: undefined, headers: [], timestampMs: 0, appendTimeMs: 0, leaderEpoch: 1, tracestate: '' };
+  const none = {
+    key: undefined,
+    value: undefined,
+    headers: [],
+    timestampMs: 0,
+    appendTimeMs: 0,
+    leaderEpoch: 1,
+    tracestate: '',
+  };
   return { topic: 't', partition: 2, offset: 7n, traceparent, ...none };
 }
 
@@ -29,7 +37,10 @@ test('the processing of a record is a child of the span that sent it', () => {
   ]);
   expect(span.spanContext().traceId).toBe(sent.spanContext().traceId);
   expect(spans[1]?.parent?.spanId).toBe(sent.spanContext().spanId);
-  expect(spans[1]?.attributes).toMatchObject({ 'messaging.consumer.group.name': 'billing', 'messaging.partita.offset': '7' });
+  expect(spans[1]?.attributes).toMatchObject({
+    'messaging.consumer.group.name': 'billing',
+    'messaging.partita.offset': '7',
+  });
 });
 
 test('a record without a trace begins one', () => {

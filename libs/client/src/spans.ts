@@ -2,17 +2,20 @@
  * Spans of the SDK: `send <topic>` and `process <topic>`, by OpenTelemetry's conventions for messaging. The tracer is
  * undefined when tracing is off, and then none of this runs.
  */
-import { context, ProxyTracerProvider, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
-import type { Context, Span, Tracer } from '@opentelemetry/api';
+import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import type { Context, Span, Tracer, TracerProvider } from '@opentelemetry/api';
 import type { ReceivedRecord } from './record-form.ts';
 import { contextOf } from './trace-context.ts';
 
 const TRACER_NAME = 'partita';
 
+type MaybeProxy = TracerProvider & { getDelegateTracer?(name: string): Tracer | undefined };
+
 /** The tracer, when the process has set tracing up. */
 export function activeTracer(): Tracer | undefined {
-  const provider = trace.getTracerProvider();
-  if (provider instanceof ProxyTracerProvider && provider.getDelegateTracer(TRACER_NAME) === undefined)
+  // Until a provider is registered the API hands out a proxy without a delegate, whose spans are of no use to anybody.
+  const provider: MaybeProxy = trace.getTracerProvider();
+  if (provider.getDelegateTracer !== undefined && provider.getDelegateTracer(TRACER_NAME) === undefined)
     return undefined;
   return trace.getTracer(TRACER_NAME);
 }

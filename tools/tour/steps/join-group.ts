@@ -11,26 +11,33 @@ export async function joinGroup(stage: Stage): Promise<GroupMembers> {
   const members = new GroupMembers(stage);
   try {
     if (!(await members.until(() => isSettled(members), SETTLE_MS_MAX))) {
-      throw new Error(`the group ${stage.group} did not settle: nothing happened for ${SETTLE_MS_MAX / 1000} s`);
+      const held = shares(members).map((share) => `${share.member}: ${share.partitions.join(', ')}`);
+      throw new Error(`the group ${stage.group} did not settle in ${SETTLE_MS_MAX / 1000} s (${held.join('; ')})`);
     }
   } catch (error) {
     await members.stop();
     throw error;
   }
   stage.terminal.line(`${stage.group}: settled in ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
-  for (const [member, partitions] of [...members.assignment()].sort(([a], [b]) => a.localeCompare(b))) {
+  for (const { member, partitions } of shares(members)) {
     stage.terminal.line(`${member} has partitions ${partitions.join(', ')}`);
   }
   return members;
 }
 
+function shares(members: GroupMembers): { readonly member: string; readonly partitions: readonly number[] }[] {
+  return [...members.assignment()]
+    .map(([member, partitions]) => ({ member, partitions }))
+    .sort((a, b) => a.member.localeCompare(b.member));
+}
+
 /** Every partition is held, by members that have as many as each other, give or take one. */
 function isSettled(members: GroupMembers): boolean {
-  const shares = [...members.assignment().values()];
-  const counts = shares.map((partitions) => partitions.length);
-  const held = new Set(shares.flat()).size;
+  const partitions = shares(members).map((share) => share.partitions);
+  const counts = partitions.map((list) => list.length);
+  const held = new Set(partitions.flat()).size;
   return (
-    shares.length === MEMBER_COUNT &&
+    partitions.length === MEMBER_COUNT &&
     held === PARTITION_COUNT &&
     counts.reduce((sum, count) => sum + count, 0) === PARTITION_COUNT &&
     Math.max(...counts) - Math.min(...counts) <= 1

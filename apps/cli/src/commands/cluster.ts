@@ -18,7 +18,9 @@ export function addClusterCommand(program: Command, terminal: Terminal): void {
 }
 
 async function describeCluster(options: GlobalOptions, terminal: Terminal): Promise<void> {
-  const cluster = await withClient(options, terminal, (client) => client.admin.describeCluster(false, { signal: terminal.interrupted }));
+  const cluster = await withClient(options, terminal, (client) =>
+    client.admin.describeCluster(false, { signal: terminal.interrupted }),
+  );
   const view = describe(cluster);
   if (options.json === true) return terminal.line(jsonLine(view));
   await terminal.line(
@@ -31,7 +33,11 @@ async function describeCluster(options: GlobalOptions, terminal: Terminal): Prom
       ['offline', count(view.offlineCount)],
     ]),
   );
-  const services = view.endpoints.map(({ service, address, active }) => [service, address, active === true ? 'active' : '']);
+  const services = view.endpoints.map(({ service, address, active }) => [
+    service,
+    address,
+    active === true ? 'active' : '',
+  ]);
   await terminal.line(`\n${table(['SERVICE', 'ADDRESS', ''], services, terminal.colors)}`);
   const brokers = view.brokers.map((broker) => [
     String(broker.brokerId),

@@ -36,7 +36,11 @@ export function addConsumeCommand(program: Command, terminal: Terminal, exit: (c
     .argument('<topic>')
     .description('print records, and wait for more until Ctrl-C, --max or --timeout')
     .option('--group <id>', 'consume as a member of this group, and commit')
-    .option('--from <position>', 'earliest, latest, an offset, a time or how long ago (default: earliest; with --group: where the group is)', position)
+    .option(
+      '--from <position>',
+      'earliest, latest, an offset, a time or how long ago (default: earliest; with --group: where the group is)',
+      position,
+    )
     .option('--max <n>', 'stop after so many records', wholeNumber('--max', 1, Number.MAX_SAFE_INTEGER))
     .option('--timeout <duration>', 'stop after this time; exit code 5 when fewer than --max came', duration)
     .option('--partition <n>', 'only this partition', wholeNumber('--partition', 0, PARTITION_COUNT_MAX - 1))
@@ -48,29 +52,36 @@ export function addConsumeCommand(program: Command, terminal: Terminal, exit: (c
     });
 }
 
+/** What is printed, until when, and where. */
+interface Printing {
+  readonly topic: string;
+  readonly options: ConsumeOptions;
+  readonly signal: AbortSignal;
+  readonly terminal: Terminal;
+}
+
 async function consume(topic: string, options: ConsumeOptions, terminal: Terminal): Promise<number> {
-  if (options.group !== undefined && options.partition !== undefined) {
+  const { group, partition, max } = options;
+  if (group !== undefined && partition !== undefined) {
     throw new UsageError('a group assigns partitions by itself: leave out --partition, or --group');
   }
   const late = new AbortController();
-  const signal = AbortSignal.any([late.signal, terminal.interrupted]);
+  const printing = { topic, options, signal: AbortSignal.any([late.signal, terminal.interrupted]), terminal };
   const printed = await withClient(options, terminal, async (client) => {
     const timer = options.timeout === undefined ? undefined : setTimeout(() => late.abort(), options.timeout);
     try {
-      return options.group === undefined
-        ? await printAll(topic, client, options, signal, terminal)
-        : await printAsMember(topic, options.group, client, options, signal, terminal);
+      return group === undefined ? await printAll(client, printing) : await printAsMember(client, group, printing);
     } finally {
       clearTimeout(timer);
     }
   });
   if (terminal.interrupted.aborted) return EXIT.interrupted;
-  if (options.max === undefined || printed >= options.max) return EXIT.ok;
-  terminal.note(`${printed} of ${options.max} records came in time`);
+  if (max === undefined || printed >= max) return EXIT.ok;
+  terminal.note(`${printed} of ${max} records came in time`);
   return EXIT.timedOut;
 }
 
-async function printAll(topic: string, client: PartitaClient, options: ConsumeOptions, signal: AbortSignal, terminal: Terminal): Promise<number> {
+async function printAll(client: PartitaClient, { topic, options, signal, terminal }: Printing): Promise<number> {
   let printed = 0;
   const { partition, from, max: maxRecords } = options;
   for await (const record of client.read({ topic, partition, from, maxRecords, follow: true, signal })) {
@@ -81,14 +92,8 @@ async function printAll(topic: string, client: PartitaClient, options: ConsumeOp
   return printed;
 }
 
-async function printAsMember(
-  topic: string,
-  group: string,
-  client: PartitaClient,
-  options: ConsumeOptions,
-  signal: AbortSignal,
-  terminal: Terminal,
-): Promise<number> {
+async function printAsMember(client: PartitaClient, group: string, printing: Printing): Promise<number> {
+  const { topic, options, signal, terminal } = printing;
   let printed = 0;
   const consumer = client.consumer({
     group,
@@ -115,8 +120,13 @@ async function printAsMember(
 
 function render(record: ReceivedRecord, options: ConsumeOptions): string {
   if (options.json === true) return jsonLine(describeRecord(record, options));
-  const key = record.key === undefined ? '-' : (toText(record.key, options.keyEncoding) ?? Buffer.from(record.key).toString('base64'));
+  const key =
+    record.key === undefined
+      ? '-'
+      : (toText(record.key, options.keyEncoding) ?? Buffer.from(record.key).toString('base64'));
   const value =
-    record.value === undefined ? '(deleted)' : (toText(record.value, options.valueEncoding) ?? Buffer.from(record.value).toString('base64'));
+    record.value === undefined
+      ? '(deleted)'
+      : (toText(record.value, options.valueEncoding) ?? Buffer.from(record.value).toString('base64'));
   return `${record.partition}/${record.offset}\t${printable(key)}\t${printable(value)}`;
 }

@@ -18,7 +18,9 @@ export function addGroupCommand(program: Command, terminal: Terminal): void {
     .command('describe')
     .argument('<id>')
     .description('show members, what they hold, committed offsets and lag')
-    .action((id: string, _options: unknown, command: Command) => describeGroup(id, command.optsWithGlobals(), terminal));
+    .action((id: string, _options: unknown, command: Command) =>
+      describeGroup(id, command.optsWithGlobals(), terminal),
+    );
 }
 
 async function listGroups(options: GlobalOptions, terminal: Terminal): Promise<void> {
@@ -36,7 +38,9 @@ async function listGroups(options: GlobalOptions, terminal: Terminal): Promise<v
 }
 
 async function describeGroup(id: string, options: GlobalOptions, terminal: Terminal): Promise<void> {
-  const group = await withClient(options, terminal, (client) => client.admin.describeGroup(id, { signal: terminal.interrupted }));
+  const group = await withClient(options, terminal, (client) =>
+    client.admin.describeGroup(id, { signal: terminal.interrupted }),
+  );
   const view = describe(group);
   if (options.json === true) return terminal.line(jsonLine(view));
   await terminal.line(
@@ -48,8 +52,14 @@ async function describeGroup(id: string, options: GlobalOptions, terminal: Termi
       ['owner', view.owner],
     ]),
   );
-  const members = view.members.map((member) => [member.memberId, member.clientId, member.peer, member.partitions.join(' ')]);
-  if (members.length > 0) await terminal.line(`\n${table(['MEMBER', 'CLIENT', 'FROM', 'PARTITIONS'], members, terminal.colors)}`);
+  const members = view.members.map((member) => [
+    member.memberId,
+    member.clientId,
+    member.peer,
+    member.partitions.join(' '),
+  ]);
+  if (members.length > 0)
+    await terminal.line(`\n${table(['MEMBER', 'CLIENT', 'FROM', 'PARTITIONS'], members, terminal.colors)}`);
   const partitions = view.partitions.map((part) => [
     part.topic,
     String(part.partition),
@@ -59,7 +69,9 @@ async function describeGroup(id: string, options: GlobalOptions, terminal: Termi
     part.memberId === '' ? '-' : part.memberId,
   ]);
   if (partitions.length === 0) return;
-  return terminal.line(`\n${table(['TOPIC', 'PARTITION', 'NEXT OFFSET', 'END', 'LAG', 'MEMBER'], partitions, terminal.colors)}`);
+  return terminal.line(
+    `\n${table(['TOPIC', 'PARTITION', 'NEXT OFFSET', 'END', 'LAG', 'MEMBER'], partitions, terminal.colors)}`,
+  );
 }
 
 function summary(group: GroupSummary) {

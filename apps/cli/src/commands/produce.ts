@@ -50,7 +50,11 @@ export function addProduceCommand(program: Command, terminal: Terminal, exit: (c
     .option('--rate <n>', 'records a second, at most', wholeNumber('--rate', 1, 10_000_000))
     .option('--key-encoding <encoding>', ENCODINGS.join(', '), oneOf('--key-encoding', ENCODINGS), 'utf8')
     .option('--value-encoding <encoding>', ENCODINGS.join(', '), oneOf('--value-encoding', ENCODINGS), 'utf8')
-    .option('--partition <n>', 'send everything there, whatever the keys', wholeNumber('--partition', 0, PARTITION_COUNT_MAX - 1))
+    .option(
+      '--partition <n>',
+      'send everything there, whatever the keys',
+      wholeNumber('--partition', 0, PARTITION_COUNT_MAX - 1),
+    )
     .option('--acks <acks>', 'all in-sync replicas, or leader', oneOf('--acks', ['all', 'leader']), 'all')
     .option('--codec <codec>', 'none, zstd, lz4 or gzip', oneOf('--codec', ['none', 'zstd', 'lz4', 'gzip']), 'none')
     .addHelpText('after', EXAMPLES)
@@ -74,8 +78,14 @@ async function produce(topic: string, options: ProduceOptions, terminal: Termina
 }
 
 /** Sends until the input ends, a line is wrong, a record is refused, or Ctrl-C. What was begun is always finished. */
-async function sendLines(topic: string, options: ProduceOptions, producer: Producer, report: ProduceReport, terminal: Terminal): Promise<unknown> {
-  let failure: unknown;
+async function sendLines(
+  topic: string,
+  options: ProduceOptions,
+  producer: Producer,
+  report: ProduceReport,
+  terminal: Terminal,
+): Promise<Error | undefined> {
+  let failure: Error | undefined;
   const stop = new AbortController();
   const open: Promise<void>[] = [];
   const sent = async (line: Line, sending: Promise<SentRecord>): Promise<void> => {
@@ -84,7 +94,7 @@ async function sendLines(topic: string, options: ProduceOptions, producer: Produ
       report.stored(partition, offset);
       if (options.json === true) await terminal.line(jsonLine({ topic: name, partition, offset }));
     } catch (error) {
-      failure ??= error;
+      failure ??= asError(error);
       report.failed(line.number);
       stop.abort();
     }
@@ -101,10 +111,14 @@ async function sendLines(topic: string, options: ProduceOptions, producer: Produ
       if (open.length >= OPEN_SENDS_MAX) await Promise.all(open.splice(0, OPEN_SENDS_MAX / 2));
     }
   } catch (error) {
-    failure ??= error;
+    failure ??= asError(error);
   }
   await Promise.all(open);
   return failure;
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
 function parseLine(line: Line, options: ProduceOptions) {
@@ -112,13 +126,18 @@ function parseLine(line: Line, options: ProduceOptions) {
     if (options.format === 'lines') return { value: toBytes(line.text, options.valueEncoding) };
     return line.text.trim() === '' ? undefined : parseRecord(line.text, options);
   } catch (error) {
-    if (error instanceof UsageError) throw new Error(`line ${line.number}: ${error.message}; the lines before it were sent`);
+    if (error instanceof UsageError)
+      throw new Error(`line ${line.number}: ${error.message}; the lines before it were sent`);
     throw error;
   }
 }
 
 /** Lines until the end, or until `stop` or Ctrl-C. */
-async function* inputLines(options: ProduceOptions, terminal: Terminal, stop: AbortSignal): AsyncGenerator<Line, void, undefined> {
+async function* inputLines(
+  options: ProduceOptions,
+  terminal: Terminal,
+  stop: AbortSignal,
+): AsyncGenerator<Line, void, undefined> {
   const input = options.file === undefined ? terminal.stdin : createReadStream(options.file);
   const end = (): void => void input.destroy();
   const signal = AbortSignal.any([stop, terminal.interrupted]);
@@ -127,7 +146,8 @@ async function* inputLines(options: ProduceOptions, terminal: Terminal, stop: Ab
     yield* linesOf(input);
   } catch (error) {
     if (signal.aborted) return;
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw new UsageError(`--file: there is no ${options.file ?? ''}`);
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+      throw new UsageError(`--file: there is no ${options.file ?? ''}`);
     throw error;
   } finally {
     signal.removeEventListener('abort', end);

@@ -30,12 +30,28 @@ export function addTopicCommand(program: Command, terminal: Terminal): void {
     .command('create')
     .argument('<name>', 'letters, digits, `.`, `_` and `-`, at most 249')
     .description('create a topic; answers when every partition has a leader')
-    .option('--partitions <n>', 'number of partitions; cannot be changed later', wholeNumber('--partitions', 1, PARTITION_COUNT_MAX), 1)
-    .option('--replication-factor <n>', 'copies of each partition (default: min(3, brokers))', wholeNumber('--replication-factor', 1, REPLICATION_FACTOR_MAX))
-    .option('--setting <name=value>', 'a setting, may be repeated: retention_age=1h, record_bytes_max=2MiB', collect, [])
+    .option(
+      '--partitions <n>',
+      'number of partitions; cannot be changed later',
+      wholeNumber('--partitions', 1, PARTITION_COUNT_MAX),
+      1,
+    )
+    .option(
+      '--replication-factor <n>',
+      'copies of each partition (default: min(3, brokers))',
+      wholeNumber('--replication-factor', 1, REPLICATION_FACTOR_MAX),
+    )
+    .option(
+      '--setting <name=value>',
+      'a setting, may be repeated: retention_age=1h, record_bytes_max=2MiB',
+      collect,
+      [],
+    )
     .option('--dry-run', 'check everything and create nothing')
     .addHelpText('after', '\nExample:\n  partita topic create flights --partitions 6 --setting retention_age=30d')
-    .action((name: string, _options: unknown, command: Command) => createTopic(name, command.optsWithGlobals<CreateOptions>(), terminal));
+    .action((name: string, _options: unknown, command: Command) =>
+      createTopic(name, command.optsWithGlobals<CreateOptions>(), terminal),
+    );
   topic
     .command('list')
     .description('list topics by name')
@@ -46,20 +62,27 @@ export function addTopicCommand(program: Command, terminal: Terminal): void {
     .command('describe')
     .argument('<name>', 'name or id')
     .description('show a topic, its settings and where its partitions are')
-    .action((name: string, _options: unknown, command: Command) => describeTopic(name, command.optsWithGlobals(), terminal));
+    .action((name: string, _options: unknown, command: Command) =>
+      describeTopic(name, command.optsWithGlobals(), terminal),
+    );
   topic
     .command('delete')
     .argument('<name>')
     .description('delete a topic with all its records')
     .option('--yes', 'required: there is no way back')
-    .action((name: string, _options: unknown, command: Command) => deleteTopic(name, command.optsWithGlobals(), terminal));
+    .action((name: string, _options: unknown, command: Command) =>
+      deleteTopic(name, command.optsWithGlobals(), terminal),
+    );
 }
 
 async function createTopic(name: string, options: CreateOptions, terminal: Terminal): Promise<void> {
   const settings = parseSettings(options.setting);
   const { partitions: partitionCount, replicationFactor, dryRun: validateOnly } = options;
   const topic = await withClient(options, terminal, (client) =>
-    client.admin.createTopic({ name, partitionCount, replicationFactor, settings, validateOnly }, { signal: terminal.interrupted }),
+    client.admin.createTopic(
+      { name, partitionCount, replicationFactor, settings, validateOnly },
+      { signal: terminal.interrupted },
+    ),
   );
   if (options.json === true) return terminal.line(jsonLine(describe(topic)));
   const copies = topic.replicationFactor === 1 ? '1 replica each' : `${topic.replicationFactor} replicas each`;
@@ -70,7 +93,10 @@ async function createTopic(name: string, options: CreateOptions, terminal: Termi
 async function listTopics(options: ListOptions, terminal: Terminal): Promise<void> {
   await withClient(options, terminal, async (client) => {
     const rows: string[][] = [];
-    for await (const topic of client.admin.listTopics({ namePrefix: options.prefix, includeInternal: options.internal })) {
+    for await (const topic of client.admin.listTopics({
+      namePrefix: options.prefix,
+      includeInternal: options.internal,
+    })) {
       if (options.json === true) await terminal.line(jsonLine(describe(topic)));
       else rows.push([topic.name, String(topic.partitionCount), String(topic.replicationFactor), stateOf(topic)]);
     }
@@ -81,7 +107,9 @@ async function listTopics(options: ListOptions, terminal: Terminal): Promise<voi
 }
 
 async function describeTopic(name: string, options: GlobalOptions, terminal: Terminal): Promise<void> {
-  const topic = await withClient(options, terminal, (client) => client.admin.getTopic(name, { signal: terminal.interrupted }));
+  const topic = await withClient(options, terminal, (client) =>
+    client.admin.getTopic(name, { signal: terminal.interrupted }),
+  );
   if (options.json === true) return terminal.line(jsonLine(describe(topic)));
   const head = fields([
     ['topic', topic.name],
@@ -91,7 +119,11 @@ async function describeTopic(name: string, options: GlobalOptions, terminal: Ter
     ['replication', String(topic.replicationFactor)],
     ['created', timeText(topic.createTime) ?? '-'],
   ]);
-  const settings = topic.effectiveSettings.map(({ name: setting, value, source }) => [setting, value, sourceOf(source)]);
+  const settings = topic.effectiveSettings.map(({ name: setting, value, source }) => [
+    setting,
+    value,
+    sourceOf(source),
+  ]);
   const partitions = describe(topic).partitions.map((partition) => [
     String(partition.partition),
     partition.leader === 0 ? 'none' : String(partition.leader),
@@ -103,11 +135,18 @@ async function describeTopic(name: string, options: GlobalOptions, terminal: Ter
   ]);
   await terminal.line(head);
   await terminal.line(`\n${table(['SETTING', 'VALUE', 'SOURCE'], settings, terminal.colors)}`);
-  return terminal.line(`\n${table(['PARTITION', 'LEADER', 'EPOCH', 'REPLICAS', 'IN SYNC', 'STATE', 'KEY HASHES'], partitions, terminal.colors)}`);
+  return terminal.line(
+    `\n${table(['PARTITION', 'LEADER', 'EPOCH', 'REPLICAS', 'IN SYNC', 'STATE', 'KEY HASHES'], partitions, terminal.colors)}`,
+  );
 }
 
-async function deleteTopic(name: string, options: GlobalOptions & { readonly yes?: boolean }, terminal: Terminal): Promise<void> {
-  if (options.yes !== true) throw new UsageError(`this deletes ${name} with all its records; to do it: partita topic delete ${name} --yes`);
+async function deleteTopic(
+  name: string,
+  options: GlobalOptions & { readonly yes?: boolean },
+  terminal: Terminal,
+): Promise<void> {
+  if (options.yes !== true)
+    throw new UsageError(`this deletes ${name} with all its records; to do it: partita topic delete ${name} --yes`);
   await withClient(options, terminal, (client) => client.admin.deleteTopic(name));
   return terminal.line(options.json === true ? jsonLine({ name, deleted: true }) : `deleted ${name}`);
 }
@@ -121,7 +160,9 @@ function describe(topic: Topic) {
     replicationFactor: topic.replicationFactor,
     createTime: timeText(topic.createTime),
     etag: topic.etag,
-    settings: Object.fromEntries(topic.effectiveSettings.map(({ name, value, source }) => [name, { value, source: sourceOf(source) }])),
+    settings: Object.fromEntries(
+      topic.effectiveSettings.map(({ name, value, source }) => [name, { value, source: sourceOf(source) }]),
+    ),
     partitions: topic.partitions.map((partition) => ({
       partition: partition.partition,
       leader: partition.leaderId,

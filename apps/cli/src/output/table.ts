@@ -4,7 +4,9 @@
 export function table(headings: readonly string[], rows: readonly (readonly string[])[], colors = false): string {
   const all = [headings, ...rows];
   const widths = headings.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
-  const numeric = headings.map((_, column) => rows.length > 0 && rows.every((row) => /^(-|[\d.,:]+%?)$/.test(row[column] ?? '')));
+  const numeric = headings.map(
+    (_, column) => rows.length > 0 && rows.every((row) => /^(-|[\d.,:]+%?)$/.test(row[column] ?? '')),
+  );
   const lines = all.map((row) =>
     widths
       .map((width, column) => {

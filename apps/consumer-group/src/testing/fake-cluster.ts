@@ -24,8 +24,6 @@ import {
   PartitionState,
   ServiceKind,
   TimestampType,
-  Topic,
-  TopicServiceService,
 } from '@partita/protocol';
 import type {
   AppendEntry,
@@ -34,7 +32,6 @@ import type {
   FetchPartition,
   FetchStreamRequest,
   FetchStreamResponse,
-  GetTopicResponse,
   InstanceSessionRequest,
   InstanceSessionResponse,
   ListOffsetsEntry,
@@ -91,7 +88,6 @@ class FakePartition {
 interface FakeTopic {
   readonly route: TopicRoute;
   readonly partitions: readonly FakePartition[];
-  readonly isAppendTime: boolean;
 }
 
 /** How an append of the groups topic fails, once. */
@@ -114,10 +110,6 @@ export class FakeCluster {
     this.#server.addService(
       ClusterServiceService,
       implement(ClusterServiceService, directoryMethods(this.#directory, about)),
-    );
-    this.#server.addService(
-      TopicServiceService,
-      implement(TopicServiceService, { getTopic: unary(({ topic }) => this.#getTopic(topic)) }),
     );
     this.#server.addService(
       BrokerServiceService,
@@ -183,9 +175,12 @@ export class FakeCluster {
       allowedCodecs: [],
       timestampFutureMsMax: 0n,
       compacted: false,
+      timestampType: options.isAppendTime
+        ? TimestampType.TIMESTAMP_TYPE_APPEND
+        : TimestampType.TIMESTAMP_TYPE_CREATE,
     };
     const logs = partitions.map(({ partition }) => new FakePartition(topicId, partition));
-    this.#topics.set(topicId, { route, partitions: logs, isAppendTime: options.isAppendTime ?? false });
+    this.#topics.set(topicId, { route, partitions: logs });
     this.#publish();
     return topicId;
   }
@@ -225,12 +220,6 @@ export class FakeCluster {
     const log = this.#find(name).partitions[name.partition];
     if (log === undefined) throw new PartitaError('PARTITION_NOT_FOUND', 'no such partition');
     return log;
-  }
-
-  #getTopic(idOrName: string): GetTopicResponse {
-    const { route, isAppendTime } = this.#topics.get(idOrName) ?? this.#find({ topicId: '', topic: idOrName });
-    const timestampType = isAppendTime ? TimestampType.TIMESTAMP_TYPE_APPEND : TimestampType.TIMESTAMP_TYPE_CREATE;
-    return { topic: Topic.fromPartial({ name: route.topic, topicId: route.topicId, settings: { timestampType } }) };
   }
 
   #append(entry: AppendEntry): AppendResult {

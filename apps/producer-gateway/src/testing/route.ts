@@ -1,4 +1,4 @@
-import { PartitionState } from '@partita/protocol';
+import { PartitionState, TimestampType } from '@partita/protocol';
 import type { TopicRoute } from '@partita/protocol';
 
 /** A route with `count` partitions of equal key ranges, all led by broker 1. For specs. */
@@ -23,5 +23,6 @@ export function routeOf(topic: string, count: number): TopicRoute {
     allowedCodecs: [],
     timestampFutureMsMax: 3_600_000n,
     compacted: false,
+    timestampType: TimestampType.TIMESTAMP_TYPE_CREATE,
   };
 }

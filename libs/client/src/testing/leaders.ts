@@ -8,7 +8,14 @@ export const TOPIC_ID = '0190a2b4-0000-7000-8000-000000000001';
 /** Where partition 0 of topic "t" is led. */
 export function leaderUpdate(brokerId: number, address: string, leaderEpoch: number): WatchRoutesResponse {
   return WatchRoutesResponse.fromPartial({
-    routes: [TopicRoute.fromPartial({ topic: 't', topicId: TOPIC_ID, version: 1n, partitions: [{ partition: 0, leaderId: brokerId, leaderEpoch }] })],
+    routes: [
+      TopicRoute.fromPartial({
+        topic: 't',
+        topicId: TOPIC_ID,
+        version: 1n,
+        partitions: [{ partition: 0, leaderId: brokerId, leaderEpoch }],
+      }),
+    ],
     brokers: [{ brokerId, address }],
   });
 }

@@ -75,7 +75,7 @@ export class SpecDirectory {
 
 /** Waits until `condition` holds; fails after 5 s. */
 export async function until(condition: () => boolean): Promise<void> {
-  for (const endMs = performance.now() + 5000; !condition(); ) {
+  for (const endMs = performance.now() + 5000; !condition();) {
     if (performance.now() > endMs) throw new Error('the condition did not come true within 5 s');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -69,7 +69,12 @@ export class ListedSpan implements Span {
 export function listSpans(): { provider: TracerProvider; spans: ListedSpan[] } {
   const spans: ListedSpan[] = [];
   const startSpan = (name: string, options: SpanOptions = {}, parent: Context = context.active()): Span => {
-    const span = new ListedSpan(name, options, trace.getSpanContext(parent), String(spans.length + 1).padStart(16, '0'));
+    const span = new ListedSpan(
+      name,
+      options,
+      trace.getSpanContext(parent),
+      String(spans.length + 1).padStart(16, '0'),
+    );
     spans.push(span);
     return span;
   };

@@ -83,7 +83,7 @@ function routes(view: DirectoryView, request: GetRoutesRequest): GetRoutesRespon
   const asked = request.topics.map((topic) => {
     const route = view.routeOf(topic);
     if (route === undefined) {
-      const message = `topic ${topic} does not exist: create it first, topics are not created by use`;
+      const message = `topic ${topic} does not exist; create it: npx partita topic create ${topic}`;
       throw new PartitaError('TOPIC_NOT_FOUND', message, { topic });
     }
     return route;

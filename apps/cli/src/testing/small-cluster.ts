@@ -1,0 +1,134 @@
+/** A cluster of one real server that does just enough: one topic "t" with two partitions, in memory. */
+import { PartitaError } from '@partita/domain';
+import {
+  ClusterServiceService,
+  ConsumedRecord,
+  GetClusterResponse,
+  GetRoutesResponse,
+  GroupServiceService,
+  ProducerServiceService,
+  ServiceKind,
+  Topic,
+  TopicServiceService,
+} from '@partita/protocol';
+import type {
+  ProduceFrame,
+  ProduceStreamRequest,
+  ProduceStreamResponse,
+  Record as WireRecord,
+} from '@partita/protocol';
+import { toRpcStatus } from '@partita/rpc';
+import { bidi, createRpcServer, unary } from '@partita/rpc/server';
+import type { RpcServer } from '@partita/rpc/server';
+
+const nothing = (): void => {};
+
+export class SmallCluster {
+  readonly logs: [WireRecord[], WireRecord[]] = [[], []];
+  readonly #server: RpcServer = createRpcServer({
+    name: 'spec',
+    listen: '127.0.0.1:0',
+    limits: 'public',
+    logger: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+    tracing: false,
+  });
+  address = '';
+
+  async start(): Promise<void> {
+    this.#addCluster();
+    this.#addTopics();
+    this.#addProducer();
+    this.#addGroups();
+    ({ address: this.address } = await this.#server.start());
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  #addCluster(): void {
+    const kinds = [
+      ServiceKind.SERVICE_KIND_GATEWAY,
+      ServiceKind.SERVICE_KIND_COORDINATOR,
+      ServiceKind.SERVICE_KIND_CONSUMER_GROUP,
+    ];
+    this.#server.addService(ClusterServiceService, {
+      getCluster: unary(() =>
+        GetClusterResponse.fromPartial({ endpoints: kinds.map((service) => ({ service, address: this.address })) }),
+      ),
+      getRoutes: unary(() =>
+        GetRoutesResponse.fromPartial({ routes: [{ topic: 't', partitions: [{ partition: 0 }, { partition: 1 }] }] }),
+      ),
+    });
+  }
+
+  #addTopics(): void {
+    this.#server.addService(TopicServiceService, {
+      createTopic: unary(({ topic }) => ({ topic: Topic.fromPartial({ ...topic, replicationFactor: 3, state: 2 }) })),
+      getTopic: unary(({ topic }) => {
+        throw new PartitaError('TOPIC_NOT_FOUND', `no topic "${topic}"; create it: npx partita topic create ${topic}`, {
+          topic,
+        });
+      }),
+      listTopics: unary(() => ({
+        topics: [Topic.fromPartial({ name: 't', partitionCount: 2, replicationFactor: 3, state: 2 })],
+        nextPageToken: '',
+      })),
+      deleteTopic: unary(() => ({ topic: undefined })),
+    });
+  }
+
+  #addProducer(): void {
+    this.#server.addService(ProducerServiceService, {
+      produceStream: bidi<ProduceStreamRequest, ProduceStreamResponse>((stream) => ({
+        onMessage: ({ message }) => {
+          if (message?.$case === 'initial') {
+            const ready = { heartbeatMs: 1000, framesInFlightMax: 100, bytesInFlightMax: 8_000_000n };
+            stream.send({ message: { $case: 'ready', ready } });
+          }
+          if (message?.$case === 'produce')
+            stream.send({ message: { $case: 'result', result: this.#store(message.produce) } });
+        },
+      })),
+    });
+  }
+
+  #store({ frameId, request }: ProduceFrame) {
+    if (request?.topic !== 't') {
+      const error = toRpcStatus(new PartitaError('TOPIC_NOT_FOUND', `no topic "${request?.topic ?? ''}"`));
+      return { frameId, outcome: { $case: 'error' as const, error } };
+    }
+    const results = request.records.map((record, index) => {
+      const partition = request.partition ?? (record.key === undefined ? 0 : 1);
+      const log = this.logs[partition === 0 ? 0 : 1];
+      const ack = {
+        partition,
+        baseOffset: BigInt(log.push(record) - 1),
+        leaderEpoch: 1,
+        replicasAcked: 1,
+        fsynced: true,
+        appendTimeMs: 1n,
+        duplicate: false,
+        recordCount: 1,
+      };
+      return { partition, recordIndexes: [index], outcome: { $case: 'ack' as const, ack } };
+    });
+    return { frameId, outcome: { $case: 'response' as const, response: { results } } };
+  }
+
+  #addGroups(): void {
+    this.#server.addService(GroupServiceService, {
+      readRecords: unary(async ({ partition, start, maxRecords, maxWaitMs }) => {
+        const log = this.logs[partition === 0 ? 0 : 1];
+        const from = start?.position?.$case === 'offset' ? Number(start.position.offset) : 0;
+        const records = log
+          .slice(from, from + maxRecords)
+          .map((record, index) => ConsumedRecord.fromPartial({ offset: BigInt(from + index), record }));
+        if (records.length === 0) await new Promise((resolve) => setTimeout(resolve, Math.min(50, maxWaitMs)));
+        const nextOffset = BigInt(from + records.length);
+        return { records, nextOffset, highWatermark: BigInt(log.length), logStartOffset: 0n, endReached: false };
+      }),
+      listGroups: unary(() => ({ groups: [], nextPageToken: '' })),
+    });
+  }
+}

@@ -1,0 +1,115 @@
+/** One trace from the producer's call to the consumer's handler, as an OTLP collector sees it. */
+import { OtlpSink } from '@partita/testkit';
+import type { ReceivedSpan } from '@partita/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Api } from './api.ts';
+import { outputOf, partita } from './command.ts';
+import { startCluster } from './harness.ts';
+import type { Cluster } from './harness.ts';
+import { until } from './until.ts';
+
+const TOPIC = 'traced';
+let sink: OtlpSink;
+let cluster: Cluster;
+let api: Api;
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  sink = await OtlpSink.start();
+  env = { OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint, OTEL_BSP_SCHEDULE_DELAY: '100' };
+  cluster = await startCluster({ brokers: 1, env });
+  api = new Api(cluster);
+  await api.createTopic(TOPIC, 1);
+});
+afterAll(async () => {
+  api.close();
+  await cluster.dispose();
+  sink.stop();
+});
+
+const cli = (args: readonly string[], input = ''): Promise<string> =>
+  outputOf(partita(['--server', cluster.addresses.coordinator, ...args], { env, input }));
+
+/** The one span of a name, or an error that lists what is there. */
+function only(spans: readonly ReceivedSpan[], name: string): ReceivedSpan {
+  const found = spans.filter((span) => span.name === name);
+  if (found.length === 1 && found[0] !== undefined) return found[0];
+  throw new Error(
+    `${found.length} spans are named "${name}", of:\n${spans.map((span) => `${span.service} ${span.name}`).join('\n')}`,
+  );
+}
+
+/** The span and its parents up to the root. */
+function pathOf(span: ReceivedSpan, spans: readonly ReceivedSpan[]): string[] {
+  const parent = spans.find(({ spanId }) => spanId === span.parentSpanId);
+  return [...(parent === undefined ? [] : pathOf(parent, spans)), `${span.service}: ${span.name}`];
+}
+
+describe('a record that is produced and consumed in a group', () => {
+  it('leaves exactly one connected trace across client, gateway, broker and consumer-group', async () => {
+    await cli(['produce', TOPIC], '{"key": "ann", "value": "traced"}\n');
+    const printed = await cli(['consume', TOPIC, '--group', 'tracers', '--max', '1', '--json']);
+    expect(JSON.parse(printed)).toMatchObject({ value: 'traced' });
+
+    const spans = await until('the spans of the whole way', 15, () => {
+      const send = only(sink.spans, `send ${TOPIC}`);
+      const trace = sink.trace(send.traceId);
+      only(trace, `process ${TOPIC}`);
+      only(trace, `append ${TOPIC}`);
+      only(trace, `publish ${TOPIC}`);
+      return trace;
+    });
+
+    const services = new Set(spans.map(({ service }) => service));
+    expect([...services].sort()).toEqual([
+      'partita-broker',
+      'partita-cli',
+      'partita-consumer-group',
+      'partita-producer-gateway',
+    ]);
+    // Connected: one root, and every other span's parent is in the trace.
+    const ids = new Set(spans.map(({ spanId }) => spanId));
+    expect(spans.filter(({ parentSpanId }) => parentSpanId === '').map(({ name }) => name)).toEqual([`send ${TOPIC}`]);
+    expect(spans.filter(({ parentSpanId }) => parentSpanId !== '' && !ids.has(parentSpanId))).toEqual([]);
+    // The parents of the record's way.
+    expect(pathOf(only(spans, `append ${TOPIC}`), spans)).toEqual([
+      `partita-cli: send ${TOPIC}`,
+      `partita-producer-gateway: publish ${TOPIC}`,
+      `partita-broker: append ${TOPIC}`,
+    ]);
+    expect(pathOf(only(spans, `process ${TOPIC}`), spans)).toEqual([
+      `partita-cli: send ${TOPIC}`,
+      `partita-consumer-group: receive ${TOPIC}`,
+      `partita-cli: process ${TOPIC}`,
+    ]);
+    expect(only(spans, `send ${TOPIC}`)).toMatchObject({
+      kind: 'producer',
+      error: false,
+      attributes: { 'messaging.system': 'partita', 'messaging.destination.name': TOPIC },
+    });
+    expect(only(spans, `process ${TOPIC}`)).toMatchObject({
+      kind: 'consumer',
+      attributes: { 'messaging.consumer.group.name': 'tracers', 'messaging.destination.partition.id': '0' },
+    });
+    expect(spans.every(({ startNanos, endNanos }) => startNanos > 0n && endNanos >= startNanos)).toBe(true);
+    // Exactly one: nothing of this record went into another trace.
+    const named = sink.spans.filter(({ name }) => name.endsWith(` ${TOPIC}`));
+    expect(new Set(named.map(({ traceId }) => traceId)).size).toBe(1);
+  });
+
+  it('carries the trace in the record itself, for consumers that trace by themselves', async () => {
+    const [consumed] = await api.readPartition(TOPIC, 0);
+    const { traceId } = only(sink.spans, `send ${TOPIC}`);
+    expect(consumed?.record?.traceparent).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-01$`));
+  });
+
+  it('shows failures as errors in the spans', async () => {
+    const { code } = await partita(['--server', cluster.addresses.gateway, 'produce', 'none'], {
+      env,
+      input: '{"value": "x"}\n',
+    });
+    expect(code).toBe(4);
+    const send = await until('the failed send', 15, () => only(sink.spans, 'send none'));
+    expect(send.error).toBe(true);
+  });
+});
