@@ -1,5 +1,4 @@
 /** Values of settings for people: the largest unit that divides the number, so that nothing is rounded. */
-import type { SettingUnit } from './topic-settings.ts';
 
 const DURATIONS = [
   ['d', 86_400_000],
@@ -13,6 +12,9 @@ const SIZES = [
   ['MiB', 1024 ** 2],
   ['KiB', 1024],
 ] as const;
+
+/** What a setting is counted in. */
+export type SettingUnit = 'count' | 'duration' | 'bytes' | 'bytes_per_second' | 'word';
 
 /** `604800000` of a duration is `7d`, `1048576` bytes are `1MiB`. */
 export function formatSetting(unit: SettingUnit, value: number): string {

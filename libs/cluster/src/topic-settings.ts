@@ -11,6 +11,7 @@ import {
   TIMESTAMP_FUTURE_MS_MAX,
 } from '@partita/domain';
 import { formatSetting } from './setting-text.ts';
+import type { SettingUnit } from './setting-text.ts';
 
 export const CODECS = ['none', 'zstd', 'lz4', 'gzip'] as const;
 export type Codec = (typeof CODECS)[number];
@@ -38,8 +39,6 @@ export interface SettingValues {
 
 /** A topic's own settings; absent = the default. */
 export type TopicSettings = { readonly [Name in keyof SettingValues]?: SettingValues[Name] | undefined };
-
-export type SettingUnit = 'count' | 'duration' | 'bytes' | 'bytes_per_second' | 'word';
 
 interface SettingRule {
   /** Name in the proto. */
