@@ -24,7 +24,7 @@ export class AppendLink {
   readonly #stream: BidiStream<AppendStreamRequest>;
   /** Sent, waiting for an answer. Invariant: bounded by the lanes, which have one batch each under way. */
   readonly #sent = new Map<bigint, PendingFrame>();
-  /** Waiting for `ready`. */
+  /** Waiting for `ready`, or for room in the connection. Bounded as `#sent` is. */
   #waiting: PendingFrame[] = [];
   #ready = false;
   #nextFrameId = 1n;
@@ -37,8 +37,12 @@ export class AppendLink {
     this.#stream = openBidi(
       pool.client(address),
       BrokerServiceService.appendStream,
-      { onMessage: (message) => this.#onMessage(message), onClose: (error) => this.#onClose(error) },
-      { append: true, pendingBytesMax: Number.MAX_SAFE_INTEGER },
+      {
+        onMessage: (message) => this.#onMessage(message),
+        onDrain: () => this.#flush(),
+        onClose: (error) => this.#onClose(error),
+      },
+      { append: true },
     );
     this.#stream.send({ message: { $case: 'initial', initial: {} } }, 0);
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
@@ -47,12 +51,23 @@ export class AppendLink {
   /** Sends one batch. `done` is called once, never before this returns. */
   append(entry: AppendEntry, timeoutMs: number, done: (outcome: AppendOutcome) => void): void {
     const frame = { entry, timeoutMs, done };
-    if (this.#ready) this.#send(frame);
+    if (this.#ready && this.#stream.writable && this.#waiting.length === 0) this.#send(frame);
     else this.#waiting.push(frame);
   }
 
   close(): void {
     this.#stream.cancel();
+  }
+
+  #flush(): void {
+    if (!this.#ready) return;
+    let count = 0;
+    for (const frame of this.#waiting) {
+      if (!this.#stream.writable) break;
+      this.#send(frame);
+      count += 1;
+    }
+    this.#waiting.splice(0, count);
   }
 
   #send(frame: PendingFrame): void {
@@ -64,7 +79,7 @@ export class AppendLink {
 
   #beat(): void {
     if (performance.now() - this.#heardMs > STREAM_SILENCE_MS_MAX) this.#stream.cancel();
-    else this.#stream.send({ message: { $case: 'heartbeat', heartbeat: {} } }, 0);
+    else if (this.#stream.writable) this.#stream.send({ message: { $case: 'heartbeat', heartbeat: {} } }, 0);
   }
 
   #onMessage({ message }: AppendStreamResponse): void {
@@ -72,9 +87,7 @@ export class AppendLink {
     if (message?.$case === 'result') this.#onResult(message.result.frameId, message.result.results[0]?.outcome);
     else if (message?.$case === 'ready') {
       this.#ready = true;
-      const waiting = this.#waiting;
-      this.#waiting = [];
-      for (const frame of waiting) this.#send(frame);
+      this.#flush();
     } else if (message?.$case === 'draining') this.#onClosed();
   }
 

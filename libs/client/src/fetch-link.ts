@@ -33,6 +33,8 @@ export class FetchLink {
   /** Reading of each partition, `<topic id>/<partition>`. */
   readonly #byPartition = new Map<string, bigint>();
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  /** Waiting for room in the connection. Bounded: starts and stops of the partitions read, and one credit and beat a time. */
+  readonly #unsent: FetchStreamRequest[] = [];
   #nextStartId = 1n;
   #owedBytes = 0;
   #heardMs = performance.now();
@@ -41,6 +43,7 @@ export class FetchLink {
     this.#onClosed = onClosed;
     this.#stream = openBidi(pool.client(address), BrokerServiceService.fetchStream, {
       onMessage: (message) => this.#onMessage(message),
+      onDrain: () => this.#flush(),
       onClose: (error) => this.#onClose(error),
     });
     this.#send({ $case: 'initial', initial: { credit: { bytes: BigInt(CREDIT_WINDOW_BYTES) } } });
@@ -67,12 +70,23 @@ export class FetchLink {
   }
 
   #send(message: NonNullable<FetchStreamRequest['message']>): void {
-    this.#stream.send({ message }, 0);
+    this.#unsent.push({ message });
+    this.#flush();
+  }
+
+  #flush(): void {
+    let count = 0;
+    for (const message of this.#unsent) {
+      if (!this.#stream.writable) break;
+      this.#stream.send(message, 0);
+      count += 1;
+    }
+    this.#unsent.splice(0, count);
   }
 
   #beat(): void {
     if (performance.now() - this.#heardMs > STREAM_SILENCE_MS_MAX) this.#stream.cancel();
-    else this.#send({ $case: 'heartbeat', heartbeat: { watermarks: [] } });
+    else if (this.#stream.writable) this.#send({ $case: 'heartbeat', heartbeat: { watermarks: [] } });
   }
 
   #onMessage({ message }: FetchStreamResponse): void {

@@ -60,8 +60,8 @@ export const STREAM_PENDING_COUNT_MAX = 256;
 export const CONNECTIONS_PER_ADDRESS_COUNT_MAX = 5000;
 export const CLIENT_ID_BYTES_MAX = 255;
 export const REQUEST_ID_CHARS_MAX = 64;
-/** Frames of one stream that wait for their answer. */
-export const STREAM_FRAMES_IN_FLIGHT_COUNT_MAX = 1000;
+/** Frames of one stream that wait for their answer. All their answers fit in a stream's queue (twice STREAM_PENDING_COUNT_MAX). */
+export const STREAM_FRAMES_IN_FLIGHT_COUNT_MAX = 400;
 /** Bytes of the batches of one stream that wait for their answer. */
 export const STREAM_BYTES_IN_FLIGHT_MAX = 16 * MIB;
 /** Partitions named by one request. */

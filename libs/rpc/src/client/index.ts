@@ -9,4 +9,4 @@ export { backoffDelayMs, retry } from './retry.ts';
 export type { RetryOptions } from './retry.ts';
 export { tracingClientInterceptor } from './tracing.ts';
 export { keepInstanceSessions } from './instance-session.ts';
-export type { InstanceSessionOptions } from './instance-session.ts';
+export type { InstanceIdentity, InstanceSessions, InstanceSessionsOptions } from './instance-session.ts';

@@ -1,59 +1,108 @@
 /**
  * Keeps a session with every coordinator, so that the cluster knows where this instance answers. Used by the services
- * without data of their own: gateways and consumer-group instances.
+ * without data of their own: gateways and consumer-group instances. Standbys are told too, so that a take-over costs
+ * nothing. All of it is a hint: without any coordinator an instance goes on with what it was told last.
  */
-import { HEARTBEAT_MS, STREAM_SILENCE_MS_MAX } from '@partita/domain';
-import type { PartitaError, Random } from '@partita/domain';
+import { HEARTBEAT_MS, PEER_PROTOCOL_VERSION, STREAM_SILENCE_MS_MAX } from '@partita/domain';
+import type { ErrorReason, PartitaError, Random } from '@partita/domain';
 import { InstanceSessionServiceService } from '@partita/protocol';
 import type {
   InstanceAccepted,
-  InstanceHeartbeat,
-  InstanceRegister,
   InstanceSessionRequest,
   InstanceSessionResponse,
+  ServiceKind,
   ShardAssignment,
+  ShardOwnership,
 } from '@partita/protocol';
 import type { ChannelPool } from './channel-pool.ts';
 import { openBidi } from './client-stream.ts';
 import type { BidiStream } from './client-stream.ts';
 import { backoffDelayMs } from './retry.ts';
 
-export interface InstanceSessionOptions {
+export interface InstanceSessionsOptions {
   readonly pool: ChannelPool;
   readonly random: Random;
   /** Peer addresses of the coordinators. */
   readonly coordinators: readonly string[];
-  readonly register: InstanceRegister;
-  heartbeat(): InstanceHeartbeat;
+  /** Empty = not known yet: learnt from the first coordinator that accepts, told to all from then on. */
+  readonly clusterId: string;
+  readonly instance: InstanceIdentity;
+  /** Group shards that this instance owns; default none. */
+  ownedShards?(): ShardOwnership[];
   onAccepted(accepted: InstanceAccepted): void;
-  /** Only from the active coordinator. */
+  /** Which shards are whose. Only an active coordinator tells. */
   onShards?(assignment: ShardAssignment): void;
-  /** A session ended; it is opened again by itself. WRONG_CLUSTER and VERSION_NOT_SUPPORTED need an operator. */
-  onBroken(address: string, error: PartitaError | undefined): void;
+  /** The cluster will not have this instance, and asking again changes nothing. Called once. */
+  onRefused(error: PartitaError): void;
+  /** There is no session with this coordinator; it is tried again by itself. Undefined = ended without an error. */
+  onBroken(coordinator: string, error: PartitaError | undefined): void;
 }
 
-/** Opens the sessions; the answer closes them. */
-export function keepInstanceSessions(options: InstanceSessionOptions): () => void {
-  const links = options.coordinators.map((address) => new Link(address, options));
-  return () => {
-    for (const link of links) link.close();
+/** Who registers. */
+export interface InstanceIdentity {
+  readonly service: ServiceKind;
+  /** Id of the process run, a lower-case UUID. */
+  readonly instanceId: string;
+  /** Public address. */
+  readonly address: string;
+  /** Version of the product. */
+  readonly version: string;
+}
+
+export interface InstanceSessions {
+  /** Tells every coordinator at once that this instance is about to stop. */
+  drain(): void;
+  close(): void;
+}
+
+/** Pause before a session is opened again, whatever the backoff draws: a coordinator may accept and break at once. */
+const RETRY_MS_MIN = 50;
+const REFUSALS: ReadonlySet<ErrorReason> = new Set<ErrorReason>(['WRONG_CLUSTER', 'VERSION_NOT_SUPPORTED']);
+
+/** Opens the sessions and opens them again until `close`. */
+export function keepInstanceSessions(options: InstanceSessionsOptions): InstanceSessions {
+  const shared = { clusterId: options.clusterId, draining: false, refused: false };
+  const links = options.coordinators.map((address) => new Link(address, options, shared));
+  return {
+    drain: () => {
+      shared.draining = true;
+      for (const link of links) link.beat();
+    },
+    close: () => {
+      for (const link of links) link.close();
+    },
   };
+}
+
+/** What the links of one instance have in common. */
+interface Shared {
+  clusterId: string;
+  draining: boolean;
+  refused: boolean;
 }
 
 class Link {
   readonly #address: string;
-  readonly #options: InstanceSessionOptions;
+  readonly #options: InstanceSessionsOptions;
+  readonly #shared: Shared;
   #stream: BidiStream<InstanceSessionRequest> | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #heardMs = 0;
-  #attempt = 0;
+  /** Failures since the coordinator was last heard. */
+  #failureCount = 0;
   #closed = false;
 
-  constructor(address: string, options: InstanceSessionOptions) {
+  constructor(address: string, options: InstanceSessionsOptions, shared: Shared) {
     this.#address = address;
     this.#options = options;
+    this.#shared = shared;
     this.#open();
+  }
+
+  beat(): void {
+    const heartbeat = { draining: this.#shared.draining, ownedShards: this.#options.ownedShards?.() ?? [] };
+    this.#stream?.send({ message: { $case: 'heartbeat', heartbeat } });
   }
 
   close(): void {
@@ -64,34 +113,47 @@ class Link {
   }
 
   #open(): void {
-    const { pool, register } = this.#options;
+    const { pool, instance } = this.#options;
     this.#heardMs = performance.now();
     this.#stream = openBidi(pool.client(this.#address), InstanceSessionServiceService.instanceSession, {
       onMessage: (message) => this.#onMessage(message),
       onClose: (error) => this.#onClose(error),
     });
-    this.#stream.send({ message: { $case: 'register', register } }, 0);
-    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
-  }
-
-  #beat(): void {
-    if (performance.now() - this.#heardMs > STREAM_SILENCE_MS_MAX) this.#stream?.cancel();
-    else this.#stream?.send({ message: { $case: 'heartbeat', heartbeat: this.#options.heartbeat() } }, 0);
+    const { clusterId } = this.#shared;
+    const register = { ...instance, clusterId, protocolVersion: PEER_PROTOCOL_VERSION, peerAddress: '' };
+    this.#stream.send({ message: { $case: 'register', register } });
+    if (this.#shared.draining) this.beat();
+    this.#heartbeat = setInterval(() => {
+      if (performance.now() - this.#heardMs > STREAM_SILENCE_MS_MAX) this.#stream?.cancel();
+      else this.beat();
+    }, HEARTBEAT_MS);
   }
 
   #onMessage({ message }: InstanceSessionResponse): void {
     this.#heardMs = performance.now();
-    this.#attempt = 0;
-    if (message?.$case === 'accepted') this.#options.onAccepted(message.accepted);
-    else if (message?.$case === 'shards') this.#options.onShards?.(message.shards);
+    this.#failureCount = 0;
+    if (this.#closed) return;
+    if (message?.$case === 'accepted') {
+      this.#shared.clusterId = message.accepted.clusterId;
+      this.#options.onAccepted(message.accepted);
+    } else if (message?.$case === 'shards') this.#options.onShards?.(message.shards);
   }
 
   #onClose(error: PartitaError | undefined): void {
     clearInterval(this.#heartbeat);
     this.#stream = undefined;
     if (this.#closed) return;
+    if (error !== undefined && REFUSALS.has(error.reason)) return this.#refused(error);
     this.#options.onBroken(this.#address, error);
-    this.#retry = setTimeout(() => this.#open(), backoffDelayMs(this.#attempt, this.#options.random));
-    this.#attempt += 1;
+    const delayMs = Math.max(RETRY_MS_MIN, backoffDelayMs(this.#failureCount, this.#options.random));
+    this.#retry = setTimeout(() => this.#open(), delayMs);
+    this.#failureCount += 1;
+  }
+
+  #refused(error: PartitaError): void {
+    this.#closed = true;
+    if (this.#shared.refused) return;
+    this.#shared.refused = true;
+    this.#options.onRefused(error);
   }
 }
