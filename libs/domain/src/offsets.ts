@@ -27,12 +27,14 @@ export function offset(value: bigint): Offset {
 
 /** Brands a checked leader epoch. */
 export function leaderEpoch(value: number): LeaderEpoch {
-  if (!Number.isInteger(value) || value < 0 || value > INT32_MAX) throw new RangeError(`leader epoch ${value} is no int32 >= 0`);
+  if (!Number.isInteger(value) || value < 0 || value > INT32_MAX)
+    throw new RangeError(`leader epoch ${value} is no int32 >= 0`);
   return value as LeaderEpoch;
 }
 
 /** Brands a checked broker id. */
 export function brokerId(value: number): BrokerId {
-  if (!Number.isInteger(value) || value < 1 || value > INT32_MAX) throw new RangeError(`broker id ${value} is no int32 >= 1`);
+  if (!Number.isInteger(value) || value < 1 || value > INT32_MAX)
+    throw new RangeError(`broker id ${value} is no int32 >= 1`);
   return value as BrokerId;
 }
