@@ -23,20 +23,13 @@ function serversOf(home: string): string[] {
   return [ready.gateway, ready.consumerGroup, ...ready.coordinators];
 }
 
-/** Starts `npm start` in a temporary home. Throws an Error with the launcher's last output when that does not work. */
-export async function startCluster(brokerCount: number): Promise<LocalCluster> {
+/** Starts `npm start` in a temporary home. The caller stops it, also when it does not become ready. */
+export function launchCluster(brokerCount: number): LocalCluster {
   const home = mkdtempSync(join(tmpdir(), 'partita-bench-'));
   const args = [LAUNCHER, '--home', home, '--brokers', String(brokerCount), '--log-level', 'warn'];
   // Detached: Ctrl-C reaches the bench alone, which stops the cluster.
   const launcher = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
-  const cluster = new LocalCluster(home, launcher);
-  try {
-    await cluster.untilReady();
-  } catch (error) {
-    await cluster.stop();
-    throw error;
-  }
-  return cluster;
+  return new LocalCluster(home, launcher);
 }
 
 /** A cluster that runs until `stop`. */
@@ -57,6 +50,7 @@ export class LocalCluster {
     });
   }
 
+  /** Throws an Error with the launcher's last output when it does not come up. */
   async untilReady(): Promise<void> {
     const deadlineMs = performance.now() + START_MS_MAX;
     while (this.servers.length === 0) {

@@ -5,7 +5,7 @@ import { connect } from '@partita/client';
 import type { PartitaClient } from '@partita/client';
 import { Command, InvalidArgumentError } from 'commander';
 import { LoadProcess, RawChain } from './child-process.ts';
-import { startCluster } from './local-cluster.ts';
+import { launchCluster } from './local-cluster.ts';
 import { headerOf, tablesOf } from './report.ts';
 import type { RowReport, RunFacts } from './report.ts';
 import { figuresOf, runRounds } from './rounds.ts';
@@ -91,8 +91,9 @@ async function measure(row: Row, topics: BenchTopics, ours: LoadProcess, raw: Lo
 
 async function ownCluster(): Promise<readonly string[]> {
   progress('starting a cluster');
-  const cluster = await startCluster(BROKER_COUNT);
+  const cluster = launchCluster(BROKER_COUNT);
   cleanUps.push(() => cluster.stop());
+  await cluster.untilReady();
   return cluster.servers;
 }
 

@@ -56,20 +56,21 @@ export class SupervisedRedis {
       this.#down = true;
       if (performance.now() - startedMs > STEADY_MS) delayMs = RESTART_DELAY_MS_MIN;
       const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
-      const next = this.#options.restart ? `; starting it again in ${delayMs / 1000} s` : '';
-      this.#options.onDeath(`redis ${how}${next}`, lastLines.split('\n').slice(-15));
+      const plan = this.#options.restart ? `; starting it again in ${delayMs / 1000} s` : '';
+      this.#options.onDeath(`redis ${how}${plan}`, lastLines.split('\n').slice(-15));
       if (!this.#options.restart) return;
-      delayMs = await this.#bringUp(startAgain, delayMs);
-      if (this.#stopping.signal.aborted) return;
+      const next = await this.#bringUp(startAgain, delayMs);
+      if (next === undefined) return;
+      delayMs = next;
       this.#options.onReady();
     }
   }
 
-  /** Tries until it is up or the cluster stops; the delay to begin with next time. */
-  async #bringUp(startAgain: () => Promise<RedisHandle>, firstDelayMs: number): Promise<number> {
+  /** Tries until it is up; the delay to begin with next time, undefined when the cluster stops. */
+  async #bringUp(startAgain: () => Promise<RedisHandle>, firstDelayMs: number): Promise<number | undefined> {
     for (let delayMs = firstDelayMs; ; delayMs = Math.min(delayMs * 2, RESTART_DELAY_MS_MAX)) {
       await sleep(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
-      if (this.#stopping.signal.aborted) return delayMs;
+      if (this.#stopping.signal.aborted) return undefined;
       try {
         this.#handle = await startAgain();
         this.#down = false;

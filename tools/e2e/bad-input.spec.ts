@@ -18,6 +18,7 @@ import {
 import { Api } from './api.ts';
 import { publicRpcs } from './contract.ts';
 import type { Listener } from './contract.ts';
+import { figure } from './figures.ts';
 import { startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';
 import { Member } from './member.ts';
@@ -350,7 +351,8 @@ describe('every RPC', () => {
     'survives random messages: never INTERNAL, never UNKNOWN, always a reason',
     async () => {
       const seed = Number(process.env['PARTITA_TEST_SEED'] ?? Date.now() % 2 ** 31);
-      console.log(`fuzzing ${FUZZ_SECONDS} s with PARTITA_TEST_SEED=${seed}`);
+      figure('fuzz', 'seconds', FUZZ_SECONDS);
+      figure('fuzz', 'PARTITA_TEST_SEED', seed);
       const random = seededRandom(seed);
       const codes = new Map<string, number>();
       const end = performance.now() + FUZZ_SECONDS * 1000;
@@ -376,7 +378,7 @@ describe('every RPC', () => {
           }),
         );
       }
-      console.log([...codes].map(([code, count]) => `${code} ${count}`).join(', '));
+      for (const [code, count] of codes) figure('fuzz', `answers ${code}`, count);
       await until('the cluster to take a record', 20, () => api.produce(TOPIC, [{ value: 'after the storm' }]));
       recordCount = (await api.readPartition(TOPIC, 0)).length;
     },

@@ -1,13 +1,14 @@
 /**
  * A cluster as a user starts it: the launcher as a process of its own, on a home directory of its own below the system's
- * temporary folder. A failure carries the launcher's last lines and those of every service's log.
+ * temporary folder. A failed start carries the launcher's last lines and those of every service's log;
+ * PARTITA_TEST_KEEP=on keeps the homes, with all logs, of the tests that ran.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { basename, delimiter, join } from 'node:path';
 import type { ReadyFile } from '@partita/tool-dev/ready-file.ts';
-import { readReadyFile, readyFilePath } from '@partita/tool-dev/ready-file.ts';
+import { readReadyFile } from '@partita/tool-dev/ready-file.ts';
 import { vi } from 'vitest';
 import { killNow, processesOf, untilNoneLeft } from './processes.ts';
 import { installRedis, redisBinary } from './redis-binary.ts';
@@ -110,10 +111,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   let ended: Ended | undefined;
   void launcher.ended.then((how) => (ended = how));
   try {
+    // The file of a launcher that was killed may still be there: this one speaks when it has written its own.
     await until(
-      'the ready file',
+      'the cluster to be ready',
       START_SECONDS_MAX,
-      () => ended !== undefined || existsSync(readyFilePath(launcher.home)),
+      () => ended !== undefined || launcher.output.includes('Ready after'),
     );
     if (ended !== undefined) throw new Error(`the launcher ended with ${ended.code ?? ended.signal}`);
   } catch (error) {
@@ -177,16 +179,34 @@ export class Cluster {
     await this.launcher.ended;
   }
 
-  /** For afterAll: whatever state the cluster is in, nothing of it is left. Fails when a clean stop left something. */
+  /**
+   * For afterAll: whatever state the cluster is in, nothing of it is left. Fails when a clean stop left a process, or when
+   * a service logged an error: what a test provokes is refused or warned of, an error is a bug.
+   */
   async dispose(): Promise<void> {
     try {
       if (this.launcher.child.exitCode === null && this.launcher.child.signalCode === null) await this.stop();
       else await untilNoneLeft(this.home, 5);
+      const errors = loggedErrors(this.home);
+      if (errors.length > 0)
+        throw new Error(`services logged ${errors.length} errors:\n${errors.slice(0, 5).join('\n')}`);
     } finally {
       killNow(processesOf(this.home).map(({ pid }) => pid));
-      rmSync(this.home, { recursive: true, force: true, maxRetries: 5 });
+      if (process.env['PARTITA_TEST_KEEP'] === 'on') console.log(`kept ${this.home}`);
+      else rmSync(this.home, { recursive: true, force: true, maxRetries: 5 });
     }
   }
+}
+
+/** Lines of level error or fatal in any service's log. */
+function loggedErrors(home: string): string[] {
+  const files = globSync(join(home, 'logs', '*.log'));
+  const lines = files.flatMap((file) =>
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => `${basename(file)}: ${line}`),
+  );
+  return lines.filter((line) => /"level":"(error|fatal)"/.test(line)).map((line) => line.slice(0, 1500));
 }
 
 /** The last lines of the launcher and of every log, for messages. */

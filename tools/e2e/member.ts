@@ -11,7 +11,7 @@ import type {
 import { openBidi } from '@partita/rpc/client';
 import type { BidiStream } from '@partita/rpc/client';
 import type { Api } from './api.ts';
-import { until } from './until.ts';
+import { Hopeless, until } from './until.ts';
 
 const HEARTBEAT_MS = 500;
 const CREDIT = { records: 1000n, bytes: 8n * 1024n * 1024n };
@@ -71,14 +71,14 @@ export class Member {
 
   async untilHolding(count: number): Promise<void> {
     await until(`member of ${this.group} to hold ${count} partitions, it holds ${this.held.length}`, 30, () => {
-      this.#mustLive();
+      this.mustLive();
       return this.assignments.length > 0 && this.held.length === count;
     });
   }
 
   async untilDelivered(count: number): Promise<void> {
     await until(`${count} records of ${this.group}`, 30, () => {
-      this.#mustLive();
+      this.mustLive();
       return this.deliveries.length >= count;
     });
   }
@@ -91,7 +91,7 @@ export class Member {
     if (offsets.length === 0) return;
     this.send({ $case: 'ack', ack: { ackId, offsets } });
     await until(`the commit of ${this.group}`, 15, () => {
-      this.#mustLive();
+      this.mustLive();
       return this.#acked.has(ackId);
     });
     if (this.#failures.length > 0) throw new Error(`commits were refused: ${this.#failures.join('; ')}`);
@@ -110,8 +110,9 @@ export class Member {
     this.#stream.cancel();
   }
 
-  #mustLive(): void {
-    if (this.ended !== undefined) throw new Error(`the member's stream ended: ${String(this.ended)}`);
+  /** Throws when the stream has ended, and why. */
+  mustLive(): void {
+    if (this.ended !== undefined) throw new Hopeless(`the member's stream ended: ${String(this.ended)}`);
   }
 
   #take({ message }: ConsumeResponse): void {

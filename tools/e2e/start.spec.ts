@@ -3,6 +3,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readyFilePath } from '@partita/tool-dev/ready-file.ts';
 import { Api } from './api.ts';
+import { figure } from './figures.ts';
 import { launch, newHome, startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';
 import { isAlive, killNow, processesOf, untilNoneLeft } from './processes.ts';
@@ -32,7 +33,7 @@ describe('a cluster from an empty home', () => {
       if (redis === 'unpacked' && CANNOT_UNPACK.test(String(error))) skip(String(error).slice(0, 300));
       throw error;
     }
-    console.log(`ready after ${cluster.readySeconds.toFixed(1)} s with Redis from: ${redis}`);
+    figure('start', `seconds to ready, Redis: ${redis}`, cluster.readySeconds);
     expect(cluster.readySeconds).toBeLessThan(READY_SECONDS_MAX);
     const { redis: url, pids } = cluster.file;
     expect(url).toEqual(redis === 'embedded' ? 'embedded' : expect.stringMatching(/^redis:\/\/127\.0\.0\.1:\d+$/));

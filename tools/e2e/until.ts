@@ -3,6 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 50;
 
+/** Thrown while polling: what is waited for cannot come any more. */
+export class Hopeless extends Error {}
+
 /**
  * Polls until `look` gives something other than undefined and false, and returns it. A throw counts as "not yet"; the
  * last one is the cause of the error when the time is up.
@@ -20,6 +23,7 @@ export async function until<T>(
       if (seen !== undefined && seen !== false) return seen;
       last = undefined;
     } catch (error) {
+      if (error instanceof Hopeless) throw error;
       last = error;
     }
     if (performance.now() > end) {

@@ -31,31 +31,26 @@ export function serversOf(home: string): string[] {
   return [ready.gateway, ready.consumerGroup, ...ready.coordinators];
 }
 
-/** Starts `npm start` in a temporary home. Throws an Error with the launcher's last output when that does not work. */
-export async function startCluster(): Promise<TourCluster> {
+/** Starts `npm start` in a temporary home. The caller stops it, also when it does not become ready. */
+export function launchCluster(): OwnCluster {
   const home = mkdtempSync(join(tmpdir(), 'partita-tour-'));
   const args = [LAUNCHER, '--home', home, '--log-level', 'warn'];
   // Detached: Ctrl-C reaches the tour alone, which cleans up in the cluster before it stops it.
   const launcher = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
-  const cluster = new OwnCluster(home, launcher);
-  try {
-    await cluster.untilReady();
-  } catch (error) {
-    await cluster.stop();
-    throw error;
-  }
-  return cluster;
+  return new OwnCluster(home, launcher);
 }
 
-class OwnCluster implements TourCluster {
+/** A cluster that runs until `stop`. */
+export class OwnCluster implements TourCluster {
   servers: readonly string[] = [];
-  readonly #home: string;
+  /** Has data and logs. */
+  readonly home: string;
   readonly #launcher: ChildProcess;
   readonly #exited: Promise<void>;
   #output = '';
 
   constructor(home: string, launcher: ChildProcess) {
-    this.#home = home;
+    this.home = home;
     this.#launcher = launcher;
     this.#exited = new Promise((resolve) => launcher.once('exit', () => resolve()));
     launcher.stderr?.on('data', (chunk: Buffer) => {
@@ -63,13 +58,14 @@ class OwnCluster implements TourCluster {
     });
   }
 
+  /** Throws an Error with the launcher's last output when it does not come up. */
   async untilReady(): Promise<void> {
     const deadlineMs = performance.now() + START_MS_MAX;
     while (this.servers.length === 0) {
       if (this.#gone()) throw new Error(`the cluster did not start:\n${this.#output}`);
       if (performance.now() > deadlineMs) throw new Error(`the cluster was not ready in time:\n${this.#output}`);
       await sleep(POLL_MS);
-      this.servers = serversOf(this.#home);
+      this.servers = serversOf(this.home);
     }
   }
 
@@ -80,7 +76,10 @@ class OwnCluster implements TourCluster {
       await this.#exited;
       clearTimeout(forced);
     }
-    rmSync(this.#home, { recursive: true, force: true });
+  }
+
+  removeHome(): void {
+    rmSync(this.home, { recursive: true, force: true });
   }
 
   #gone(): boolean {

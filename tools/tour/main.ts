@@ -7,7 +7,7 @@ import { PartitaError } from '@partita/domain';
 import { Command } from 'commander';
 import type { Check } from './checks.ts';
 import { readFlights } from './flights.ts';
-import { serversOf, startCluster } from './local-cluster.ts';
+import { serversOf, launchCluster } from './local-cluster.ts';
 import type { TourCluster } from './local-cluster.ts';
 import type { Stage } from './stage.ts';
 import { checkDelivery } from './steps/check-delivery.ts';
@@ -33,8 +33,8 @@ const options = new Command('npm run tour --')
   .parse()
   .opts<TourOptions>();
 const terminal = new Terminal(process.stdout, process.env);
-/** Undone at the end, last first. */
-const cleanUps: (() => Promise<void>)[] = [];
+/** Done at the end, last first. */
+const cleanUps: ((exitCode: number) => Promise<void>)[] = [];
 /** Set once the end has begun: what fails then fails because of it. */
 const state = { leaving: false };
 process.once('SIGINT', () => void leave(130));
@@ -88,8 +88,13 @@ async function enterCluster(): Promise<{ client: PartitaClient; cluster: TourClu
   }
   terminal.line('No cluster runs here: the tour starts one for itself, and stops it at the end …');
   const startMs = performance.now();
-  const cluster = await startCluster();
-  cleanUps.push(() => cluster.stop());
+  const cluster = launchCluster();
+  cleanUps.push(async (exitCode) => {
+    await cluster.stop();
+    if (exitCode === 1) process.stderr.write(`Data and logs of the cluster are kept in ${cluster.home}.\n`);
+    else cluster.removeHome();
+  });
+  await cluster.untilReady();
   terminal.line(`ready after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
   return { client: await connectTo(cluster.servers), cluster };
 }
@@ -114,7 +119,7 @@ async function leave(exitCode: number): Promise<void> {
   state.leaving = true;
   for (const cleanUp of cleanUps.splice(0).reverse()) {
     try {
-      await cleanUp();
+      await cleanUp(exitCode);
     } catch (error) {
       process.stderr.write(`While cleaning up: ${describe(error)}\n`);
     }

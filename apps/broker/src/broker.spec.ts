@@ -191,6 +191,21 @@ describe('a broker', () => {
     expect(await offsetOf({ $case: 'time', time: future })).toBe(3n);
   });
 
+  it('tells where the data ends, control batches left aside', async () => {
+    const topic = await broker.createTopic('flights');
+    const ends = async () => {
+      const entries = [{ topicId: '', topic: 'flights', partition: 0, position: undefined }];
+      const { results } = await callUnary(broker.client, BrokerServiceService.listOffsets, { entries });
+      return [results[0]?.dataEndOffset, results[0]?.highWatermark];
+    };
+    await broker.elect(topic, 1);
+    expect(await ends()).toEqual([0n, 1n]);
+    await broker.appendOk(entryFor('flights', batchOf('a')));
+    expect(await ends()).toEqual([2n, 2n]);
+    await broker.elect(topic, 2);
+    expect(await ends()).toEqual([2n, 3n]);
+  });
+
   it('stops leading at a higher promise and refuses the old attempt', async () => {
     const topic = await broker.createTopic('flights');
     await broker.elect(topic, 3);

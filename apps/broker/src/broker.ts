@@ -1,5 +1,5 @@
 /** The broker: its parts, how they are tied, and the order in which they start and stop. */
-import { DRAIN_MS_MAX, PartitaError } from '@partita/domain';
+import { DRAIN_MS_MAX, PartitaError, PEER_PROTOCOL_VERSION } from '@partita/domain';
 import {
   BrokerServiceService,
   BrokerState,
@@ -38,8 +38,6 @@ import { PartitionRegistry } from './partition-registry.ts';
 import { replicaMethods } from './replica-service.ts';
 import { ReplicaStore } from './replica-store.ts';
 
-/** Version of the protocol between peers. */
-const PROTOCOL_VERSION = 1;
 /** Time for calls and streams to end themselves when the broker drains; the rest is for closing logs. */
 const GRACE_MS = DRAIN_MS_MAX / 2;
 /** Files that a broker needs beyond those of its logs: connections, mostly. */
@@ -280,7 +278,7 @@ class Broker implements RunningService {
     const { clusterId, brokerId, dirUuid, incarnation } = this.#data.identity;
     return {
       clusterId,
-      protocolVersion: PROTOCOL_VERSION,
+      protocolVersion: PEER_PROTOCOL_VERSION,
       brokerId,
       directoryId: dirUuid,
       incarnation: BigInt(incarnation),

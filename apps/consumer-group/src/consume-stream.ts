@@ -23,6 +23,7 @@ import type { ChannelPool } from '@partita/rpc/client';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
 import { systemRandom } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
+import { usesAppendTime } from './consumed-record.ts';
 import { checkInitial, checkStart, checkSubscription } from './consume-initial.ts';
 import type { JoinRequest } from './consume-initial.ts';
 import { Delivery, positionOf } from './delivery.ts';

@@ -1,16 +1,22 @@
 /** The consumer-group service of one process: its parts, put together, and the order in which they stop. */
 import { RouteCache } from '@partita/client';
-import type { PartitaError } from '@partita/domain';
 import { ClusterServiceService, GroupServiceService, ServiceKind } from '@partita/protocol';
-import type { ShardAssignment } from '@partita/protocol';
-import { ChannelPool } from '@partita/rpc/client';
+import { ChannelPool, keepInstanceSessions } from '@partita/rpc/client';
+import type { InstanceSessions } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, directoryMethods, implement } from '@partita/rpc/server';
-import { EXIT_CODES, ExitError, formatAddress, PRODUCT_VERSION, systemClock } from '@partita/runtime';
+import {
+  createRepeatedLog,
+  EXIT_CODES,
+  ExitError,
+  formatAddress,
+  PRODUCT_VERSION,
+  systemClock,
+  systemRandom,
+} from '@partita/runtime';
 import type { Logger, RunningService } from '@partita/runtime';
 import type { ConsumerGroupConfig } from './config.ts';
 import { consumerGroupService } from './consumer-group-service.ts';
 import { GroupShards } from './group-shards.ts';
-import { InstanceSession } from './instance-session.ts';
 import { LeaderCalls } from './leader-calls.ts';
 
 export interface ConsumerGroupOptions {
@@ -20,7 +26,7 @@ export interface ConsumerGroupOptions {
   readonly logger: Logger;
   readonly tracing: boolean;
   /** Ends the process: the cluster refuses it. */
-  fail(error: unknown): void;
+  readonly fail: (error: unknown) => void;
 }
 
 /** Streams get to their end within this; what is left is cut. */
@@ -54,36 +60,55 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
   const address = config.advertise === undefined ? listening : formatAddress(config.advertise);
   services.address = address;
   routes.start();
-  const sessionOptions = {
-    pool,
-    instanceId,
-    clusterId: config.clusterId ?? '',
-    address,
-    version: PRODUCT_VERSION,
-    logger,
-    ownedShards: () => shards.ownedShards(),
-    onAccepted: (clusterId: string) => directory.update({ clusterId }),
-    onShards: (assignment: ShardAssignment) => shards.assign(assignment),
-    onRefused: ({ message }: PartitaError) => {
-      options.fail(new ExitError(EXIT_CODES.refused, `the cluster refuses this instance: ${message}`));
-    },
-  };
-  const sessions = coordinators.map((coordinator) => new InstanceSession({ ...sessionOptions, coordinator }));
-  for (const session of sessions) session.start();
+  const sessions = register(options, { pool, coordinators, address, directory, shards });
   return {
     ready: { address, instanceId },
     drain: async () => {
-      for (const session of sessions) session.drain();
+      sessions.drain();
       await server.drain(DRAIN_MS);
     },
     close: async () => {
       server.close();
       shards.close();
-      for (const session of sessions) session.close();
+      sessions.close();
       routes.close();
       pool.close();
     },
   };
+}
+
+interface Registration {
+  readonly pool: ChannelPool;
+  readonly coordinators: readonly string[];
+  /** Public address of this instance. */
+  readonly address: string;
+  readonly directory: DirectoryHolder;
+  readonly shards: GroupShards;
+}
+
+/** Makes the instance known to every coordinator, for as long as it runs, and hears which shards it shall own. */
+function register(
+  { config, instanceId, logger, fail }: ConsumerGroupOptions,
+  { pool, coordinators, address, directory, shards }: Registration,
+): InstanceSessions {
+  const repeated = createRepeatedLog(logger, systemClock);
+  return keepInstanceSessions({
+    pool,
+    random: systemRandom,
+    coordinators,
+    clusterId: config.clusterId ?? '',
+    instance: { service: ServiceKind.SERVICE_KIND_CONSUMER_GROUP, instanceId, address, version: PRODUCT_VERSION },
+    ownedShards: () => shards.ownedShards(),
+    onAccepted: ({ clusterId }) => directory.update({ clusterId }),
+    onShards: (assignment) => shards.assign(assignment),
+    onRefused: ({ message }) => {
+      fail(new ExitError(EXIT_CODES.refused, `the cluster refuses this instance: ${message}`));
+    },
+    onBroken: (coordinator, error) => {
+      const text = 'no session with a coordinator; trying again';
+      repeated.warn(`session ${coordinator}`, { coordinator, reason: error?.reason }, text);
+    },
+  });
 }
 
 function followRoutes(routes: RouteCache, directory: DirectoryHolder): void {

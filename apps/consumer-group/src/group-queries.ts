@@ -192,13 +192,15 @@ export class GroupQueries {
     const limits = { deadlineMs: LAG_DEADLINE_MS, signal: context.signal };
     const log = await this.#services.calls.listOffset({ ...tp, topic }, LATEST, limits).catch(() => undefined);
     const highWatermark = log?.highWatermark ?? nextOffset ?? 0n;
+    // Control batches are never delivered: behind the last record there is nothing to wait for.
+    const dataEnd = log?.dataEndOffset ?? highWatermark;
     const from = nextOffset ?? log?.logStartOffset ?? highWatermark;
     return {
       topic,
       partition: tp.partition,
       nextOffset,
       highWatermark,
-      lagRecords: highWatermark > from ? highWatermark - from : 0n,
+      lagRecords: dataEnd > from ? dataEnd - from : 0n,
       lagBytes: -1n,
       memberId: held?.memberId ?? '',
       assignmentEpoch: held?.assignmentEpoch ?? 0,

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { PEER_PROTOCOL_VERSION } from '@partita/domain';
 import { MemoryDirectory } from '@partita/metadata-store';
 import { BrokerState, InstanceSessionServiceService, PartitionState, ServiceKind, TopicState } from '@partita/protocol';
 import type { InstanceSessionRequest, InstanceSessionResponse, ShardAssignment } from '@partita/protocol';
@@ -413,7 +414,7 @@ function openInstance(coordinator: string) {
       $case: 'register',
       register: {
         clusterId: '',
-        protocolVersion: 1,
+        protocolVersion: PEER_PROTOCOL_VERSION,
         service: ServiceKind.SERVICE_KIND_CONSUMER_GROUP,
         instanceId,
         address: '127.0.0.1:1',

@@ -40,7 +40,7 @@ export class DirectoryPublisher {
     options.lease.onChange(() => this.run());
   }
 
-  /** Writes a topic's life (creating -> active) or that it is gone. */
+  /** Writes a topic: that it is there, its life (creating -> active), its settings. */
   publishTopic(topicId: string): void {
     this.#topicIds.add(topicId);
     this.run();
@@ -131,7 +131,9 @@ export class DirectoryPublisher {
     // Taken off first: a change that comes while this is on its way marks it again.
     this.#topicIds.delete(topicId);
     try {
-      let outcome = await store.createTopic(token, topicEntry(topic));
+      const entry = topicEntry(topic);
+      let outcome = await store.createTopic(token, entry);
+      if (outcome.status === 'unchanged') outcome = await store.updateTopic(token, entry);
       if (outcome.status !== 'rolled_back' && topic.life === 'active')
         outcome = await store.activateTopic(token, topicId);
       if (this.#lost(outcome)) this.#topicIds.add(topicId);

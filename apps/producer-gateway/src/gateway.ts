@@ -2,8 +2,17 @@
 import { LeaderAppender, RouteCache } from '@partita/client';
 import { ClusterServiceService, ProducerServiceService, ServiceKind } from '@partita/protocol';
 import { ChannelPool, keepInstanceSessions } from '@partita/rpc/client';
+import type { InstanceSessions } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, directoryMethods, implement } from '@partita/rpc/server';
-import { createRepeatedLog, formatAddress, PRODUCT_VERSION, systemClock, systemRandom } from '@partita/runtime';
+import {
+  createRepeatedLog,
+  EXIT_CODES,
+  ExitError,
+  formatAddress,
+  PRODUCT_VERSION,
+  systemClock,
+  systemRandom,
+} from '@partita/runtime';
 import type { ConfigOf, Logger, RunningService } from '@partita/runtime';
 import { BatchAppend } from './batch-append.ts';
 import type { GATEWAY_CONFIG } from './config.ts';
@@ -18,9 +27,12 @@ export interface GatewayOptions {
   readonly tracing: boolean;
   /** Id of this run, a lower-case UUID. */
   readonly instanceId: string;
+  /** Ends the process: the cluster refuses it. */
+  readonly fail: (error: unknown) => void;
 }
 
-export async function startGateway({ config, logger, tracing, instanceId }: GatewayOptions): Promise<RunningService> {
+export async function startGateway(options: GatewayOptions): Promise<RunningService> {
+  const { config, logger, tracing } = options;
   const pool = new ChannelPool({ tracing });
   const coordinators = config.coordinators.map(formatAddress);
   const routes = new RouteCache({ seeds: coordinators, pool });
@@ -49,25 +61,16 @@ export async function startGateway({ config, logger, tracing, instanceId }: Gate
   const { address } = await server.start();
   const advertised = config.advertise === undefined ? address : formatAddress(config.advertise);
 
-  let draining = false;
-  const endSessions = register({
-    pool,
-    coordinators,
-    advertised,
-    instanceId,
-    logger,
-    directory,
-    draining: () => draining,
-  });
+  const sessions = register(options, { pool, coordinators, advertised, directory });
 
   return {
     ready: { address: advertised },
     drain: async () => {
-      draining = true;
+      sessions.drain();
       await server.drain(DRAIN_GRACE_MS);
     },
     close: async () => {
-      endSessions();
+      sessions.close();
       routes.close();
       appender.close();
       server.close();
@@ -80,40 +83,32 @@ interface Registration {
   readonly pool: ChannelPool;
   readonly coordinators: readonly string[];
   readonly advertised: string;
-  readonly instanceId: string;
-  readonly logger: Logger;
   readonly directory: DirectoryHolder;
-  readonly draining: () => boolean;
 }
 
-/** Makes the gateway known to every coordinator, for as long as it runs; the answer ends that. */
-function register({
-  pool,
-  coordinators,
-  advertised,
-  instanceId,
-  logger,
-  directory,
-  draining,
-}: Registration): () => void {
+/** Makes the gateway known to every coordinator, for as long as it runs. */
+function register(
+  { instanceId, logger, fail }: GatewayOptions,
+  { pool, coordinators, advertised, directory }: Registration,
+): InstanceSessions {
   const repeated = createRepeatedLog(logger, systemClock);
   return keepInstanceSessions({
     pool,
     random: systemRandom,
     coordinators,
-    register: {
-      clusterId: '',
-      protocolVersion: 1,
+    clusterId: '',
+    instance: {
       service: ServiceKind.SERVICE_KIND_GATEWAY,
       instanceId,
       address: advertised,
       version: PRODUCT_VERSION,
-      peerAddress: '',
     },
-    heartbeat: () => ({ draining: draining(), ownedShards: [] }),
     onAccepted: ({ clusterId, coordinatorRunId }) => {
       directory.update({ clusterId });
       logger.info({ clusterId, coordinatorRunId }, 'registered with a coordinator');
+    },
+    onRefused: ({ message }) => {
+      fail(new ExitError(EXIT_CODES.refused, `the cluster refuses this instance: ${message}`));
     },
     onBroken: (coordinator, error) => {
       const text = 'no session with a coordinator; trying again';

@@ -39,5 +39,12 @@ await runProcess({
   logger,
   telemetry,
   stopWhenParentGone: true,
-  start: () => startGateway({ config, logger, tracing: telemetry.enabled, instanceId }),
+  start: (context) =>
+    startGateway({
+      config,
+      logger,
+      tracing: telemetry.enabled,
+      instanceId,
+      fail: (error) => context.fail(error),
+    }),
 });

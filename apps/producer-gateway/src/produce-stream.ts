@@ -27,7 +27,8 @@ import type { RecordAppend } from './record-append.ts';
 import { traceparentOf } from '@partita/client';
 
 const BYTES_IN_FLIGHT_MAX = 32 * 1024 * 1024;
-const DRAIN_GRACE_MS = 10_000;
+/** Told to clients of a draining gateway; after it a stream is ended as soon as all is answered. */
+const DRAIN_GRACE_MS = 5000;
 
 export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   readonly #stream: ServerBidiStream<ProduceStreamResponse>;
@@ -40,6 +41,9 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   #framesInFlight = 0;
   #bytesInFlight = 0;
   #heardMs = performance.now();
+  /** Not read while the client does not read its results. */
+  #paused = false;
+  #drainTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     stream: ServerBidiStream<ProduceStreamResponse>,
@@ -52,8 +56,8 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
     this.#records = records;
     this.#batches = batches;
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
-    stream.onDrain(() => stream.resume());
-    context.draining.addEventListener('abort', () => this.#drain(), { once: true });
+    stream.onDrain(() => this.#resume());
+    context.draining.addEventListener('abort', this.#onDraining, { once: true });
   }
 
   onMessage({ message }: ProduceStreamRequest): void {
@@ -79,6 +83,8 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
 
   onClose(): void {
     clearInterval(this.#heartbeat);
+    clearTimeout(this.#drainTimer);
+    this.#context.draining.removeEventListener('abort', this.#onDraining);
   }
 
   #open(producerId: Uint8Array): void {
@@ -155,18 +161,29 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   }
 
   #send(message: NonNullable<ProduceStreamResponse['message']>): void {
-    if (!this.#stream.send({ message })) this.#stream.pause();
+    if (this.#stream.send({ message }) || this.#paused) return;
+    this.#paused = true;
+    this.#stream.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    // While it was paused nothing could be heard.
+    this.#heardMs = performance.now();
+    this.#stream.resume();
   }
 
   #beat(): void {
-    if (performance.now() - this.#heardMs > STREAM_SILENCE_MS_MAX) {
+    if (!this.#paused && performance.now() - this.#heardMs > STREAM_SILENCE_MS_MAX) {
       this.#stream.end(new PartitaError('TIMED_OUT', 'no message and no heartbeat from the client for 10 s'));
     } else this.#send({ $case: 'heartbeat', heartbeat: {} });
   }
 
-  #drain(): void {
+  readonly #onDraining = (): void => {
     this.#send({ $case: 'draining', draining: { graceMs: DRAIN_GRACE_MS } });
-  }
+    this.#drainTimer = setTimeout(() => this.onEnd(), DRAIN_GRACE_MS);
+  };
 
   #endWhenDone(): void {
     if (this.#ended && this.#framesInFlight === 0) this.#stream.end();

@@ -18,22 +18,29 @@ interface PendingFrame {
   readonly done: (outcome: AppendOutcome) => void;
 }
 
+export interface AppendLinkOwner {
+  /** Takes no more batches; those that were sent still get their outcome. Called once, before `onClosed`. */
+  onRetired(): void;
+  onClosed(): void;
+}
+
 export class AppendLink {
   readonly #address: string;
-  readonly #onClosed: () => void;
+  readonly #owner: AppendLinkOwner;
   readonly #stream: BidiStream<AppendStreamRequest>;
   /** Sent, waiting for an answer. Invariant: bounded by the lanes, which have one batch each under way. */
   readonly #sent = new Map<bigint, PendingFrame>();
   /** Waiting for `ready`, or for room in the connection. Bounded as `#sent` is. */
   #waiting: PendingFrame[] = [];
   #ready = false;
+  #retired = false;
   #nextFrameId = 1n;
   #heardMs = performance.now();
   readonly #heartbeat: ReturnType<typeof setInterval>;
 
-  constructor(pool: ChannelPool, address: string, onClosed: () => void) {
+  constructor(pool: ChannelPool, address: string, owner: AppendLinkOwner) {
     this.#address = address;
-    this.#onClosed = onClosed;
+    this.#owner = owner;
     this.#stream = openBidi(
       pool.client(address),
       BrokerServiceService.appendStream,
@@ -88,7 +95,7 @@ export class AppendLink {
     else if (message?.$case === 'ready') {
       this.#ready = true;
       this.#flush();
-    } else if (message?.$case === 'draining') this.#onClosed();
+    } else if (message?.$case === 'draining') this.#retire('it is shutting down');
   }
 
   #onResult(
@@ -100,21 +107,35 @@ export class AppendLink {
     const frame = this.#sent.get(frameId);
     if (frame === undefined) return;
     this.#sent.delete(frameId);
+    this.#endWhenDone();
     if (outcome?.$case === 'ack') frame.done(outcome.ack);
     else if (outcome?.$case === 'error') frame.done(fromRpcStatus(outcome.error));
     else frame.done(new PartitaError('OUTCOME_UNKNOWN', `broker ${this.#address} answered without a result`));
   }
 
+  /** Gives back what was not sent, and ends the stream once what was sent is answered. */
+  #retire(why: string): void {
+    if (this.#retired) return;
+    this.#retired = true;
+    this.#owner.onRetired();
+    const metadata = { address: this.#address };
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const frame of waiting)
+      frame.done(new PartitaError('SERVICE_UNREACHABLE', `broker ${this.#address}: ${why}`, metadata));
+    this.#endWhenDone();
+  }
+
+  /** Ended from here, so that no batch is on its way when the broker ends it. */
+  #endWhenDone(): void {
+    if (this.#retired && this.#sent.size === 0) this.#stream.end();
+  }
+
   #onClose(error: PartitaError | undefined): void {
     clearInterval(this.#heartbeat);
-    this.#onClosed();
     const text = error === undefined ? 'closed' : error.message;
-    for (const frame of this.#waiting) {
-      frame.done(
-        new PartitaError('SERVICE_UNREACHABLE', `broker ${this.#address}: ${text}`, { address: this.#address }),
-      );
-    }
-    this.#waiting = [];
+    this.#retire(text);
+    this.#owner.onClosed();
     const doubt = new PartitaError(
       'OUTCOME_UNKNOWN',
       `the stream to broker ${this.#address} broke (${text}); the append may have happened`,

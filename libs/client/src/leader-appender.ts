@@ -43,7 +43,10 @@ const LANE_IDLE_COUNT_MAX = 10_000;
 export class LeaderAppender {
   readonly #routes: RouteCache;
   readonly #pool: ChannelPool;
+  /** Links that take batches, by address. */
   readonly #links = new Map<string, AppendLink>();
+  /** Those, and those that drain. */
+  readonly #openLinks = new Set<AppendLink>();
   readonly #lanes = new Map<string, Lane>();
   /** Ends the wait of each job that is tried again later; `true` = now, `false` = never. */
   readonly #retries = new Set<(again: boolean) => void>();
@@ -83,7 +86,7 @@ export class LeaderAppender {
   close(): void {
     this.#closed = true;
     for (const end of [...this.#retries]) end(false);
-    for (const link of [...this.#links.values()]) link.close();
+    for (const link of [...this.#openLinks]) link.close();
     for (const lane of this.#lanes.values()) {
       for (const job of lane.queue.splice(lane.underWay ? 1 : 0))
         job.done(new PartitaError('SHUTTING_DOWN', 'closed before it was sent'));
@@ -176,11 +179,13 @@ export class LeaderAppender {
   #link(address: string): AppendLink {
     let link = this.#links.get(address);
     if (link === undefined) {
-      const made = new AppendLink(this.#pool, address, () => {
-        if (this.#links.get(address) === made) this.#links.delete(address);
+      const made = new AppendLink(this.#pool, address, {
+        onRetired: () => this.#links.delete(address),
+        onClosed: () => this.#openLinks.delete(made),
       });
       link = made;
       this.#links.set(address, link);
+      this.#openLinks.add(link);
     }
     return link;
   }

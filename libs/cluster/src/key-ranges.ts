@@ -16,13 +16,3 @@ export function evenKeyRanges(count: number): KeyRange[] {
   const start = (index: number) => Math.floor((HASH_COUNT * index) / count);
   return Array.from({ length: count }, (_, index) => ({ hashMin: start(index), hashMax: start(index + 1) - 1 }));
 }
-
-/** True when the ranges, in this order, cover the whole hash space once. */
-export function coversHashSpace(ranges: readonly KeyRange[]): boolean {
-  let next = 0;
-  for (const { hashMin, hashMax } of ranges) {
-    if (hashMin !== next || hashMax < hashMin) return false;
-    next = hashMax + 1;
-  }
-  return next === HASH_COUNT;
-}

@@ -153,6 +153,16 @@ class MemoryMetadataStore implements MetadataStore {
     });
   }
 
+  async updateTopic(token: LeaseToken, topic: TopicEntry): Promise<WriteOutcome> {
+    return this.#write(token, (state) => {
+      const stored = state.topics.get(topic.topicId);
+      if (stored === undefined) throw topicMissing(topic.topicId);
+      if (stored.version >= topic.version) return false;
+      state.topics.set(topic.topicId, { ...topic, name: stored.name, state: stored.state });
+      return true;
+    });
+  }
+
   async deleteTopic(token: LeaseToken, tombstone: TopicTombstone): Promise<WriteOutcome> {
     return this.#write(token, (state) => {
       const { topicId } = tombstone;

@@ -130,6 +130,11 @@ export interface MetadataStore {
   createTopic(token: LeaseToken, topic: TopicEntry): Promise<WriteOutcome>;
   /** creating -> active; TOPIC_NOT_FOUND if it is not there. */
   activateTopic(token: LeaseToken, topicId: string): Promise<WriteOutcome>;
+  /**
+   * Writes a changed topic over an older version of itself; `unchanged` when this version or a newer one is there. Name
+   * and state stay as they are. TOPIC_NOT_FOUND if it is not there.
+   */
+  updateTopic(token: LeaseToken, topic: TopicEntry): Promise<WriteOutcome>;
   /** Removes the topic and its partitions and remembers the id, whether the topic is there or not. */
   deleteTopic(token: LeaseToken, tombstone: TopicTombstone): Promise<WriteOutcome>;
   putBroker(token: LeaseToken, broker: BrokerEntry): Promise<WriteOutcome>;

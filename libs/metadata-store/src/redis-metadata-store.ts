@@ -30,7 +30,13 @@ import type { ScriptName } from './scripts.ts';
 import { SeenDirectory } from './seen-directory.ts';
 import { leaseLost, topicDeleted, topicMissing, topicNameTaken, wrongCluster } from './store-errors.ts';
 import { malformed, whole } from './stored-fields.ts';
-import { encodeTombstone, encodeTopicEntry, type TopicEntry, type TopicTombstone } from './topic-entry.ts';
+import {
+  encodeTombstone,
+  encodeTopicChange,
+  encodeTopicEntry,
+  type TopicEntry,
+  type TopicTombstone,
+} from './topic-entry.ts';
 
 /** `cluster` is the name in the keys, `clusterId` what must stand in them; `url` is redis:// or rediss://. */
 export interface RedisMetadataStoreOptions {
@@ -130,6 +136,14 @@ class RedisMetadataStore implements MetadataStore {
 
   activateTopic(token: LeaseToken, topicId: string): Promise<WriteOutcome> {
     return this.#write('topic-activate', token, [this.keys.topic(topicId)], [topicId], ({ code }) => {
+      if (code === SCRIPT_CODES.TOPIC_MISSING) throw topicMissing(topicId);
+    });
+  }
+
+  updateTopic(token: LeaseToken, topic: TopicEntry): Promise<WriteOutcome> {
+    const { topicId, version } = topic;
+    const args = [topicId, version, ...encodeTopicChange(topic)];
+    return this.#write('topic-update', token, [this.keys.topic(topicId)], args, ({ code }) => {
       if (code === SCRIPT_CODES.TOPIC_MISSING) throw topicMissing(topicId);
     });
   }

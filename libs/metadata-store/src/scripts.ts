@@ -14,6 +14,7 @@ export const SCRIPT_NAMES = [
   'lease-release',
   'topic-create',
   'topic-activate',
+  'topic-update',
   'topic-delete',
   'hash-put',
   'part-publish',

@@ -174,6 +174,31 @@ export function storeConformance(harness: () => StoreHarness): void {
       expect((await refusal(store.activateTopic(token, randomUUID()))).reason).toBe('TOPIC_NOT_FOUND');
     });
 
+    it('changes a topic over an older version only, and leaves its name and state', async () => {
+      const { token } = await build();
+      const topic = topicEntry('orders');
+      await store.createTopic(token, topic);
+      await store.activateTopic(token, topic.topicId);
+      const changed = { ...topic, version: 10, minInSync: 2, flush: 'os', settings: '{"retentionMs":"1"}' } as const;
+      expect(await store.updateTopic(token, changed)).toMatchObject({ status: 'written' });
+      expect(await store.updateTopic(token, changed)).toMatchObject({ status: 'unchanged' });
+      expect(await store.updateTopic(token, { ...topic, version: 9 })).toMatchObject({ status: 'unchanged' });
+      const renamed = { ...changed, version: 11, name: 'other', state: 'deleting' } as const;
+      expect(await store.updateTopic(token, renamed)).toMatchObject({ status: 'written' });
+      expect((await store.readAll())?.topics).toEqual([{ ...changed, version: 11, state: 'active' }]);
+    });
+
+    it('changes no topic that is not there, or no longer', async () => {
+      const { token } = await build();
+      const topic = topicEntry('orders');
+      const changed = { ...topic, version: 2 };
+      expect((await refusal(store.updateTopic(token, changed))).reason).toBe('TOPIC_NOT_FOUND');
+      await store.createTopic(token, topic);
+      await store.deleteTopic(token, { topicId: topic.topicId, name: 'orders', deletedMs: 5 });
+      expect((await refusal(store.updateTopic(token, changed))).reason).toBe('TOPIC_NOT_FOUND');
+      expect((await store.readAll())?.topics).toEqual([]);
+    });
+
     it('remembers a deleted topic: its id is never taken again, its name is free', async () => {
       const { token } = await build();
       const topic = topicEntry('orders');

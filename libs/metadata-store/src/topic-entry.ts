@@ -33,14 +33,17 @@ export interface TopicTombstone {
 
 /** Field and value by turns, as HSET takes them. */
 export function encodeTopicEntry(entry: TopicEntry): string[] {
+  return ['name', entry.name, 'state', entry.state, ...encodeTopicChange(entry)];
+}
+
+/** The fields that belong to a version of the topic, as encodeTopicEntry gives all. */
+export function encodeTopicChange(entry: TopicEntry): string[] {
   const fields = {
-    name: entry.name,
     partitions: entry.partitionCount,
     replication_factor: entry.replicationFactor,
     min_insync: entry.minInSync,
     flush: entry.flush,
     version: entry.version,
-    state: entry.state,
     settings: entry.settings,
   };
   return Object.entries(fields).flatMap(([name, value]) => [name, String(value)]);

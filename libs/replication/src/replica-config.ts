@@ -24,9 +24,6 @@ export interface ReplicaConfig {
   readonly flush: FlushMode;
 }
 
-/** Configs that a replica tells a candidate election, newest first. */
-export const REPORTED_CONFIG_COUNT_MAX = 3;
-
 /** True when the replica is a full member: it votes and may lead. */
 export function isMember(config: ReplicaConfig, replicaId: string): boolean {
   return config.replicas.some((replica) => replica.replicaId === replicaId);
@@ -45,10 +42,4 @@ export function configFault(config: ReplicaConfig): string | undefined {
     return 'a broker holds at most one replica of a partition';
   }
   return undefined;
-}
-
-/** The configs with a newer one in front; older versions beyond REPORTED_CONFIG_COUNT_MAX are forgotten. */
-export function withConfig(configs: readonly ReplicaConfig[], config: ReplicaConfig): readonly ReplicaConfig[] {
-  if (configs.some((known) => known.version >= config.version)) return configs;
-  return [config, ...configs].slice(0, REPORTED_CONFIG_COUNT_MAX);
 }

@@ -26,12 +26,6 @@ export function callMetadata(fields: { readonly clientId?: string; readonly requ
   return metadata;
 }
 
-/** Who calls and under which id. */
-export interface CallerNames {
-  readonly clientId: string;
-  readonly requestId: string;
-}
-
 /** The request id of a call; a new one when the caller sent none that can be used. Never throws: refusals carry it too. */
 export function requestIdOf(metadata: Metadata): string {
   const sent = text(metadata, REQUEST_ID_KEY);

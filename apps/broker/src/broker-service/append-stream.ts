@@ -31,6 +31,12 @@ export interface AppendStreamOptions {
   readonly graceMs: number;
 }
 
+/**
+ * How long a draining broker leaves a client to end the stream itself: a batch that is on its way when the broker ends it
+ * would be in doubt.
+ */
+const DRAIN_LINGER_MS = 1000;
+
 /** A frame that is not answered. */
 interface OpenFrame {
   readonly frameId: bigint;
@@ -55,6 +61,7 @@ export class AppendStreamSession implements BidiHandlers<AppendStreamRequest> {
   #hasEnded = false;
   #heardAtMs: number;
   #timer: TimerHandle | undefined;
+  #drainTimer: TimerHandle | undefined;
 
   constructor(stream: ServerBidiStream<AppendStreamResponse>, context: CallContext, options: AppendStreamOptions) {
     this.#stream = stream;
@@ -63,13 +70,13 @@ export class AppendStreamSession implements BidiHandlers<AppendStreamRequest> {
     stream.onDrain(() => this.#resumeIfRoom());
     const announce = () => {
       stream.send({ message: { $case: 'draining', draining: { graceMs: options.graceMs } } });
-      this.#hasEnded = true;
-      this.#endIfDone();
+      this.#drainTimer = options.timers.after(DRAIN_LINGER_MS, () => this.onEnd());
     };
     if (context.draining.aborted) announce();
     else context.draining.addEventListener('abort', announce, { once: true });
     stream.onClose(() => {
       this.#timer?.cancel();
+      this.#drainTimer?.cancel();
       context.draining.removeEventListener('abort', announce);
     });
     this.#beat();

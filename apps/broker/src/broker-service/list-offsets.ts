@@ -29,7 +29,7 @@ async function resolveEntry(entry: ListOffsetsEntry, options: ListOffsetsOptions
     const actor = options.registry.find(entry);
     const role = actor.leader;
     if (role === undefined) throw options.registry.notLeader(actor);
-    const { highWatermark } = actor.state;
+    const { highWatermark, dataEnd } = actor.state;
     // A new leader's watermark may still lie below what readers have seen.
     if (highWatermark <= role.epochStartOffset) throw notYet(role.epochStartOffset, highWatermark);
     const offset = await resolvePosition(entry, actor, options.clock);
@@ -40,11 +40,12 @@ async function resolveEntry(entry: ListOffsetsEntry, options: ListOffsetsOptions
       logStartOffset,
       highWatermark,
       leaderEpoch: role.epoch,
+      dataEndOffset: dataEnd < highWatermark ? dataEnd : highWatermark,
       error: undefined,
     };
   } catch (error) {
     const status = toRpcStatus(asPartitaError(error));
-    return { offset: 0n, logStartOffset: 0n, highWatermark: 0n, leaderEpoch: 0, error: status };
+    return { offset: 0n, logStartOffset: 0n, highWatermark: 0n, leaderEpoch: 0, dataEndOffset: 0n, error: status };
   }
 }
 

@@ -175,9 +175,7 @@ export class FakeCluster {
       allowedCodecs: [],
       timestampFutureMsMax: 0n,
       compacted: false,
-      timestampType: options.isAppendTime
-        ? TimestampType.TIMESTAMP_TYPE_APPEND
-        : TimestampType.TIMESTAMP_TYPE_CREATE,
+      timestampType: options.isAppendTime ? TimestampType.TIMESTAMP_TYPE_APPEND : TimestampType.TIMESTAMP_TYPE_CREATE,
     };
     const logs = partitions.map(({ partition }) => new FakePartition(topicId, partition));
     this.#topics.set(topicId, { route, partitions: logs });
@@ -293,9 +291,22 @@ export class FakeCluster {
       const log = this.#log(entry);
       const at = entry.position?.position;
       const offset = at?.$case === 'earliest' ? log.logStart : at?.$case === 'offset' ? at.offset : log.end;
-      return { offset, logStartOffset: log.logStart, highWatermark: log.end, leaderEpoch: LEADER_EPOCH };
+      return {
+        offset,
+        logStartOffset: log.logStart,
+        highWatermark: log.end,
+        leaderEpoch: LEADER_EPOCH,
+        dataEndOffset: log.end,
+      };
     } catch (error) {
-      return { offset: 0n, logStartOffset: 0n, highWatermark: 0n, leaderEpoch: 0, error: toRpcStatus(error) };
+      return {
+        offset: 0n,
+        logStartOffset: 0n,
+        highWatermark: 0n,
+        leaderEpoch: 0,
+        dataEndOffset: 0n,
+        error: toRpcStatus(error),
+      };
     }
   }
 

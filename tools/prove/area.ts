@@ -1,0 +1,13 @@
+/** What an area of `npm run prove` is: suites of tools/e2e in their long form, which print the figures of its report. */
+export interface Area {
+  /** Name on the command line and of the report. */
+  readonly name: string;
+  /** The claim, one sentence. */
+  readonly claim: string;
+  /** Spec files of tools/e2e, without `.spec.ts`. */
+  readonly suites: readonly string[];
+  /** Only tests whose full name contains this; absent = all of the suites. */
+  readonly tests?: string;
+  /** Stopped and failed beyond this. */
+  readonly minutesMax: number;
+}

@@ -1,0 +1,40 @@
+/** `npm run prove -- AREA`: the long form of an area's suites, with its figures in docs/reports/AREA.md. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from '@partita/tool-check/run-command.ts';
+import type { Area } from './area.ts';
+import { AREAS } from './areas.ts';
+import { reportText, thisOccasion } from './report.ts';
+import { runSuites } from './suite-results.ts';
+
+const REPORTS = join(ROOT, 'docs/reports');
+const LIST = AREAS.map(({ name, claim }) => `  ${name.padEnd(8)}${claim}`).join('\n');
+const HELP = `npm run prove -- AREA...      runs the long form and writes docs/reports/AREA.md\n\nAreas\n${LIST}\n`;
+
+const [...names] = process.argv.slice(2);
+if (names.includes('--help')) process.stdout.write(HELP);
+else process.exitCode = await prove(names);
+
+/** 0 when every area passed, 1 when one did not, 2 when the command line is wrong. */
+async function prove(wanted: readonly string[]): Promise<number> {
+  const unknown = wanted.filter((name) => !AREAS.some((area) => area.name === name));
+  if (wanted.length === 0 || unknown.length > 0) {
+    const why = wanted.length === 0 ? 'name an area' : `unknown area: ${unknown.join(', ')}`;
+    process.stderr.write(`${why}\n\n${HELP}`);
+    return 2;
+  }
+  const failed: string[] = [];
+  for (const area of AREAS.filter(({ name }) => wanted.includes(name))) if (!(await run(area))) failed.push(area.name);
+  if (failed.length > 0) process.stderr.write(`failed: ${failed.join(', ')}\n`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+/** Runs one area and writes its report. */
+async function run(area: Area): Promise<boolean> {
+  const results = await runSuites(area);
+  mkdirSync(REPORTS, { recursive: true });
+  const path = join(REPORTS, `${area.name}.md`);
+  writeFileSync(path, reportText(area, results, thisOccasion()));
+  process.stdout.write(`${area.name} ${results.passed ? 'passed' : 'FAILED'}: ${path}\n`);
+  return results.passed;
+}

@@ -1,0 +1,67 @@
+/** docs/reports/<area>.md: the claim, where and when it was tried, the figures, the tests. */
+import { cpus, release, totalmem, type } from 'node:os';
+import type { Area } from './area.ts';
+import type { SuiteResults } from './suite-results.ts';
+
+const GIB = 1024 ** 3;
+
+export interface Occasion {
+  readonly date: Date;
+  readonly machine: string;
+  readonly node: string;
+}
+
+/** Here and now. */
+export function thisOccasion(): Occasion {
+  const cores = cpus();
+  const memory = `${(totalmem() / GIB).toFixed(0)} GiB`;
+  const machine = `${cores.length} × ${cores[0]?.model.trim() ?? 'unknown processor'}, ${memory}, ${type()} ${release()}`;
+  return { date: new Date(), machine, node: process.version };
+}
+
+export function reportText(area: Area, results: SuiteResults, occasion: Occasion): string {
+  const verdict = results.passed ? 'passed' : `FAILED${results.failure === '' ? '' : `: ${results.failure}`}`;
+  const facts = [
+    ['Result', verdict],
+    ['Date', occasion.date.toISOString()],
+    ['Machine', occasion.machine],
+    ['Node', occasion.node],
+    ['Command', `\`npm run prove -- ${area.name}\``],
+    ['Duration', `${results.seconds.toFixed(0)} s`],
+  ] as const;
+  const tests = results.tests.filter(({ status }) => status !== 'skipped' || area.tests === undefined);
+  return (
+    [
+      `# ${area.name}`,
+      area.claim,
+      table(['', ''], facts),
+      '## Figures',
+      results.figures.length === 0
+        ? 'None.'
+        : table(
+            ['figure', 'value'],
+            results.figures.map(({ name, value }) => [name, String(value)]),
+          ),
+      '## Tests',
+      tests.length === 0
+        ? 'None ran.'
+        : table(
+            ['test', 'result'],
+            tests.map(({ name, status }) => [name, status]),
+          ),
+      '',
+    ]
+      .join('\n\n')
+      .trimEnd() + '\n'
+  );
+}
+
+/** Padded as prettier pads it, so that a report passes the format check as it is written. */
+function table(head: readonly [string, string], rows: readonly (readonly [string, string])[]): string {
+  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
+  const widths = [0, 1].map((column) => Math.max(3, ...cells.map((row) => (row[column] ?? '').length)));
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  const [first = [], ...rest] = cells;
+  return [line(first), line(widths.map((width) => '-'.repeat(width))), ...rest.map(line)].join('\n');
+}
