@@ -32,7 +32,8 @@ function rewriteAll(folder: string): GeneratedFile[] {
     .filter((path) => path.endsWith('.ts'))
     .sort()
     .map((path): GeneratedFile => {
-      const rewritten = rewriteGenerated(readFileSync(join(folder, path), 'utf8'));
+      const writerPath = `${'../'.repeat(path.split(sep).length)}frame-writer.ts`;
+      const rewritten = rewriteGenerated(readFileSync(join(folder, path), 'utf8'), writerPath);
       replacements += rewritten.replacements;
       writeFileSync(join(folder, path), rewritten.source);
       return { path: path.split(sep).join('/'), source: rewritten.source };

@@ -29,6 +29,7 @@ describe('the rewriting of generated code', () => {
   it('encodes into a view and shares the empty default', () => {
     const { source, replacements } = rewriteGenerated(
       `${anchor}f = Buffer.from(A.encode(value).finish());\nb = new Uint8Array(0);\nc = new Uint8Array(0);\n`,
+      '../frame-writer.ts',
     );
     expect(replacements).toBe(3);
     expect(source).toContain('f = bytesView(A.encode(value).finish());');
@@ -36,11 +37,20 @@ describe('the rewriting of generated code', () => {
     expect(source.indexOf('const EMPTY_BYTES')).toBeLessThan(source.indexOf(anchor));
   });
 
+  it('lets messages be encoded by our writer', () => {
+    const { source } = rewriteGenerated(
+      `${anchor}f = (writer = new BinaryWriter()) => writer;\n`,
+      '../frame-writer.ts',
+    );
+    expect(source).toContain("import { FrameWriter } from '../frame-writer.ts';");
+    expect(source).toContain('writer = new FrameWriter()');
+  });
+
   it('leaves a file without either as it is', () => {
-    expect(rewriteGenerated(anchor)).toEqual({ source: anchor, replacements: 0 });
+    expect(rewriteGenerated(anchor, 'w.ts')).toEqual({ source: anchor, replacements: 0 });
   });
 
   it('fails when the output no longer has the line it writes before', () => {
-    expect(() => rewriteGenerated('b = new Uint8Array(0);')).toThrow(/adapt postgen/);
+    expect(() => rewriteGenerated('b = new Uint8Array(0);', 'w.ts')).toThrow(/adapt postgen/);
   });
 });

@@ -55,7 +55,10 @@ export class GroupShards {
     this.#forgetRoutes = options.routes.onChange(() => this.#onRoutes());
   }
 
-  /** Takes over what the coordinator says, and gives up what it says no more. */
+  /**
+   * Takes over what the coordinator says, and gives up what it gives to another instance. A shard of which it says
+   * nothing stays: a coordinator that has lost its directory learns from us who serves it.
+   */
   assign(assignment: ShardAssignment): void {
     this.#hints = assignment.shards;
     this.#open();
@@ -108,8 +111,10 @@ export class GroupShards {
 
   #open(): void {
     clearTimeout(this.#retry);
-    const mine = this.#hints.filter((hint) => hint.instanceId === this.#options.instanceId).map((hint) => hint.shard);
-    for (const shard of [...this.#own.keys()]) if (!mine.includes(shard)) this.#stop(shard);
+    const { instanceId } = this.#options;
+    const mine = this.#hints.filter((hint) => hint.instanceId === instanceId).map((hint) => hint.shard);
+    const others = this.#hints.filter((hint) => hint.instanceId !== instanceId && hint.instanceId !== '');
+    for (const { shard } of others) this.#stop(shard);
     if (this.#closed || mine.every((shard) => this.#own.has(shard))) return;
     const { table } = this.#options.routes;
     const topicId = table.topic(GROUPS_TOPIC)?.topicId;

@@ -1,0 +1,167 @@
+/**
+ * A coordinator and brokers for specs, each a real gRPC server on loopback. The coordinator tells routes and takes
+ * instance sessions; a broker keeps what is appended in memory, or does what the spec says instead.
+ */
+import { batchesIn, decodeBatch } from '@partita/batch';
+import { PartitaError } from '@partita/domain';
+import {
+  AppendAck,
+  BrokerServiceService,
+  BrokerState,
+  ClusterServiceService,
+  InstanceSessionServiceService,
+  ServiceKind,
+} from '@partita/protocol';
+import type {
+  AppendEntry,
+  AppendFrame,
+  AppendResult,
+  AppendStreamRequest,
+  AppendStreamResponse,
+  Broker,
+  InstanceHeartbeat,
+  InstanceRegister,
+  InstanceSessionRequest,
+  InstanceSessionResponse,
+  TopicRoute,
+} from '@partita/protocol';
+import { toRpcStatus } from '@partita/rpc';
+import { bidi, createRpcServer, DirectoryHolder, directoryMethods, implement } from '@partita/rpc/server';
+import type { RpcServer, ServerBidiStream } from '@partita/rpc/server';
+import { createLogger, PRODUCT_VERSION, systemClock } from '@partita/runtime';
+
+export const CLUSTER_ID = '00000000-0000-7000-8000-00000000000c';
+export const LOGGER = createLogger({ service: 'spec', instance: 'spec', level: 'silent' });
+
+/** What a broker makes of a batch: stored by default, refused with an error, or `silence`: no answer. */
+type Verdict = 'store' | 'silence' | PartitaError;
+
+export class SpecBroker {
+  readonly brokerId: number;
+  /** Values of the records stored, by partition, in the order of their offsets. */
+  readonly values = new Map<number, string[]>();
+  readonly entries: AppendEntry[] = [];
+  readonly streams = new Set<ServerBidiStream<AppendStreamResponse>>();
+  judge: (entry: AppendEntry) => Verdict = () => 'store';
+  address = '';
+  readonly #server = serverNamed('broker');
+  readonly #unanswered: (() => void)[] = [];
+
+  constructor(brokerId: number) {
+    this.brokerId = brokerId;
+    this.#server.addService(
+      BrokerServiceService,
+      implement(BrokerServiceService, { appendStream: bidi((stream) => this.#open(stream)) }),
+    );
+  }
+
+  async start(): Promise<this> {
+    ({ address: this.address } = await this.#server.start());
+    return this;
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  /** Stores and answers what was met with silence, as though it had taken long. */
+  answerSilent(): void {
+    for (const answer of this.#unanswered.splice(0)) answer();
+  }
+
+  #open(stream: ServerBidiStream<AppendStreamResponse>) {
+    this.streams.add(stream);
+    stream.onClose(() => this.streams.delete(stream));
+    return {
+      onMessage: ({ message }: AppendStreamRequest): void => {
+        if (message?.$case === 'initial') {
+          const ready = { heartbeatMs: 1000, framesInFlightMax: 100, bytesInFlightMax: 1n << 24n };
+          stream.send({ message: { $case: 'ready', ready } });
+        } else if (message?.$case === 'append') this.#append(stream, message.append);
+      },
+    };
+  }
+
+  #append(stream: ServerBidiStream<AppendStreamResponse>, { frameId, entries }: AppendFrame): void {
+    const [entry] = entries;
+    if (entry === undefined) throw new PartitaError('INVALID_REQUEST', 'a frame without entries');
+    this.entries.push(entry);
+    const verdict = this.judge(entry);
+    const answer = (result: AppendResult): void =>
+      void stream.send({ message: { $case: 'result', result: { frameId, results: [result] } } });
+    if (verdict === 'silence') this.#unanswered.push(() => answer(this.#store(entry)));
+    else if (verdict === 'store') answer(this.#store(entry));
+    else answer({ outcome: { $case: 'error', error: toRpcStatus(verdict) } });
+  }
+
+  #store({ partition, recordBatches, leaderEpoch }: AppendEntry): AppendResult {
+    const values = this.values.get(partition) ?? [];
+    this.values.set(partition, values);
+    const baseOffset = BigInt(values.length);
+    for (const { position } of batchesIn(recordBatches)) {
+      const { records } = decodeBatch(recordBatches, position);
+      for (const { value } of records) values.push(Buffer.from(value ?? []).toString());
+    }
+    const recordCount = values.length - Number(baseOffset);
+    const ack = AppendAck.fromPartial({ partition, baseOffset, leaderEpoch, replicasAcked: 1, recordCount });
+    return { outcome: { $case: 'ack', ack } };
+  }
+}
+
+export class SpecCoordinator {
+  readonly registered: InstanceRegister[] = [];
+  readonly heartbeats: InstanceHeartbeat[] = [];
+  /** Refuses instances with this. */
+  refusal: PartitaError | undefined;
+  address = '';
+  readonly #server = serverNamed('coordinator');
+  readonly #directory = new DirectoryHolder(systemClock);
+
+  constructor() {
+    const about = { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock: systemClock };
+    this.#server.addService(
+      ClusterServiceService,
+      implement(ClusterServiceService, directoryMethods(this.#directory, about)),
+    );
+    this.#server.addService(
+      InstanceSessionServiceService,
+      implement(InstanceSessionServiceService, { instanceSession: bidi((stream) => this.#session(stream)) }),
+    );
+  }
+
+  async start(): Promise<this> {
+    ({ address: this.address } = await this.#server.start());
+    this.#directory.update({ clusterId: CLUSTER_ID, routes: [], brokers: [], endpoints: [] });
+    return this;
+  }
+
+  /** Tells everybody who leads what, and where. */
+  tell(routes: readonly TopicRoute[], brokers: readonly SpecBroker[]): void {
+    const known = brokers.map(({ brokerId, address }): Broker => {
+      const state = BrokerState.BROKER_STATE_UP;
+      return { brokerId, address, rack: '', state, version: PRODUCT_VERSION };
+    });
+    this.#directory.update({ routes, brokers: known });
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  #session(stream: ServerBidiStream<InstanceSessionResponse>) {
+    return {
+      onMessage: ({ message }: InstanceSessionRequest): void => {
+        if (message?.$case === 'heartbeat') this.heartbeats.push(message.heartbeat);
+        if (message?.$case !== 'register') return;
+        if (this.refusal !== undefined) return stream.end(this.refusal);
+        this.registered.push(message.register);
+        const accepted = { clusterId: CLUSTER_ID, coordinatorRunId: 'run', heartbeatMs: 1000, active: true };
+        stream.send({ message: { $case: 'accepted', accepted } });
+      },
+    };
+  }
+}
+
+function serverNamed(name: string): RpcServer {
+  return createRpcServer({ name, listen: '127.0.0.1:0', limits: 'peer', logger: LOGGER, tracing: false });
+}
