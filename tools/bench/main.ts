@@ -3,9 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { connect } from '@partita/client';
 import type { PartitaClient } from '@partita/client';
+import { launchCluster } from '@partita/tool-dev/own-cluster.ts';
 import { Command, InvalidArgumentError } from 'commander';
 import { LoadProcess, RawChain } from './child-process.ts';
-import { launchCluster } from './local-cluster.ts';
 import { headerOf, tablesOf } from './report.ts';
 import type { RowReport, RunFacts } from './report.ts';
 import { figuresOf, runRounds } from './rounds.ts';
@@ -91,8 +91,11 @@ async function measure(row: Row, topics: BenchTopics, ours: LoadProcess, raw: Lo
 
 async function ownCluster(): Promise<readonly string[]> {
   progress('starting a cluster');
-  const cluster = launchCluster(BROKER_COUNT);
-  cleanUps.push(() => cluster.stop());
+  const cluster = launchCluster({ purpose: 'bench', brokerCount: BROKER_COUNT });
+  cleanUps.push(async () => {
+    await cluster.stop();
+    cluster.removeHome();
+  });
   await cluster.untilReady();
   return cluster.servers;
 }

@@ -28,6 +28,8 @@ export interface ClusterOptions {
   readonly logLevel: string;
   /** Lines for people, on what happens. */
   readonly log: (line: string) => void;
+  /** Ends the start: what was started is stopped, and `start` rejects. */
+  readonly signal: AbortSignal;
 }
 
 export class LocalCluster {
@@ -154,6 +156,7 @@ export class LocalCluster {
     const pool = new ChannelPool();
     try {
       while (!(await this.#serves(pool))) {
+        this.#options.signal.throwIfAborted();
         if (performance.now() > deadlineMs)
           throw new Error(`not ready within ${READY_SECONDS_MAX} s; waiting for ${this.#missing()}`);
         await sleep(POLL_MS);

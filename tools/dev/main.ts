@@ -41,16 +41,18 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
   const startedMs = performance.now();
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   say(`Starting Partita ${PRODUCT_VERSION} in ${config.home} …`);
+  const starting = new AbortController();
   let cluster: LocalCluster | undefined;
   let signals = 0;
   const stop = (signal: string): void => {
     signals += 1;
-    if (cluster === undefined || signals > 1) {
+    if (signals > 1) {
       cluster?.kill();
-      process.exit(cluster === undefined ? 130 : 1);
+      process.exit(1);
     }
     say(`\n${signal}: stopping; the data stays. Again to end at once.`);
-    void cluster.stop().then(() => process.exit(0));
+    if (cluster === undefined) starting.abort();
+    else void cluster.stop().then(() => process.exit(0));
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(signal));
   try {
@@ -64,8 +66,10 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
       restart: config.restart,
       logLevel: config.logLevel,
       log: say,
+      signal: starting.signal,
     });
   } catch (error) {
+    if (starting.signal.aborted) process.exit(130);
     say(`The cluster did not start: ${error instanceof Error ? error.message : String(error)}`);
     process.exit(1);
   }

@@ -7,8 +7,7 @@ import { PartitaError } from '@partita/domain';
 import { Command } from 'commander';
 import type { Check } from './checks.ts';
 import { readFlights } from './flights.ts';
-import { serversOf, launchCluster } from './local-cluster.ts';
-import type { TourCluster } from './local-cluster.ts';
+import { launchCluster, serversOf } from '@partita/tool-dev/own-cluster.ts';
 import type { Stage } from './stage.ts';
 import { checkDelivery } from './steps/check-delivery.ts';
 import { consumeAsGroup } from './steps/consume-as-group.ts';
@@ -66,13 +65,13 @@ async function tour(): Promise<boolean> {
 }
 
 async function enter(): Promise<Stage> {
-  const { client, cluster } = await enterCluster();
+  const { client, servers } = await enterCluster();
   const id = randomBytes(3).toString('hex');
-  return { client, servers: cluster.servers, terminal, topic: `flights-${id}`, group: `tour-${id}`, checks: [] };
+  return { client, servers, terminal, topic: `flights-${id}`, group: `tour-${id}`, checks: [] };
 }
 
 /** The cluster that the options name, else one that runs in the home directory, else a new one. */
-async function enterCluster(): Promise<{ client: PartitaClient; cluster: TourCluster }> {
+async function enterCluster(): Promise<{ client: PartitaClient; servers: readonly string[] }> {
   const named = options.server ?? process.env['PARTITA_SERVER'];
   const servers = named === undefined ? serversOf(options.home) : named.split(',');
   if (servers.length > 0) {
@@ -83,12 +82,12 @@ async function enterCluster(): Promise<{ client: PartitaClient; cluster: TourClu
     });
     if (client !== undefined) {
       terminal.line(`On the cluster at ${servers.join(', ')}.`);
-      return { client, cluster: { servers, stop: () => Promise.resolve() } };
+      return { client, servers };
     }
   }
   terminal.line('No cluster runs here: the tour starts one for itself, and stops it at the end …');
   const startMs = performance.now();
-  const cluster = launchCluster();
+  const cluster = launchCluster({ purpose: 'tour', brokerCount: 3 });
   cleanUps.push(async (exitCode) => {
     await cluster.stop();
     if (exitCode === 1) process.stderr.write(`Data and logs of the cluster are kept in ${cluster.home}.\n`);
@@ -96,7 +95,7 @@ async function enterCluster(): Promise<{ client: PartitaClient; cluster: TourClu
   });
   await cluster.untilReady();
   terminal.line(`ready after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
-  return { client: await connectTo(cluster.servers), cluster };
+  return { client: await connectTo(cluster.servers), servers: cluster.servers };
 }
 
 async function connectTo(servers: readonly string[]): Promise<PartitaClient> {

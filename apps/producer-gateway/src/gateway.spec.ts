@@ -1,7 +1,8 @@
-import { PartitaError, STREAM_FRAMES_IN_FLIGHT_COUNT_MAX } from '@partita/domain';
+import { BatchBuilder, CODEC_NONE } from '@partita/batch';
+import { asPartitaError, PartitaError, STREAM_FRAMES_IN_FLIGHT_COUNT_MAX } from '@partita/domain';
 import { ProduceRequest, ProducerServiceService, ProduceStreamRequest } from '@partita/protocol';
 import type { ProduceFrameResult, ProduceResponse, ProduceStreamResponse } from '@partita/protocol';
-import { fromRpcStatus } from '@partita/rpc';
+import { fromRpcStatus, outcomeOf } from '@partita/rpc';
 import { callUnary, ChannelPool, openBidi } from '@partita/rpc/client';
 import { ExitError } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
@@ -69,7 +70,9 @@ function produce(wanted: ProduceRequest, deadlineMs = 5000): Promise<ProduceResp
 function openStream({ initial = true } = {}) {
   const messages: NonNullable<ProduceStreamResponse['message']>[] = [];
   const stream = openBidi(pool.client(address), ProducerServiceService.produceStream, {
-    onMessage: ({ message }) => void (message !== undefined && messages.push(message)),
+    onMessage: ({ message }) => {
+      if (message !== undefined) messages.push(message);
+    },
   });
   const send = (message: Parameters<typeof ProduceStreamRequest.fromPartial>[0]['message']): void =>
     void stream.send(ProduceStreamRequest.fromPartial({ message }));
@@ -155,6 +158,19 @@ describe('ProduceStream', () => {
     expect(await stream.closed).toBeUndefined();
   });
 
+  test('passes a batch of the client on as it is', async () => {
+    const builder = new BatchBuilder();
+    for (const value of ['a', 'b']) builder.tryAdd({ value: Buffer.from(value), timestampMs: 1000n });
+    const recordBatches = builder.build({ codec: CODEC_NONE });
+    const { send, results, stream } = openStream();
+    send({ $case: 'batch', batch: { frameId: 1n, topic: 'orders', partition: 2, recordBatches } });
+    await until(() => results().length === 1);
+    expect(results()[0]?.outcome).toMatchObject({ response: { results: [{ outcome: { ack: { recordCount: 2 } } }] } });
+    expect(one.values.get(2)).toEqual(['a', 'b']);
+    expect(Buffer.compare(one.entries[0]!.recordBatches, recordBatches)).toBe(0);
+    stream.cancel();
+  });
+
   test('refuses one frame in-band and goes on with the others', async () => {
     const { frame, results, stream } = openStream();
     frame(1, 'a', { topic: 'nowhere' });
@@ -217,7 +233,8 @@ describe('ProduceStream', () => {
     const draining = gateway?.drain();
     await until(() => messages.some(({ $case }) => $case === 'draining'));
     await until(() => coordinator.heartbeats.some((heartbeat) => heartbeat.draining));
-    await expect(produce(request(['late']))).rejects.toMatchObject({ reason: 'SHUTTING_DOWN' });
+    const late = await produce(request(['late'])).catch((error: unknown) => error);
+    expect(outcomeOf(asPartitaError(late))).toBe('rejected');
     stream.end();
     one.answerSilent();
     expect(await stream.closed).toBeUndefined();

@@ -150,7 +150,11 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
       if (this.#joined) this.#link?.send({ $case: 'leave', leave: { offsets } });
       else this.#link?.cancel();
       const link = this.#link;
-      if (link !== undefined) void Promise.race([link.closed, pause(LEAVE_MS_MAX)]).then(() => link.cancel());
+      if (link !== undefined) {
+        const left = new AbortController();
+        void link.closed.then(() => left.abort());
+        void pause(LEAVE_MS_MAX, left.signal).then(() => link.cancel());
+      }
       this.#committer.stop();
     }
     await this.#running;

@@ -1,4 +1,4 @@
-/** The cluster that the tour shows: one that runs already, or one of its own in a temporary home. */
+/** A cluster for a tool alone: `npm start` in a temporary home. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -7,20 +7,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const LAUNCHER = fileURLToPath(new URL('../dev/main.ts', import.meta.url));
+const LAUNCHER = fileURLToPath(new URL('./main.ts', import.meta.url));
 /** The launcher itself gives up after 60 s; fetching a Redis comes before that. */
 const START_MS_MAX = 180_000;
 const STOP_MS_MAX = 60_000;
 const POLL_MS = 100;
 const OUTPUT_CHARS_MAX = 8000;
-
-/** Where to connect, and how to part. */
-export interface TourCluster {
-  /** Public addresses, `host:port`. */
-  readonly servers: readonly string[];
-  /** Stops what was started for the tour; nothing for a cluster that ran before. */
-  stop(): Promise<void>;
-}
 
 /** Addresses in `<home>/cluster.json`, the gateway's first; none when there is no such file. */
 export function serversOf(home: string): string[] {
@@ -32,16 +24,16 @@ export function serversOf(home: string): string[] {
 }
 
 /** Starts `npm start` in a temporary home. The caller stops it, also when it does not become ready. */
-export function launchCluster(): OwnCluster {
-  const home = mkdtempSync(join(tmpdir(), 'partita-tour-'));
-  const args = [LAUNCHER, '--home', home, '--log-level', 'warn'];
-  // Detached: Ctrl-C reaches the tour alone, which cleans up in the cluster before it stops it.
+export function launchCluster(options: { readonly purpose: string; readonly brokerCount: number }): OwnCluster {
+  const home = mkdtempSync(join(tmpdir(), `partita-${options.purpose}-`));
+  const args = [LAUNCHER, '--home', home, '--brokers', String(options.brokerCount), '--log-level', 'warn'];
+  // Detached: Ctrl-C reaches the tool alone, which cleans up in the cluster before it stops it.
   const launcher = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   return new OwnCluster(home, launcher);
 }
 
 /** A cluster that runs until `stop`. */
-export class OwnCluster implements TourCluster {
+export class OwnCluster {
   servers: readonly string[] = [];
   /** Has data and logs. */
   readonly home: string;
