@@ -41,11 +41,15 @@ export function clusterIdOf(home: string): string {
   return readFileSync(path, 'utf8').trim();
 }
 
-/** Start time of a process in clock ticks since boot, which tells it from a later one with its id; undefined = none. */
+/**
+ * Start time of a process in clock ticks since boot, which tells it from a later one with its id; undefined = none. One
+ * that has ended and was not yet waited for (state Z) is none.
+ */
 function startTimeOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : fields[19];
   } catch {
     return process.platform === 'linux' ? undefined : livesElsewhere(pid);
   }

@@ -367,7 +367,7 @@ describe('every RPC', () => {
             const messages = Array.from({ length: count }, () => wildMessage(input, random));
             const answer =
               clientStreams || serverStreams
-                ? await at(listener).stream(path, messages, { deadlineMs: 1000 })
+                ? await at(listener).stream(path, messages, { deadlineMs: 300 })
                 : await at(listener).unary(path, messages[0] ?? Buffer.alloc(0), 3000);
             codes.set(answer.code, (codes.get(answer.code) ?? 0) + 1);
             const sent = messages.map((bytes) => Buffer.from(bytes.subarray(0, 300)).toString('hex')).join(' ');

@@ -10,7 +10,7 @@ import { basename, delimiter, join } from 'node:path';
 import type { ReadyFile } from '@partita/tool-dev/ready-file.ts';
 import { readReadyFile } from '@partita/tool-dev/ready-file.ts';
 import { vi } from 'vitest';
-import { killNow, processesOf, untilNoneLeft } from './processes.ts';
+import { isAlive, killNow, processesOf, untilNoneLeft } from './processes.ts';
 import { installRedis, redisBinary } from './redis-binary.ts';
 import { ROOT } from './root.ts';
 import { until, within } from './until.ts';
@@ -174,8 +174,9 @@ export class Cluster {
 
   /** kill -9 of the launcher, Redis and every service at once. The home stays. */
   async killEverything(): Promise<void> {
-    killNow(processesOf(this.home).map(({ pid }) => pid));
-    await untilNoneLeft(this.home, 10);
+    const pids = processesOf(this.home).map(({ pid }) => pid);
+    killNow(pids);
+    await until('every killed process to be gone', 10, () => !pids.some(isAlive));
     await this.launcher.ended;
   }
 

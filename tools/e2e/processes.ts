@@ -28,9 +28,12 @@ export function processesOf(home: string): FoundProcess[] {
   return found;
 }
 
+/** False once it is dead with all its threads, reaped or not. */
 export function isAlive(pid: number): boolean {
   const stat = read(pid, 'stat');
-  return stat !== '' && stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z';
+  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const threadCount = Number(fields[16]);
+  return stat !== '' && (state !== 'Z' || threadCount > 1);
 }
 
 /** Waits until no process of `home` is left; throws with their command lines. */

@@ -11,7 +11,9 @@ export interface Host {
   bootId(): Promise<string | undefined>;
 }
 
-/** Field of /proc/<pid>/stat behind the name: start time in clock ticks since the machine's start. */
+/** Fields of /proc/<pid>/stat behind the name: state, number of threads, start time in ticks since the machine's start. */
+const STATE_FIELD = 0;
+const THREAD_COUNT_FIELD = 17;
 const START_TIME_FIELD = 19;
 
 /** This machine. Start times and boot id come from /proc (Linux); elsewhere a living pid counts as the same process. */
@@ -25,6 +27,8 @@ export function createHost(disk: Disk): Host {
         ?.toString('latin1')
         .slice(stat.lastIndexOf(') ') + 2)
         .split(' ');
+      // Dead and not yet reaped by its parent. While it has threads, one of them may still be writing.
+      if (fields?.[STATE_FIELD] === 'Z' && Number(fields[THREAD_COUNT_FIELD]) <= 1) return undefined;
       return fields?.[START_TIME_FIELD] ?? (isAlive(pid) ? '' : undefined);
     },
     bootId: async () => {

@@ -137,7 +137,7 @@ function byCode(received: number, details: string, reading: CodeReading): Partit
   }
   switch (received) {
     case code.UNAVAILABLE:
-      return new PartitaError('SERVICE_UNREACHABLE', `${where} does not answer: ${details}`, metadata);
+      return new PartitaError('SERVICE_UNREACHABLE', `${where} does not answer: ${plain(details)}`, metadata);
     case code.DEADLINE_EXCEEDED:
       return new PartitaError('TIMED_OUT', `${where} did not answer within the deadline: ${details}`, metadata);
     case code.CANCELLED:
@@ -157,6 +157,12 @@ function byCode(received: number, details: string, reading: CodeReading): Partit
     default:
       return new PartitaError('INTERNAL', `${where} failed with ${code[received] ?? received}: ${details}`, metadata);
   }
+}
+
+/** What went wrong with a connection, without what grpc-js wraps around it. */
+function plain(details: string): string {
+  const cause = /Last error: (?:Error: )?(.*?)\.? Resolution note:/.exec(details);
+  return cause?.[1] ?? details;
 }
 
 function isReason(name: string): name is ErrorReason {
