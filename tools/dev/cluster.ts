@@ -173,9 +173,12 @@ export class LocalCluster {
     try {
       const options = { deadlineMs: 2000 };
       const { gateway, consumerGroup } = this.#plan;
-      const answer = await callUnary(pool.client(gateway.address), ClusterServiceService.getCluster, {}, options);
-      const up = answer.brokers.filter((broker) => broker.state === BrokerState.BROKER_STATE_UP);
-      if (up.length < this.#options.brokerCount) return false;
+      // Both must have the directory: without it they know no topic and no leader.
+      for (const { address } of [gateway, consumerGroup]) {
+        const answer = await callUnary(pool.client(address), ClusterServiceService.getCluster, {}, options);
+        const up = answer.brokers.filter((broker) => broker.state === BrokerState.BROKER_STATE_UP);
+        if (up.length < this.#options.brokerCount) return false;
+      }
       await callUnary(
         pool.client(consumerGroup.address),
         GroupServiceService.listGroups,

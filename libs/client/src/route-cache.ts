@@ -2,7 +2,7 @@
  * Keeps a RouteTable current by watching any listener of the cluster: the seeds first, then every endpoint that became
  * known. While nobody answers the last state stays in use, so that producing and consuming go on.
  */
-import { PartitaError } from '@partita/domain';
+import { asPartitaError, PartitaError } from '@partita/domain';
 import { ClusterServiceService } from '@partita/protocol';
 import type { TopicRoute } from '@partita/protocol';
 import { backoffDelayMs, callUnary, openServerStream } from '@partita/rpc/client';
@@ -104,24 +104,36 @@ export class RouteCache {
     );
   }
 
+  /** Asks until somebody answers: at the start of a cluster, and after a failure, a moment passes before anybody does. */
   async #refresh(name: string): Promise<void> {
-    let failure: unknown = new PartitaError('SERVICE_UNREACHABLE', 'no address of the cluster is known');
+    const untilMs = performance.now() + REFRESH_DEADLINE_MS;
+    for (;;) {
+      const failure = await this.#ask(name, untilMs);
+      if (failure === undefined || this.table.topic(name) !== undefined) return;
+      if (performance.now() >= untilMs || this.#closing.signal.aborted) throw failure;
+      await this.nextChange(REFRESH_INTERVAL_MS);
+    }
+  }
+
+  /** Undefined when somebody has answered, else why nobody did. */
+  async #ask(name: string, untilMs: number): Promise<PartitaError | undefined> {
+    let failure = new PartitaError('SERVICE_UNREACHABLE', 'no address of the cluster is known');
     for (const address of this.#addresses().slice(0, REFRESH_ADDRESS_COUNT_MAX)) {
       try {
         const client = this.#options.pool.client(address);
         const request = { topics: [name] };
         const answer = await callUnary(client, ClusterServiceService.getRoutes, request, {
-          deadlineMs: REFRESH_DEADLINE_MS,
+          deadlineMs: Math.max(1, untilMs - performance.now()),
         });
         this.table.apply({ reset: false, complete: false, deletedTopicIds: [], endpoints: [], ...answer });
         this.#changed();
-        return;
-      } catch (error) {
-        if (error instanceof PartitaError && error.reason === 'TOPIC_NOT_FOUND') return;
-        failure = error;
+        return undefined;
+      } catch (thrown) {
+        failure = asPartitaError(thrown);
+        if (failure.reason === 'TOPIC_NOT_FOUND') return undefined;
       }
     }
-    throw failure;
+    return failure;
   }
 
   /** The active coordinator, then the seeds, then every other endpoint: each once. */
