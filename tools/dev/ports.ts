@@ -1,13 +1,23 @@
-/** Ports of the cluster's listeners: chosen once per home and kept over restarts while nobody else takes them. */
+/**
+ * Ports of the cluster's listeners: chosen once per home and kept over restarts while nobody else takes them. They come
+ * from below the range that the system gives to outgoing connections, so that no client's connection can take one between
+ * its choice and its use.
+ */
+import { randomInt } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 const HOST = '127.0.0.1';
+const PORT_MIN = 20_000;
+const PORT_MAX = 32_000;
+const TRY_COUNT_MAX = 200;
 
 export class PortBook {
   readonly #file: string;
   readonly #ports: Map<string, number>;
+  /** Chosen in this start; a port is free until its service listens, so only this tells that it is taken. */
+  readonly #chosen = new Set<number>();
 
   private constructor(file: string, ports: Map<string, number>) {
     this.#file = file;
@@ -31,25 +41,34 @@ export class PortBook {
   /** `127.0.0.1:port` of a listener by name: the known port when it is free, else a new one. */
   async address(listener: string): Promise<string> {
     const known = this.#ports.get(listener);
-    const port = (known === undefined ? undefined : await tryPort(known)) ?? (await tryPort(0));
-    if (port === undefined) throw new Error(`no free port on ${HOST}`);
+    const port = known !== undefined && (await this.#isFree(known)) ? known : await this.#newPort();
     this.#ports.set(listener, port);
+    this.#chosen.add(port);
     return `${HOST}:${port}`;
   }
 
   async save(): Promise<void> {
     await writeFile(this.#file, `${JSON.stringify(Object.fromEntries(this.#ports), null, 2)}\n`);
   }
+
+  async #newPort(): Promise<number> {
+    for (let tries = 0; tries < TRY_COUNT_MAX; tries += 1) {
+      const port = randomInt(PORT_MIN, PORT_MAX);
+      if (await this.#isFree(port)) return port;
+    }
+    throw new Error(`no free port between ${PORT_MIN} and ${PORT_MAX} on ${HOST}`);
+  }
+
+  async #isFree(port: number): Promise<boolean> {
+    return !this.#chosen.has(port) && canListen(port);
+  }
 }
 
-/** The port when it can be bound now, undefined when it cannot. 0 = any. */
-async function tryPort(port: number): Promise<number | undefined> {
+/** Whether the port can be bound now. */
+async function canListen(port: number): Promise<boolean> {
   const server = createServer();
   return new Promise((resolve) => {
-    server.once('error', () => resolve(undefined));
-    server.listen(port, HOST, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' ? address?.port : undefined));
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, HOST, () => server.close(() => resolve(true)));
   });
 }
