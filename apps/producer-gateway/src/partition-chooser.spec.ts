@@ -18,6 +18,17 @@ describe('partitionOfHash', () => {
   });
 });
 
+describe('the ends of a key range', () => {
+  it('belong to its partition, both of them', () => {
+    for (const count of [1, 2, 3, 6, 7, 64]) {
+      const route = routeOf('t', count);
+      for (const { partition, hashMin, hashMax } of route.partitions) {
+        expect([partitionOfHash(route, hashMin), partitionOfHash(route, hashMax)]).toEqual([partition, partition]);
+      }
+    }
+  });
+});
+
 describe('PartitionChooser', () => {
   const chooserOf = (values: number[]): PartitionChooser => new PartitionChooser(() => values.shift() ?? 0);
 
