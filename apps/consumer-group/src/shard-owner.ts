@@ -54,7 +54,7 @@ export interface ShardListener {
 
 export interface ShardOwnerOptions {
   readonly shard: number;
-  readonly log: ShardLog;
+  readonly log: Pick<ShardLog, 'claim' | 'replay' | 'append'>;
   readonly catalog: TopicCatalog;
   readonly logger: Logger;
   readonly wallMs: () => number;
@@ -195,15 +195,20 @@ export class ShardOwner {
       this.#wakeUp = undefined;
       const batch = this.#decideBatch();
       if (batch.encoded.length > 0) await this.#append(batch);
-      if (!this.#isRunning()) continue;
-      const groups = new Set<string>();
-      for (const record of batch.records) {
-        apply(this.#state, record);
-        groups.add(record.group);
-      }
-      if (groups.size > 0) this.#options.listener.onChanged(groups);
+      // A shard given up meanwhile has no state to keep; what is durable is answered all the same.
+      if (this.#isRunning()) this.#take(batch.records);
       for (const { pending, response } of batch.entries) pending.resolve(response);
     }
+  }
+
+  /** Records that are durable. */
+  #take(records: readonly GroupRecord[]): void {
+    const groups = new Set<string>();
+    for (const record of records) {
+      apply(this.#state, record);
+      groups.add(record.group);
+    }
+    if (groups.size > 0) this.#options.listener.onChanged(groups);
   }
 
   async #append(batch: DecidedBatch): Promise<void> {
