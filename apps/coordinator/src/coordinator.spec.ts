@@ -156,6 +156,18 @@ describe('listing, changing and deleting topics', () => {
     expect(await refusal(client.update(any, []))).toMatchObject({ reason: 'INVALID_REQUEST' });
   });
 
+  it('changes several topics of one broker at once', async () => {
+    const { client, brokers } = await started([1]);
+    const names = ['a', 'b', 'c', 'd'];
+    for (const name of names) await client.create({ name, partitionCount: 1 });
+    const settings = { retentionBytes: 1n << 30n, allowedCodecs: [] };
+    const changed = await Promise.all(
+      names.map((name) => client.update({ name, settings }, ['settings.retention_bytes'])),
+    );
+    for (const { topicId } of changed)
+      expect(brokers[0]!.disk.topics.get(topicId)?.settings).toMatchObject({ retentionBytes: 1n << 30n });
+  });
+
   it('deletes on the brokers and in the directory, and lets the name be used again', async () => {
     const { client, brokers, coordinator } = await started([1, 2]);
     const made = await client.create({ name: 'orders', partitionCount: 4 });

@@ -20,7 +20,8 @@ export class TopicUpdates {
   readonly #options: TopicUpdatesOptions;
   /** Brokers that hold an older version, by topic id. */
   readonly #behind = new Map<string, Set<number>>();
-  readonly #busy = new Set<number>();
+  /** The call to a broker that is on its way. */
+  readonly #pushing = new Map<number, Promise<void>>();
 
   constructor(options: TopicUpdatesOptions) {
     this.#options = options;
@@ -60,7 +61,8 @@ export class TopicUpdates {
 
   reconcile(): void {
     if (!this.#options.lease.mayOrder()) return;
-    for (const brokerId of new Set([...this.#behind.values()].flatMap((ids) => [...ids]))) void this.#push(brokerId);
+    for (const brokerId of new Set([...this.#behind.values()].flatMap((ids) => [...ids])))
+      if (!this.#pushing.has(brokerId)) void this.#push(brokerId);
   }
 
   #markBehind(brokerId: number, topicId: string): void {
@@ -68,12 +70,20 @@ export class TopicUpdates {
     this.#behind.set(topicId, brokerIds.add(brokerId));
   }
 
+  /** Sends what the broker misses as of now, after a call that is on its way and may not hold it. */
   async #push(brokerId: number): Promise<void> {
+    for (let before = this.#pushing.get(brokerId); before !== undefined; before = this.#pushing.get(brokerId))
+      await before;
+    const pushing = this.#pushNow(brokerId).finally(() => this.#pushing.delete(brokerId));
+    this.#pushing.set(brokerId, pushing);
+    await pushing;
+  }
+
+  async #pushNow(brokerId: number): Promise<void> {
     const { model, orders, logger } = this.#options;
-    if (this.#busy.has(brokerId) || model.state.broker(brokerId)?.facts.status === 'down') return;
+    if (model.state.broker(brokerId)?.facts.status === 'down') return;
     const topicIds = [...this.#behind].flatMap(([topicId, brokerIds]) => (brokerIds.has(brokerId) ? [topicId] : []));
     const definitions = topicIds.flatMap((topicId) => model.state.topicById(topicId)?.definition ?? []);
-    this.#busy.add(brokerId);
     try {
       if (definitions.length > 0) await orders.updateTopicConfigs(brokerId, definitions);
       for (const topicId of topicIds) this.#stored(brokerId, topicId, definitions);
@@ -82,8 +92,6 @@ export class TopicUpdates {
         { err: error, brokerId, topics: definitions.length },
         'a broker did not store changed settings; it is told again',
       );
-    } finally {
-      this.#busy.delete(brokerId);
     }
   }
 

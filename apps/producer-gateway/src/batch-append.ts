@@ -1,16 +1,19 @@
 /** Passes ready batches of clients on to the partition's leader, unchanged: the leader checks and stamps them. */
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
-import { isInternalTopic, PartitaError } from '@partita/domain';
+import { asPartitaError, isInternalTopic, PartitaError } from '@partita/domain';
 import type { ProduceBatchFrame, ProduceResult, TopicRoute } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
+import type { HeldBytes } from './held-bytes.ts';
 
 export class BatchAppend {
   readonly #routes: RouteCache;
   readonly #appender: LeaderAppender;
+  readonly #held: HeldBytes;
 
-  constructor(routes: RouteCache, appender: LeaderAppender) {
+  constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes) {
     this.#routes = routes;
     this.#appender = appender;
+    this.#held = held;
   }
 
   /** Queues the batch behind the earlier ones of its partition; `done` is called once. */
@@ -26,12 +29,11 @@ export class BatchAppend {
         new PartitaError('INTERNAL_TOPIC', `"${frame.topic}" is Partita's own; clients cannot write it`, metadata),
       );
     }
-    const route = this.#routes.table.topic(frame.topic);
+    const route = this.#routes.lookup(frame.topic);
     if (route !== undefined) return this.#send(frame, route, traceparent, deadlineAtMs, done);
     this.#routes.resolve(frame.topic).then(
       (found) => this.#send(frame, found, traceparent, deadlineAtMs, done),
-      (error: unknown) =>
-        done(error instanceof PartitaError ? error : new PartitaError('INTERNAL', 'no route', {}, { cause: error })),
+      (error: unknown) => done(asPartitaError(error)),
     );
   }
 
@@ -52,6 +54,12 @@ export class BatchAppend {
         new PartitaError('PARTITION_NOT_FOUND', `topic "${route.topic}" has no partition ${frame.partition}`, metadata),
       );
     }
+    const bytes = frame.recordBatches.byteLength;
+    try {
+      this.#held.take(bytes);
+    } catch (error) {
+      return done(asPartitaError(error));
+    }
     this.#appender.append({
       topicId: route.topicId,
       topic: route.topic,
@@ -61,7 +69,10 @@ export class BatchAppend {
       ...(frame.expectedNextOffset === undefined ? {} : { expectedNextOffset: frame.expectedNextOffset }),
       traceparent,
       deadlineAtMs,
-      done,
+      done: (outcome) => {
+        this.#held.release(bytes);
+        done(outcome);
+      },
     });
   }
 }

@@ -16,6 +16,7 @@ import {
 import type { ConfigOf, Logger, RunningService } from '@partita/runtime';
 import { BatchAppend } from './batch-append.ts';
 import type { GATEWAY_CONFIG } from './config.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { producerMethods } from './producer-service.ts';
 import { RecordAppend } from './record-append.ts';
 
@@ -37,6 +38,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
   const coordinators = config.coordinators.map(formatAddress);
   const routes = new RouteCache({ seeds: coordinators, pool });
   const appender = new LeaderAppender(routes, pool);
+  const held = new HeldBytes();
   const directory = new DirectoryHolder(systemClock);
   routes.onChange(() => {
     const { brokers, endpoints } = routes.table;
@@ -56,7 +58,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
   server.addService(ClusterServiceService, implement(ClusterServiceService, directoryMethods(directory, about)));
   server.addService(
     ProducerServiceService,
-    producerMethods(new RecordAppend(routes, appender), new BatchAppend(routes, appender)),
+    producerMethods(new RecordAppend(routes, appender, held), new BatchAppend(routes, appender, held)),
   );
   const { address } = await server.start();
   const advertised = config.advertise === undefined ? address : formatAddress(config.advertise);

@@ -1,10 +1,11 @@
 /** Runs one Produce request: plan, queue, collect what became of each batch, answer when the last is known. */
-import { asPartitaError, PartitaError, SERVER_BUFFER_BYTES_MAX } from '@partita/domain';
+import { asPartitaError, PartitaError } from '@partita/domain';
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
 import { traceparentOf } from '@partita/client';
 import type { ProduceRequest, ProduceResponse, ProduceResult, TopicRoute } from '@partita/protocol';
 import { outcomeOf, toRpcStatus } from '@partita/rpc';
 import type { Span } from '@opentelemetry/api';
+import type { HeldBytes } from './held-bytes.ts';
 import { PartitionChooser } from './partition-chooser.ts';
 import { PartitionMerger } from './partition-merger.ts';
 import { checkRequest, planRequest } from './produce-plan.ts';
@@ -22,40 +23,34 @@ export class RecordAppend {
   readonly #appender: LeaderAppender;
   readonly #chooser = new PartitionChooser(Math.random);
   readonly #mergers = new Map<string, PartitionMerger>();
-  /** Bytes of records that wait for their answer, over all clients. */
-  #heldBytes = 0;
+  readonly #held: HeldBytes;
 
-  constructor(routes: RouteCache, appender: LeaderAppender) {
+  constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes) {
     this.#routes = routes;
     this.#appender = appender;
+    this.#held = held;
   }
 
   /** Answers when every record is durable or refused. `span` becomes the parent of the records and of the append. */
   async produce(request: ProduceRequest, deadlineAtMs: number, span: Span): Promise<ProduceResponse> {
     checkRequest(request);
-    const known = this.#routes.table.topic(request.topic);
+    const known = this.#routes.lookup(request.topic);
     const route = known ?? (await this.#routes.resolve(request.topic));
     // From here to the queue in one synchronous step: two requests of a client keep their order.
     const plan = planRequest(request, route, this.#chooser, Date.now());
     this.#checkRoom(plan);
+    this.#held.take(plan.bytes);
     const traceparent = traceparentOf(span);
     if (traceparent !== '')
       for (const record of request.records) if (record.traceparent === '') record.traceparent = traceparent;
-    this.#heldBytes += plan.bytes;
     try {
       return answer(await Promise.all(plan.parts.map((part) => this.#queue(part, plan, deadlineAtMs, traceparent))));
     } finally {
-      this.#heldBytes -= plan.bytes;
+      this.#held.release(plan.bytes);
     }
   }
 
   #checkRoom(plan: ProducePlan): void {
-    if (this.#heldBytes + plan.bytes > SERVER_BUFFER_BYTES_MAX && this.#heldBytes > 0) {
-      const metadata = { queue: 'gateway', limit: String(SERVER_BUFFER_BYTES_MAX) };
-      throw new PartitaError('QUEUE_FULL', 'the gateway holds as many bytes as it may; slow down', metadata, {
-        retryAfterMs: 500,
-      });
-    }
     for (const part of plan.parts) {
       const full = this.#merger(part.route, part.partition).full;
       if (full !== undefined) throw full;

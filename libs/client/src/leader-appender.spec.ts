@@ -1,4 +1,4 @@
-import { PARTITION_QUEUE_BYTES_MAX, PartitaError } from '@partita/domain';
+import { PARTITION_QUEUE_BYTES_MAX, PARTITION_QUEUE_COUNT_MAX, PartitaError } from '@partita/domain';
 import { BrokerServiceService } from '@partita/protocol';
 import type {
   AppendAck,
@@ -153,6 +153,25 @@ describe('a leader appender', () => {
     void append(to, large);
     expect(await append(to, large)).toMatchObject({ reason: 'QUEUE_FULL' });
     expect(to.queuedBytes(TOPIC_ID, 0)).toBe(large.byteLength);
+  });
+
+  test('fails a long queue that has waited too long, however long it is', async () => {
+    const to = appender(routesTo(1, '127.0.0.1:1'));
+    const reasons: string[] = [];
+    let asked = 0;
+    const job = (deadlineAtMs: number) => {
+      asked += 1;
+      const done = (outcome: AppendOutcome) =>
+        void reasons.push(outcome instanceof PartitaError ? outcome.reason : 'stored');
+      to.append({ topicId: TOPIC_ID, topic: 't', partition: 0, recordBatches: new Uint8Array(1), deadlineAtMs, done });
+    };
+    // The first keeps the lane busy until all others are past their time.
+    job(performance.now() + 300);
+    for (let index = 1; index < PARTITION_QUEUE_COUNT_MAX; index += 1) job(performance.now());
+    job(performance.now());
+    expect(reasons).toEqual([]);
+    await until(() => reasons.length === asked);
+    expect(reasons.filter((reason) => reason === 'QUEUE_FULL')).toHaveLength(1);
   });
 
   test('hands back a refusal for good', async () => {

@@ -3,7 +3,7 @@
  * route or a pause can mend is tried again until the deadline; doubt is handed back at once, since only whoever owns the
  * batch knows whether a second copy would hurt.
  */
-import { DEADLINE_MS_MAX, PARTITION_QUEUE_BYTES_MAX, PartitaError } from '@partita/domain';
+import { DEADLINE_MS_MAX, PARTITION_QUEUE_BYTES_MAX, PARTITION_QUEUE_COUNT_MAX, PartitaError } from '@partita/domain';
 import type { ErrorReason } from '@partita/domain';
 import { Acks } from '@partita/protocol';
 import type { AppendEntry } from '@partita/protocol';
@@ -57,20 +57,16 @@ export class LeaderAppender {
     this.#pool = pool;
   }
 
-  /** Queues a batch behind the earlier ones of its partition. `done` is called once, with QUEUE_FULL when there is no room. */
+  /**
+   * Queues a batch behind the earlier ones of its partition. `done` is called once, with QUEUE_FULL when there is no room,
+   * and never before this returns: a refusal that called back at once would make a long queue refuse itself recursively.
+   */
   append(job: AppendJob): void {
     const key = `${job.topicId}/${job.partition}`;
     const lane = this.#lane(key);
     const bytes = job.recordBatches.byteLength;
-    if (this.#closed) return job.done(new PartitaError('SHUTTING_DOWN', 'the appender is closed'));
-    if (lane.queuedBytes + bytes > PARTITION_QUEUE_BYTES_MAX && lane.queue.length > 0) {
-      const metadata = { queue: 'partition', limit: String(PARTITION_QUEUE_BYTES_MAX) };
-      return job.done(
-        new PartitaError('QUEUE_FULL', 'too many bytes wait for this partition; slow down', metadata, {
-          retryAfterMs: 100,
-        }),
-      );
-    }
+    const refusal = this.#closed ? new PartitaError('SHUTTING_DOWN', 'the appender is closed') : noRoom(lane, bytes);
+    if (refusal !== undefined) return queueMicrotask(() => job.done(refusal));
     lane.queue.push(
       job.deadlineAtMs === undefined ? { ...job, deadlineAtMs: performance.now() + DEADLINE_MS_MAX } : job,
     );
@@ -119,7 +115,7 @@ export class LeaderAppender {
     const route = this.#routes.leader(job.topicId, job.partition);
     if (leftMs <= 0 || route === undefined) {
       const failure = route === undefined ? noLeader(job) : tooLate(job);
-      return this.#finish(lane, job, failure, leftMs);
+      return queueMicrotask(() => this.#finish(lane, job, failure, leftMs));
     }
     const entry: AppendEntry = {
       topicId: job.topicId,
@@ -202,6 +198,14 @@ const RETRIED_REASONS: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'QUEUE_FULL',
   'STORAGE_FAILED',
 ]);
+
+function noRoom(lane: Lane, bytes: number): PartitaError | undefined {
+  const hasBytes = lane.queue.length === 0 || lane.queuedBytes + bytes <= PARTITION_QUEUE_BYTES_MAX;
+  if (hasBytes && lane.queue.length < PARTITION_QUEUE_COUNT_MAX) return undefined;
+  const limit = String(hasBytes ? PARTITION_QUEUE_COUNT_MAX : PARTITION_QUEUE_BYTES_MAX);
+  const text = 'too much waits for this partition; slow down';
+  return new PartitaError('QUEUE_FULL', text, { queue: 'partition', limit }, { retryAfterMs: 100 });
+}
 
 function noLeader(job: AppendJob): PartitaError {
   const metadata = { topic: job.topic, partition: String(job.partition) };

@@ -3,8 +3,8 @@
  * known. While nobody answers the last state stays in use, so that producing and consuming go on.
  */
 import { asPartitaError, PartitaError } from '@partita/domain';
-import { ClusterServiceService } from '@partita/protocol';
-import type { TopicRoute } from '@partita/protocol';
+import { ClusterServiceService, ServiceKind } from '@partita/protocol';
+import type { TopicRoute, WatchRoutesResponse } from '@partita/protocol';
 import { backoffDelayMs, callUnary, openServerStream } from '@partita/rpc/client';
 import type { ChannelPool, ReadStream } from '@partita/rpc/client';
 import { JITTER } from './jitter.ts';
@@ -77,11 +77,19 @@ export class RouteCache {
   }
 
   /**
+   * The route of a topic when it is known and nobody waits for it in `resolve`: whoever goes on at once would overtake those
+   * who do.
+   */
+  lookup(name: string): TopicRoute | undefined {
+    return this.#refreshes.has(name) ? undefined : this.table.topic(name);
+  }
+
+  /**
    * The route of a topic by name, asked for when it is not known. Throws TOPIC_NOT_FOUND, or SERVICE_UNREACHABLE when
-   * nobody could be asked.
+   * nobody could be asked. Callers go on in the order in which they came.
    */
   async resolve(name: string): Promise<TopicRoute> {
-    const known = this.table.topic(name);
+    const known = this.lookup(name);
     if (known !== undefined) return known;
     let refresh = this.#refreshes.get(name);
     if (refresh === undefined) {
@@ -136,9 +144,12 @@ export class RouteCache {
     return failure;
   }
 
-  /** The active coordinator, then the seeds, then every other endpoint: each once. */
+  /**
+   * The active coordinator, then the seeds, then every other endpoint that coordinators feed: each once. Gateways and
+   * consumer-group instances know what they watch themselves; two that watched each other would hear nothing new.
+   */
   #addresses(): string[] {
-    const endpoints = this.table.endpoints;
+    const endpoints = this.table.endpoints.filter(({ service }) => FED_BY_COORDINATORS.has(service));
     const active = endpoints.filter((endpoint) => endpoint.active).map((endpoint) => endpoint.address);
     return [...new Set([...active, ...this.#options.seeds, ...endpoints.map((endpoint) => endpoint.address)])];
   }
@@ -158,23 +169,37 @@ export class RouteCache {
 
   async #watchOne(address: string): Promise<void> {
     const client = this.#options.pool.client(address);
-    this.#stream = openServerStream(
+    let isFed = true;
+    const stream = openServerStream(
       client,
       ClusterServiceService.watchRoutes,
       { topics: [] },
       {
         onMessage: (update) => {
+          isFed &&= !update.reset || isFromCoordinator(update);
+          if (!isFed) return stream.cancel();
           this.#attempt = 0;
           this.table.apply(update);
           if (update.complete || !update.reset) this.#changed();
         },
       },
     );
-    await this.#stream.closed;
+    this.#stream = stream;
+    await stream.closed;
     this.#stream = undefined;
   }
 
   #changed(): void {
     for (const listener of [...this.#listeners]) listener();
   }
+}
+
+const FED_BY_COORDINATORS: ReadonlySet<ServiceKind> = new Set<ServiceKind>([
+  ServiceKind.SERVICE_KIND_COORDINATOR,
+  ServiceKind.SERVICE_KIND_BROKER,
+]);
+
+/** False for the state of a broker that was started while no coordinator runs: it knows itself only. */
+function isFromCoordinator({ endpoints }: WatchRoutesResponse): boolean {
+  return endpoints.length === 0 || endpoints.some(({ service }) => service === ServiceKind.SERVICE_KIND_COORDINATOR);
 }

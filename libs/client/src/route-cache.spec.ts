@@ -1,0 +1,105 @@
+import {
+  ClusterServiceService,
+  GetRoutesResponse,
+  ServiceKind,
+  TopicRoute,
+  WatchRoutesResponse,
+} from '@partita/protocol';
+import { serverStreaming, unary } from '@partita/rpc/server';
+import type { ServerStream } from '@partita/rpc/server';
+import { afterEach, describe, expect, test } from 'vitest';
+import { RouteCache } from './route-cache.ts';
+import { closeAll, closeLater, listen, newPool, part, until } from './testing/loopback.ts';
+
+afterEach(closeAll);
+
+const route = (topic: string): TopicRoute => TopicRoute.fromPartial({ topic, topicId: `id-${topic}`, version: 1n });
+
+/** A listener that tells `first` to every watcher and answers GetRoutes when the spec says so. */
+async function directory(first: (address: string) => Parameters<typeof WatchRoutesResponse.fromPartial>[0]) {
+  const watchers: ServerStream<WatchRoutesResponse>[] = [];
+  const answers: ((response: GetRoutesResponse) => void)[] = [];
+  let address = '';
+  const listening = await listen([
+    part(ClusterServiceService, {
+      watchRoutes: serverStreaming((_request, stream: ServerStream<WatchRoutesResponse>) => {
+        watchers.push(stream);
+        stream.send(WatchRoutesResponse.fromPartial({ reset: true, complete: true, ...first(address) }));
+      }),
+      getRoutes: unary(() => new Promise<GetRoutesResponse>((resolve) => answers.push(resolve))),
+    }),
+  ]);
+  address = listening.address;
+  return { watchers, answers, address, server: listening.server };
+}
+
+function cacheOf(seed: string): RouteCache {
+  const cache = new RouteCache({ seeds: [seed], pool: newPool() });
+  closeLater(() => cache.close());
+  cache.start();
+  return cache;
+}
+
+const endpoint = (service: ServiceKind, address: string) => ({ service, address });
+
+describe('a route cache', () => {
+  test('lets nobody overtake those who wait for a route, though it came meanwhile by the watch', async () => {
+    const { watchers, answers, address } = await directory(() => ({}));
+    const cache = cacheOf(address);
+    await until(() => cache.table.complete);
+    const order: string[] = [];
+    const ask = async (name: string) => {
+      if (cache.lookup('new') === undefined) await cache.resolve('new');
+      order.push(name);
+    };
+    const first = ask('first');
+    await until(() => answers.length === 1);
+    watchers[0]?.send(WatchRoutesResponse.fromPartial({ routes: [route('new')] }));
+    await until(() => cache.table.topic('new') !== undefined);
+    const second = ask('second');
+    answers[0]?.(GetRoutesResponse.fromPartial({ routes: [route('new')] }));
+    await Promise.all([first, second]);
+    expect(order).toEqual(['first', 'second']);
+  });
+
+  test('keeps what it knows when it meets a broker that knows itself only', async () => {
+    const alone = await directory((own) => ({
+      endpoints: [endpoint(ServiceKind.SERVICE_KIND_BROKER, own)],
+      brokers: [{ brokerId: 1, address: own }],
+    }));
+    const seed = await directory((own) => ({
+      routes: [route('t')],
+      endpoints: [
+        endpoint(ServiceKind.SERVICE_KIND_COORDINATOR, own),
+        endpoint(ServiceKind.SERVICE_KIND_BROKER, alone.address),
+      ],
+      brokers: [
+        { brokerId: 1, address: alone.address },
+        { brokerId: 2, address: 'b2' },
+      ],
+    }));
+    const cache = cacheOf(seed.address);
+    await until(() => cache.table.topic('t') !== undefined);
+    seed.server.close();
+    await until(() => alone.watchers.length > 0);
+    await until(() => alone.watchers.length > 1);
+    expect([cache.table.topic('t')?.topic, cache.table.brokers.length]).toEqual(['t', 2]);
+  });
+
+  test('does not watch gateways, which only know what they watch themselves', async () => {
+    const gateway = await directory(() => ({}));
+    const seed = await directory((own) => ({
+      endpoints: [
+        endpoint(ServiceKind.SERVICE_KIND_COORDINATOR, own),
+        endpoint(ServiceKind.SERVICE_KIND_GATEWAY, gateway.address),
+      ],
+    }));
+    const cache = cacheOf(seed.address);
+    await until(() => cache.table.complete);
+    for (let count = 1; count <= 4; count += 1) {
+      await until(() => seed.watchers.length === count);
+      seed.watchers.at(-1)?.end();
+    }
+    expect(gateway.watchers).toEqual([]);
+  });
+});
