@@ -25,7 +25,8 @@ export const HEADER_BYTES = 128;
 const MESSAGE_BYTES_MIN = HEADER_BYTES - 5;
 /** Most that a varint of 4 bytes holds. */
 const PADDED_VARINT_MAX = 2 ** 28 - 1;
-const PRODUCER_ID_BYTES = 16;
+/** Bytes of a producer id. */
+export const PRODUCER_ID_BYTES = 16;
 
 export const CODEC_NONE = 1;
 export const CODEC_ZSTD = 2;

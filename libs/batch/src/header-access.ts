@@ -2,7 +2,7 @@
  * Single values of a canonical header, for paths that touch many batches and need one of them (index scans, fetch,
  * retention): no header object, no bigint but the answer. `position` must be where isBatchAt() holds.
  */
-import { batchBytesAt, FIELD_AT, HEADER_BYTES } from './batch-header.ts';
+import { batchBytesAt, FIELD_AT, HEADER_BYTES, PRODUCER_ID_BYTES } from './batch-header.ts';
 import type { BatchType } from './batch-header.ts';
 import { int32At, int64At, uint32At } from './little-endian.ts';
 
@@ -59,4 +59,26 @@ export function batchTypeAt(buf: Uint8Array, position: number): BatchType {
 /** The records as stored (compressed or not), a view. The whole batch must be in `buf`. */
 export function recordsAt(buf: Uint8Array, position: number): Uint8Array {
   return buf.subarray(position + HEADER_BYTES, position + batchBytesAt(buf, position));
+}
+
+/** True when the batch belongs to a producer session: its producer id is not all zeros. */
+export function hasProducerAt(buf: Uint8Array, position: number): boolean {
+  const at = position + FIELD_AT.producerId;
+  return (int32At(buf, at) | int32At(buf, at + 4) | int32At(buf, at + 8) | int32At(buf, at + 12)) !== 0;
+}
+
+/** Producer id, 16 bytes as hex. */
+export function producerIdAt(buf: Uint8Array, position: number): string {
+  const at = position + FIELD_AT.producerId;
+  return Buffer.from(buf.buffer, buf.byteOffset + at, PRODUCER_ID_BYTES).toString('hex');
+}
+
+/** Epoch of the producer session; -1 without one. */
+export function producerEpochAt(buf: Uint8Array, position: number): number {
+  return int32At(buf, position + FIELD_AT.producerEpoch);
+}
+
+/** Sequence of the first record; -1 without a producer session. */
+export function firstSequenceAt(buf: Uint8Array, position: number): bigint {
+  return int64At(buf, position + FIELD_AT.firstSequence);
 }

@@ -6,9 +6,12 @@ import {
   BATCH_BYTES_MAX,
   PartitaError,
   RECORD_BYTES_MAX,
+  RETENTION_AGE_MS_DEFAULT,
+  SEGMENT_AGE_MS_DEFAULT,
   SEGMENT_BYTES_MAX,
   SEGMENT_BYTES_MIN,
   TIMESTAMP_FUTURE_MS_MAX,
+  TOMBSTONE_DELAY_MS_DEFAULT,
 } from '@partita/domain';
 import { formatSetting } from './setting-text.ts';
 import type { SettingUnit } from './setting-text.ts';
@@ -86,16 +89,16 @@ export function defaultSettings(replicationFactor: number): SettingValues {
   return {
     minInSyncReplicas: Math.floor(replicationFactor / 2) + 1,
     flush: 'fsync',
-    retentionAge: 7 * DAY,
+    retentionAge: RETENTION_AGE_MS_DEFAULT,
     retentionBytes: -1,
     cleanupPolicy: 'delete',
     segmentBytes: 128 * KIB * KIB,
-    segmentAge: 7 * DAY,
+    segmentAge: SEGMENT_AGE_MS_DEFAULT,
     recordBytesMax: RECORD_BYTES_MAX,
     timestampType: 'create',
     timestampFutureMsMax: TIMESTAMP_FUTURE_MS_MAX,
     allowedCodecs: [],
-    tombstoneDelay: DAY,
+    tombstoneDelay: TOMBSTONE_DELAY_MS_DEFAULT,
     compactionLag: 0,
     produceBytesPerSecond: -1,
     consumeBytesPerSecond: -1,

@@ -40,6 +40,23 @@ export const PARTITION_QUEUE_BYTES_MAX = 32 * MIB;
 /** Appends waiting in front of one partition's log. */
 export const PARTITION_QUEUE_COUNT_MAX = 10_000;
 
+/** What holds for a topic that says nothing: age of records, and of a segment before it is closed. */
+export const RETENTION_AGE_MS_DEFAULT = 7 * 24 * 60 * 60 * 1000;
+export const SEGMENT_AGE_MS_DEFAULT = 7 * 24 * 60 * 60 * 1000;
+export const TOMBSTONE_DELAY_MS_DEFAULT = 24 * 60 * 60 * 1000;
+/** Segments of one partition that one look deletes; the rest waits for the next, so that deleting starves nobody. */
+export const RETENTION_SEGMENT_COUNT_MAX = 64;
+/** Wall clock against monotonic clock between two looks: beyond this the wall clock was set, and nothing is deleted. */
+export const CLOCK_JUMP_MS_MAX = 60_000;
+/** Config-carrying control records of a partition that are remembered, the newest ones. */
+export const CONFIG_RECORD_COUNT = 3;
+/** Batches of a producer session that are known again when they are repeated. */
+export const PRODUCER_WINDOW_COUNT = 5;
+/** A producer session is forgotten this long after its last batch, by the log's time. */
+export const PRODUCER_EXPIRY_MS = 24 * 60 * 60 * 1000;
+/** A clean stop writes the state of a partition down when more than this would have to be read for it. */
+export const CLOSING_SNAPSHOT_BYTES_MIN = 1 * MIB;
+
 // Messages and streams.
 export const PUBLIC_MESSAGE_BYTES_MAX = 4 * MIB;
 export const PEER_MESSAGE_BYTES_MAX = 16 * MIB;

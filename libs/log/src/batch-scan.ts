@@ -1,10 +1,13 @@
 /**
  * Walks the batches of a log file one behind the other: for recovery (everything checked) and for making an index anew
- * or finding a batch between two index entries (headers only).
+ * or finding a batch between two index entries (headers only). Control batches are always read whole and checked, since
+ * the state of a partition is made from their content.
  */
 import {
   baseOffsetAt,
+  BATCH_DATA,
   batchBytesAt,
+  batchTypeAt,
   HEADER_BYTES,
   headerCrcAt,
   isBatchAt,
@@ -46,8 +49,10 @@ export interface ScanRange {
   readonly end: number;
   /** Offset that the first batch must have. */
   readonly nextOffset: bigint;
-  /** Read and check the records too. */
-  readonly verifyRecords: boolean;
+  /** Compaction was here: a batch may begin above the end of the one before it. */
+  readonly mayHaveGaps: boolean;
+  /** Read and check the records too of batches that begin here or later; undefined = headers only. */
+  readonly verifyFrom?: number;
 }
 
 /** True when the header at `at` is intact: canonical, of this partition, no longer than a batch may be. */
@@ -70,13 +75,14 @@ export function indexEntryOf(bytes: Uint8Array, at: number, position: number): I
 
 /**
  * Calls `visit` for each good batch from `range.position` on, with the bytes that hold its header (and its records when
- * they are verified) and its place in the file; a visit that answers false stops the scan behind that batch.
+ * they are verified, or control records) and its place in the file; a visit that answers false stops the scan behind it.
  */
 export async function scanBatches(
   range: ScanRange,
   visit: (bytes: Buffer, at: number, position: number) => boolean | undefined,
 ): Promise<ScanEnd> {
   const window = new Window(range.file, range.end);
+  const { verifyFrom = Infinity } = range;
   let { position, nextOffset } = range;
   let goesOn = true;
   while (goesOn && position < range.end) {
@@ -85,9 +91,9 @@ export async function scanBatches(
     let at = window.indexOf(position);
     if (!isIntactHeader(window.bytes, at, range.seed)) return stop({ why: 'bad header', claimedEnd: undefined });
     const claimedEnd = position + batchBytesAt(window.bytes, at);
-    if (baseOffsetAt(window.bytes, at) !== nextOffset) return stop({ why: 'wrong offset', claimedEnd });
+    if (!follows(baseOffsetAt(window.bytes, at), nextOffset, range)) return stop({ why: 'wrong offset', claimedEnd });
     if (claimedEnd > range.end) return stop({ why: 'cut short', claimedEnd });
-    if (range.verifyRecords) {
+    if (position >= verifyFrom || batchTypeAt(window.bytes, at) !== BATCH_DATA) {
       await window.holds(position, claimedEnd - position);
       at = window.indexOf(position);
       if (!verifyRecordsCrc(window.bytes, at)) return stop({ why: 'bad records', claimedEnd });
@@ -97,6 +103,10 @@ export async function scanBatches(
     position = claimedEnd;
   }
   return { position, nextOffset, fault: undefined };
+}
+
+function follows(baseOffset: bigint, nextOffset: bigint, range: ScanRange): boolean {
+  return baseOffset === nextOffset || (range.mayHaveGaps && baseOffset > nextOffset);
 }
 
 /** The part of a file that is in memory. */

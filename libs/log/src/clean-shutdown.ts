@@ -2,13 +2,14 @@
  * The file `clean-shutdown`: the last broker on this directory stopped in order and closed its logs. Written as the last
  * thing before the exit, removed as the first thing at the start, so that it never speaks of an earlier run.
  *
- *     {"format_version": 1, "incarnation": 7, "boot_id": "<of the machine's start>", "log_ends": {"<topic id>/3": "1042"}}
+ *     {"format_version": 1, "incarnation": 7, "boot_id": "<of the machine's start>", "log_ends": {"<topic id>/3": "1042"},
+ *      "crc": "<8 hex digits, checked-json.ts>"}
  *
  * Only logs named here were closed cleanly. A file that cannot be read counts as none: recovery then verifies.
  */
+import { decodeCheckedJson, encodeCheckedJson } from './checked-json.ts';
 import { readFileIfExists } from './disk.ts';
 import type { Disk } from './disk.ts';
-import { parseJsonObject } from './storage-identity.ts';
 
 const FORMAT_VERSION = 1;
 
@@ -22,13 +23,13 @@ export interface CleanShutdown {
 
 /** Writes the marker, durable on return. */
 export async function writeCleanShutdown(disk: Disk, dir: string, marker: CleanShutdown): Promise<void> {
-  const text = JSON.stringify({
+  const bytes = encodeCheckedJson({
     format_version: FORMAT_VERSION,
     incarnation: marker.incarnation,
     boot_id: marker.bootId ?? null,
     log_ends: Object.fromEntries([...marker.logEnds].map(([key, end]) => [key, String(end)])),
   });
-  await disk.writeFileAtomically(`${dir}/clean-shutdown`, Buffer.from(`${text}\n`));
+  await disk.writeFileAtomically(`${dir}/clean-shutdown`, bytes);
 }
 
 /** Reads the marker and removes it for good; undefined after an unclean stop. */
@@ -38,11 +39,11 @@ export async function takeCleanShutdown(disk: Disk, dir: string): Promise<CleanS
   if (bytes === undefined) return undefined;
   await disk.unlink(path);
   await disk.syncDirectory(dir);
-  return parse(bytes.toString('utf8'));
+  return parse(bytes);
 }
 
-function parse(text: string): CleanShutdown | undefined {
-  const stored = parseJsonObject(text);
+function parse(bytes: Buffer): CleanShutdown | undefined {
+  const stored = decodeCheckedJson(bytes);
   const incarnation = stored?.['incarnation'];
   const bootId = stored?.['boot_id'];
   const ends = stored?.['log_ends'];

@@ -6,7 +6,7 @@ import { PartitaError } from '@partita/domain';
 import { diskErrorCode, readFileIfExists, unlinkIfExists } from './disk.ts';
 import type { Disk } from './disk.ts';
 import type { Host } from './host.ts';
-import { parseJsonObject } from './storage-identity.ts';
+import { decodeCheckedJson } from './checked-json.ts';
 
 const TRIES_MAX = 3;
 
@@ -50,7 +50,7 @@ async function removeStale(options: { disk: Disk; dir: string; host: Host }, pat
   const { disk, dir, host } = options;
   const stored = await readFileIfExists(disk, path);
   if (stored === undefined) return;
-  const holder = parseJsonObject(stored.toString('utf8'));
+  const holder = decodeCheckedJson(stored);
   const pid = holder?.['pid'];
   if (typeof pid === 'number') {
     const startTime = await host.startTimeOf(pid);

@@ -44,6 +44,8 @@ export function describeDisk(name: string, make: () => Promise<{ disk: Disk; dir
       await file.truncate(4);
       await file.close();
       expect(await disk.readFile(`${directory}/a`)).toEqual(Buffer.from('ab\0\0'));
+      expect(await disk.fileBytes(`${directory}/a`)).toBe(4);
+      await expect(disk.fileBytes(`${directory}/b`)).rejects.toMatchObject({ code: 'ENOENT' });
     });
 
     it('lists, renames over another file, and unlinks', async () => {

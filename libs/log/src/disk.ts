@@ -40,6 +40,8 @@ export interface Disk {
   /** Removes the file; ENOENT when there is none. Durable after `syncDirectory`. */
   unlink(path: string): Promise<void>;
   syncDirectory(directory: string): Promise<void>;
+  /** Size of a file in bytes; ENOENT when there is none. */
+  fileBytes(path: string): Promise<number>;
   /** The whole content of a small file. */
   readFile(path: string): Promise<Buffer>;
   /** Puts a small file in place, durable on return: after a crash there is the old content or the new, never a mix. */

@@ -6,15 +6,16 @@ import { lastOffsetAt } from '@partita/batch';
 import { invariant } from '@partita/domain';
 import { scanBatches } from './batch-scan.ts';
 import type { ScanEnd, ScanRange } from './batch-scan.ts';
-import { reopenTail, stateBefore } from './recovery.ts';
+import type { LogState } from './log-state.ts';
+import { reopenTail } from './recovery.ts';
 import { corruptBatch, scanStart } from './segment.ts';
 import type { Segment, SegmentHome } from './segment.ts';
 
 /**
  * Removes everything from `toOffset` on and opens what is then the last segment for writing. Changes `segments`. Returns
- * the append time of the last batch that is left, 0 when there is none.
+ * the state of what is left.
  */
-export async function cutLog(home: SegmentHome, segments: Segment[], toOffset: bigint): Promise<bigint> {
+export async function cutLog(home: SegmentHome, segments: Segment[], toOffset: bigint): Promise<LogState> {
   for (let last = segments.at(-1); last !== undefined && last.baseOffset > toOffset; last = segments.at(-1)) {
     await last.remove();
     await home.device.disk.syncDirectory(home.directory);
@@ -23,13 +24,13 @@ export async function cutLog(home: SegmentHome, segments: Segment[], toOffset: b
   const last = segments.at(-1);
   invariant(last !== undefined, `a log that is cut at ${toOffset} keeps a segment`);
   await cutSegment(last, toOffset);
-  return (await reopenTail(last)) ?? (await stateBefore(home, segments)).lastAppendTimeMs;
+  return reopenTail(home, segments);
 }
 
 async function cutSegment(segment: Segment, toOffset: bigint): Promise<void> {
   const index = await segment.index();
   const start = scanStart(segment, index.at(index.floorNumber(toOffset)));
-  const range = { seed: segment.home.seed, ...start, end: segment.durableBytes(), verifyRecords: false };
+  const range = { seed: segment.home.seed, ...start, end: segment.size };
   const cut = await segment.use((file) => scanUpTo({ ...range, file }, toOffset));
   if (cut.fault !== undefined) throw corruptBatch(segment.home, segment.path, cut.position, cut.fault.why);
   invariant(cut.nextOffset === toOffset, `offset ${toOffset} to cut at is not where a batch begins`);

@@ -7,19 +7,20 @@
  * disk has been looked at; meanwhile nothing is accepted. Any other error, and every error of a sync, ends writing for
  * good: Linux reports a failed sync once and takes the lost pages for clean, so a second one would lie.
  */
-import { appendTimeMsAt } from '@partita/batch';
 import { invariant, PartitaError, WRITE_BYTES_MAX } from '@partita/domain';
 import { AppendQueue } from './append-queue.ts';
 import { diskErrorCode } from './disk.ts';
-import type { EpochHistory } from './epoch-history.ts';
-import { writeSnapshot } from './recovery.ts';
+import type { LogState } from './log-state.ts';
 import type { RecoveredLog } from './recovery.ts';
 import { Segment, SyncError } from './segment.ts';
 import type { SegmentHome } from './segment.ts';
+import { writeSnapshot } from './state-before.ts';
 
 export interface LogSettings {
   /** A segment is closed before it would grow above this; a single larger batch gets a segment of its own. */
   readonly segmentBytesMax: number;
+  /** A segment is closed when its first batch is older than this, milliseconds by the leader's clock. */
+  readonly segmentAgeMsMax: number;
   /** `fsync`: durable means on the device; `os`: written to the page cache, which a power cut loses. */
   readonly flush: 'fsync' | 'os';
 }
@@ -33,26 +34,27 @@ export interface LogEvents {
 
 export class LogWriter {
   readonly queue = new AppendQueue();
-  /** Append time of the last durable batch. */
-  syncedAppendTimeMs: bigint;
+  /** The fold of the durable batches. Replaced when the log is cut. */
+  state: LogState;
+  /** What holds from the next write on. */
+  settings: LogSettings;
   readonly #home: SegmentHome;
-  readonly #settings: LogSettings;
   readonly #events: LogEvents;
   /** Those of the log: the writer adds to them. */
   readonly #segments: Segment[];
-  readonly #epochs: EpochHistory;
   #failure: PartitaError | undefined;
   #isWriting = false;
   #waitsForSpace = false;
+  #rollIsAsked = false;
   #whenIdle: (() => void)[] = [];
+  #whenTurnEnds: (() => void)[] = [];
 
   constructor(home: SegmentHome, settings: LogSettings, events: LogEvents, recovered: RecoveredLog) {
     this.#home = home;
-    this.#settings = settings;
+    this.settings = settings;
     this.#events = events;
     this.#segments = recovered.segments;
-    this.#epochs = recovered.epochs;
-    this.syncedAppendTimeMs = recovered.lastAppendTimeMs;
+    this.state = recovered.state;
   }
 
   /** The segment that takes the writes. */
@@ -71,9 +73,9 @@ export class LogWriter {
   checkAccepts(batchBytes: number): void {
     this.checkWorks();
     const { space } = this.#home.device;
-    if (space.isFull(this.#settings.segmentBytesMax) || this.#waitsForSpace) {
+    if (space.isFull(this.settings.segmentBytesMax) || this.#waitsForSpace) {
       const free = String(space.freeBytes);
-      const reserve = String(Math.round(space.reserveBytes(this.#settings.segmentBytesMax)));
+      const reserve = String(Math.round(space.reserveBytes(this.settings.segmentBytesMax)));
       throw new PartitaError(
         'STORAGE_FULL',
         `the broker's disk has ${free} bytes free and keeps ${reserve} in reserve; free some, shorten retention or add brokers`,
@@ -103,6 +105,21 @@ export class LogWriter {
     }
   }
 
+  /**
+   * Begins a new segment, unless the active one is empty. Whether it was done shows in `active`: a full disk or a failed
+   * log leaves it as it is.
+   */
+  async roll(): Promise<void> {
+    this.#rollIsAsked = true;
+    this.#pump();
+    if (this.#isWriting) {
+      await new Promise<void>((resolve) => {
+        this.#whenTurnEnds.push(resolve);
+      });
+    }
+    this.#rollIsAsked = false;
+  }
+
   /** Ends writing for good and tells so, once. */
   fail(cause: unknown): void {
     if (this.#failure !== undefined) return;
@@ -118,16 +135,25 @@ export class LogWriter {
 
   /** Starts a write when there is something to write and none is under way. */
   #pump(): void {
-    if (this.#isWriting || this.queue.count === 0 || this.#failure !== undefined || this.#waitsForSpace) return;
+    if (this.#isWriting || !this.#hasWork()) return;
     this.#isWriting = true;
     void this.#writeAll();
+  }
+
+  #hasWork(): boolean {
+    return (this.queue.count > 0 || this.#rollIsAsked) && this.#failure === undefined && !this.#waitsForSpace;
   }
 
   async #writeAll(): Promise<void> {
     // Whatever else is appended in this turn of the event loop goes into the same write.
     await Promise.resolve();
-    while (this.queue.count > 0 && this.#failure === undefined && !this.#waitsForSpace) {
+    while (this.#hasWork()) {
       await this.#home.device.scheduler.run(() => this.#writeNext());
+      const ended = this.#whenTurnEnds;
+      if (!this.#rollIsAsked || !this.#hasWork()) {
+        this.#whenTurnEnds = [];
+        for (const resolve of ended) resolve();
+      }
     }
     this.#isWriting = false;
     const waiting = this.#whenIdle;
@@ -139,34 +165,41 @@ export class LogWriter {
   async #writeNext(): Promise<void> {
     try {
       const first = this.queue.first;
+      if (!this.active.isEmpty && (this.#rollIsAsked || this.#isFull(first))) await this.#roll();
+      this.#rollIsAsked = false;
       if (first === undefined) return;
-      if (!this.active.isEmpty && this.#roomBytes() < first.length) await this.#roll();
       const batches = this.queue.head(Math.min(WRITE_BYTES_MAX, this.#roomBytes()));
-      await this.active.write(batches, this.#settings.flush === 'fsync');
+      await this.active.write(batches, this.settings.flush === 'fsync');
       this.active.commit(batches);
+      for (const batch of batches) this.state.note(batch, 0);
       this.queue.drop(batches.length);
-      const last = batches.at(-1);
-      if (last !== undefined) this.syncedAppendTimeMs = appendTimeMsAt(last, 0);
     } catch (error) {
       this.#onWriteError(error);
       return;
     }
     this.#events.onSynced(this.active.endOffset);
-    if (this.#settings.flush === 'fsync') await this.#flushIndex();
+    if (this.settings.flush === 'fsync') await this.#flushIndex();
+  }
+
+  /** True when the next batch belongs into a new segment. */
+  #isFull(next: Uint8Array | undefined): boolean {
+    if (next === undefined) return false;
+    const { firstAppendTimeMs } = this.active;
+    const ageMs = firstAppendTimeMs === undefined ? 0 : this.#home.device.clock.wallMs() - Number(firstAppendTimeMs);
+    return this.#roomBytes() < next.length || ageMs >= this.settings.segmentAgeMsMax;
   }
 
   /** Bytes that the active segment may still take. */
   #roomBytes(): number {
-    return this.#settings.segmentBytesMax - this.active.durableBytes();
+    return this.settings.segmentBytesMax - this.active.size;
   }
 
   /** Closes the active segment and begins the next one. Repeats cleanly when the disk was full at any point of it. */
   async #roll(): Promise<void> {
     const sealed = this.active;
     const baseOffset = sealed.endOffset;
-    await sealed.complete(this.#settings.flush === 'os');
-    const epochs = this.#epochs.starts.filter(({ startOffset }) => startOffset < baseOffset);
-    await writeSnapshot(this.#home, { baseOffset, lastAppendTimeMs: this.syncedAppendTimeMs, epochs });
+    await sealed.complete(this.settings.flush === 'os');
+    await writeSnapshot(this.#home, this.state.snapshot(baseOffset));
     const next = await Segment.create(this.#home, baseOffset);
     sealed.seal();
     this.#segments.push(next);

@@ -3,7 +3,7 @@
  * for the device and the event loop does not; set UV_THREADPOOL_SIZE above the number of fsyncs under way at once.
  */
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, statfs, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, stat, statfs, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Disk, DiskFile, FreeBytes, OpenMode } from './disk.ts';
@@ -88,6 +88,7 @@ export function createNodeDisk(): Disk {
     },
     rename,
     unlink,
+    fileBytes: async (path) => (await stat(path)).size,
     readFile: (path) => readFile(path),
     syncDirectory: async (directory) => {
       const handle = await open(directory, constants.O_RDONLY);

@@ -51,6 +51,11 @@ export class OpenFiles {
     if (entry.userCount === 0) await (await entry.file).close();
   }
 
+  /** Closes all files of a directory: its log is not opened, or closed. */
+  async closeWithin(directory: string): Promise<void> {
+    for (const path of [...this.#entries.keys()]) if (path.startsWith(`${directory}/`)) await this.close(path);
+  }
+
   async #opened(path: string, entry: Entry): Promise<DiskFile> {
     try {
       return await entry.file;

@@ -2,8 +2,8 @@
  * The log of one partition on this broker's disk. `append` is synchronous: it checks, gives the batch its place and
  * queues it; log-writer.ts makes it durable and tells `onSynced`.
  *
- * Invariants: logStart <= syncedEnd <= logEnd; offsets are gapless from segment to segment; nothing behind syncedEnd is
- * ever read; after a failed sync nothing is written any more.
+ * Invariants: logStart <= syncedEnd <= logEnd; a segment begins where the one before it ends; nothing below logStart or
+ * behind syncedEnd is ever read; after a failed sync nothing is written any more.
  */
 import {
   appendTimeMsAt,
@@ -17,12 +17,14 @@ import {
 import { BATCH_BYTES_MAX, invariant, PartitaError } from '@partita/domain';
 import { diskErrorCode } from './disk.ts';
 import type { Disk } from './disk.ts';
-import type { EpochHistory, EpochStart } from './epoch-history.ts';
+import { EpochHistory } from './epoch-history.ts';
+import type { EpochStart } from './epoch-history.ts';
 import type { LogDevice } from './log-device.ts';
+import type { LogState } from './log-state.ts';
 import { cutLog } from './log-truncation.ts';
 import { LogWriter } from './log-writer.ts';
 import type { LogEvents, LogSettings } from './log-writer.ts';
-import { recoverLog } from './recovery.ts';
+import { recoverLog, writeClosingSnapshot } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
 import { findTime, readSegment } from './segment-reader.ts';
 import type { LogSlice } from './segment-reader.ts';
@@ -41,15 +43,23 @@ export interface PartitionLogOptions extends LogEvents {
   readonly cleanShutdown: boolean;
   /** Offset below which the log is known to have been durable (checkpoint, clean-shutdown marker). */
   readonly knownSynced?: bigint;
+  /** Offset below which records were deleted: the one that was noted durably before the last `trim`. */
+  readonly logStart?: bigint;
 }
 
 /** Recovers the log in the directory, or begins an empty one. CORRUPT_BATCH when what was durable is damaged. */
 export async function openPartitionLog(options: PartitionLogOptions): Promise<PartitionLog> {
-  const { device, dir, clusterId, topicId, partition, settings, cleanShutdown, knownSynced = 0n } = options;
+  const { device, dir, clusterId, topicId, partition, settings, cleanShutdown } = options;
+  const { knownSynced = 0n, logStart = 0n } = options;
   await makeDurableDirectory(device.disk, dir);
   const home = segmentHome(device, dir, { clusterId, topicId, partition });
-  const recovered = await recoverLog(home, { cleanShutdown, knownSynced, flush: settings.flush });
-  return new PartitionLog(home, options, recovered);
+  try {
+    const recovered = await recoverLog(home, { cleanShutdown, knownSynced, flush: settings.flush, logStart });
+    return new PartitionLog(home, options, recovered);
+  } catch (error) {
+    await device.files.closeWithin(dir);
+    throw error;
+  }
 }
 
 /** Makes the directory if it is missing, and the names of it and of the topic's above it durable. */
@@ -71,35 +81,40 @@ export class PartitionLog {
   /** Bytes of a torn write that recovery cut off. */
   readonly cutBytes: number;
   readonly #home: SegmentHome;
-  readonly #settings: LogSettings;
   /** Oldest first, never empty; the last one takes the writes. */
   readonly #segments: Segment[];
   readonly #epochs: EpochHistory;
   readonly #writer: LogWriter;
   #logEnd: bigint;
+  /** What was asked to be deleted; whole segments below it are removed. */
+  #logStart: bigint;
   #lastAppendTimeMs: bigint;
   #isClosed = false;
   /** Under way while the end of the log is cut off; readers wait for it, nothing may be appended. Never rejects. */
   #cutting: Promise<void> | undefined;
-  /** Grows at each cut; a reading that was overtaken by one begins again. */
-  #cutCount = 0;
+  /** Grows at each cut and removal of segments; a reading that was overtaken by one begins again. */
+  #changeCount = 0;
+  /** Cuts, trims and rolls run one after the other. Never rejects. */
+  #lastChange: Promise<unknown> = Promise.resolve();
 
   /** Use openPartitionLog. */
   constructor(home: SegmentHome, options: PartitionLogOptions, recovered: RecoveredLog) {
     this.#home = home;
-    this.#settings = options.settings;
     this.#segments = recovered.segments;
-    this.#epochs = recovered.epochs;
+    this.#epochs = new EpochHistory(recovered.state.epochs.starts);
     this.#writer = new LogWriter(home, options.settings, options, recovered);
     this.#logEnd = this.#writer.active.endOffset;
-    this.#lastAppendTimeMs = recovered.lastAppendTimeMs;
+    this.#lastAppendTimeMs = recovered.state.lastAppendTimeMs;
+    const { logStart = 0n } = options;
+    this.#logStart = logStart < this.#logEnd ? logStart : this.#logEnd;
     this.suspect = recovered.suspect;
     this.cutBytes = recovered.cutBytes;
   }
 
   /** First offset that can be read. */
   get logStart(): bigint {
-    return this.#segments[0]?.baseOffset ?? 0n;
+    const kept = this.#segments[0]?.baseOffset ?? 0n;
+    return this.#logStart > kept ? this.#logStart : kept;
   }
 
   /** Offset of the next batch to append; counts what is queued. */
@@ -125,6 +140,33 @@ export class PartitionLog {
   /** Every leader epoch and its first offset, queued batches included, oldest first. */
   get epochHistory(): readonly EpochStart[] {
     return this.#epochs.starts;
+  }
+
+  /** The fold of the durable batches. */
+  get state(): LogState {
+    return this.#writer.state;
+  }
+
+  /** Age of the active segment's first batch by the wall clock, milliseconds; 0 while it is empty. */
+  get activeAgeMs(): number {
+    const { firstAppendTimeMs } = this.#writer.active;
+    return firstAppendTimeMs === undefined ? 0 : this.#home.device.clock.wallMs() - Number(firstAppendTimeMs);
+  }
+
+  /** Bytes of the segment files. */
+  get bytes(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.size, 0);
+  }
+
+  /** The segments, oldest first; the last one takes the writes. For looking only. */
+  get segments(): readonly Segment[] {
+    return this.#segments;
+  }
+
+  /** Replaces the settings; they hold from the next write on. `flush` may not change. */
+  changeSettings(settings: LogSettings): void {
+    invariant(settings.flush === this.#writer.settings.flush, 'how a log is flushed changes with its replica config');
+    this.#writer.settings = settings;
   }
 
   /** Bytes appended but not durable. */
@@ -162,21 +204,15 @@ export class PartitionLog {
    * outside of logStart..logEnd it is OFFSET_OUT_OF_RANGE.
    */
   async read(fromOffset: bigint, endOffset: bigint, maxBytes: number): Promise<LogSlice> {
-    if (fromOffset < this.logStart || fromOffset > this.#logEnd) {
-      const start = String(this.logStart);
-      const end = String(this.#logEnd);
-      throw new PartitaError(
-        'OFFSET_OUT_OF_RANGE',
-        `offset ${fromOffset} is outside of ${start}..${end}; read from an offset in it, from earliest or from latest`,
-        { start, end },
-      );
-    }
-    return this.#uncut(() => this.#readBelow(fromOffset, endOffset, maxBytes));
+    return this.#unchanged(() => {
+      this.#checkRange(fromOffset);
+      return this.#readBelow(fromOffset, endOffset, maxBytes);
+    });
   }
 
   /** Base offset of the first durable batch that holds a timestamp at or above the given one; undefined when none. */
   async offsetForTime(timestampMs: bigint): Promise<bigint | undefined> {
-    return this.#uncut(async () => {
+    return this.#unchanged(async () => {
       for (const segment of [...this.#segments]) {
         const found = await findTime(segment, timestampMs);
         if (found !== undefined) return found;
@@ -195,7 +231,7 @@ export class PartitionLog {
     this.#writer.checkWorks();
     invariant(this.#cutting === undefined, 'a log is cut once at a time');
     invariant(toOffset >= this.logStart && toOffset <= this.#logEnd, `offset ${toOffset} to cut at is in the log`);
-    const cut = this.#cutAt(toOffset);
+    const cut = this.#alone(() => this.#cutAt(toOffset));
     const settled = cut.then(
       () => undefined,
       () => undefined,
@@ -209,17 +245,52 @@ export class PartitionLog {
   }
 
   /**
+   * Deletes the records below `toOffset`, at most syncedEnd: they are no longer read, and segments that end there are
+   * removed. The caller has noted the offset durably before (`logStart` of the options), since the files go one by one.
+   */
+  async trim(toOffset: bigint): Promise<void> {
+    invariant(toOffset <= this.syncedEnd, `offset ${toOffset} to trim to is above the durable end ${this.syncedEnd}`);
+    if (toOffset <= this.logStart) return;
+    // From here on no reading begins below it, whatever becomes of the files.
+    this.#logStart = toOffset;
+    this.#changeCount += 1;
+    await this.#alone(async () => {
+      this.#checkOpen();
+      if (toOffset >= this.#writer.active.endOffset) await this.#writer.roll();
+      let removedCount = 0;
+      for (let first = this.#segments[0]; first !== undefined; first = this.#segments[0]) {
+        if (this.#segments.length === 1 || first.endOffset > toOffset) break;
+        this.#segments.shift();
+        await first.remove();
+        removedCount += 1;
+      }
+      if (removedCount > 0) await this.#home.device.disk.syncDirectory(this.#home.directory);
+    });
+  }
+
+  /** Closes the active segment and begins a new one, unless it is empty, the disk is full or the log has failed. */
+  async roll(): Promise<void> {
+    await this.#alone(async () => {
+      this.#checkOpen();
+      if (!this.#writer.active.isEmpty) await this.#writer.roll();
+    });
+  }
+
+  /**
    * Stops appends, writes what is queued (unless the log has failed or the disk is full) and closes the files. With
    * `clean` the index is completed, so that the next start needs to verify nothing; answers whether it is so.
    */
   async close(options: { clean: boolean }): Promise<boolean> {
     if (this.#isClosed) return false;
     this.#isClosed = true;
-    await this.#cutting;
+    await this.#lastChange;
     await this.#writer.idle();
     const isWhole = this.#writer.queue.count === 0;
     this.#writer.queue.dropFrom(() => true);
-    if (options.clean && isWhole) await this.#writer.active.complete(this.#settings.flush === 'os');
+    if (options.clean && isWhole) {
+      await this.#writer.active.complete(this.#writer.settings.flush === 'os');
+      await writeClosingSnapshot(this.#home, this.#writer.active, this.#writer.state);
+    }
     for (const segment of this.#segments) await segment.close();
     return options.clean && isWhole;
   }
@@ -239,10 +310,10 @@ export class PartitionLog {
     const waiting = queue.first;
     if (waiting !== undefined) this.#writer.checkAccepts(waiting.length);
     invariant(waiting === undefined, 'the batches below a cut are written before it');
-    this.#cutCount += 1;
+    this.#changeCount += 1;
     try {
       if (toOffset < this.syncedEnd) {
-        this.#writer.syncedAppendTimeMs = await cutLog(this.#home, this.#segments, toOffset);
+        this.#writer.state = await cutLog(this.#home, this.#segments, toOffset);
       }
       invariant(this.syncedEnd === toOffset, `the log ends at ${this.syncedEnd} after it was cut at ${toOffset}`);
     } catch (error) {
@@ -254,23 +325,40 @@ export class PartitionLog {
 
   /** Forgets what was appended from the offset on, once it is neither queued nor on disk. */
   #endAt(offset: bigint): void {
-    const { queue, syncedAppendTimeMs } = this.#writer;
+    const { queue, state } = this.#writer;
     this.#logEnd = offset;
-    this.#lastAppendTimeMs = queue.last === undefined ? syncedAppendTimeMs : appendTimeMsAt(queue.last, 0);
+    this.#lastAppendTimeMs = queue.last === undefined ? state.lastAppendTimeMs : appendTimeMsAt(queue.last, 0);
     this.#epochs.truncate(offset);
   }
 
-  /** Runs a reading outside of any cut; again when a cut overtook it, since it may have seen bytes that are gone. */
-  async #uncut<Result>(read: () => Promise<Result>): Promise<Result> {
+  #checkRange(offset: bigint): void {
+    if (offset >= this.logStart && offset <= this.#logEnd) return;
+    const start = String(this.logStart);
+    const end = String(this.#logEnd);
+    throw new PartitaError(
+      'OFFSET_OUT_OF_RANGE',
+      `offset ${offset} is outside of ${start}..${end}; read from an offset in it, from earliest or from latest`,
+      { start, end },
+    );
+  }
+
+  async #alone<Result>(change: () => Promise<Result>): Promise<Result> {
+    const mine = this.#lastChange.then(change);
+    this.#lastChange = mine.catch(() => undefined);
+    return mine;
+  }
+
+  /** Runs a reading outside of any cut; again when a change overtook it, since it may have seen bytes that are gone. */
+  async #unchanged<Result>(read: () => Promise<Result>): Promise<Result> {
     for (;;) {
       while (this.#cutting !== undefined) await this.#cutting;
       this.#checkOpen();
-      const cutCount = this.#cutCount;
+      const changeCount = this.#changeCount;
       try {
         const result = await read();
-        if (cutCount === this.#cutCount) return result;
+        if (changeCount === this.#changeCount) return result;
       } catch (error) {
-        if (cutCount === this.#cutCount) throw error;
+        if (changeCount === this.#changeCount) throw error;
       }
     }
   }

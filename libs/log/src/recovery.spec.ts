@@ -325,7 +325,7 @@ it('recovers on the disk of this machine too', async () => {
       clusterId: CLUSTER_ID,
       topicId: TOPIC_ID,
       partition: 3,
-      settings: { segmentBytesMax: 100_000, flush: 'fsync' },
+      settings: { segmentBytesMax: 100_000, segmentAgeMsMax: Infinity, flush: 'fsync' },
       cleanShutdown,
       onSynced: () => undefined,
       onFailed: (error) => expect.unreachable(error.message),

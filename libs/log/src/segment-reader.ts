@@ -34,7 +34,7 @@ export interface SliceRange {
 export async function readSegment(segment: Segment, range: SliceRange): Promise<LogSlice> {
   const index = await segment.index();
   const { position } = scanStart(segment, index.at(index.floorNumber(range.fromOffset)));
-  const size = segment.durableBytes();
+  const size = segment.size;
   return segment.use((file) => new Reading(segment, file, size).slice(position, range));
 }
 
@@ -113,16 +113,13 @@ export async function findTime(segment: Segment, timestampMs: bigint): Promise<b
   if (max === undefined || max < timestampMs) return undefined;
   // The running maximum passes the time behind the entry before this one.
   const before = index.at(index.numberForTime(timestampMs) - 1);
-  const end = segment.durableBytes();
+  const end = segment.size;
   let found: bigint | undefined;
   const stop = await segment.use((file) =>
-    scanBatches(
-      { file, seed: segment.home.seed, ...scanStart(segment, before), end, verifyRecords: false },
-      (bytes, at) => {
-        if (maxTimestampMsAt(bytes, at) >= timestampMs) found = baseOffsetAt(bytes, at);
-        return found === undefined;
-      },
-    ),
+    scanBatches({ file, seed: segment.home.seed, ...scanStart(segment, before), end }, (bytes, at) => {
+      if (maxTimestampMsAt(bytes, at) >= timestampMs) found = baseOffsetAt(bytes, at);
+      return found === undefined;
+    }),
   );
   if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
   return found;

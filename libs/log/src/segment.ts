@@ -4,7 +4,7 @@
  *
  * `size` and `endOffset` count what is durable (with flush=os: written); readers never look behind them.
  */
-import { headerSeed, lastOffsetAt } from '@partita/batch';
+import { appendTimeMsAt, headerSeed, lastOffsetAt } from '@partita/batch';
 import { PartitaError } from '@partita/domain';
 import { indexEntryOf, scanBatches } from './batch-scan.ts';
 import type { ScanEnd } from './batch-scan.ts';
@@ -15,6 +15,7 @@ import { INDEX_ENTRY_BYTES, OffsetIndex } from './offset-index.ts';
 import type { IndexEntry } from './offset-index.ts';
 import { decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import type { LogIdentity } from './segment-header.ts';
+import type { SegmentFacts } from './segment-facts.ts';
 import { segmentPath } from './segment-files.ts';
 
 /** What all segments of one partition have in common. */
@@ -24,10 +25,13 @@ export interface SegmentHome {
   readonly identity: LogIdentity;
   /** Seed of the partition's header checksums. */
   readonly seed: number;
+  /** Segments that begin below `below` were compacted: their offsets may have holes. */
+  readonly gaps: { below: bigint };
 }
 
 export function segmentHome(device: LogDevice, directory: string, identity: LogIdentity): SegmentHome {
-  return { device, directory, identity, seed: headerSeed(identity.topicId, identity.partition) };
+  const seed = headerSeed(identity.topicId, identity.partition);
+  return { device, directory, identity, seed, gaps: { below: 0n } };
 }
 
 /** Bytes on disk that are not what was written there. Never answered by cutting: the replica is copied again. */
@@ -46,8 +50,12 @@ export class Segment {
   readonly path: string;
   /** Offset behind the last durable batch. */
   endOffset: bigint;
-  /** Durable bytes; undefined for a sealed segment that nobody has read yet. */
-  size: number | undefined;
+  /** Durable bytes. */
+  size = 0;
+  /** Of a sealed segment, once somebody has looked (segment-facts.ts). */
+  facts: SegmentFacts | undefined;
+  /** Append time of the first batch, milliseconds UTC, while the segment takes writes; undefined without one. */
+  firstAppendTimeMs: bigint | undefined;
   readonly #indexPath: string;
   /** Kept while the segment takes writes. */
   #index: OffsetIndex | undefined;
@@ -85,6 +93,11 @@ export class Segment {
     return segment;
   }
 
+  /** True when its offsets may have holes. */
+  get mayHaveGaps(): boolean {
+    return this.baseOffset < this.home.gaps.below;
+  }
+
   /** True when it has no batch. */
   get isEmpty(): boolean {
     return this.endOffset === this.baseOffset;
@@ -109,7 +122,7 @@ export class Segment {
    * every error of the sync, means that the state of the file is unknown.
    */
   async write(batches: readonly Uint8Array[], sync: boolean): Promise<void> {
-    const position = this.durableBytes();
+    const position = this.size;
     await this.use(async (file) => {
       try {
         await file.writev(batches, position);
@@ -123,7 +136,9 @@ export class Segment {
 
   /** Counts written batches as durable and makes them readable. */
   commit(batches: readonly Uint8Array[]): void {
-    let position = this.durableBytes();
+    let position = this.size;
+    const [first] = batches;
+    if (first !== undefined) this.firstAppendTimeMs ??= appendTimeMsAt(first, 0);
     for (const batch of batches) {
       this.#index?.note(indexEntryOf(batch, 0, position));
       position += batch.length;
@@ -182,14 +197,11 @@ export class Segment {
   ): Promise<ScanEnd> {
     const last = index.at(index.count - 1);
     return this.use((file) =>
-      scanBatches(
-        { file, seed: this.home.seed, ...scanStart(this, last), end, verifyRecords: false },
-        (bytes, at, position) => {
-          if (position !== last?.position) index.note(indexEntryOf(bytes, at, position));
-          visit(bytes, at);
-          return true;
-        },
-      ),
+      scanBatches({ file, seed: this.home.seed, ...scanStart(this, last), end }, (bytes, at, position) => {
+        if (position !== last?.position) index.note(indexEntryOf(bytes, at, position));
+        visit(bytes, at);
+        return true;
+      }),
     );
   }
 
@@ -230,17 +242,15 @@ export class Segment {
     }
   }
 
-  /** Durable bytes of the segment that takes writes, or of a sealed one whose index has been loaded. */
-  durableBytes(): number {
-    return this.size ?? 0;
-  }
-
   async #loadIndex(): Promise<OffsetIndex> {
     await this.verifyHeader();
     const size = await this.use((file) => file.size());
     const { index, fileBytes } = await this.readIndexFile();
     const intactCount = index.count;
     const last = index.at(index.count - 1);
+    if (last !== undefined && last.position + last.batchBytes > size) {
+      throw corruptBatch(this.home, this.path, size, `it ends there, but its index knows batches behind`);
+    }
     const isComplete = last !== undefined && last.position + last.batchBytes === size;
     if (!isComplete) {
       const end = await this.extendIndex(index, size);
@@ -249,7 +259,7 @@ export class Segment {
     }
     const finalEntry = index.at(index.count - 1);
     const endOffset = finalEntry === undefined ? this.baseOffset : endOffsetOf(finalEntry);
-    if (endOffset !== this.endOffset) {
+    if (endOffset > this.endOffset || (endOffset < this.endOffset && !this.mayHaveGaps)) {
       throw corruptBatch(this.home, this.path, size, `it ends at offset ${endOffset}, not ${this.endOffset}`);
     }
     if (intactCount !== index.count || fileBytes !== intactCount * INDEX_ENTRY_BYTES) {
@@ -266,10 +276,14 @@ export function endOffsetOf(entry: IndexEntry): bigint {
 }
 
 /** Where a scan begins: at the batch of an index entry, or at the first of the segment. */
-export function scanStart(segment: Segment, entry: IndexEntry | undefined): { position: number; nextOffset: bigint } {
+export function scanStart(
+  segment: Segment,
+  entry: IndexEntry | undefined,
+): { position: number; nextOffset: bigint; mayHaveGaps: boolean } {
+  const { mayHaveGaps } = segment;
   return entry === undefined
-    ? { position: SEGMENT_HEADER_BYTES, nextOffset: segment.baseOffset }
-    : { position: entry.position, nextOffset: entry.baseOffset };
+    ? { position: SEGMENT_HEADER_BYTES, nextOffset: segment.baseOffset, mayHaveGaps }
+    : { position: entry.position, nextOffset: entry.baseOffset, mayHaveGaps };
 }
 
 /** Thrown by a sync, whatever the cause: what it should have made durable is lost or not, and no second call can tell. */

@@ -1,52 +1,92 @@
 /**
- * The state of a partition before a segment, in `<base offset>.snapshot`: the fold of all that came before, so that it
- * outlives the segments it was made from. State = snapshot of the last segment + batches from there on. Written
- * atomically before the segment's first byte. Little-endian:
+ * The state of a partition before a segment (log-state.ts), in `<base offset>.snapshot`: the fold of all that came
+ * before, so that it outlives the segments it was made from. Written atomically before the segment's first byte; one
+ * that a clean stop writes belongs to the offset where the next batch will lie. Little-endian:
  *
- *      0  50 41 52 54 ("PART")             16  last_append_time_ms  int64 (0: nothing appended before)
- *      4  format_version uint32, 1         24  section count        uint32
- *      8  base_offset    int64             28  sections, each: kind uint32, length uint32, content
+ *      0  50 41 52 54 ("PART")             24  data_end       int64 (behind the last data record)
+ *      4  format_version uint32, 1         32  section count  uint32
+ *      8  base_offset    int64             36  sections, each: kind uint32, length uint32, content
+ *     16  last_append_time_ms int64 (0: nothing appended before)
  *    end  crc uint32, CRC-32C of all before it
  *
- * Section kind 1, epochs: per leader epoch int32 epoch, int64 start offset; oldest first. A kind that is not known is
- * passed over, so that a release can add one (producers, configurations) that the one before it ignores.
+ * Kind 1, epochs, oldest first:        epoch int32, start offset int64
+ * Kind 2, configs, newest first, and
+ * kind 3, claim, none or one:          batch type uint32, offset int64, length uint32, content of the control record
+ * Kind 4, producers:                   producer id 16 bytes, epoch int32, last append time int64, batch count uint32,
+ *                                      then each, oldest first: first sequence int64, last sequence int64,
+ *                                      records_crc uint32, base offset int64
+ *
+ * A kind that is not known is passed over, so that a release can add one that the release before it ignores.
  */
 import { crc32c } from '@partita/batch';
+import type { BatchType } from '@partita/batch';
 import type { EpochStart } from './epoch-history.ts';
+import type { ProducedBatch, ProducerEntry } from './producer-table.ts';
 
 const MAGIC = 0x54524150;
 const FORMAT_VERSION = 1;
-const HEAD_BYTES = 28;
+const HEAD_BYTES = 36;
 const SECTION_HEAD_BYTES = 8;
 const CRC_BYTES = 4;
 const EPOCHS = 1;
 const EPOCH_BYTES = 12;
+const CONFIGS = 2;
+const CLAIM = 3;
+const CONTROL_HEAD_BYTES = 16;
+const PRODUCERS = 4;
+const PRODUCER_HEAD_BYTES = 32;
+const PRODUCED_BYTES = 28;
+
+/** A control record of the log. */
+export interface ControlRecord {
+  readonly type: BatchType;
+  readonly offset: bigint;
+  /** The serialised message. */
+  readonly content: Buffer;
+}
 
 export interface Snapshot {
   /** Everything below it is in the snapshot. */
   readonly baseOffset: bigint;
   /** Append time of the last batch below it, milliseconds UTC; 0 when there is none. */
   readonly lastAppendTimeMs: bigint;
+  /** Behind the last data record below it; 0 when there is none. */
+  readonly dataEnd: bigint;
   readonly epochs: readonly EpochStart[];
+  /** Newest first. */
+  readonly configs: readonly ControlRecord[];
+  readonly claim: ControlRecord | undefined;
+  readonly producers: readonly ProducerEntry[];
 }
 
+/** The state of a log that never held anything. */
+export const EMPTY_SNAPSHOT: Snapshot = Object.freeze({
+  baseOffset: 0n,
+  lastAppendTimeMs: 0n,
+  dataEnd: 0n,
+  epochs: [],
+  configs: [],
+  claim: undefined,
+  producers: [],
+});
+
 export function encodeSnapshot(snapshot: Snapshot): Buffer {
-  const epochsBytes = snapshot.epochs.length * EPOCH_BYTES;
-  const bytes = Buffer.alloc(HEAD_BYTES + SECTION_HEAD_BYTES + epochsBytes + CRC_BYTES);
-  bytes.writeUInt32LE(MAGIC, 0);
-  bytes.writeUInt32LE(FORMAT_VERSION, 4);
-  bytes.writeBigInt64LE(snapshot.baseOffset, 8);
-  bytes.writeBigInt64LE(snapshot.lastAppendTimeMs, 16);
-  bytes.writeUInt32LE(1, 24);
-  bytes.writeUInt32LE(EPOCHS, HEAD_BYTES);
-  bytes.writeUInt32LE(epochsBytes, HEAD_BYTES + 4);
-  let at = HEAD_BYTES + SECTION_HEAD_BYTES;
-  for (const { epoch, startOffset } of snapshot.epochs) {
-    bytes.writeInt32LE(epoch, at);
-    bytes.writeBigInt64LE(startOffset, at + 4);
-    at += EPOCH_BYTES;
-  }
-  bytes.writeUInt32LE(crc32c(bytes.subarray(0, at)), at);
+  const { baseOffset, lastAppendTimeMs, dataEnd, epochs, configs, claim, producers } = snapshot;
+  const sections = [
+    section(EPOCHS, epochs.map(encodeEpoch)),
+    section(CONFIGS, configs.map(encodeControl)),
+    section(CLAIM, claim === undefined ? [] : [encodeControl(claim)]),
+    section(PRODUCERS, producers.map(encodeProducer)),
+  ];
+  const head = Buffer.alloc(HEAD_BYTES);
+  head.writeUInt32LE(MAGIC, 0);
+  head.writeUInt32LE(FORMAT_VERSION, 4);
+  head.writeBigInt64LE(baseOffset, 8);
+  head.writeBigInt64LE(lastAppendTimeMs, 16);
+  head.writeBigInt64LE(dataEnd, 24);
+  head.writeUInt32LE(sections.length, 32);
+  const bytes = Buffer.concat([head, ...sections, Buffer.alloc(CRC_BYTES)]);
+  bytes.writeUInt32LE(crc32c(bytes.subarray(0, -CRC_BYTES)), bytes.length - CRC_BYTES);
   return bytes;
 }
 
@@ -55,15 +95,111 @@ export function decodeSnapshot(bytes: Buffer): Snapshot | undefined {
   const end = bytes.length - CRC_BYTES;
   if (end < HEAD_BYTES || crc32c(bytes.subarray(0, end)) !== bytes.readUInt32LE(end)) return undefined;
   if (bytes.readUInt32LE(0) !== MAGIC || bytes.readUInt32LE(4) !== FORMAT_VERSION) return undefined;
-  const epochs: EpochStart[] = [];
+  const sections = new Map<number, Buffer>();
   let at = HEAD_BYTES;
-  for (let left = bytes.readUInt32LE(24); left > 0; left -= 1) {
-    const kind = bytes.readUInt32LE(at);
-    const next = at + SECTION_HEAD_BYTES + bytes.readUInt32LE(at + 4);
-    for (at += SECTION_HEAD_BYTES; kind === EPOCHS && at < next; at += EPOCH_BYTES) {
-      epochs.push({ epoch: bytes.readInt32LE(at), startOffset: bytes.readBigInt64LE(at + 4) });
-    }
+  for (let left = bytes.readUInt32LE(32); left > 0; left -= 1) {
+    const begin = at + SECTION_HEAD_BYTES;
+    const next = begin + bytes.readUInt32LE(at + 4);
+    sections.set(bytes.readUInt32LE(at), bytes.subarray(begin, next));
     at = next;
   }
-  return { baseOffset: bytes.readBigInt64LE(8), lastAppendTimeMs: bytes.readBigInt64LE(16), epochs };
+  const content = (kind: number): Buffer => sections.get(kind) ?? Buffer.alloc(0);
+  return {
+    baseOffset: bytes.readBigInt64LE(8),
+    lastAppendTimeMs: bytes.readBigInt64LE(16),
+    dataEnd: bytes.readBigInt64LE(24),
+    epochs: decodeEpochs(content(EPOCHS)),
+    configs: decodeControls(content(CONFIGS)),
+    claim: decodeControls(content(CLAIM))[0],
+    producers: decodeProducers(content(PRODUCERS)),
+  };
+}
+
+function section(kind: number, parts: readonly Buffer[]): Buffer {
+  const head = Buffer.alloc(SECTION_HEAD_BYTES);
+  head.writeUInt32LE(kind, 0);
+  head.writeUInt32LE(
+    parts.reduce((sum, part) => sum + part.length, 0),
+    4,
+  );
+  return Buffer.concat([head, ...parts]);
+}
+
+function encodeEpoch({ epoch, startOffset }: EpochStart): Buffer {
+  const bytes = Buffer.alloc(EPOCH_BYTES);
+  bytes.writeInt32LE(epoch, 0);
+  bytes.writeBigInt64LE(startOffset, 4);
+  return bytes;
+}
+
+function decodeEpochs(bytes: Buffer): EpochStart[] {
+  const epochs: EpochStart[] = [];
+  for (let at = 0; at < bytes.length; at += EPOCH_BYTES) {
+    epochs.push({ epoch: bytes.readInt32LE(at), startOffset: bytes.readBigInt64LE(at + 4) });
+  }
+  return epochs;
+}
+
+function encodeControl({ type, offset, content }: ControlRecord): Buffer {
+  const head = Buffer.alloc(CONTROL_HEAD_BYTES);
+  head.writeUInt32LE(type, 0);
+  head.writeBigInt64LE(offset, 4);
+  head.writeUInt32LE(content.length, 12);
+  return Buffer.concat([head, content]);
+}
+
+function decodeControls(bytes: Buffer): ControlRecord[] {
+  const records: ControlRecord[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const begin = at + CONTROL_HEAD_BYTES;
+    const end = begin + bytes.readUInt32LE(at + 12);
+    records.push({
+      type: bytes.readUInt32LE(at) as BatchType,
+      offset: bytes.readBigInt64LE(at + 4),
+      content: bytes.subarray(begin, end),
+    });
+    at = end;
+  }
+  return records;
+}
+
+function encodeProducer({ producerId, producerEpoch, lastAppendTimeMs, batches }: ProducerEntry): Buffer {
+  const bytes = Buffer.alloc(PRODUCER_HEAD_BYTES + batches.length * PRODUCED_BYTES);
+  bytes.write(producerId, 0, 'hex');
+  bytes.writeInt32LE(producerEpoch, 16);
+  bytes.writeBigInt64LE(lastAppendTimeMs, 20);
+  bytes.writeUInt32LE(batches.length, 28);
+  batches.forEach(({ firstSequence, lastSequence, recordsCrc, baseOffset }, index) => {
+    const at = PRODUCER_HEAD_BYTES + index * PRODUCED_BYTES;
+    bytes.writeBigInt64LE(firstSequence, at);
+    bytes.writeBigInt64LE(lastSequence, at + 8);
+    bytes.writeUInt32LE(recordsCrc, at + 16);
+    bytes.writeBigInt64LE(baseOffset, at + 20);
+  });
+  return bytes;
+}
+
+function decodeProducers(bytes: Buffer): ProducerEntry[] {
+  const producers: ProducerEntry[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const begin = at + PRODUCER_HEAD_BYTES;
+    const end = begin + bytes.readUInt32LE(at + 28) * PRODUCED_BYTES;
+    const batches: ProducedBatch[] = [];
+    for (let batchAt = begin; batchAt < end; batchAt += PRODUCED_BYTES) {
+      batches.push({
+        firstSequence: bytes.readBigInt64LE(batchAt),
+        lastSequence: bytes.readBigInt64LE(batchAt + 8),
+        recordsCrc: bytes.readUInt32LE(batchAt + 16),
+        baseOffset: bytes.readBigInt64LE(batchAt + 20),
+      });
+    }
+    producers.push({
+      producerId: bytes.toString('hex', at, at + 16),
+      producerEpoch: bytes.readInt32LE(at + 16),
+      lastAppendTimeMs: bytes.readBigInt64LE(at + 20),
+      batches,
+    });
+    at = end;
+  }
+  return producers;
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { BATCH_CLAIM, BATCH_CONFIG, BATCH_EPOCH_START } from '@partita/batch';
 import { brokerId, isUuid, partitionKey } from '@partita/domain';
 import { MemoryDisk } from '@partita/testkit';
 import fc from 'fast-check';
@@ -139,10 +140,33 @@ it('reads back any segment header and snapshot, and none with a flipped bit', ()
     baseOffset: offset,
     createTimeMs: offset,
   });
+  const control = fc.record({
+    type: fc.constantFrom(BATCH_EPOCH_START, BATCH_CONFIG, BATCH_CLAIM),
+    offset,
+    content: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+  });
+  const producer = fc.record({
+    producerId: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((id) => Buffer.from(id).toString('hex')),
+    producerEpoch: fc.nat(2 ** 31 - 1),
+    lastAppendTimeMs: offset,
+    batches: fc.array(
+      fc.record({
+        firstSequence: offset,
+        lastSequence: offset,
+        recordsCrc: fc.nat(2 ** 32 - 1),
+        baseOffset: offset,
+      }),
+      { minLength: 1, maxLength: 5 },
+    ),
+  });
   const snapshot = fc.record({
     baseOffset: offset,
     lastAppendTimeMs: offset,
+    dataEnd: offset,
     epochs: fc.array(fc.record({ epoch: fc.nat(2 ** 31 - 1), startOffset: offset })),
+    configs: fc.array(control, { maxLength: 3 }),
+    claim: fc.option(control, { nil: undefined }),
+    producers: fc.array(producer, { maxLength: 4 }),
   });
   const flipped = (bytes: Buffer, at: number): Buffer => {
     bytes[at % bytes.length]! ^= 1;

@@ -1,13 +1,15 @@
 /**
  * Whose data directory it is: `storage.json`, made once and checked at each start.
  *
- *     {"format_version": 1, "cluster_id": "<uuid>", "broker_id": 1, "dir_uuid": "<uuid>", "incarnation": 7}
+ *     {"format_version": 1, "cluster_id": "<uuid>", "broker_id": 1, "dir_uuid": "<uuid>", "incarnation": 7,
+ *      "crc": "<8 hex digits, checked-json.ts>"}
  *
  * `dir_uuid` is made with the directory: a fresh disk under an old broker id is another storage, and its replicas are
  * new ones. `incarnation` grows by one at each start, so that messages of an earlier run can be told from this one's.
  */
 import { PartitaError } from '@partita/domain';
 import type { BrokerId, Random } from '@partita/domain';
+import { decodeCheckedJson, encodeCheckedJson } from './checked-json.ts';
 import { readFileIfExists } from './disk.ts';
 import type { Disk } from './disk.ts';
 
@@ -39,7 +41,7 @@ export async function openStorageIdentity(options: StorageIdentityOptions): Prom
   await disk.makeDirectory(dir);
   const path = `${dir}/storage.json`;
   const stored = await readFileIfExists(disk, path);
-  const before = stored === undefined ? undefined : parse(path, stored.toString('utf8'));
+  const before = stored === undefined ? undefined : parse(path, stored);
   if (before !== undefined) check(before, options);
   const identity: StorageIdentity = {
     clusterId,
@@ -47,7 +49,7 @@ export async function openStorageIdentity(options: StorageIdentityOptions): Prom
     dirUuid: before?.dirUuid ?? random.uuid(),
     incarnation: (before?.incarnation ?? 0) + 1,
   };
-  await disk.writeFileAtomically(path, Buffer.from(`${format(identity)}\n`));
+  await disk.writeFileAtomically(path, format(identity));
   return identity;
 }
 
@@ -69,8 +71,8 @@ function check(stored: StorageIdentity, options: StorageIdentityOptions): void {
   }
 }
 
-function format(identity: StorageIdentity): string {
-  return JSON.stringify({
+function format(identity: StorageIdentity): Buffer {
+  return encodeCheckedJson({
     format_version: FORMAT_VERSION,
     cluster_id: identity.clusterId,
     broker_id: identity.brokerId,
@@ -79,8 +81,8 @@ function format(identity: StorageIdentity): string {
   });
 }
 
-function parse(path: string, text: string): StorageIdentity {
-  const stored = parseJsonObject(text);
+function parse(path: string, bytes: Buffer): StorageIdentity {
+  const stored = decodeCheckedJson(bytes);
   const version = stored?.['format_version'];
   if (typeof version === 'number' && version > FORMAT_VERSION) {
     throw new PartitaError(
@@ -108,14 +110,4 @@ function parse(path: string, text: string): StorageIdentity {
       file: path,
     },
   );
-}
-
-/** The object that a JSON text holds, or undefined when it holds none. */
-export function parseJsonObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }

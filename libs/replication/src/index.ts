@@ -14,4 +14,4 @@ export type { PartitionLogPort } from './partition-runner.ts';
 export { currentConfig, recoveredState } from './partition-state.ts';
 export type { LeaderRole, PartitionState } from './partition-state.ts';
 export { configFault, isMember } from './replica-config.ts';
-export type { ReplicaConfig } from './replica-config.ts';
+export type { FlushMode, ReplicaConfig } from './replica-config.ts';

@@ -123,6 +123,11 @@ export class MemoryDisk {
     }
   }
 
+  async fileBytes(path: string): Promise<number> {
+    await Promise.resolve();
+    return this.#inode(path).content.length;
+  }
+
   async readFile(path: string): Promise<Buffer> {
     await Promise.resolve();
     return Buffer.from(this.#inode(path).content);

@@ -80,12 +80,14 @@ export class LogBench {
   #waiting: { end: bigint; resolve: () => void }[] = [];
 
   constructor(settings: Partial<LogSettings> = {}, disk = new MemoryDisk()) {
-    this.settings = { segmentBytesMax: 1024 * 1024, flush: 'fsync', ...settings };
+    this.settings = { segmentBytesMax: 1024 * 1024, segmentAgeMsMax: Infinity, flush: 'fsync', ...settings };
     this.disk = disk;
   }
 
   /** Opens the log as after an unclean stop, unless told otherwise. */
-  async open(options: { cleanShutdown?: boolean; knownSynced?: bigint; disk?: Disk } = {}): Promise<PartitionLog> {
+  async open(
+    options: { cleanShutdown?: boolean; knownSynced?: bigint; logStart?: bigint; disk?: Disk } = {},
+  ): Promise<PartitionLog> {
     await this.disk.makeDirectory('/data');
     const device: LogDevice = await createLogDevice({
       disk: options.disk ?? this.disk,
@@ -102,6 +104,7 @@ export class LogBench {
       settings: this.settings,
       cleanShutdown: options.cleanShutdown ?? false,
       knownSynced: options.knownSynced ?? 0n,
+      logStart: options.logStart ?? 0n,
       onSynced: (end) => {
         this.synced.push(end);
         for (const { resolve } of this.#waiting.filter((waiting) => waiting.end <= end)) resolve();

@@ -1,0 +1,143 @@
+import {
+  BATCH_CLAIM,
+  BATCH_EPOCH_START,
+  BatchBuilder,
+  buildControlBatch,
+  CODEC_NONE,
+  headerSeed,
+  stampBatch,
+} from '@partita/batch';
+import { CLOSING_SNAPSHOT_BYTES_MIN, PRODUCER_EXPIRY_MS, PRODUCER_WINDOW_COUNT } from '@partita/domain';
+import { expect, it } from 'vitest';
+import type { LogState } from './log-state.ts';
+import type { PartitionLog } from './partition-log.ts';
+import { DIRECTORY, LogBench, makeBatch, readAll, TOPIC_ID } from './testing/log-fixture.ts';
+
+const SEED = headerSeed(TOPIC_ID, 3);
+const PRODUCER = Buffer.alloc(16, 7);
+
+function stamped(log: PartitionLog, batch: Buffer, epoch: number, appendTimeMs = 5000n): Buffer {
+  stampBatch(batch, { baseOffset: log.logEnd, leaderEpoch: epoch, appendTimeMs }, SEED);
+  return batch;
+}
+
+function control(log: PartitionLog, type: typeof BATCH_CLAIM | typeof BATCH_EPOCH_START, text: string, epoch: number) {
+  return stamped(log, buildControlBatch(type, Buffer.from(text)), epoch);
+}
+
+function produced(log: PartitionLog, firstSequence: bigint, epoch: number, appendTimeMs = 5000n): Buffer {
+  const builder = new BatchBuilder();
+  for (let index = 0; index < 2; index += 1) builder.tryAdd({ value: Buffer.alloc(300), timestampMs: 1n });
+  const framing = { codec: CODEC_NONE, producerId: PRODUCER, producerEpoch: 1, firstSequence } as const;
+  return stamped(log, builder.build(framing), epoch, appendTimeMs);
+}
+
+/** Everything of a state that a snapshot holds, at the end of the log. */
+function content(state: LogState): unknown {
+  return state.snapshot(0n);
+}
+
+async function fillWithEverything(bench: LogBench): Promise<PartitionLog> {
+  const log = await bench.open();
+  for (let epoch = 1; epoch <= 5; epoch += 1) {
+    log.append(control(log, BATCH_EPOCH_START, `config of ${epoch}`, epoch));
+    log.append(control(log, BATCH_CLAIM, `claim of ${epoch}`, epoch));
+    for (let number = 0; number < 4; number += 1) {
+      log.append(produced(log, BigInt(2 * (4 * (epoch - 1) + number)), epoch));
+      log.append(stamped(log, makeBatch({ base: 0n, valueBytes: 500 }), epoch));
+    }
+  }
+  await bench.durable(log.logEnd, log);
+  return log;
+}
+
+it('remembers epochs, the newest configs and claim, the end of the data and the producers', async () => {
+  const bench = new LogBench({ segmentBytesMax: 4000 });
+  const log = await fillWithEverything(bench);
+  const { state } = log;
+  expect(state.epochs.starts.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4, 5]);
+  expect(state.configs.map((record) => record.content.toString())).toEqual([
+    'config of 5',
+    'config of 4',
+    'config of 3',
+  ]);
+  expect(state.claim?.content.toString()).toBe('claim of 5');
+  expect(state.dataEnd).toBe(log.logEnd);
+  const [producer] = state.snapshot(0n).producers;
+  expect(producer?.batches.map(({ firstSequence, lastSequence }) => [firstSequence, lastSequence])).toEqual(
+    Array.from({ length: PRODUCER_WINDOW_COUNT }, (_, n) => [BigInt(30 + 2 * n), BigInt(31 + 2 * n)]),
+  );
+});
+
+it('is the same after a restart of any kind, with and without snapshots', async () => {
+  const bench = new LogBench({ segmentBytesMax: 4000 });
+  const log = await fillWithEverything(bench);
+  const before = content(log.state);
+  bench.disk.crash();
+  const unclean = await bench.open();
+  expect(content(unclean.state)).toEqual(before);
+  await unclean.close({ clean: true });
+  const clean = await bench.open({ cleanShutdown: true, knownSynced: log.logEnd });
+  expect(content(clean.state)).toEqual(before);
+  await clean.close({ clean: false });
+  for (const name of await bench.disk.list(DIRECTORY)) {
+    if (name.endsWith('.snapshot')) await bench.disk.unlink(`${DIRECTORY}/${name}`);
+  }
+  expect(content((await bench.open()).state)).toEqual(before);
+});
+
+it('is rolled back with the end of the log', async () => {
+  const bench = new LogBench({ segmentBytesMax: 4000 });
+  const log = await fillWithEverything(bench);
+  const cut = log.epochHistory[3]!.startOffset;
+  await log.truncate(cut);
+  const { state } = log;
+  expect(state.configs.map((record) => record.content.toString())).toEqual([
+    'config of 3',
+    'config of 2',
+    'config of 1',
+  ]);
+  expect(state.claim?.content.toString()).toBe('claim of 3');
+  expect(state.dataEnd).toBe(cut);
+  expect(state.snapshot(0n).producers[0]?.batches.at(-1)?.lastSequence).toBe(23n);
+});
+
+it('outlives the segments that it was made from', async () => {
+  const bench = new LogBench({ segmentBytesMax: 4000 });
+  const log = await fillWithEverything(bench);
+  const before = content(log.state);
+  await log.trim(log.logEnd);
+  expect(log.segments.length).toBe(1);
+  bench.disk.crash();
+  const again = await bench.open({ logStart: log.logEnd });
+  expect(content(again.state)).toEqual(before);
+});
+
+it('is written down at a clean stop, so that the next start reads no batch, and believed once only', async () => {
+  const bench = new LogBench({ segmentBytesMax: 8 * CLOSING_SNAPSHOT_BYTES_MIN });
+  const log = await fillWithEverything(bench);
+  await bench.fill(log, 4, { valueBytes: CLOSING_SNAPSHOT_BYTES_MIN / 2, epoch: 5 });
+  const before = content(log.state);
+  const end = log.logEnd;
+  await log.close({ clean: true });
+  const closing = `${DIRECTORY}/${String(end).padStart(20, '0')}.snapshot`;
+  expect(bench.disk.has(closing)).toBe(true);
+  // A header in the middle of the segment: whoever reads the batches trips over it.
+  bench.disk.tamper(`${DIRECTORY}/00000000000000000000.log`, (bytes) => bytes.fill(0, 2000, 2100));
+  const again = await bench.open({ cleanShutdown: true, knownSynced: end });
+  expect(content(again.state)).toEqual(before);
+  expect(bench.disk.has(closing)).toBe(false);
+});
+
+it('forgets a producer a day after its last batch, by the time of the log', async () => {
+  const bench = new LogBench();
+  const log = await bench.open();
+  log.append(produced(log, 0n, 1));
+  log.append(stamped(log, makeBatch({ base: 0n }), 1, 5000n + BigInt(PRODUCER_EXPIRY_MS)));
+  await bench.durable(3n, log);
+  expect(log.state.snapshot(3n).producers.length).toBe(1);
+  log.append(stamped(log, makeBatch({ base: 0n }), 1, 5001n + BigInt(PRODUCER_EXPIRY_MS)));
+  await bench.durable(4n, log);
+  expect(log.state.snapshot(4n).producers).toEqual([]);
+  expect((await readAll(log)).length).toBeGreaterThan(0);
+});

@@ -1,0 +1,91 @@
+/**
+ * What the durable batches of a partition add up to, beyond the batches themselves: leader epochs, where the data ends,
+ * the newest replica configs and claim, producer sessions. It is a fold of headers and control records and of nothing
+ * else, so that every replica gets the same, after a restart, a cut or retention too: state = snapshot of the last
+ * segment + the batches behind it. Control records are opaque here; the broker knows what they say.
+ */
+import {
+  appendTimeMsAt,
+  baseOffsetAt,
+  BATCH_CLAIM,
+  BATCH_CONFIG,
+  BATCH_DATA,
+  BATCH_EPOCH_START,
+  batchTypeAt,
+  lastOffsetAt,
+  leaderEpochAt,
+  recordsAt,
+} from '@partita/batch';
+import { CONFIG_RECORD_COUNT } from '@partita/domain';
+import { EpochHistory } from './epoch-history.ts';
+import { ProducerTable } from './producer-table.ts';
+import type { ControlRecord, Snapshot } from './snapshot.ts';
+
+export class LogState {
+  readonly epochs: EpochHistory;
+  readonly #producers: ProducerTable;
+  #lastAppendTimeMs: bigint;
+  #dataEnd: bigint;
+  #configs: readonly ControlRecord[];
+  #claim: ControlRecord | undefined;
+
+  /** The state before the first batch behind a snapshot. */
+  constructor(before: Snapshot) {
+    this.epochs = new EpochHistory(before.epochs);
+    this.#producers = new ProducerTable(before.producers);
+    this.#lastAppendTimeMs = before.lastAppendTimeMs;
+    this.#dataEnd = before.dataEnd;
+    this.#configs = before.configs;
+    this.#claim = before.claim;
+  }
+
+  /** Append time of the last batch, milliseconds UTC; 0 when there never was one. */
+  get lastAppendTimeMs(): bigint {
+    return this.#lastAppendTimeMs;
+  }
+
+  /** Offset behind the last data record; 0 when there never was one. */
+  get dataEnd(): bigint {
+    return this.#dataEnd;
+  }
+
+  /** Newest first: the last EPOCH_START and CONFIG records, both of which hold a replica config. */
+  get configs(): readonly ControlRecord[] {
+    return this.#configs;
+  }
+
+  /** The last CLAIM record. */
+  get claim(): ControlRecord | undefined {
+    return this.#claim;
+  }
+
+  /** Takes in the next durable batch; of a control batch all bytes must be there. */
+  note(bytes: Uint8Array, at: number): void {
+    this.epochs.note(leaderEpochAt(bytes, at), baseOffsetAt(bytes, at));
+    this.#lastAppendTimeMs = appendTimeMsAt(bytes, at);
+    const type = batchTypeAt(bytes, at);
+    if (type === BATCH_DATA) {
+      this.#dataEnd = lastOffsetAt(bytes, at) + 1n;
+      this.#producers.note(bytes, at);
+      return;
+    }
+    const record: ControlRecord = { type, offset: baseOffsetAt(bytes, at), content: Buffer.from(recordsAt(bytes, at)) };
+    if (type === BATCH_CLAIM) this.#claim = record;
+    if (type === BATCH_EPOCH_START || type === BATCH_CONFIG) {
+      this.#configs = [record, ...this.#configs].slice(0, CONFIG_RECORD_COUNT);
+    }
+  }
+
+  /** The state as a snapshot that belongs in front of `baseOffset`. */
+  snapshot(baseOffset: bigint): Snapshot {
+    return {
+      baseOffset,
+      lastAppendTimeMs: this.#lastAppendTimeMs,
+      dataEnd: this.#dataEnd,
+      epochs: [...this.epochs.starts],
+      configs: this.#configs,
+      claim: this.#claim,
+      producers: this.#producers.entries(this.#lastAppendTimeMs),
+    };
+  }
+}
