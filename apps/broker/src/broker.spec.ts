@@ -251,10 +251,11 @@ describe('a broker', () => {
   });
 
   it('says of methods to come that they are not implemented', async () => {
-    const call = callUnary(broker.client, BrokerServiceService.deleteRecords, {
+    const call = callUnary(broker.client, BrokerServiceService.describeProducers, {
       topic: 'a',
       partition: 0,
-      beforeOffset: 0n,
+      pageSize: 0,
+      pageToken: '',
     });
     await expect(call).rejects.toMatchObject({ reason: 'NOT_IMPLEMENTED' });
   });

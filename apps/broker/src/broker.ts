@@ -34,6 +34,7 @@ import type { DataDirectory } from './data-directory.ts';
 import { DirectoryFeed } from './directory-feed.ts';
 import { electionMethods } from './election-service.ts';
 import type { ActorHost } from './partition-actor.ts';
+import { LogCare } from './log-care/log-care.ts';
 import { PartitionRegistry } from './partition-registry.ts';
 import { replicaMethods } from './replica-service.ts';
 import { ReplicaStore } from './replica-store.ts';
@@ -55,7 +56,7 @@ export interface BrokerOptions {
 /** Brings a broker up: recovers its logs, listens, then keeps sessions with the coordinators. */
 export async function startBroker(options: BrokerOptions): Promise<RunningService> {
   const { config, logger } = options;
-  const directory = await dataDirectory(config);
+  const directory = await dataDirectory(config, logger);
   try {
     const { clusterId, dirUuid, incarnation } = directory.identity;
     logger.info({ clusterId, dirUuid, incarnation, clean: directory.isClean }, 'opened the data directory');
@@ -78,6 +79,7 @@ class Broker implements RunningService {
   readonly #appender: Appender;
   readonly #deadlines = new AppendDeadlines(systemClock, systemTimers);
   readonly #checkpoints: CheckpointTask;
+  readonly #care: LogCare;
   readonly #pool: ChannelPool;
   readonly #servers: { readonly publicServer: RpcServer; readonly peerServer: RpcServer };
   readonly #sessions: CoordinatorSession[] = [];
@@ -110,6 +112,13 @@ class Broker implements RunningService {
       timers: systemTimers,
       write: (partitions) => data.checkpoint(partitions),
       onFailed: (error) => this.#fail(error),
+    });
+    this.#care = new LogCare({
+      registry: this.#registry,
+      clock: systemClock,
+      timers: systemTimers,
+      logger,
+      intervalMs: config.retentionInterval,
     });
     this.#pool = new ChannelPool({ clientId: `broker-${config.id}`, tracing: false });
     this.#servers = { publicServer: this.#publicServer(), peerServer: this.#peerServer() };
@@ -146,11 +155,13 @@ class Broker implements RunningService {
           wallMs: BigInt(systemClock.wallMs()),
           draining: this.#isDraining,
         }),
+        onClocks: (clocks) => this.#care.hear(clocks),
         onRefused: (error) => this.#options.fail(new ExitError(EXIT_CODES.refused, error.message, { cause: error })),
       });
       this.#sessions.push(session);
       session.open();
     }
+    this.#care.start();
   }
 
   /** Refuses appends, tells coordinators and clients, and waits until the calls under way are answered. */
@@ -170,6 +181,7 @@ class Broker implements RunningService {
     this.#servers.publicServer.close();
     this.#servers.peerServer.close();
     this.#deadlines.stop();
+    await this.#care.stop();
     const actors = [...this.#registry.actors()];
     const closed = await Promise.all(actors.map((actor) => actor.close(!this.#hasFailed)));
     if (!this.#hasFailed) {
@@ -194,6 +206,7 @@ class Broker implements RunningService {
       brokerId: identity.brokerId,
       directoryId: identity.dirUuid,
       persist: (partition, meta) => this.#store.persist(partition, meta),
+      noteLogStart: (partition, logStart) => this.#store.noteLogStart(partition, logStart),
       onChanged: (actor) => {
         this.#checkpoints.note();
         for (const session of this.#sessions) session.noteChange(actor);
@@ -286,7 +299,7 @@ class Broker implements RunningService {
       rack: this.#options.config.rack ?? '',
       clean: this.#data.isClean,
       bootId: this.#data.bootId,
-      inventory: [...this.#registry.actors()].map((actor) => actor.inventory()),
+      inventory: [...this.#registry.actors(), ...this.#registry.damaged()].map((replica) => replica.inventory()),
       topics: this.#registry.topics.map((topic) => topic.config),
       tombstones: this.#store.tombstones,
       knownBrokers: [...this.#directory.snapshot().brokers],
@@ -304,7 +317,7 @@ class Broker implements RunningService {
   }
 }
 
-async function dataDirectory(config: BrokerConfig): Promise<DataDirectory> {
+async function dataDirectory(config: BrokerConfig, logger: Logger): Promise<DataDirectory> {
   try {
     return await openDataDirectory({
       dir: config.dataDir,
@@ -314,6 +327,7 @@ async function dataDirectory(config: BrokerConfig): Promise<DataDirectory> {
       clock: systemClock,
       timers: systemTimers,
       random: systemRandom,
+      logger,
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

@@ -31,6 +31,13 @@ export const BROKER_CONFIG = defineConfig({
     help: 'size at which a log file is closed, on topics that do not say otherwise',
   },
   'open-files': { kind: 'integer', default: 1000, min: 16, max: 1_000_000, help: 'idle log files kept open at most' },
+  'retention-interval': {
+    kind: 'duration',
+    default: '30s',
+    min: 100,
+    max: 24 * 60 * 60 * 1000,
+    help: 'time between two looks for segments to close, delete or compact',
+  },
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the log' },
 });
 

@@ -9,6 +9,7 @@ import type { BrokerHeartbeat, BrokerRegister, BrokerSessionRequest, BrokerSessi
 import { backoffDelayMs, openBidi } from '@partita/rpc/client';
 import type { BidiStream, ChannelPool } from '@partita/rpc/client';
 import type { Logger } from '@partita/runtime';
+import type { OtherClocks } from './log-care/clock-guard.ts';
 import type { DirectoryFeed } from './directory-feed.ts';
 import type { PartitionActor } from './partition-actor.ts';
 
@@ -28,6 +29,8 @@ export interface CoordinatorSessionOptions {
   register(): BrokerRegister;
   /** What goes with the changed replicas. */
   heartbeat(): Omit<BrokerHeartbeat, 'changed'>;
+  /** The wall clocks of the others. */
+  onClocks(clocks: OtherClocks): void;
   /** The cluster does not want this broker. */
   onRefused(error: PartitaError): void;
 }
@@ -112,6 +115,10 @@ export class CoordinatorSession {
         return;
       case 'heartbeat':
         if (message.heartbeat.active) this.#options.feed.confirm();
+        this.#options.onClocks({
+          coordinatorMs: Number(message.heartbeat.wallMs),
+          brokersMs: Number(message.heartbeat.brokersWallMs),
+        });
         return;
       default:
         return;

@@ -1,5 +1,5 @@
 /** The broker's data directory: its lock, whose it is, what was promised, and how the last run ended. */
-import { brokerId, PartitaError, partitionKey } from '@partita/domain';
+import { brokerId, partitionKey } from '@partita/domain';
 import type { Clock, Random, Timers } from '@partita/domain';
 import {
   createHost,
@@ -22,6 +22,7 @@ import type {
   PartitionCheckpoint,
   StorageIdentity,
 } from '@partita/log';
+import type { Logger } from '@partita/runtime';
 
 /** Journal key of the machine's boot id at the last start. */
 const BOOT_ID_KEY = 'boot-id';
@@ -34,6 +35,7 @@ export interface DataDirectoryOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
+  readonly logger: Logger;
 }
 
 /** How far a log is known to have been durable and committed. */
@@ -45,7 +47,7 @@ export interface KnownProgress {
 
 /** Opens the directory, made if missing. Throws STORAGE_FAILED, WRONG_CLUSTER, INVALID_SETTING, CORRUPT_BATCH. */
 export async function openDataDirectory(options: DataDirectoryOptions): Promise<DataDirectory> {
-  const { dir, clusterId, clock, timers, random } = options;
+  const { dir, clusterId, clock, timers, random, logger } = options;
   const disk = createNodeDisk();
   const host = createHost(disk);
   const lock = await lockDirectory({ disk, dir, host });
@@ -57,11 +59,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
     const bootIdBefore = Buffer.from(journal.get(BOOT_ID_KEY) ?? []).toString('utf8');
     await journal.put(new Map([[BOOT_ID_KEY, Buffer.from(bootId)]]));
     const checkpoint = await readCheckpoint(disk, dir);
-    if (checkpoint === undefined) {
-      throw new PartitaError('CORRUPT_BATCH', `${dir}/checkpoint is damaged; restore the directory or empty it`, {
-        dir,
-      });
-    }
+    if (checkpoint === undefined) logger.warn({ dir }, 'the checkpoint is damaged; it is made again');
     const device = await createLogDevice({
       disk,
       directory: dir,
@@ -70,7 +68,18 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       openFileCountMax: options.openFileCountMax,
     });
     const pageCacheLost = marker === undefined && bootIdBefore !== '' && (bootId === '' || bootId !== bootIdBefore);
-    return new DataDirectory({ dir, disk, lock, identity, journal, device, marker, checkpoint, bootId, pageCacheLost });
+    return new DataDirectory({
+      dir,
+      disk,
+      lock,
+      identity,
+      journal,
+      device,
+      marker,
+      bootId,
+      pageCacheLost,
+      checkpoint: checkpoint ?? new Map(),
+    });
   } catch (error) {
     await lock.release();
     throw error;

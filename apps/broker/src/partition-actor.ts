@@ -2,18 +2,23 @@
  * One replica on this broker: its log, its state machine, and whoever waits for news of it. Everything that happens to
  * the replica goes through `feed`, one event at a time.
  */
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { BATCH_EPOCH_START, buildControlBatch, headerSeed, stampBatch } from '@partita/batch';
-import { asPartitaError } from '@partita/domain';
+import { asPartitaError, invariant } from '@partita/domain';
 import type { Clock, PartitaError, TopicPartition } from '@partita/domain';
 import { openPartitionLog } from '@partita/log';
-import type { LogDevice, PartitionLog } from '@partita/log';
+import type { LogDevice, LogSettings, PartitionLog } from '@partita/log';
 import { EpochStartRecord } from '@partita/protocol';
 import type { ReplicaInventory, ReplicaMeta } from '@partita/protocol';
 import { currentConfig, lastEpoch, PartitionRunner, recoveredState } from '@partita/replication';
-import type { LeaderRole, PartitionLogPort, PartitionState, ReplicaInput, Stamp } from '@partita/replication';
-import { foldLog } from './log-fold.ts';
+import type {
+  FlushMode,
+  LeaderRole,
+  PartitionLogPort,
+  PartitionState,
+  ReplicaInput,
+  Stamp,
+} from '@partita/replication';
+import { replicaFold } from './log-fold.ts';
 import { durableMeta, replicaConfig, replicaConfigRecord, replicaMeta } from './peer-messages.ts';
 import type { KnownTopic } from './topic-settings.ts';
 
@@ -26,6 +31,8 @@ export interface ActorHost {
   readonly directoryId: string;
   /** Makes the replica's journal entry durable. */
   persist(partition: TopicPartition, meta: ReplicaMeta): Promise<void>;
+  /** Makes durable that records below the offset are deleted. Calls for one partition take effect in their order. */
+  noteLogStart(partition: TopicPartition, logStart: bigint): Promise<void>;
   /** The replica's role, watermark or log has changed: its next report differs. */
   onChanged(actor: PartitionActor): void;
   /** The disk of the log failed. */
@@ -45,6 +52,8 @@ export interface ActorOptions {
   /** From the last checkpoint; 0 when there is none. */
   readonly knownSynced: bigint;
   readonly highWatermark: bigint;
+  /** Records below were deleted. */
+  readonly logStart: bigint;
   /** The machine was started anew without a clean stop: what only the page cache held is gone. */
   readonly pageCacheLost: boolean;
 }
@@ -55,8 +64,6 @@ interface OpenedReplica {
   readonly state: PartitionState;
   /** The journal entry as it is durable. */
   readonly meta: { value: ReplicaMeta };
-  /** Bytes of the segment files, queued batches included. */
-  readonly logBytes: { value: number };
 }
 
 export class PartitionActor implements TopicPartition {
@@ -64,25 +71,28 @@ export class PartitionActor implements TopicPartition {
   readonly partition: number;
   readonly replicaId: string;
   readonly log: PartitionLog;
-  topic: KnownTopic;
+  readonly #host: ActorHost;
   readonly #runner: PartitionRunner;
-  readonly #logBytes: { value: number };
+  #topic: KnownTopic;
+  /** What `noteLogStart` was last called with. */
+  #notedStart: bigint;
   readonly #listeners = new Set<() => void>();
   #isClosed = false;
 
   /** Use openActor. */
   constructor(options: ActorOptions, opened: OpenedReplica) {
     const { host, topic, partition } = options;
-    const { log, state, meta, logBytes } = opened;
+    const { log, state, meta } = opened;
     this.topicId = topic.config.topicId;
     this.partition = partition;
     this.replicaId = meta.value.replicaId;
-    this.topic = topic;
+    this.#topic = topic;
+    this.#host = host;
+    this.#notedStart = log.logStart;
     this.log = log;
-    this.#logBytes = logBytes;
     this.#runner = new PartitionRunner({
       state,
-      log: logPort(log, headerSeed(this.topicId, partition), host.brokerId, logBytes),
+      log: logPort(log, headerSeed(this.topicId, partition), host.brokerId),
       clock: host.clock,
       journal: {
         persist: async (decided) => {
@@ -99,6 +109,16 @@ export class PartitionActor implements TopicPartition {
         onStopped: (error) => host.onStopped(this, error),
       },
     });
+  }
+
+  get topic(): KnownTopic {
+    return this.#topic;
+  }
+
+  /** Takes in a newer version of the topic; its settings hold from the next write on. */
+  changeTopic(topic: KnownTopic): void {
+    this.#topic = topic;
+    this.log.changeSettings(logSettings(topic, currentConfig(this.state).flush));
   }
 
   get state(): Readonly<PartitionState> {
@@ -126,6 +146,19 @@ export class PartitionActor implements TopicPartition {
     return () => this.#listeners.delete(listener);
   }
 
+  /**
+   * Deletes the records below the offset, which is at most the high watermark: durable when it resolves. Files go after
+   * the journal knows, since a crash may keep an older one of them.
+   */
+  async trim(toOffset: bigint): Promise<void> {
+    invariant(toOffset <= this.state.highWatermark, `offset ${toOffset} to trim to is above the high watermark`);
+    // A call that asks for less waits too: it must not answer before the larger one is durable.
+    if (toOffset > this.#notedStart) this.#notedStart = toOffset;
+    await this.#host.noteLogStart(this, this.#notedStart);
+    await this.log.trim(toOffset);
+    this.#host.onChanged(this);
+  }
+
   /** Stops appends and reads, then the log. False when not everything is on disk. */
   async close(clean: boolean): Promise<boolean> {
     this.#isClosed = true;
@@ -149,7 +182,7 @@ export class PartitionActor implements TopicPartition {
       config: replicaConfigRecord(currentConfig(this.state)),
       configFloor: meta.configFloor,
       leadingEpoch: role.kind === 'leader' ? role.epoch : 0,
-      logBytes: BigInt(this.#logBytes.value),
+      logBytes: BigInt(this.log.bytes + this.log.queuedBytes),
       followingId: 0,
     };
   }
@@ -157,7 +190,7 @@ export class PartitionActor implements TopicPartition {
 
 /** Recovers a replica; it is a follower until it is told to lead. */
 export async function openActor(options: ActorOptions): Promise<PartitionActor> {
-  const { host, topic, partition, dir, cleanShutdown, knownSynced } = options;
+  const { host, topic, partition, dir, cleanShutdown, knownSynced, logStart } = options;
   const { topicId } = topic.config;
   const meta = { value: options.meta };
   const config = replicaConfig(options.meta.initialConfig);
@@ -169,9 +202,10 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     clusterId: host.clusterId,
     topicId,
     partition,
-    settings: { segmentBytesMax: topic.settings.segmentBytes, flush: config.flush },
+    settings: logSettings(topic, config.flush),
     cleanShutdown,
     knownSynced,
+    logStart,
     onSynced: (end) => opened.actor?.feed({ kind: 'synced', end }),
     onFailed: (error) => {
       opened.actor?.feed({ kind: 'storage-failed', error });
@@ -183,37 +217,34 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     meta.value = { ...meta.value, suspect: true };
     await host.persist({ topicId, partition }, meta.value);
   }
-  const { dataEnd, claim } = await foldLog(log, topic.isInternal);
+  // Lost with the end of the log: what is appended from there on must not count as deleted.
+  if (logStart > log.logEnd) await host.noteLogStart({ topicId, partition }, log.logEnd);
   const state = recoveredState({
     self: { brokerId: host.brokerId, directoryId: host.directoryId, replicaId: meta.value.replicaId },
     topicId,
     partition,
     meta: durableMeta(meta.value),
-    configs: [config],
     history: log.epochHistory.map((start) => ({ ...start })),
     logStart: log.logStart,
     logEnd: log.logEnd,
     highWatermark: options.highWatermark,
-    dataEnd,
-    claim,
+    ...replicaFold(log.state, config),
     lastAppendTimeMs: log.lastAppendTimeMs,
   });
-  opened.actor = new PartitionActor(options, { log, state, meta, logBytes: { value: await segmentBytes(dir) } });
+  opened.actor = new PartitionActor(options, { log, state, meta });
   return opened.actor;
 }
 
-async function segmentBytes(dir: string): Promise<number> {
-  const names = (await readdir(dir)).filter((name) => name.endsWith('.log'));
-  const sizes = await Promise.all(names.map(async (name) => (await stat(join(dir, name))).size));
-  return sizes.reduce((sum, size) => sum + size, 0);
+function logSettings(topic: KnownTopic, flush: FlushMode): LogSettings {
+  const { segmentBytes, segmentAgeMsMax } = topic.settings;
+  return { segmentBytesMax: segmentBytes, segmentAgeMsMax, flush };
 }
 
-function logPort(log: PartitionLog, seed: number, leaderId: number, logBytes: { value: number }): PartitionLogPort {
+function logPort(log: PartitionLog, seed: number, leaderId: number): PartitionLogPort {
   const append = (batch: Uint8Array, stamp: Stamp): PartitaError | undefined => {
     stampBatch(batch, stamp, seed);
     try {
       log.append(batch);
-      logBytes.value += batch.length;
       return undefined;
     } catch (error) {
       return asPartitaError(error);

@@ -1,6 +1,7 @@
 /** Every topic and replica that this broker holds, and the way from a request to the partition it names. */
 import { PartitaError } from '@partita/domain';
 import type { DirectoryView } from '@partita/rpc/server';
+import type { DamagedReplica } from './damaged-replica.ts';
 import { leaderElsewhere, unknownHere } from './not-here.ts';
 import type { NamedPartition } from './not-here.ts';
 import type { PartitionActor } from './partition-actor.ts';
@@ -9,6 +10,7 @@ import type { KnownTopic } from './topic-settings.ts';
 interface HeldTopic {
   topic: KnownTopic;
   readonly actors: Map<number, PartitionActor>;
+  readonly damaged: Map<number, DamagedReplica>;
 }
 
 export class PartitionRegistry {
@@ -30,7 +32,12 @@ export class PartitionRegistry {
     for (const { actors } of this.#byId.values()) yield* actors.values();
   }
 
-  /** Number of replicas. */
+  /** Replicas whose files cannot be opened. */
+  *damaged(): Generator<DamagedReplica> {
+    for (const { damaged } of this.#byId.values()) yield* damaged.values();
+  }
+
+  /** Number of replicas that can be used. */
   get size(): number {
     let count = 0;
     for (const { actors } of this.#byId.values()) count += actors.size;
@@ -46,10 +53,10 @@ export class PartitionRegistry {
     const { topicId, topic: name } = topic.config;
     const held = this.#byId.get(topicId);
     if (held === undefined) {
-      this.#byId.set(topicId, { topic, actors: new Map() });
+      this.#byId.set(topicId, { topic, actors: new Map(), damaged: new Map() });
     } else {
       held.topic = topic;
-      for (const actor of held.actors.values()) actor.topic = topic;
+      for (const actor of held.actors.values()) actor.changeTopic(topic);
     }
     // A topic made again under its name wins over the one that is being deleted.
     const other = this.#byId.get(this.#idByName.get(name) ?? '');
@@ -62,6 +69,15 @@ export class PartitionRegistry {
     const held = this.#byId.get(actor.topicId);
     if (held === undefined) throw new RangeError(`topic ${actor.topicId} is put before its replicas`);
     held.actors.set(actor.partition, actor);
+  }
+
+  putDamaged(replica: DamagedReplica): void {
+    this.#byId.get(replica.topicId)?.damaged.set(replica.partition, replica);
+  }
+
+  /** The replica when its files cannot be opened. */
+  damagedReplica(topicId: string, partition: number): DamagedReplica | undefined {
+    return this.#byId.get(topicId)?.damaged.get(partition);
   }
 
   /** Forgets a topic; returns its replicas, which the caller closes. */
@@ -79,7 +95,7 @@ export class PartitionRegistry {
     return this.#byId.get(topicId)?.actors.get(partition);
   }
 
-  /** The replica that a request names. Throws TOPIC_NOT_FOUND, PARTITION_NOT_FOUND or NOT_LEADER. */
+  /** The replica that a request names. Throws TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, NOT_LEADER or CORRUPT_BATCH. */
   find(named: NamedPartition): PartitionActor {
     if (named.topicId === '' && named.topic === '') {
       throw new PartitaError('INVALID_REQUEST', 'topic_id and topic are both empty; name the topic', {
@@ -99,7 +115,14 @@ export class PartitionRegistry {
       const metadata = { topic, partition: String(named.partition), partition_count: String(partitions.length) };
       throw new PartitaError('PARTITION_NOT_FOUND', message, metadata);
     }
-    throw leaderElsewhere(this.#directory, { ...named, topicId: held.topic.config.topicId, topic });
+    const elsewhere = leaderElsewhere(
+      this.#directory,
+      { ...named, topicId: held.topic.config.topicId, topic },
+      this.#brokerId,
+    );
+    const damage = held.damaged.get(named.partition)?.error;
+    // Where another replica leads, the damage here is nobody's concern but the operator's.
+    throw damage !== undefined && elsewhere.metadata['leader'] === undefined ? damage : elsewhere;
   }
 
   /** NOT_LEADER for a replica that this broker holds, with what the directory knows. */

@@ -1,7 +1,7 @@
 /**
  * Makes, recovers and removes replicas. The journal says which ones there are (`replica/<topic id>/<partition>`), what
- * they promised, and which topics are deleted (`tombstone/<topic id>`); each topic's config lies in its directory. A
- * replica is made config first, journal entry second, log last; a topic is deleted tombstone first. So whatever a crash
+ * they promised, which records are deleted (`start/<topic id>/<partition>`) and which topics (`tombstone/<topic id>`);
+ * each topic's config lies in its directory. A replica is made config first, journal entry second, log last; a topic is deleted tombstone first. So whatever a crash
  * leaves is completed at the next start. Changes run one after the other.
  */
 import { rm } from 'node:fs/promises';
@@ -15,11 +15,12 @@ import {
   partitionKey,
 } from '@partita/domain';
 import type { Clock, TopicPartition } from '@partita/domain';
-import { diskErrorCode } from '@partita/log';
+import { readTopicConfigFile, writeTopicConfigFile } from '@partita/log';
 import { ReplicaMeta, TopicConfig, TopicTombstone } from '@partita/protocol';
 import type { ReplicaToCreate } from '@partita/protocol';
 import { isMember } from '@partita/replication';
 import type { Logger } from '@partita/runtime';
+import { DamagedReplica } from './damaged-replica.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { openActor } from './partition-actor.ts';
 import type { ActorHost } from './partition-actor.ts';
@@ -31,6 +32,9 @@ import type { KnownTopic } from './topic-settings.ts';
 /** Logs opened at once: each reads a little and may sync. */
 const OPEN_CONCURRENCY_MAX = 16;
 const REPLICA_PREFIX = 'replica/';
+const START_PREFIX = 'start/';
+/** A log start in the journal: int64, little-endian. */
+const START_BYTES = 8;
 const TOMBSTONE_PREFIX = 'tombstone/';
 
 export interface ReplicaStoreOptions {
@@ -64,9 +68,13 @@ export class ReplicaStore {
       return { topicId, partition: Number(partition), meta: ReplicaMeta.decode(value) };
     });
     for (const topicId of new Set(replicas.map((replica) => replica.topicId))) {
-      const topic = await this.#readTopic(topicId);
-      if (topic !== undefined) registry.putTopic(topic);
-      else logger.error({ topicId }, 'a topic has replicas here but no topic.config; they stay offline');
+      try {
+        const topic = await this.#readTopic(topicId);
+        if (topic !== undefined) registry.putTopic(topic);
+        else logger.error({ topicId }, 'a topic has replicas here but no topic.config; they stay offline');
+      } catch (error) {
+        logger.error({ err: error, topicId }, 'the topic.config of a topic cannot be read; its replicas stay offline');
+      }
     }
     await inParallel(replicas, async ({ topicId, partition, meta }) => {
       const topic = registry.topic(topicId);
@@ -74,7 +82,7 @@ export class ReplicaStore {
       try {
         await this.#open(topic, partition, meta, this.#options.directory.pageCacheLost);
       } catch (error) {
-        logger.error({ err: error, topicId, partition }, 'a replica cannot be opened; it stays offline');
+        await this.#setAside({ topicId, partition }, meta, asPartitaError(error));
       }
     });
   }
@@ -133,12 +141,34 @@ export class ReplicaStore {
     await this.#options.directory.journal.put(new Map([[replicaKey(partition), ReplicaMeta.encode(meta).finish()]]));
   }
 
+  /** Makes durable that the records of a partition below the offset are deleted. */
+  async noteLogStart(partition: TopicPartition, logStart: bigint): Promise<void> {
+    const value = Buffer.alloc(START_BYTES);
+    value.writeBigInt64LE(logStart);
+    await this.#options.directory.journal.put(new Map([[startKey(partition), value]]));
+  }
+
+  #logStart(partition: TopicPartition): bigint {
+    const value = this.#options.directory.journal.get(startKey(partition));
+    return value === undefined ? 0n : Buffer.from(value).readBigInt64LE();
+  }
+
+  /** Keeps a replica that cannot be opened for coordinators and requests to know of; it stays suspect for good. */
+  async #setAside(place: TopicPartition, meta: ReplicaMeta, error: PartitaError): Promise<void> {
+    const { logger, registry } = this.#options;
+    logger.error({ err: error, ...place }, 'a replica is damaged; it stays offline, its files are left as they are');
+    const suspect = { ...meta, suspect: true };
+    if (!meta.suspect) await this.persist(place, suspect);
+    registry.putDamaged(new DamagedReplica(place, suspect, error));
+  }
+
   async #open(topic: KnownTopic, partition: number, meta: ReplicaMeta, pageCacheLost: boolean): Promise<void> {
     const { directory, registry, host, logger } = this.#options;
     const { topicId } = topic.config;
     const dir = join(directory.dir, topicId, String(partition));
     const progress = directory.progressOf(topicId, partition);
-    const actor = await openActor({ host, topic, partition, dir, meta, pageCacheLost, ...progress });
+    const logStart = this.#logStart({ topicId, partition });
+    const actor = await openActor({ host, topic, partition, dir, meta, pageCacheLost, logStart, ...progress });
     const { suspect, cutBytes } = actor.log;
     if (suspect !== undefined)
       logger.error({ topicId, partition, suspect }, 'a replica may have lost acknowledged records');
@@ -156,6 +186,8 @@ export class ReplicaStore {
     if (partition < 0 || partition >= PARTITION_COUNT_MAX || !isUuid(replicaId)) {
       return badField('replica', `${partition}/${replicaId}`, 'a partition and a lower-case UUID');
     }
+    const damaged = registry.damagedReplica(topicId, partition);
+    if (damaged !== undefined) return damaged.error;
     const actor = registry.actor(topicId, partition);
     if (actor !== undefined) {
       if (actor.replicaId === replicaId) return undefined;
@@ -188,19 +220,14 @@ export class ReplicaStore {
     const dir = join(directory.dir, config.topicId);
     await directory.disk.makeDirectory(dir);
     await directory.disk.syncDirectory(directory.dir);
-    await directory.disk.writeFileAtomically(join(dir, 'topic.config'), TopicConfig.encode(config).finish());
+    await writeTopicConfigFile(directory.disk, dir, TopicConfig.encode(config).finish());
     registry.putTopic(knownTopic(config, segmentBytesDefault));
   }
 
   async #readTopic(topicId: string): Promise<KnownTopic | undefined> {
     const { directory, segmentBytesDefault } = this.#options;
-    try {
-      const bytes = await directory.disk.readFile(join(directory.dir, topicId, 'topic.config'));
-      return knownTopic(TopicConfig.decode(bytes), segmentBytesDefault);
-    } catch (error) {
-      if (diskErrorCode(error) === 'ENOENT') return undefined;
-      throw error;
-    }
+    const content = await readTopicConfigFile(directory.disk, join(directory.dir, topicId));
+    return content === undefined ? undefined : knownTopic(TopicConfig.decode(content), segmentBytesDefault);
   }
 
   #isDeleted(topicId: string): boolean {
@@ -221,8 +248,8 @@ export class ReplicaStore {
   async #removeFiles(topicId: string): Promise<void> {
     const { directory } = this.#options;
     await rm(join(directory.dir, topicId), { recursive: true, force: true });
-    const keys = this.#entries(`${REPLICA_PREFIX}${topicId}/`).map(([key]) => key);
-    await directory.journal.delete(keys);
+    const keys = [REPLICA_PREFIX, START_PREFIX].flatMap((prefix) => this.#entries(`${prefix}${topicId}/`));
+    await directory.journal.delete(keys.map(([key]) => key));
   }
 
   #entries(prefix: string): [string, Uint8Array][] {
@@ -238,6 +265,10 @@ export class ReplicaStore {
 
 function replicaKey(partition: TopicPartition): string {
   return `${REPLICA_PREFIX}${partitionKey(partition)}`;
+}
+
+function startKey(partition: TopicPartition): string {
+  return `${START_PREFIX}${partitionKey(partition)}`;
 }
 
 function firstMeta(replica: ReplicaToCreate): ReplicaMeta {

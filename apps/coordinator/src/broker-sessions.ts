@@ -45,6 +45,8 @@ interface Session {
   readonly brokerId: number;
   readonly incarnation: bigint;
   heardAtMs: number;
+  /** By how much the broker's wall clock was ahead of this one's, at its last message that told. */
+  clockOffsetMs: number;
   /** Since when its leaders' reports say that they do not lead, by `<topic>/<partition>/<epoch>`. */
   resignedSinceMs: Map<string, number>;
 }
@@ -78,12 +80,14 @@ export class BrokerSessions {
   tick(): void {
     const nowMs = this.#options.clock.monotonicMs();
     const active = this.#options.lease.mayOrder();
+    const wallMs = BigInt(Math.round(this.#options.clock.wallMs()));
+    const brokersWallMs = wallMs + BigInt(Math.round(this.#medianClockOffsetMs()));
     for (const session of [...this.#sessions.values()]) {
       if (nowMs - session.heardAtMs > SESSION_SILENCE_MS_MAX) {
         this.#end(session, `nothing heard for ${SESSION_SILENCE_MS_MAX} ms`);
         continue;
       }
-      session.stream.send({ message: { $case: 'heartbeat', heartbeat: { active } } });
+      session.stream.send({ message: { $case: 'heartbeat', heartbeat: { active, wallMs, brokersWallMs } } });
       this.#watchResignations(session, nowMs);
     }
   }
@@ -125,6 +129,7 @@ export class BrokerSessions {
       brokerId,
       incarnation,
       heardAtMs: clock.monotonicMs(),
+      clockOffsetMs: Number(message.wallMs) - clock.wallMs(),
       resignedSinceMs: new Map<string, number>(),
     };
     this.#sessions.set(brokerId, session);
@@ -143,8 +148,10 @@ export class BrokerSessions {
     return session;
   }
 
-  #takeHeartbeat({ brokerId }: Session, { changed, freeBytes, draining }: BrokerHeartbeat): void {
+  #takeHeartbeat(session: Session, { changed, freeBytes, draining, wallMs }: BrokerHeartbeat): void {
     const { model, clock } = this.#options;
+    const { brokerId } = session;
+    session.clockOffsetMs = Number(wallMs) - clock.wallMs();
     if (changed.length > 0) model.apply(reportReplicas(model.state, brokerId, changed.map(reportFromMessage)));
     model.apply([{ type: 'disk_reported', brokerId, freeBytes }]);
     if (draining) model.apply(setBrokerStatus(model.state, brokerId, 'draining', clock.wallMs()));
@@ -153,6 +160,12 @@ export class BrokerSessions {
   #takeInSync({ brokerId }: Session, reports: Parameters<typeof reportInSync>[2]): void {
     const { model } = this.#options;
     model.apply(reportInSync(model.state, brokerId, reports));
+  }
+
+  /** By how much the brokers' wall clocks are ahead of this one's. */
+  #medianClockOffsetMs(): number {
+    const offsets = [...this.#sessions.values()].map((session) => session.clockOffsetMs).sort((a, b) => a - b);
+    return offsets[Math.floor(offsets.length / 2)] ?? 0;
   }
 
   /** A leader that says for as long as silence may last that it does not lead has resigned. */

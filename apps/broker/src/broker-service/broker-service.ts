@@ -4,6 +4,7 @@ import { bidi, implement, unary } from '@partita/rpc/server';
 import type { Implementation } from '@partita/rpc/server';
 import { AppendStreamSession } from './append-stream.ts';
 import type { AppendStreamOptions } from './append-stream.ts';
+import { deleteRecords } from './delete-records.ts';
 import { fetchBatches } from './fetch.ts';
 import { FetchStreamSession } from './fetch-stream.ts';
 import type { FetchStreamOptions } from './fetch-stream.ts';
@@ -19,5 +20,6 @@ export function brokerMethods(
     fetch: unary((request, context) => fetchBatches(request, context, options)),
     fetchStream: bidi((stream, context) => new FetchStreamSession(stream, context, options)),
     listOffsets: unary((request) => listOffsets(request, options)),
+    deleteRecords: unary((request) => deleteRecords(request, options.registry)),
   });
 }

@@ -86,7 +86,8 @@ async function atTime(actor: PartitionActor, timeMs: bigint): Promise<bigint> {
   return header.baseOffset + BigInt(delta);
 }
 
-function notYet(offset: bigint, highWatermark: bigint): PartitaError {
+/** A new leader's watermark may lie below what readers have seen until its first record is committed. */
+export function notYet(offset: bigint, highWatermark: bigint): PartitaError {
   const metadata = { offset: String(offset), high_watermark: String(highWatermark) };
   return new PartitaError('NOT_YET', 'the leader is new and has not committed its first record; try again', metadata);
 }

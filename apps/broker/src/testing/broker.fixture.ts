@@ -67,6 +67,7 @@ export class TestBroker {
       insecure: false,
       segmentBytes: 1024 * 1024,
       openFiles: 100,
+      retentionInterval: 60_000,
       logLevel: 'silent',
       ...overrides,
     };

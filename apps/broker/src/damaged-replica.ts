@@ -1,0 +1,42 @@
+/**
+ * A replica whose files cannot be opened: damage where the log was once durable. Its files are left as they are for the
+ * operator. It is told to coordinators as suspect, so that nobody counts on it, and requests learn why it does not serve.
+ */
+import type { PartitaError, TopicPartition } from '@partita/domain';
+import type { ReplicaInventory, ReplicaMeta } from '@partita/protocol';
+
+export class DamagedReplica implements TopicPartition {
+  readonly topicId: string;
+  readonly partition: number;
+  /** What is wrong with it. */
+  readonly error: PartitaError;
+  readonly #meta: ReplicaMeta;
+
+  constructor(place: TopicPartition, meta: ReplicaMeta, error: PartitaError) {
+    this.topicId = place.topicId;
+    this.partition = place.partition;
+    this.error = error;
+    this.#meta = meta;
+  }
+
+  /** As coordinators are told of it: it holds nothing that counts, but keeps its promise and its configs. */
+  inventory(): ReplicaInventory {
+    const { replicaId, promisedEpoch, initialConfig, configFloor } = this.#meta;
+    return {
+      topicId: this.topicId,
+      partition: this.partition,
+      replicaId,
+      promisedEpoch,
+      lastEpoch: 0,
+      logEndOffset: 0n,
+      highWatermark: 0n,
+      logStartOffset: 0n,
+      suspect: true,
+      config: initialConfig,
+      configFloor,
+      leadingEpoch: 0,
+      logBytes: 0n,
+      followingId: 0,
+    };
+  }
+}
