@@ -118,7 +118,9 @@ class Broker implements RunningService {
       clock: systemClock,
       timers: systemTimers,
       logger,
+      random: systemRandom,
       intervalMs: config.retentionInterval,
+      scrubIntervalMs: config.scrubInterval,
     });
     this.#pool = new ChannelPool({ clientId: `broker-${config.id}`, tracing: false });
     this.#servers = { publicServer: this.#publicServer(), peerServer: this.#peerServer() };

@@ -38,6 +38,13 @@ export const BROKER_CONFIG = defineConfig({
     max: 24 * 60 * 60 * 1000,
     help: 'time between two looks for segments to close, delete or compact',
   },
+  'scrub-interval': {
+    kind: 'duration',
+    default: '7d',
+    min: 0,
+    max: 24 * 24 * 60 * 60 * 1000,
+    help: 'time in which all logs are read through once and checked; 0s = never',
+  },
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the log' },
 });
 

@@ -46,6 +46,8 @@ export const SEGMENT_AGE_MS_DEFAULT = 7 * 24 * 60 * 60 * 1000;
 export const TOMBSTONE_DELAY_MS_DEFAULT = 24 * 60 * 60 * 1000;
 /** Segments of one partition that one look deletes; the rest waits for the next, so that deleting starves nobody. */
 export const RETENTION_SEGMENT_COUNT_MAX = 64;
+/** Least that reading all logs through takes of the disk while it runs. */
+export const SCRUB_BYTES_PER_SECOND_MIN = 1 * MIB;
 /** Wall clock against monotonic clock between two looks: beyond this the wall clock was set, and nothing is deleted. */
 export const CLOCK_JUMP_MS_MAX = 60_000;
 /** Config-carrying control records of a partition that are remembered, the newest ones. */

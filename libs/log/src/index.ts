@@ -14,6 +14,7 @@ export type { LogSlice } from './segment-reader.ts';
 export type { EpochStart } from './epoch-history.ts';
 export { isActiveOld, retentionStart } from './retention.ts';
 export type { RetentionRules } from './retention.ts';
+export { scrubLog } from './scrub.ts';
 export type { LogState } from './log-state.ts';
 export type { ControlRecord } from './snapshot.ts';
 export { decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';

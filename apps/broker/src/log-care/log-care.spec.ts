@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BrokerServiceService, ReplicaServiceService, TopicSettings } from '@partita/protocol';
@@ -92,5 +92,33 @@ describe('retention', () => {
     const before = await segmentCount(topic);
     await new Promise((go) => setTimeout(go, 2500));
     expect(await segmentCount(topic)).toBe(before);
+  });
+});
+
+describe('reading all logs through', () => {
+  it('finds damage that nobody has read, says where, and goes on with the other partitions', async () => {
+    const topic = await broker.createTopic('flights', { partitions: 2, settings: SMALL_SEGMENTS });
+    await broker.elect(topic, 1);
+    for (const partition of [0, 1]) {
+      for (let count = 0; count < 6; count += 1) {
+        await broker.appendOk(entryFor('flights', batchOf('x'.repeat(30_000)), { partition }));
+      }
+    }
+    await broker.stop();
+    const path = join(broker.dir, topic.config.topicId, '0', '00000000000000000000.log');
+    const bytes = await readFile(path);
+    bytes[20_000]! ^= 1;
+    await writeFile(path, bytes);
+    const lines: { msg: string; err?: { metadata?: { file?: string } }; damagedCount?: number; bytes?: number }[] = [];
+    broker = await TestBroker.start(broker.dir, { scrubInterval: 1000 }, (line) =>
+      lines.push(JSON.parse(line) as never),
+    );
+    await until(async () => lines.some(({ msg }) => msg === 'read all logs through'));
+    const damage = lines.find(({ msg }) => msg === 'reading a log through found damage');
+    expect(JSON.stringify(damage)).toContain('00000000000000000000.log');
+    const round = lines.find(({ msg }) => msg === 'read all logs through');
+    expect(round?.damagedCount).toBe(1);
+    expect(round?.bytes).toBeGreaterThan(150_000);
+    expect(await readFile(path)).toEqual(bytes);
   });
 });

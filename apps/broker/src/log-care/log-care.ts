@@ -1,18 +1,22 @@
-/** What a broker does for its logs by itself, in the background: retention, and whatever else needs no request. */
+/** What a broker does for its logs by itself, in the background: retention, and reading them through. */
 import type { OtherClocks } from './clock-guard.ts';
 import { ClockGuard } from './clock-guard.ts';
 import { RetentionTask } from './retention-task.ts';
 import type { RetentionTaskOptions } from './retention-task.ts';
+import { ScrubTask } from './scrub-task.ts';
+import type { ScrubTaskOptions } from './scrub-task.ts';
 
-export type LogCareOptions = Omit<RetentionTaskOptions, 'guard'>;
+export type LogCareOptions = Omit<RetentionTaskOptions, 'guard'> & ScrubTaskOptions;
 
 export class LogCare {
   readonly #guard: ClockGuard;
   readonly #retention: RetentionTask;
+  readonly #scrub: ScrubTask;
 
   constructor(options: LogCareOptions) {
     this.#guard = new ClockGuard(options.clock);
     this.#retention = new RetentionTask({ ...options, guard: this.#guard });
+    this.#scrub = new ScrubTask(options);
   }
 
   /** Takes in the clocks of a coordinator's heartbeat. */
@@ -22,10 +26,11 @@ export class LogCare {
 
   start(): void {
     this.#retention.start();
+    this.#scrub.start();
   }
 
   /** Ends everything; call it before the logs are closed. */
   async stop(): Promise<void> {
-    await this.#retention.stop();
+    await Promise.all([this.#retention.stop(), this.#scrub.stop()]);
   }
 }

@@ -51,7 +51,12 @@ export class TestBroker {
     this.failures = failures;
   }
 
-  static async start(dir?: string, overrides: Partial<BrokerConfig> = {}): Promise<TestBroker> {
+  /** `onLog` gets every line of the log as JSON; without it nothing is logged. */
+  static async start(
+    dir?: string,
+    overrides: Partial<BrokerConfig> = {},
+    onLog?: (line: string) => void,
+  ): Promise<TestBroker> {
     const dataDir = dir ?? (await mkdtemp(join(tmpdir(), 'partita-broker-')));
     const failures: unknown[] = [];
     const config: BrokerConfig = {
@@ -68,10 +73,13 @@ export class TestBroker {
       segmentBytes: 1024 * 1024,
       openFiles: 100,
       retentionInterval: 60_000,
+      scrubInterval: 0,
       logLevel: 'silent',
       ...overrides,
     };
-    const logger = createLogger({ service: 'broker', instance: '1', level: 'silent' });
+    const level = onLog === undefined ? 'silent' : 'info';
+    const output = { write: onLog ?? (() => undefined) };
+    const logger = createLogger({ service: 'broker', instance: '1', level, pretty: false, output });
     const service = await startBroker({ config, logger, tracing: false, fail: (error) => failures.push(error) });
     return new TestBroker(service, dataDir, failures);
   }
