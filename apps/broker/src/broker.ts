@@ -15,6 +15,7 @@ import { createRpcServer, DirectoryHolder, directoryMethods } from '@partita/rpc
 import type { RpcServer } from '@partita/rpc/server';
 import {
   checkResources,
+  createRepeatedLog,
   EXIT_CODES,
   ExitError,
   formatAddress,
@@ -41,6 +42,8 @@ import { ReplicaStore } from './replica-store.ts';
 
 /** Time for calls and streams to end themselves when the broker drains; the rest is for closing logs. */
 const GRACE_MS = DRAIN_MS_MAX / 2;
+/** Damage that readers meet again and again is said this often. */
+const DAMAGE_REPEAT_MS = 60 * 60 * 1000;
 /** Files that a broker needs beyond those of its logs: connections, mostly. */
 const OTHER_FILE_COUNT = 1000;
 
@@ -200,6 +203,7 @@ class Broker implements RunningService {
 
   #actorHost(): ActorHost {
     const { logger } = this.#options;
+    const repeated = createRepeatedLog(logger, systemClock, DAMAGE_REPEAT_MS);
     const { identity, device } = this.#data;
     return {
       device,
@@ -212,6 +216,10 @@ class Broker implements RunningService {
       onChanged: (actor) => {
         this.#checkpoints.note();
         for (const session of this.#sessions) session.noteChange(actor);
+      },
+      onDamaged: ({ topicId, partition }, error) => {
+        const fields = { err: error, topicId, partition };
+        repeated.error(`${topicId}/${partition}`, fields, 'a read found damage; the partition serves what is intact');
       },
       onStorageFailed: (error) => this.#fail(error),
       onStopped: ({ topicId, partition }, error) => {

@@ -3,10 +3,10 @@
  * the replica goes through `feed`, one event at a time.
  */
 import { BATCH_EPOCH_START, buildControlBatch, headerSeed, stampBatch } from '@partita/batch';
-import { asPartitaError, invariant } from '@partita/domain';
-import type { Clock, PartitaError, TopicPartition } from '@partita/domain';
+import { asPartitaError, invariant, PartitaError } from '@partita/domain';
+import type { Clock, TopicPartition } from '@partita/domain';
 import { openPartitionLog } from '@partita/log';
-import type { LogDevice, LogSettings, PartitionLog } from '@partita/log';
+import type { LogDevice, LogSettings, LogSlice, PartitionLog } from '@partita/log';
 import { EpochStartRecord } from '@partita/protocol';
 import type { ReplicaInventory, ReplicaMeta } from '@partita/protocol';
 import { currentConfig, lastEpoch, PartitionRunner, recoveredState } from '@partita/replication';
@@ -35,6 +35,8 @@ export interface ActorHost {
   noteLogStart(partition: TopicPartition, logStart: bigint): Promise<void>;
   /** The replica's role, watermark or log has changed: its next report differs. */
   onChanged(actor: PartitionActor): void;
+  /** What is on disk of the log is not what was written there. */
+  onDamaged(partition: TopicPartition, error: PartitaError): void;
   /** The disk of the log failed. */
   onStorageFailed(error: PartitaError): void;
   /** The replica has stopped by itself: a bug, or the journal failed. */
@@ -144,6 +146,16 @@ export class PartitionActor implements TopicPartition {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Reads committed batches as `PartitionLog.read` does; damage is reported, too, to whom it concerns. */
+  async read(fromOffset: bigint, maxBytes: number): Promise<LogSlice> {
+    try {
+      return await this.log.read(fromOffset, this.state.highWatermark, maxBytes);
+    } catch (error) {
+      if (error instanceof PartitaError && error.reason === 'CORRUPT_BATCH') this.#host.onDamaged(this, error);
+      throw error;
+    }
   }
 
   /**

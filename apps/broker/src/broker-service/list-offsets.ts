@@ -77,7 +77,7 @@ async function atTime(actor: PartitionActor, timeMs: bigint): Promise<bigint> {
   const base = await log.offsetForTime(timeMs);
   if (base === undefined || base >= state.highWatermark) return state.highWatermark;
   // The index finds the batch; only here a broker opens one to find the record.
-  const { bytes } = await log.read(base, state.highWatermark, 1);
+  const { bytes } = await actor.read(base, 1);
   if (bytes.length === 0) return base;
   const { header, records } = decodeBatch(bytes);
   if (header.type !== BATCH_DATA || actor.topic.settings.usesAppendTime) return header.baseOffset;

@@ -84,7 +84,7 @@ export class Reading {
   async read(maxBytes: number): Promise<Uint8Array> {
     const own = this.#wanted.maxBytes === 0 ? maxBytes : Math.min(maxBytes, this.#wanted.maxBytes);
     const limit = Math.min(own, RESPONSE_BYTES_MAX);
-    const { bytes, nextOffset } = await this.actor.log.read(this.#offset, this.actor.state.highWatermark, limit);
+    const { bytes, nextOffset } = await this.actor.read(this.#offset, limit);
     const end = this.#wanted.endOffset;
     if (nextOffset > this.#offset) this.#offset = nextOffset;
     if (end === undefined || nextOffset <= end) return bytes;
