@@ -39,6 +39,10 @@ export const WRITE_BYTES_MAX = 4 * MIB;
 export const PARTITION_QUEUE_BYTES_MAX = 32 * MIB;
 /** Appends waiting in front of one partition's log. */
 export const PARTITION_QUEUE_COUNT_MAX = 10_000;
+/** Passes of compaction that a partition remembers in order to know which tombstones have stayed for their time. */
+export const COMPACTION_PASS_COUNT_MAX = 64;
+/** A compaction thread without work ends after this long. */
+export const COMPACTION_IDLE_MS_MAX = 60_000;
 
 // Messages and streams.
 export const PUBLIC_MESSAGE_BYTES_MAX = 4 * MIB;
