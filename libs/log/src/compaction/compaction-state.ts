@@ -118,8 +118,8 @@ export async function readCompactionState(disk: Disk, directory: string): Promis
 
 /**
  * Notes that the log is clean up to `cleanedTo` from now on. Passes that no longer matter for a tombstone delay are
- * forgotten; where too many do, two that are close in time become the later one, so that a tombstone may stay longer than
- * its delay but never goes earlier.
+ * forgotten; where too many do, one goes where they are densest, and the next one stands for it: a tombstone may stay longer
+ * than its delay but never goes earlier.
  */
 export function withPass(
   state: CompactionState,
@@ -134,16 +134,16 @@ export function withPass(
   const atMs = last !== undefined && last.atMs > nowMs ? last.atMs : nowMs;
   const ripe = state.passes.findLastIndex((pass) => pass.atMs <= nowMs - tombstoneDelayMs);
   const passes = [...state.passes.slice(Math.max(0, ripe)), { cleanedTo, atMs }];
-  while (passes.length > COMPACTION_PASS_COUNT_MAX) passes.splice(closest(passes), 1);
+  while (passes.length > COMPACTION_PASS_COUNT_MAX) passes.splice(densest(passes), 1);
   return { ...state, cleanedTo, passes };
 }
 
-/** Number of the pass that is followed most closely by the next. */
-function closest(passes: readonly CompactionPassNote[]): number {
-  let found = 0;
+/** Number of the pass between whose neighbours the least time lies: without it the others still lie evenly. */
+function densest(passes: readonly CompactionPassNote[]): number {
+  let found = 1;
   let least: bigint | undefined;
-  for (let index = 0; index + 1 < passes.length; index += 1) {
-    const gap = (passes[index + 1] as CompactionPassNote).atMs - (passes[index] as CompactionPassNote).atMs;
+  for (let index = 1; index + 1 < passes.length; index += 1) {
+    const gap = (passes[index + 1] as CompactionPassNote).atMs - (passes[index - 1] as CompactionPassNote).atMs;
     if (least !== undefined && gap >= least) continue;
     found = index;
     least = gap;
