@@ -51,17 +51,16 @@ export function* batchesIn(buf: Uint8Array): Generator<PlacedBatch, void, undefi
  */
 export function decodeBatch(buf: Uint8Array, position = 0): DecodedBatch {
   const header = readWholeHeader(buf, position);
-  const stored = recordsAt(buf, position);
-  const crc = crc32c(stored);
-  if (crc !== header.recordsCrc) throw checksumMismatch('records_crc', header.recordsCrc, crc);
+  checkRecordsCrc(buf, position, header);
   if (header.type !== BATCH_DATA) return { header, records: [] };
-  const set = decompress(header.codec, stored, header.uncompressedBytes);
+  const set = decompress(header.codec, recordsAt(buf, position), header.uncompressedBytes);
   const records = decodeRecordSet(set, header.baseOffset);
   checkOffsets(header, records);
   return { header, records };
 }
 
-function readWholeHeader(buf: Uint8Array, position: number): BatchHeader {
+/** The header of the batch at `position`; INVALID_BATCH when there is none or the batch is cut short. */
+export function readWholeHeader(buf: Uint8Array, position: number): BatchHeader {
   const header = readBatchHeader(buf, position);
   if (position + header.batchBytes > buf.length) {
     throw invalidBatch(
@@ -78,6 +77,12 @@ function behindSegmentHeader(buf: Uint8Array, position: number): number {
   return reader.position;
 }
 
+/** CHECKSUM_MISMATCH when the records of the whole batch at `position` are not those that the header was made for. */
+export function checkRecordsCrc(buf: Uint8Array, position: number, header: BatchHeader): void {
+  const crc = crc32c(recordsAt(buf, position));
+  if (crc !== header.recordsCrc) throw checksumMismatch('records_crc', header.recordsCrc, crc);
+}
+
 function checkOffsets(header: BatchHeader, records: readonly DecodedRecord[]): void {
   if (records.length !== header.recordCount) {
     throw invalidBatch(`the header counts ${header.recordCount} records, the batch holds ${records.length}`);
@@ -85,9 +90,14 @@ function checkOffsets(header: BatchHeader, records: readonly DecodedRecord[]): v
   let previous = -1;
   for (let index = 0; index < records.length; index++) {
     const delta = records[index]?.offsetDelta ?? index;
-    if (delta <= previous || delta > header.lastOffsetDelta) {
-      throw invalidBatch(`offset_delta ${delta} of record ${index} is out of order or above last_offset_delta`);
-    }
+    checkRecordOffset(header, index, delta, previous);
     previous = delta;
+  }
+}
+
+/** INVALID_BATCH when the offset delta of record `index` is not above that of the one before, or above the header's last. */
+export function checkRecordOffset(header: BatchHeader, index: number, delta: number, previous: number): void {
+  if (delta <= previous || delta > header.lastOffsetDelta) {
+    throw invalidBatch(`offset_delta ${delta} of record ${index} is out of order or above last_offset_delta`);
   }
 }

@@ -8,14 +8,15 @@ import { batchTooLarge, malformed, recordTooLarge } from './faults.ts';
 import { WireReader } from './wire-reader.ts';
 import { int64Bytes, putBytes, putInt64Varint, putText, putVarint, varintBytes } from './wire-writer.ts';
 
-const RECORD_TAG = 0x0a;
-const KEY_TAG = 0x0a;
-const VALUE_TAG = 0x12;
+/** Tags of the fields that compaction looks at: field number and wire type. */
+export const RECORD_TAG = 0x0a;
+export const KEY_TAG = 0x0a;
+export const VALUE_TAG = 0x12;
 const HEADER_TAG = 0x1a;
-const TIMESTAMP_TAG = 0x20;
+export const TIMESTAMP_TAG = 0x20;
 const TRACEPARENT_TAG = 0x2a;
 const TRACESTATE_TAG = 0x32;
-const OFFSET_DELTA_TAG = 0x38;
+export const OFFSET_DELTA_TAG = 0x38;
 const HEADER_NAME_TAG = 0x0a;
 const HEADER_VALUE_TAG = 0x12;
 const INT32_MAX = 2 ** 31 - 1;
@@ -233,7 +234,8 @@ function addHeader(headers: RecordHeader[], reader: WireReader): void {
   headers.push({ name, value });
 }
 
-function readOffsetDelta(reader: WireReader): number {
+/** Reads the content of the field offset_delta; MALFORMED_MESSAGE when it is no int32 from 0. */
+export function readOffsetDelta(reader: WireReader): number {
   const delta = reader.varint();
   if (delta > INT32_MAX) throw malformed('offset_delta is negative or above 2^31 - 1');
   return delta;

@@ -39,6 +39,10 @@ export const WRITE_BYTES_MAX = 4 * MIB;
 export const PARTITION_QUEUE_BYTES_MAX = 32 * MIB;
 /** Appends waiting in front of one partition's log. */
 export const PARTITION_QUEUE_COUNT_MAX = 10_000;
+/** Passes of compaction that a partition remembers in order to know which tombstones have stayed for their time. */
+export const COMPACTION_PASS_COUNT_MAX = 64;
+/** A compaction thread without work ends after this long. */
+export const COMPACTION_IDLE_MS_MAX = 60_000;
 
 /** What holds for a topic that says nothing: age of records, and of a segment before it is closed. */
 export const RETENTION_AGE_MS_DEFAULT = 7 * 24 * 60 * 60 * 1000;

@@ -1,0 +1,46 @@
+/** The compaction thread, see CompactionThread: runs one plan at a time on the disk of this machine. */
+import { randomInt } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import { parentPort } from 'node:worker_threads';
+import { invariant } from '@partita/domain';
+import { createNodeDisk } from '../node-disk.ts';
+import { compactSegments } from './compact-segments.ts';
+import { faultOf } from './compaction-messages.ts';
+import type { CompactionAnswer, CompactionOrder } from './compaction-messages.ts';
+import type { CompactionPlan } from './compaction-plan.ts';
+import { lowerThreadPriority } from './thread-priority.ts';
+
+const HASH_SEED_END = 2 ** 32;
+
+const port = parentPort;
+invariant(port !== null, 'this file is the entry of a thread');
+lowerThreadPriority();
+const disk = createNodeDisk();
+const cancelled = new AbortController();
+
+async function run(plan: CompactionPlan): Promise<CompactionAnswer> {
+  const { signal } = cancelled;
+  try {
+    const result = await compactSegments(disk, plan, {
+      monotonicMs: () => performance.now(),
+      wait: async (ms) => {
+        signal.throwIfAborted();
+        if (ms > 0) await setTimeout(ms, undefined, { signal });
+      },
+      hashSeed: randomInt(HASH_SEED_END),
+    });
+    return { kind: 'done', result };
+  } catch (error) {
+    return { kind: 'failed', fault: faultOf(error, plan.directory) };
+  }
+}
+
+port.on('message', (order: CompactionOrder) => {
+  if (order.kind === 'cancel') {
+    cancelled.abort();
+    return;
+  }
+  void run(order.plan).then((answer) => {
+    port.postMessage(answer);
+  });
+});

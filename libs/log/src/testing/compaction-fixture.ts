@@ -1,0 +1,129 @@
+/** What the specs of compaction share: sealed segments with records of any keys, and a pass over them. */
+import {
+  BATCH_DATA,
+  BATCH_EPOCH_START,
+  BatchBuilder,
+  batchesIn,
+  buildControlBatch,
+  CODEC_NONE,
+  decodeBatch,
+  headerSeed,
+  lastOffsetAt,
+  stampBatch,
+} from '@partita/batch';
+import type { BatchCodec, DecodedRecord } from '@partita/batch';
+import type { CompactionHooks } from '../compaction/compaction-io.ts';
+import type { CompactionPlan, SealedSegment } from '../compaction/compaction-plan.ts';
+import type { Disk } from '../disk.ts';
+import { parseSegmentName, segmentPath } from '../segment-files.ts';
+import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../segment-header.ts';
+import { CLUSTER_ID, TOPIC_ID } from './log-fixture.ts';
+
+export const IDENTITY = { clusterId: CLUSTER_ID, topicId: TOPIC_ID, partition: 3 };
+export const SEED = headerSeed(TOPIC_ID, 3);
+
+/** Neither waits nor ends. */
+export const AT_ONCE: CompactionHooks = { monotonicMs: () => 0, wait: () => Promise.resolve(), hashSeed: 12345 };
+
+/** A record by the text of its key and value; an absent value is a tombstone. */
+export interface PlannedRecord {
+  readonly key?: string | undefined;
+  readonly value?: string | undefined;
+}
+
+/** A stamped data batch. */
+export function dataBatch(
+  baseOffset: bigint,
+  records: readonly PlannedRecord[],
+  codec: BatchCodec = CODEC_NONE,
+): Buffer {
+  const builder = new BatchBuilder();
+  records.forEach(({ key, value }, index) => {
+    builder.tryAdd({
+      key: key === undefined ? undefined : Buffer.from(key),
+      value: value === undefined ? undefined : Buffer.from(value),
+      timestampMs: 1000n + baseOffset + BigInt(index),
+    });
+  });
+  return stamped(builder.build({ codec }), baseOffset);
+}
+
+/** A stamped control batch. */
+export function controlBatch(baseOffset: bigint): Buffer {
+  return stamped(buildControlBatch(BATCH_EPOCH_START, Buffer.from(`epoch at ${baseOffset}`), 5n), baseOffset);
+}
+
+function stamped(batch: Buffer, baseOffset: bigint): Buffer {
+  stampBatch(batch, { baseOffset, leaderEpoch: Number(baseOffset / 50n), appendTimeMs: 9000n + baseOffset }, SEED);
+  return batch;
+}
+
+/** Writes a sealed segment of these batches and says what the log would tell of it. */
+export async function writeSegment(
+  disk: Disk,
+  directory: string,
+  baseOffset: bigint,
+  batches: readonly Buffer[],
+): Promise<SealedSegment> {
+  const header = encodeSegmentHeader({ ...IDENTITY, baseOffset, createTimeMs: 7000n + baseOffset });
+  const content = Buffer.concat([header, ...batches]);
+  for (const [kind, bytes] of [
+    ['log', content],
+    ['idx', Buffer.from(`old index of ${baseOffset}`)],
+    ['snapshot', Buffer.from(`snapshot of ${baseOffset}`)],
+  ] as const) {
+    const file = await disk.open(segmentPath(directory, baseOffset, kind), 'create');
+    await file.writev([bytes], 0);
+    await file.datasync();
+    await file.close();
+  }
+  await disk.syncDirectory(directory);
+  const last = batches.at(-1);
+  return { baseOffset, endOffset: last === undefined ? baseOffset : lastOffsetAt(last, 0) + 1n, size: content.length };
+}
+
+/** A plan over the segments without bounds. */
+export function planOf(
+  directory: string,
+  segments: readonly SealedSegment[],
+  changes: Partial<CompactionPlan> = {},
+): CompactionPlan {
+  return {
+    directory,
+    identity: IDENTITY,
+    segments,
+    cleanedTo: 0n,
+    tombstonesEndBelow: 0n,
+    segmentBytesMax: 1024 * 1024,
+    mapBytesMax: 64 * 1024 * 1024,
+    bytesPerSecondMax: undefined,
+    ...changes,
+  };
+}
+
+/** The segments in the directory, oldest first, with the batches that each holds. */
+export async function readSegments(
+  disk: Disk,
+  directory: string,
+): Promise<{ baseOffset: bigint; size: number; batches: Buffer[] }[]> {
+  const segments = [];
+  for (const name of await disk.list(directory)) {
+    const parsed = parseSegmentName(name);
+    if (parsed?.kind !== 'log') continue;
+    const content = await disk.readFile(`${directory}/${name}`);
+    const run = content.subarray(SEGMENT_HEADER_BYTES);
+    const batches = [...batchesIn(run)].map(({ position, header }) =>
+      Buffer.from(run.subarray(position, position + header.batchBytes)),
+    );
+    segments.push({ baseOffset: parsed.baseOffset, size: content.length, batches });
+  }
+  return segments;
+}
+
+/** The records of the data batches. */
+export function recordsOf(batches: readonly Buffer[]): DecodedRecord[] {
+  return batches.flatMap((batch) => {
+    const { header, records } = decodeBatch(batch);
+    return header.type === BATCH_DATA ? [...records] : [];
+  });
+}
