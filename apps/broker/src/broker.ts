@@ -124,6 +124,7 @@ class Broker implements RunningService {
       random: systemRandom,
       intervalMs: config.retentionInterval,
       scrubIntervalMs: config.scrubInterval,
+      compactionBytesPerSecond: config.compactionBytesPerSecond,
     });
     this.#pool = new ChannelPool({ clientId: `broker-${config.id}`, tracing: false });
     this.#servers = { publicServer: this.#publicServer(), peerServer: this.#peerServer() };

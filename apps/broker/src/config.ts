@@ -38,6 +38,13 @@ export const BROKER_CONFIG = defineConfig({
     max: 24 * 60 * 60 * 1000,
     help: 'time between two looks for segments to close, delete or compact',
   },
+  'compaction-bytes-per-second': {
+    kind: 'bytes',
+    default: '32MiB',
+    min: 64 * 1024,
+    max: 64 * 1024 ** 3,
+    help: 'most that compaction reads and writes in a second',
+  },
   'scrub-interval': {
     kind: 'duration',
     default: '7d',

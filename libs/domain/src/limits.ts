@@ -39,6 +39,11 @@ export const WRITE_BYTES_MAX = 4 * MIB;
 export const PARTITION_QUEUE_BYTES_MAX = 32 * MIB;
 /** Appends waiting in front of one partition's log. */
 export const PARTITION_QUEUE_COUNT_MAX = 10_000;
+/** A log is compacted when its new records make up this share of its sealed bytes, or have waited for this long. */
+export const COMPACTION_DIRTY_SHARE_MIN = 0.5;
+export const COMPACTION_WAIT_MS_MAX = 24 * 60 * 60 * 1000;
+/** Memory for the keys of one compaction; with more keys it takes several passes. */
+export const COMPACTION_MAP_BYTES_MAX = 128 * MIB;
 /** Passes of compaction that a partition remembers in order to know which tombstones have stayed for their time. */
 export const COMPACTION_PASS_COUNT_MAX = 64;
 /** A compaction thread without work ends after this long. */

@@ -15,8 +15,10 @@ import {
   verifyHeaderCrc,
 } from '@partita/batch';
 import { BATCH_BYTES_MAX, invariant, PartitaError } from '@partita/domain';
-import { diskErrorCode } from './disk.ts';
-import type { Disk } from './disk.ts';
+import { ChangeGate } from './change-gate.ts';
+import { adoptCompaction, SwapError } from './compaction/adopt.ts';
+import type { CompactionPlan, CompactionResult } from './compaction/compaction-plan.ts';
+import type { CompactionState } from './compaction/compaction-state.ts';
 import { EpochHistory } from './epoch-history.ts';
 import type { EpochStart } from './epoch-history.ts';
 import type { LogDevice } from './log-device.ts';
@@ -24,11 +26,11 @@ import type { LogState } from './log-state.ts';
 import { cutLog } from './log-truncation.ts';
 import { LogWriter } from './log-writer.ts';
 import type { LogEvents, LogSettings } from './log-writer.ts';
-import { recoverLog, writeClosingSnapshot } from './recovery.ts';
+import { writeClosingSnapshot } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
 import { findTime, readSegment } from './segment-reader.ts';
+import type { LogIdentity } from './segment-header.ts';
 import type { LogSlice } from './segment-reader.ts';
-import { segmentHome } from './segment.ts';
 import type { Segment, SegmentHome } from './segment.ts';
 
 export interface PartitionLogOptions extends LogEvents {
@@ -47,34 +49,6 @@ export interface PartitionLogOptions extends LogEvents {
   readonly logStart?: bigint;
 }
 
-/** Recovers the log in the directory, or begins an empty one. CORRUPT_BATCH when what was durable is damaged. */
-export async function openPartitionLog(options: PartitionLogOptions): Promise<PartitionLog> {
-  const { device, dir, clusterId, topicId, partition, settings, cleanShutdown } = options;
-  const { knownSynced = 0n, logStart = 0n } = options;
-  await makeDurableDirectory(device.disk, dir);
-  const home = segmentHome(device, dir, { clusterId, topicId, partition });
-  try {
-    const recovered = await recoverLog(home, { cleanShutdown, knownSynced, flush: settings.flush, logStart });
-    return new PartitionLog(home, options, recovered);
-  } catch (error) {
-    await device.files.closeWithin(dir);
-    throw error;
-  }
-}
-
-/** Makes the directory if it is missing, and the names of it and of the topic's above it durable. */
-async function makeDurableDirectory(disk: Disk, directory: string): Promise<void> {
-  try {
-    await disk.list(directory);
-  } catch (error) {
-    if (diskErrorCode(error) !== 'ENOENT') throw error;
-    await disk.makeDirectory(directory);
-    const parent = directory.slice(0, directory.lastIndexOf('/'));
-    await disk.syncDirectory(parent);
-    await disk.syncDirectory(parent.slice(0, parent.lastIndexOf('/')) || '/');
-  }
-}
-
 export class PartitionLog {
   /** Why acknowledged batches may be missing from it; undefined when none are. It must not be counted on in elections. */
   readonly suspect: string | undefined;
@@ -90,14 +64,13 @@ export class PartitionLog {
   #logStart: bigint;
   #lastAppendTimeMs: bigint;
   #isClosed = false;
-  /** Under way while the end of the log is cut off; readers wait for it, nothing may be appended. Never rejects. */
-  #cutting: Promise<void> | undefined;
-  /** Grows at each cut and removal of segments; a reading that was overtaken by one begins again. */
-  #changeCount = 0;
-  /** Cuts, trims and rolls run one after the other. Never rejects. */
-  #lastChange: Promise<unknown> = Promise.resolve();
+  /** True while the end of the log is cut off: nothing may be appended. */
+  #isCutting = false;
+  readonly #gate = new ChangeGate();
+  #compaction: CompactionState;
+  #tombstonesEndedBelow = 0n;
 
-  /** Use openPartitionLog. */
+  /** Use openPartitionLog (open-partition-log.ts). */
   constructor(home: SegmentHome, options: PartitionLogOptions, recovered: RecoveredLog) {
     this.#home = home;
     this.#segments = recovered.segments;
@@ -107,6 +80,7 @@ export class PartitionLog {
     this.#lastAppendTimeMs = recovered.state.lastAppendTimeMs;
     const { logStart = 0n } = options;
     this.#logStart = logStart < this.#logEnd ? logStart : this.#logEnd;
+    this.#compaction = recovered.compaction;
     this.suspect = recovered.suspect;
     this.cutBytes = recovered.cutBytes;
   }
@@ -163,6 +137,28 @@ export class PartitionLog {
     return this.#segments;
   }
 
+  get directory(): string {
+    return this.#home.directory;
+  }
+
+  get identity(): LogIdentity {
+    return this.#home.identity;
+  }
+
+  get settings(): LogSettings {
+    return this.#writer.settings;
+  }
+
+  /** How far the log was compacted. */
+  get compaction(): CompactionState {
+    return this.#compaction;
+  }
+
+  /** Below it this process's last compaction removed tombstones. */
+  get tombstonesEndedBelow(): bigint {
+    return this.#tombstonesEndedBelow;
+  }
+
   /** Replaces the settings; they hold from the next write on. `flush` may not change. */
   changeSettings(settings: LogSettings): void {
     invariant(settings.flush === this.#writer.settings.flush, 'how a log is flushed changes with its replica config');
@@ -180,7 +176,7 @@ export class PartitionLog {
    */
   append(batch: Uint8Array): void {
     this.#checkOpen();
-    invariant(this.#cutting === undefined, 'nothing is appended while the log is being cut');
+    invariant(!this.#isCutting, 'nothing is appended while the log is being cut');
     invariant(
       isBatchAt(batch, 0) && batchBytesAt(batch, 0) === batch.length,
       'what is appended is one canonical batch',
@@ -204,7 +200,8 @@ export class PartitionLog {
    * outside of logStart..logEnd it is OFFSET_OUT_OF_RANGE.
    */
   async read(fromOffset: bigint, endOffset: bigint, maxBytes: number): Promise<LogSlice> {
-    return this.#unchanged(() => {
+    return this.#gate.read(() => {
+      this.#checkOpen();
       this.#checkRange(fromOffset);
       return this.#readBelow(fromOffset, endOffset, maxBytes);
     });
@@ -212,7 +209,8 @@ export class PartitionLog {
 
   /** Base offset of the first durable batch that holds a timestamp at or above the given one; undefined when none. */
   async offsetForTime(timestampMs: bigint): Promise<bigint | undefined> {
-    return this.#unchanged(async () => {
+    return this.#gate.read(async () => {
+      this.#checkOpen();
       for (const segment of [...this.#segments]) {
         const found = await findTime(segment, timestampMs);
         if (found !== undefined) return found;
@@ -229,18 +227,13 @@ export class PartitionLog {
   async truncate(toOffset: bigint): Promise<void> {
     this.#checkOpen();
     this.#writer.checkWorks();
-    invariant(this.#cutting === undefined, 'a log is cut once at a time');
+    invariant(!this.#isCutting, 'a log is cut once at a time');
     invariant(toOffset >= this.logStart && toOffset <= this.#logEnd, `offset ${toOffset} to cut at is in the log`);
-    const cut = this.#alone(() => this.#cutAt(toOffset));
-    const settled = cut.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#cutting = settled;
+    this.#isCutting = true;
     try {
-      await cut;
+      await this.#gate.alone(() => this.#gate.closed(() => this.#cutAt(toOffset)));
     } finally {
-      this.#cutting = undefined;
+      this.#isCutting = false;
     }
   }
 
@@ -253,8 +246,8 @@ export class PartitionLog {
     if (toOffset <= this.logStart) return;
     // From here on no reading begins below it, whatever becomes of the files.
     this.#logStart = toOffset;
-    this.#changeCount += 1;
-    await this.#alone(async () => {
+    this.#gate.overtake();
+    await this.#gate.alone(async () => {
       this.#checkOpen();
       if (toOffset >= this.#writer.active.endOffset) await this.#writer.roll();
       let removedCount = 0;
@@ -268,9 +261,37 @@ export class PartitionLog {
     });
   }
 
+  /**
+   * Puts what a compaction made in place. False when retention was faster: then nothing has changed. Readers see the old
+   * segments or the new ones.
+   */
+  async adopt(made: { plan: CompactionPlan; result: CompactionResult; tombstoneDelayMs: number }): Promise<boolean> {
+    return this.#gate.alone(async () => {
+      this.#checkOpen();
+      try {
+        const adoption = {
+          home: this.#home,
+          segments: this.#segments,
+          state: this.#compaction,
+          result: made.result,
+          nowMs: BigInt(Math.floor(this.#home.device.clock.wallMs())),
+          tombstoneDelayMs: BigInt(Math.floor(made.tombstoneDelayMs)),
+        };
+        const state = await this.#gate.closed(() => adoptCompaction(adoption));
+        if (state === undefined) return false;
+        this.#compaction = state;
+        this.#tombstonesEndedBelow = made.plan.tombstonesEndBelow;
+        return true;
+      } catch (error) {
+        if (error instanceof SwapError) this.#writer.fail(error);
+        throw error;
+      }
+    });
+  }
+
   /** Closes the active segment and begins a new one, unless it is empty, the disk is full or the log has failed. */
   async roll(): Promise<void> {
-    await this.#alone(async () => {
+    await this.#gate.alone(async () => {
       this.#checkOpen();
       if (!this.#writer.active.isEmpty) await this.#writer.roll();
     });
@@ -283,7 +304,7 @@ export class PartitionLog {
   async close(options: { clean: boolean }): Promise<boolean> {
     if (this.#isClosed) return false;
     this.#isClosed = true;
-    await this.#lastChange;
+    await this.#gate.settled();
     await this.#writer.idle();
     const isWhole = this.#writer.queue.count === 0;
     this.#writer.queue.dropFrom(() => true);
@@ -310,7 +331,6 @@ export class PartitionLog {
     const waiting = queue.first;
     if (waiting !== undefined) this.#writer.checkAccepts(waiting.length);
     invariant(waiting === undefined, 'the batches below a cut are written before it');
-    this.#changeCount += 1;
     try {
       if (toOffset < this.syncedEnd) {
         this.#writer.state = await cutLog(this.#home, this.#segments, toOffset);
@@ -340,27 +360,6 @@ export class PartitionLog {
       `offset ${offset} is outside of ${start}..${end}; read from an offset in it, from earliest or from latest`,
       { start, end },
     );
-  }
-
-  async #alone<Result>(change: () => Promise<Result>): Promise<Result> {
-    const mine = this.#lastChange.then(change);
-    this.#lastChange = mine.catch(() => undefined);
-    return mine;
-  }
-
-  /** Runs a reading outside of any cut; again when a change overtook it, since it may have seen bytes that are gone. */
-  async #unchanged<Result>(read: () => Promise<Result>): Promise<Result> {
-    for (;;) {
-      while (this.#cutting !== undefined) await this.#cutting;
-      this.#checkOpen();
-      const changeCount = this.#changeCount;
-      try {
-        const result = await read();
-        if (changeCount === this.#changeCount) return result;
-      } catch (error) {
-        if (changeCount === this.#changeCount) throw error;
-      }
-    }
   }
 
   async #readBelow(fromOffset: bigint, endOffset: bigint, maxBytes: number): Promise<LogSlice> {

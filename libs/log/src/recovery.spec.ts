@@ -9,7 +9,7 @@ import { expect, it } from 'vitest';
 import { createLogDevice } from './log-device.ts';
 import { createNodeDisk } from './node-disk.ts';
 import { OffsetIndex } from './offset-index.ts';
-import { openPartitionLog } from './partition-log.ts';
+import { openPartitionLog } from './open-partition-log.ts';
 import type { PartitionLog } from './partition-log.ts';
 import { CLUSTER_ID, DIRECTORY, LogBench, makeBatch, ManualTime, readAll, TOPIC_ID } from './testing/log-fixture.ts';
 

@@ -12,6 +12,10 @@
  * suspect when good batches stood behind it.
  */
 import { CLOSING_SNAPSHOT_BYTES_MIN } from '@partita/domain';
+import { isCompactionName } from './compaction/compacted-names.ts';
+import { NEVER_COMPACTED } from './compaction/compaction-state.ts';
+import type { CompactionState } from './compaction/compaction-state.ts';
+import { finishCompaction, forgetCompaction } from './compaction/compaction-swap.ts';
 import { unlinkIfExists } from './disk.ts';
 import { LogState } from './log-state.ts';
 import { Segment } from './segment.ts';
@@ -36,6 +40,8 @@ export interface RecoveryOptions {
 export interface RecoveredLog {
   /** Oldest first, at least one; the last one is ready for writing. */
   readonly segments: Segment[];
+  /** How far it was compacted. */
+  readonly compaction: CompactionState;
   /** The fold of all that is in the log or was. */
   readonly state: LogState;
   /** Bytes of a torn write that were cut off. */
@@ -46,12 +52,12 @@ export interface RecoveredLog {
 
 export async function recoverLog(home: SegmentHome, options: RecoveryOptions): Promise<RecoveredLog> {
   const { knownSynced, cleanShutdown } = options;
-  const segments = await listSegments(home, options);
+  const { segments, compaction } = await findSegments(home, options);
   let last = segments.at(-1);
   if (last === undefined) {
     const lost = knownSynced > 0n ? `the files of offsets below ${knownSynced} are gone` : undefined;
     last = await Segment.create(home, 0n);
-    return { segments: [last], state: new LogState(EMPTY_SNAPSHOT), cutBytes: 0, suspect: lost };
+    return { segments: [last], compaction, state: new LogState(EMPTY_SNAPSHOT), cutBytes: 0, suspect: lost };
   }
   if (await isUnborn(last)) {
     last = await Segment.create(home, last.baseOffset);
@@ -72,7 +78,7 @@ export async function recoverLog(home: SegmentHome, options: RecoveryOptions): P
   }
   const isShort = last.endOffset < knownSynced;
   const lost = `the log ends at offset ${last.endOffset}, but was durable up to ${knownSynced}`;
-  return { segments, state, cutBytes, suspect: isShort ? lost : suspect };
+  return { segments, compaction, state, cutBytes, suspect: isShort ? lost : suspect };
 }
 
 /**
@@ -102,10 +108,28 @@ function hasClosingSnapshot(last: Segment): boolean {
   return !last.isEmpty && last.size >= CLOSING_SNAPSHOT_BYTES_MIN;
 }
 
-/** The segments in the directory, oldest first; removes what a crash left, and what was to be deleted. */
-async function listSegments(home: SegmentHome, options: RecoveryOptions): Promise<Segment[]> {
+/** The segments in the directory, once a compaction that was under way is completed. */
+async function findSegments(
+  home: SegmentHome,
+  options: RecoveryOptions,
+): Promise<{ segments: Segment[]; compaction: CompactionState }> {
+  const { device, directory } = home;
+  let names = await device.disk.list(directory);
+  let compaction: CompactionState | undefined;
+  if (names.some(isCompactionName)) {
+    compaction = await finishCompaction(device.disk, directory);
+    names = await device.disk.list(directory);
+  }
+  const segments = await listSegments(home, names, options);
+  const last = segments.at(-1);
+  if (last === undefined && compaction !== undefined) await forgetCompaction(device.disk, directory);
+  else if (compaction !== undefined) home.gaps.below = last?.baseOffset ?? 0n;
+  return { segments, compaction: last === undefined ? NEVER_COMPACTED : (compaction ?? NEVER_COMPACTED) };
+}
+
+/** The segments of the names, oldest first; removes what a crash left, and what was to be deleted. */
+async function listSegments(home: SegmentHome, names: readonly string[], options: RecoveryOptions): Promise<Segment[]> {
   const { disk } = home.device;
-  const names = await disk.list(home.directory);
   const parsed = names.map((name) => ({ name, file: parseSegmentName(name) }));
   const bases = parsed.flatMap(({ file }) => (file?.kind === 'log' ? [file.baseOffset] : []));
   for (const { name, file } of parsed) {

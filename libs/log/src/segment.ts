@@ -110,7 +110,7 @@ export class Segment {
 
   /** Opens it for writing: `index` is complete up to `size`, its file holds the first `indexedCount` entries. */
   resume(index: OffsetIndex, indexedCount: number, size: number): void {
-    this.home.device.indexes.drop(this.#indexPath);
+    this.home.device.indexes.drop(this);
     this.#index = index;
     this.#indexedCount = indexedCount;
     this.size = size;
@@ -173,7 +173,7 @@ export class Segment {
 
   /** The index: the one held, or the file's, made anew when that is missing or does not reach the end. */
   async index(): Promise<OffsetIndex> {
-    return this.#index ?? this.home.device.indexes.get(this.#indexPath, () => this.#loadIndex());
+    return this.#index ?? this.home.device.indexes.get(this, () => this.#loadIndex());
   }
 
   /** Writes an index file that holds just the first `count` entries of `index`, durable on return. */
@@ -212,12 +212,13 @@ export class Segment {
       await files.close(path);
       await unlinkIfExists(disk, path);
     }
-    indexes.drop(this.#indexPath);
+    indexes.drop(this);
     await unlinkIfExists(disk, segmentPath(this.home.directory, this.baseOffset, 'snapshot'));
   }
 
-  /** Closes its files. */
+  /** Closes its files and forgets its index. */
   async close(): Promise<void> {
+    this.home.device.indexes.drop(this);
     await this.home.device.files.close(this.path);
     await this.home.device.files.close(this.#indexPath);
   }

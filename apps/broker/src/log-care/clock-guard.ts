@@ -37,14 +37,15 @@ export class ClockGuard {
     this.#others = { ...clocks, heardAtMs: this.#clock.monotonicMs() };
   }
 
-  /** Judges the clock now. */
+  /** True when the clock may be believed now. */
+  get isTrusted(): boolean {
+    return this.#fault() === undefined;
+  }
+
+  /** Judges the clock now, for whoever says it to the operator. */
   look(): ClockVerdict {
-    const offsetMs = this.#clock.wallMs() - this.#clock.monotonicMs();
-    this.#jumpedMs += offsetMs - this.#offsetMs;
-    this.#offsetMs = offsetMs;
     const why = this.#fault();
     if (why === undefined) {
-      this.#jumpedMs = 0;
       this.#said = '';
       return { isTrusted: true };
     }
@@ -54,6 +55,9 @@ export class ClockGuard {
   }
 
   #fault(): { kind: string; text: string } | undefined {
+    const offsetMs = this.#clock.wallMs() - this.#clock.monotonicMs();
+    this.#jumpedMs += offsetMs - this.#offsetMs;
+    this.#offsetMs = offsetMs;
     const others = this.#others;
     const monotonicMs = this.#clock.monotonicMs();
     if (others === undefined || monotonicMs - others.heardAtMs > STREAM_SILENCE_MS_MAX) {
@@ -69,6 +73,7 @@ export class ClockGuard {
       if (Math.abs(wallMs - otherMs) <= CLOCK_JUMP_MS_MAX) continue;
       return { kind: who, text: `it is ${Math.round((wallMs - otherMs) / 1000)} s ahead of ${who}` };
     }
+    this.#jumpedMs = 0;
     return undefined;
   }
 }

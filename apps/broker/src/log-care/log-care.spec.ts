@@ -1,7 +1,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { BrokerServiceService, ReplicaServiceService, TopicSettings } from '@partita/protocol';
+import { BATCH_DATA, BatchBuilder, batchesIn, CODEC_NONE } from '@partita/batch';
+import { BrokerServiceService, CleanupPolicy, ReplicaServiceService, TopicSettings } from '@partita/protocol';
 import { callUnary } from '@partita/rpc/client';
 import { batchOf, CLUSTER_ID, entryFor, TestBroker } from '../testing/broker.fixture.ts';
 import type { TestTopic } from '../testing/broker.fixture.ts';
@@ -122,3 +123,41 @@ describe('reading all logs through', () => {
     expect(await readFile(path)).toEqual(bytes);
   });
 });
+
+describe('compaction', () => {
+  it('keeps the last value of each key of a topic that asks for it, in a thread, and survives a kill', async () => {
+    const settings = { ...SMALL_SEGMENTS, cleanupPolicy: CleanupPolicy.CLEANUP_POLICY_COMPACT };
+    const topic = await broker.createTopic('accounts', { settings });
+    await broker.elect(topic, 1);
+    for (let count = 0; count < 60; count += 1) {
+      await broker.appendOk(entryFor('accounts', keyedBatch(`k${count % 5}`, `${count} ${'x'.repeat(10_000)}`)));
+    }
+    await until(async () => (await offsetsOf('accounts')).length < 25);
+    const offsets = await offsetsOf('accounts');
+    const dir = await broker.copyOfDirectory();
+    await broker.stop();
+    broker = await TestBroker.start(dir, { retentionInterval: 100 });
+    await broker.elect(topic, 2);
+    expect(await offsetsOf('accounts')).toEqual(offsets);
+    expect(offsets.slice(-5)).toEqual([56n, 57n, 58n, 59n, 60n]);
+  });
+});
+
+function keyedBatch(key: string, value: string): Buffer {
+  const builder = new BatchBuilder();
+  builder.tryAdd({ key: Buffer.from(key), value: Buffer.from(value), timestampMs: 1n });
+  return builder.build({ codec: CODEC_NONE });
+}
+
+/** Offsets of all data records. */
+async function offsetsOf(topic: string): Promise<bigint[]> {
+  const offsets: bigint[] = [];
+  for (let offset = 0n; ;) {
+    const fetched = await broker.fetch({ topic, offset, maxBytes: 200_000 });
+    for (const { header } of batchesIn(fetched.recordBatches)) {
+      if (header.type === BATCH_DATA) offsets.push(header.baseOffset);
+    }
+    if (fetched.nextOffset >= fetched.highWatermark) return offsets;
+    offset = fetched.nextOffset;
+  }
+}

@@ -74,6 +74,7 @@ export class TestBroker {
       openFiles: 100,
       retentionInterval: 60_000,
       scrubInterval: 0,
+      compactionBytesPerSecond: 1024 ** 3,
       logLevel: 'silent',
       ...overrides,
     };

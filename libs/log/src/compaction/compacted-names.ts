@@ -12,3 +12,8 @@ export function compactedPath(directory: string, baseOffset: bigint, kind: 'log'
 export function isCompactedName(name: string): boolean {
   return name.endsWith(SUFFIX);
 }
+
+/** True for the name of any file that a start has to look at before it believes the others. */
+export function isCompactionName(name: string): boolean {
+  return name === 'compaction' || isCompactedName(name);
+}

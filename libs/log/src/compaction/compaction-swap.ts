@@ -51,25 +51,25 @@ export async function swapIn(disk: Disk, directory: string, state: CompactionSta
 
 /**
  * At a start, before the directory is listed: completes a swap that was under way, or removes what a compaction left that
- * did not come to one. Returns the state. CORRUPT_BATCH when neither can be known, or a new segment is gone.
+ * did not come to one. Returns the state, undefined when the log was never compacted: then its offsets have no holes.
+ * CORRUPT_BATCH when neither can be known, or a new segment is gone.
  */
-export async function finishCompaction(disk: Disk, directory: string): Promise<CompactionState> {
+export async function finishCompaction(disk: Disk, directory: string): Promise<CompactionState | undefined> {
   const path = compactionStatePath(directory);
   const bytes = await readFileIfExists(disk, path);
   const stored = bytes === undefined ? NEVER_COMPACTED : decodeCompactionState(bytes);
   if (stored === undefined) {
     const left = (await disk.list(directory)).find(isCompactedName);
     if (left !== undefined) throw lost(path, `it is damaged while ${left} exists`);
-    // Left where it is, it would speak about the files of the next pass.
-    await disk.unlink(path);
-    await disk.syncDirectory(directory);
+    // Left as it is, it would speak about the files of the next pass. Without it nobody would expect holes.
+    await writeState(disk, directory, NEVER_COMPACTED);
     return NEVER_COMPACTED;
   }
   if (stored.pending.length > 0) await completeSwap(disk, directory, stored.pending);
   const state: CompactionState = { ...stored, pending: [] };
   if (stored.pending.length > 0) await writeState(disk, directory, state);
-  await removeLeftovers(disk, directory);
-  return state;
+  await removeCompacted(disk, directory);
+  return bytes === undefined ? undefined : state;
 }
 
 /** Forgets what is known about a log that begins anew (its files were removed): nothing of it is clean. */
@@ -104,7 +104,8 @@ async function completeSwap(disk: Disk, directory: string, groups: readonly Pend
   await disk.syncDirectory(directory);
 }
 
-async function removeLeftovers(disk: Disk, directory: string): Promise<void> {
+/** Removes what a compaction made and nobody will put in place. */
+export async function removeCompacted(disk: Disk, directory: string): Promise<void> {
   const left = (await disk.list(directory)).filter(isCompactedName);
   for (const name of left) await unlinkIfExists(disk, `${directory}/${name}`);
   if (left.length > 0) await disk.syncDirectory(directory);

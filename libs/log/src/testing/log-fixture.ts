@@ -7,7 +7,7 @@ import type { Disk } from '../disk.ts';
 import { createLogDevice } from '../log-device.ts';
 import type { LogDevice } from '../log-device.ts';
 import type { LogSettings } from '../log-writer.ts';
-import { openPartitionLog } from '../partition-log.ts';
+import { openPartitionLog } from '../open-partition-log.ts';
 import type { PartitionLog } from '../partition-log.ts';
 
 export const CLUSTER_ID = '7b0e6d0e-3f7c-4c53-9c5e-0a4f4a1c2b3d';

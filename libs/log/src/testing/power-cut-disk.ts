@@ -55,6 +55,10 @@ export class PowerCutDisk implements Disk {
     return this.memory.list(directory);
   }
 
+  fileBytes(path: string): Promise<number> {
+    return this.memory.fileBytes(path);
+  }
+
   makeDirectory(directory: string): Promise<void> {
     return this.memory.makeDirectory(directory);
   }

@@ -1,0 +1,74 @@
+/** Whether a log is worth a compaction now, and of which segments. */
+import { COMPACTION_DIRTY_SHARE_MIN, COMPACTION_MAP_BYTES_MAX, COMPACTION_WAIT_MS_MAX } from '@partita/domain';
+import type { PartitionLog } from '../partition-log.ts';
+import { segmentFacts } from '../segment-facts.ts';
+import type { Segment } from '../segment.ts';
+import type { CompactionPlan } from './compaction-plan.ts';
+import { tombstonesEndBelow } from './compaction-state.ts';
+
+export interface CompactionRules {
+  /** Wall clock, milliseconds UTC. */
+  readonly nowMs: number;
+  readonly highWatermark: bigint;
+  /** A record is left alone until this long after its append. */
+  readonly lagMs: number;
+  /** Infinity = no tombstone goes. */
+  readonly tombstoneDelayMs: number;
+  readonly bytesPerSecondMax: number | undefined;
+}
+
+/**
+ * The plan of a pass over all sealed segments below the high watermark whose records are old enough; undefined when it is
+ * not worth it. It is when the new records make up half of the bytes, or have waited for a day, or when tombstones may go.
+ */
+export async function planCompaction(log: PartitionLog, rules: CompactionRules): Promise<CompactionPlan | undefined> {
+  const segments = await ripeSegments(log, rules);
+  const { cleanedTo } = log.compaction;
+  const dirty = segments.filter(({ endOffset }) => endOffset > cleanedTo);
+  const ended = tombstonesEnd(log, rules);
+  if (!(await isWorthIt(segments, dirty, rules)) && ended <= log.tombstonesEndedBelow) return undefined;
+  return {
+    directory: log.directory,
+    identity: log.identity,
+    segments: segments.map(({ baseOffset, endOffset, size }) => ({ baseOffset, endOffset, size })),
+    cleanedTo,
+    tombstonesEndBelow: ended,
+    segmentBytesMax: log.settings.segmentBytesMax,
+    mapBytesMax: COMPACTION_MAP_BYTES_MAX,
+    bytesPerSecondMax: rules.bytesPerSecondMax,
+  };
+}
+
+function tombstonesEnd(log: PartitionLog, { nowMs, tombstoneDelayMs }: CompactionRules): bigint {
+  if (tombstoneDelayMs === Infinity) return 0n;
+  return tombstonesEndBelow(log.compaction, BigInt(Math.floor(nowMs)), BigInt(Math.floor(tombstoneDelayMs)));
+}
+
+async function ripeSegments(log: PartitionLog, { highWatermark, nowMs, lagMs }: CompactionRules): Promise<Segment[]> {
+  const ripe: Segment[] = [];
+  for (const segment of log.segments.slice(0, -1)) {
+    if (segment.endOffset > highWatermark) break;
+    if (lagMs > 0) {
+      const { lastAppendTimeMs = 0n } = await segmentFacts(segment);
+      if (Number(lastAppendTimeMs) > nowMs - lagMs) break;
+    }
+    ripe.push(segment);
+  }
+  return ripe;
+}
+
+async function isWorthIt(
+  segments: readonly Segment[],
+  dirty: readonly Segment[],
+  { nowMs }: CompactionRules,
+): Promise<boolean> {
+  const [oldest] = dirty;
+  if (oldest === undefined) return false;
+  if (bytesOf(dirty) >= COMPACTION_DIRTY_SHARE_MIN * bytesOf(segments)) return true;
+  const { lastAppendTimeMs = 0n } = await segmentFacts(oldest);
+  return nowMs - Number(lastAppendTimeMs) > COMPACTION_WAIT_MS_MAX;
+}
+
+function bytesOf(segments: readonly Segment[]): number {
+  return segments.reduce((sum, { size }) => sum + size, 0);
+}

@@ -1,0 +1,35 @@
+/** From a partition's directory to its log: recovery, with everything that was opened closed again when it fails. */
+import { diskErrorCode } from './disk.ts';
+import type { Disk } from './disk.ts';
+import { PartitionLog } from './partition-log.ts';
+import type { PartitionLogOptions } from './partition-log.ts';
+import { recoverLog } from './recovery.ts';
+import { segmentHome } from './segment.ts';
+
+/** Recovers the log in the directory, or begins an empty one. CORRUPT_BATCH when what was durable is damaged. */
+export async function openPartitionLog(options: PartitionLogOptions): Promise<PartitionLog> {
+  const { device, dir, clusterId, topicId, partition, settings, cleanShutdown } = options;
+  const { knownSynced = 0n, logStart = 0n } = options;
+  await makeDurableDirectory(device.disk, dir);
+  const home = segmentHome(device, dir, { clusterId, topicId, partition });
+  try {
+    const recovered = await recoverLog(home, { cleanShutdown, knownSynced, flush: settings.flush, logStart });
+    return new PartitionLog(home, options, recovered);
+  } catch (error) {
+    await device.files.closeWithin(dir);
+    throw error;
+  }
+}
+
+/** Makes the directory if it is missing, and the names of it and of the topic's above it durable. */
+async function makeDurableDirectory(disk: Disk, directory: string): Promise<void> {
+  try {
+    await disk.list(directory);
+  } catch (error) {
+    if (diskErrorCode(error) !== 'ENOENT') throw error;
+    await disk.makeDirectory(directory);
+    const parent = directory.slice(0, directory.lastIndexOf('/'));
+    await disk.syncDirectory(parent);
+    await disk.syncDirectory(parent.slice(0, parent.lastIndexOf('/')) || '/');
+  }
+}
