@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly fresh: boolean;
   readonly restart: boolean;
   readonly logLevel: string;
+  /** Path of a configuration file for the brokers. */
+  readonly brokerConfig: string | undefined;
   /** Lines for people, on what happens. */
   readonly log: (line: string) => void;
   /** Ends the start: what was started is stopped, and `start` rejects. */
@@ -78,9 +80,17 @@ export class LocalCluster {
         throw new Error('several coordinators need a Redis that they share; start one coordinator, or install Redis');
       }
       const ports = await PortBook.open(options.home);
-      const { home, brokerCount, coordinatorCount, logLevel } = options;
+      const { home, brokerCount, coordinatorCount, logLevel, brokerConfig } = options;
       const plan = await planCluster(
-        { home, clusterId: clusterIdOf(home), brokerCount, coordinatorCount, redisUrl: redis.url, logLevel },
+        {
+          home,
+          clusterId: clusterIdOf(home),
+          brokerCount,
+          coordinatorCount,
+          redisUrl: redis.url,
+          logLevel,
+          brokerConfig,
+        },
         ports,
       );
       cluster = new LocalCluster(options, redis, plan);

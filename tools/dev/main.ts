@@ -17,6 +17,7 @@ const SPEC = defineConfig({
   },
   fresh: { kind: 'flag', help: 'removes the data of earlier starts first' },
   restart: { kind: 'flag', default: true, help: 'starts processes again that die' },
+  'broker-config': { kind: 'text', optional: true, help: 'file of broker options in JSON, for all brokers' },
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the services' },
 });
 
@@ -65,6 +66,7 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
       fresh: config.fresh,
       restart: config.restart,
       logLevel: config.logLevel,
+      brokerConfig: config.brokerConfig === undefined ? undefined : resolve(config.brokerConfig),
       log: say,
       signal: starting.signal,
     });

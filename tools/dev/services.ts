@@ -11,6 +11,8 @@ export interface ClusterPlan {
   /** `redis://…`, or `embedded`. */
   readonly redisUrl: string;
   readonly logLevel: string;
+  /** Path of a configuration file for the brokers. */
+  readonly brokerConfig: string | undefined;
 }
 
 export interface PlannedService extends ServiceSpec {
@@ -48,7 +50,8 @@ export async function planCluster(plan: ClusterPlan, ports: PortBook): Promise<P
   for (let id = 1; id <= plan.brokerCount; id += 1) {
     const name = `broker-${id}`;
     const dataDir = join(home, name);
-    const args = ['--id', String(id), '--data-dir', dataDir, '--cluster-id', clusterId, ...peers];
+    const config = plan.brokerConfig === undefined ? [] : ['--config', plan.brokerConfig];
+    const args = ['--id', String(id), '--data-dir', dataDir, '--cluster-id', clusterId, ...peers, ...config];
     brokers.push({ ...(await service(plan, ports, { name, app: 'broker', peer: true, args })), id, dataDir });
   }
   const instance = (name: string, app: string): Promise<PlannedService> =>
