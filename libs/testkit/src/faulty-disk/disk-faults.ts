@@ -2,7 +2,7 @@
 import type { SeededRandom } from '../seeded-random.ts';
 
 /** A kind of call that can fail. */
-export type DiskCallKind = 'open' | 'read' | 'writev' | 'datasync' | 'truncate' | 'rename' | 'unlink' | 'syncDirectory';
+export type DiskCallKind = 'open' | 'create' | 'read' | 'writev' | 'datasync' | 'truncate' | 'rename' | 'unlink' | 'syncDirectory';
 
 /** Why a call fails by itself. */
 export type DiskErrorCode = 'EIO' | 'ENOSPC';
@@ -19,7 +19,7 @@ export interface FaultRates {
   turnsMax: number;
 }
 
-const NEEDS_SPACE: readonly DiskCallKind[] = ['open', 'writev', 'datasync', 'rename', 'syncDirectory'];
+const NEEDS_SPACE: readonly DiskCallKind[] = ['create', 'writev', 'datasync', 'rename', 'syncDirectory'];
 
 /** A fault that is due at a certain call. */
 interface DueFault {

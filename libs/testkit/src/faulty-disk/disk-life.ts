@@ -20,7 +20,7 @@ export class DiskLife {
   }
 
   async open(path: string, mode: 'read' | 'write' | 'create'): Promise<FaultyFile> {
-    return this.call('open', path, {
+    return this.call(mode === 'create' ? 'create' : 'open', path, {
       whole: () => {
         if (mode === 'create') this.#create(path);
         return new FaultyFile(this, this.#disk, this.#file(path), path, mode !== 'read');
