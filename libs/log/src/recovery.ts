@@ -13,6 +13,7 @@
  */
 import { appendTimeMsAt, baseOffsetAt, batchBytesAt, HEADER_BYTES } from '@partita/batch';
 import { invariant, WRITE_BYTES_MAX } from '@partita/domain';
+import type { PartitaError } from '@partita/domain';
 import { isIntactHeader, scanBatches } from './batch-scan.ts';
 import type { ScanEnd } from './batch-scan.ts';
 import { readFileIfExists } from './disk.ts';
@@ -61,6 +62,8 @@ interface Tail {
 export async function recoverLog(home: SegmentHome, options: RecoveryOptions): Promise<RecoveredLog> {
   const segments = await listSegments(home);
   let last = segments.at(-1);
+  // A program that was killed may have left names that are seen, but not on the device.
+  if (!options.cleanShutdown) await home.device.disk.syncDirectory(home.directory);
   if (last === undefined) {
     const lost = options.knownSynced > 0n ? `the files of offsets below ${options.knownSynced} are gone` : undefined;
     last = await Segment.create(home, 0n);
@@ -181,15 +184,28 @@ async function scanTail(
 ): Promise<ScanEnd> {
   if (!verifyRecords) return segment.extendIndex(index, size, visit);
   const start = scanStart(segment, index.at(index.count - 1));
-  const end = await segment.use((file) =>
-    scanBatches({ file, seed: segment.home.seed, ...start, end: size, verifyRecords: true }, (bytes, at) => {
-      visit(bytes, at);
-      return true;
-    }),
-  );
+  const scan = (): Promise<ScanEnd> =>
+    segment.use((file) =>
+      scanBatches({ file, seed: segment.home.seed, ...start, end: size, verifyRecords: true }, (bytes, at) => {
+        visit(bytes, at);
+        return true;
+      }),
+    );
+  let end = await scan();
+  // What is bad may be so on the way of one reading only; nothing is cut for that.
+  if (end.fault !== undefined) {
+    const again = await scan();
+    if (again.position < end.position) throw readsDiffer(segment, again.position);
+    end = again;
+  }
   const extended = await segment.extendIndex(index, end.position);
-  invariant(extended.nextOffset === end.nextOffset, 'a verified tail reads the same twice');
+  if (extended.nextOffset !== end.nextOffset) throw readsDiffer(segment, extended.position);
   return end;
+}
+
+/** The same bytes read differently twice: nothing is decided by them, the next start tries again. */
+function readsDiffer(segment: Segment, position: number): PartitaError {
+  return corruptBatch(segment.home, segment.path, position, 'it read differently twice');
 }
 
 /**
@@ -202,7 +218,11 @@ async function secureTail(segment: Segment, from: number, end: number, size: num
     if (end < size) await file.truncate(end);
     for (let position = from; position < end; position += WRITE_BYTES_MAX) {
       const bytes = Buffer.alloc(Math.min(WRITE_BYTES_MAX, end - position));
+      const again = Buffer.alloc(bytes.length);
       await file.read(bytes, position);
+      await file.read(again, position);
+      // What the scan verified must not be written over with a bit that was wrong on the way of this reading.
+      if (!bytes.equals(again)) throw readsDiffer(segment, position);
       await file.writev([bytes], position);
     }
     await file.datasync();
@@ -263,6 +283,7 @@ export async function stateBefore(home: SegmentHome, segments: readonly Segment[
     if (entry === undefined) continue;
     const header = Buffer.alloc(HEADER_BYTES);
     await segment.use((file) => file.read(header, entry.position));
+    if (!isIntactHeader(header, 0, home.seed)) throw corruptBatch(home, segment.path, entry.position, 'bad header');
     lastAppendTimeMs = appendTimeMsAt(header, 0);
   }
   const rebuilt: Snapshot = { baseOffset: last.baseOffset, lastAppendTimeMs, epochs: epochs.starts };
