@@ -241,6 +241,14 @@ export class Segment {
     const { index, fileBytes } = await this.readIndexFile();
     const intactCount = index.count;
     const last = index.at(index.count - 1);
+    if (last !== undefined && last.position + last.batchBytes > size) {
+      throw corruptBatch(
+        this.home,
+        this.path,
+        size,
+        `it ends before offset ${endOffsetOf(last)}, which its index knows`,
+      );
+    }
     const isComplete = last !== undefined && last.position + last.batchBytes === size;
     if (!isComplete) {
       const end = await this.extendIndex(index, size);
