@@ -55,14 +55,15 @@ export async function openPartitionLog(options: PartitionLogOptions): Promise<Pa
 /** Makes the directory if it is missing, and the names of it and of the topic's above it durable. */
 async function makeDurableDirectory(disk: Disk, directory: string): Promise<void> {
   try {
-    await disk.list(directory);
+    // Without files it may have been made by a program that was killed before the names above it were durable.
+    if ((await disk.list(directory)).length > 0) return;
   } catch (error) {
     if (diskErrorCode(error) !== 'ENOENT') throw error;
     await disk.makeDirectory(directory);
-    const parent = directory.slice(0, directory.lastIndexOf('/'));
-    await disk.syncDirectory(parent);
-    await disk.syncDirectory(parent.slice(0, parent.lastIndexOf('/')) || '/');
   }
+  const parent = directory.slice(0, directory.lastIndexOf('/'));
+  await disk.syncDirectory(parent);
+  await disk.syncDirectory(parent.slice(0, parent.lastIndexOf('/')) || '/');
 }
 
 export class PartitionLog {
@@ -217,7 +218,7 @@ export class PartitionLog {
     this.#isClosed = true;
     await this.#cutting;
     await this.#writer.idle();
-    const isWhole = this.#writer.queue.count === 0;
+    const isWhole = this.#writer.queue.count === 0 && !this.#writer.hasFailed;
     this.#writer.queue.dropFrom(() => true);
     if (options.clean && isWhole) await this.#writer.active.complete(this.#settings.flush === 'os');
     for (const segment of this.#segments) await segment.close();
