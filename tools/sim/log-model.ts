@@ -32,6 +32,12 @@ export class LogModel {
     if (kept > this.ackedEnd) this.ackedEnd = kept;
   }
 
+  /** A roll synced everything below. */
+  seal(end: bigint): void {
+    const kept = this.cuttingAt === undefined ? end : least(end, this.cuttingAt);
+    if (kept > this.sealedEnd) this.sealedEnd = kept;
+  }
+
   /** A cut begins: nothing from there on is promised any more, but all of it may still be found. */
   beginCut(at: bigint): void {
     this.cuttingAt = at;
@@ -42,6 +48,7 @@ export class LogModel {
   /** The log was cut on purpose. */
   cut(at: bigint): void {
     this.cutCount += 1;
+    this.sealedEnd = least(this.sealedEnd, at);
     for (const batch of this.#drop(at)) this.#removed.push({ batch, cut: this.cutCount });
   }
 

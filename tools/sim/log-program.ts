@@ -31,6 +31,7 @@ export class LogProgram {
   readonly #readings = new Set<Promise<void>>();
   #violation: Violation | undefined;
   #failure: PartitaError | undefined;
+  #wasFull = false;
 
   constructor(world: LogWorld, facts: StoredFacts, opened: OpenedLog, excuses: Excuses) {
     this.#world = world;
@@ -44,6 +45,7 @@ export class LogProgram {
     this.#world.trace.note(`  failed: ${reasonOf(error.cause ?? error)}`);
     if (this.#failure !== undefined) this.#violation = new Violation('the log failed twice');
     this.#failure = error;
+    this.#world.hasFailed = true;
     const isDamage = this.#world.hadLogDamage && reasonOf(error.cause) === 'CORRUPT_BATCH';
     if (!isDamage && !isExcused(this.#world, error, this.#excuses)) {
       this.#violation = new Violation(`the log failed without a fault: ${String(error.cause)}`);
@@ -166,7 +168,7 @@ export class LogProgram {
     } catch (error) {
       const reason = reasonOf(error);
       trace.note(`    append refused: ${reason}`);
-      const isFull = reason === 'STORAGE_FULL' && this.#world.errorCount > this.#excuses.errorCount;
+      const isFull = reason === 'STORAGE_FULL' && (this.#wasFull || this.#world.errorCount > this.#excuses.errorCount);
       if (!isFull && reason !== 'QUEUE_FULL' && this.#works) throw error;
     }
   }
@@ -204,6 +206,7 @@ export class LogProgram {
 
   async #fillDisk(): Promise<void> {
     const { disk, random } = this.#world;
+    this.#wasFull = true;
     disk.capacityBytes = disk.usedBytes() + random.below(20_000);
     for (let left = random.between(1, 8); left > 0; left -= 1) this.#append(left);
     await passTurns(random.below(200));

@@ -73,14 +73,18 @@ function check(world: LogWorld, slice: LogSlice, start: ReadingStart): void {
 /** Tries until it succeeds or fails for good, which only damage and faults excuse. `from`: where it reads first. */
 async function attempt(world: LogWorld, from: bigint | undefined, read: () => Promise<void>): Promise<void> {
   for (let left = ATTEMPT_COUNT_MAX; ; left -= 1) {
-    const since = { errorCount: world.errorCount, readFlipCount: world.readFlipCount };
+    // The first attempts may share the loading of an index with a reading that a fault met before.
+    const since =
+      left > 1
+        ? { errorCount: 0, readFlipCount: 0 }
+        : { errorCount: world.errorCount, readFlipCount: world.readFlipCount };
     try {
       await read();
       return;
     } catch (error) {
       if (error instanceof Violation) throw error;
       const reason = reasonOf(error);
-      if (!world.disk.isRunning || reason === 'SHUTTING_DOWN') return;
+      if (!world.disk.isRunning || reason === 'SHUTTING_DOWN' || world.hasFailed) return;
       const isFlip = reason === 'CORRUPT_BATCH' && world.readFlipCount > since.readFlipCount;
       if (isFlip) world.tally.add('seen: read flip caught');
       else if (reason === 'CORRUPT_BATCH' && isDamageMet(world, from)) {

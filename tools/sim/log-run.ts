@@ -74,10 +74,12 @@ function setFaults(world: LogWorld): void {
 /** Starts the program, again and again if need be. */
 async function start(world: LogWorld, facts: StoredFacts): Promise<LogProgram | 'refused'> {
   const { disk, random, plan } = world;
+  const { readFlip } = disk.rates;
   for (let count = 0; count <= START_COUNT_MAX; count += 1) {
-    if (count === START_COUNT_MAX) disk.faults.calm();
     const since = { errorCount: world.errorCount, readFlipCount: world.readFlipCount };
     let program: LogProgram | undefined;
+    disk.rates.readFlip = readFlip;
+    if (count === START_COUNT_MAX) disk.faults.calm();
     const opened = await startProgram(world, facts, {
       onSynced: (endOffset) => {
         world.trace.note(`    synced ${endOffset}`);
@@ -88,8 +90,10 @@ async function start(world: LogWorld, facts: StoredFacts): Promise<LogProgram | 
     if (opened === 'refused') return 'refused';
     if (opened !== 'again') {
       program = new LogProgram(world, facts, opened, since);
+      disk.rates.readFlip = count === START_COUNT_MAX ? 0 : readFlip;
       world.powerCut = false;
       world.syncFailed = false;
+      world.hasFailed = false;
       if (random.chance(0.5)) await readAllChecked(world, opened.log);
       return program;
     }

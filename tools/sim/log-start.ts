@@ -10,7 +10,7 @@ import { least } from './log-model.ts';
 import { checkState } from './log-checks.ts';
 import type { LogWorld } from './log-world.ts';
 import { settle } from './settle.ts';
-import { basesOf, damagedFrom, isDamaged, segmentFile } from './stored-files.ts';
+import { basesOf, damagedBatches, isDamaged, segmentFile } from './stored-files.ts';
 import { Violation } from './trace.ts';
 
 const KEY = partitionKey({ topicId: TOPIC_ID, partition: PARTITION });
@@ -134,11 +134,14 @@ function checkOpened(world: LogWorld, log: PartitionLog, facts: KnownFacts, befo
   const floor = promisedEnd(world, facts, before);
   if (log.suspect !== undefined) {
     tally.add('seen: suspect');
-    const isLost = isOs && world.powerCut;
+    // What was lost before, and told, stays lost until a new checkpoint is written.
+    const isLost = (isOs && world.powerCut) || facts.knownSynced > model.ackedEnd;
     if (!isLost && !world.hadLogDamage) throw new Violation(`suspect by a power cut alone: ${log.suspect}`);
   } else if (end < floor) throw new Violation(`lost: the log ends at ${end}, promised was ${floor}`);
   if (end > model.end || !model.isBoundary(end)) throw new Violation(`wrong offset: the log ends at ${end}`);
   noteSights(world, log, before);
+  world.damagedAtStart.clear();
+  world.hadLogDamage = isDamaged(world);
   model.restart(end);
   checkState(log, model);
 }
@@ -148,31 +151,32 @@ function promisedEnd(world: LogWorld, facts: KnownFacts, before: ReadonlyMap<big
   const { model, plan } = world;
   let promised = plan.flush === 'os' && world.powerCut ? model.sealedEnd : model.ackedEnd;
   if (plan.flush === 'os' && world.syncLied) promised = 0n;
-  const lastBase = [...before.keys()].at(-1);
-  const damaged = lastBase === undefined ? undefined : world.damagedAtStart.get(lastBase);
+  const lastBase = [...before.keys()].at(-1) ?? 0n;
+  const damaged = [...world.damagedAtStart].flatMap(([base, batches]) => (base >= lastBase ? batches : []));
   // Damage to what nothing knows as synced looks like a torn write.
-  if (damaged !== undefined && damaged >= facts.knownSynced) promised = least(promised, damaged);
+  for (const batch of damaged) if (batch >= facts.knownSynced) promised = least(promised, batch);
   return promised;
 }
 
 /** The log files by their base offsets, and what of them is damaged by injection. */
 function logContents(world: LogWorld): Map<bigint, Buffer> {
   const contents = new Map<bigint, Buffer>();
-  world.damagedAtStart.clear();
   for (const base of basesOf(world.disk, 'log')) {
     contents.set(base, world.disk.names.file(segmentFile(base, 'log'))?.content() ?? Buffer.alloc(0));
-    const damaged = damagedFrom(world, base);
-    if (damaged !== undefined) world.damagedAtStart.set(base, damaged);
+    const damaged = damagedBatches(world, base);
+    if (damaged.length > 0) world.damagedAtStart.set(base, [...(world.damagedAtStart.get(base) ?? []), ...damaged]);
   }
-  world.hadLogDamage = world.damagedAtStart.size > 0;
+  if (world.damagedAtStart.size > 0) world.hadLogDamage = true;
   return contents;
 }
 
-/** A refused log is never changed. */
+/** A refused log is never changed, but for a torn end of it that is no part of what is damaged. */
 function checkUntouched(world: LogWorld, before: ReadonlyMap<bigint, Buffer>): void {
   for (const [base, content] of before) {
+    if (!world.damagedAtStart.has(base)) continue;
     const now = world.disk.names.file(segmentFile(base, 'log'))?.content();
-    if (now?.equals(content) !== true) throw new Violation(`the log from ${base} was refused, but changed`);
+    if (now?.equals(content.subarray(0, now.length)) !== true)
+      throw new Violation(`the log from ${base} was refused, but changed`);
   }
 }
 

@@ -33,9 +33,11 @@ export class LogWorld {
   powerCut = false;
   /** Base offsets of the segments whose log was shortened behind the program's back. */
   readonly shortened = new Set<bigint>();
-  /** At the last start: base offsets of the segments that were damaged by injection, and the first batch hit. */
-  readonly damagedAtStart = new Map<bigint, bigint>();
+  /** At the last start: base offsets of the segments that were damaged by injection, and the batches hit. */
+  readonly damagedAtStart = new Map<bigint, readonly bigint[]>();
   hadLogDamage = false;
+  /** The log that is open can no longer be written; what a cut removed may be missing for its readers. */
+  hasFailed = false;
 
   constructor(seed: number, options: { keepsTrace: boolean; mutant?: Mutant | undefined }) {
     this.random = new SeededRandom(seed);
@@ -59,8 +61,11 @@ export class LogWorld {
       return;
     }
     this.tally.add(`fault: ${outcome} at ${kind}`);
-    if (outcome === 'read flip') this.readFlipCount += 1;
-    else if (outcome === 'POWER_OFF') this.#onPowerOff(kind, name);
+    if (outcome === 'read flip') {
+      this.readFlipCount += 1;
+      // A start reads once more what is bad, so it stands one such reading, not several.
+      if (this.phase === 'start') this.disk.rates.readFlip = 0;
+    } else if (outcome === 'POWER_OFF') this.#onPowerOff(kind, name);
     else {
       this.errorCount += 1;
       if (kind === 'datasync' && name.endsWith('.log')) {
@@ -75,7 +80,7 @@ export class LogWorld {
     const base = /^(\d{20})\.log$/.exec(name)?.[1];
     if (base !== undefined && (kind === 'create' || kind === 'unlink')) {
       this.shortened.delete(BigInt(base));
-      if (kind === 'create' && BigInt(base) > this.model.sealedEnd) this.model.sealedEnd = BigInt(base);
+      if (kind === 'create') this.model.seal(BigInt(base));
     }
     if (kind !== 'rename' || this.phase !== 'start') return;
     if (name.endsWith('.snapshot.new')) this.tally.add('seen: snapshot made again');

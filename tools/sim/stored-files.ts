@@ -18,31 +18,36 @@ export function basesOf(disk: FaultyDisk, kind: 'log' | 'idx' | 'snapshot'): big
   });
 }
 
-/** Offset of the first batch of the segment that damage by injection may have hit; undefined when there is none. */
-export function damagedFrom(world: LogWorld, base: bigint): bigint | undefined {
+/** Offsets of the batches of the segment that damage by injection may have hit, lowest first. */
+export function damagedBatches(world: LogWorld, base: bigint): bigint[] {
   const file = world.disk.names.file(segmentFile(base, 'log'));
   const places = [...(file?.flips ?? [])];
   if (world.shortened.has(base)) places.push(file?.size ?? 0);
-  if (places.length === 0) return undefined;
-  const first = Math.min(...places);
+  if (places.length === 0) return [];
+  const found = places.map((place) => batchAt(world, base, place));
+  return found.sort((one, other) => Number(one - other));
+}
+
+/** Offset of the batch at the place in the file of the segment; the end of the log behind all of them. */
+function batchAt(world: LogWorld, base: bigint, place: number): bigint {
   let end = SEGMENT_HEADER_BYTES;
   const { batches } = world.model;
   for (let number = world.model.numberOf(base); number < batches.length; number += 1) {
     const batch = batches[number];
     if (batch === undefined) break;
     end += batch.bytes.length;
-    if (first < end) return batch.base;
+    if (place < end) return batch.base;
   }
   return world.model.end;
 }
 
 /** True when some log file is damaged by injection. */
 export function isDamaged(world: LogWorld): boolean {
-  return basesOf(world.disk, 'log').some((base) => damagedFrom(world, base) !== undefined);
+  return basesOf(world.disk, 'log').some((base) => damagedBatches(world, base).length > 0);
 }
 
 /** True when the segment that holds the offset is damaged by injection. */
 export function isDamagedAt(world: LogWorld, offset: bigint): boolean {
   const base = basesOf(world.disk, 'log').findLast((least) => least <= offset);
-  return base === undefined || damagedFrom(world, base) !== undefined;
+  return base === undefined || damagedBatches(world, base).length > 0;
 }

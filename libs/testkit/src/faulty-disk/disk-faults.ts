@@ -2,7 +2,8 @@
 import type { SeededRandom } from '../seeded-random.ts';
 
 /** A kind of call that can fail. */
-export type DiskCallKind = 'open' | 'create' | 'read' | 'writev' | 'datasync' | 'truncate' | 'rename' | 'unlink' | 'syncDirectory';
+export type DiskCallKind =
+  'open' | 'create' | 'read' | 'writev' | 'datasync' | 'truncate' | 'rename' | 'unlink' | 'syncDirectory';
 
 /** Why a call fails by itself. */
 export type DiskErrorCode = 'EIO' | 'ENOSPC';
