@@ -6,40 +6,18 @@ import { LogProgram } from './log-program.ts';
 import { startProgram } from './log-start.ts';
 import type { StoredFacts } from './log-start.ts';
 import { LogWorld } from './log-world.ts';
-import type { Mutant } from './mutants.ts';
+import { runToResult } from './seed-run.ts';
+import type { RunOptions, RunResult } from './seed-run.ts';
 import { passTurns } from './settle.ts';
 import { Violation } from './trace.ts';
-import type { Tally } from './trace.ts';
 
 /** Starts of one life that may fail; after that nothing goes wrong any more, and it must open. */
 const START_COUNT_MAX = 6;
 
-export interface RunOptions {
-  readonly keepsTrace?: boolean;
-  readonly mutant?: Mutant;
-}
-
-export interface RunResult {
-  readonly seed: number;
-  /** What promise was broken; undefined when none was. */
-  readonly violation: string | undefined;
-  /** Equal when two runs were the same. */
-  readonly traceHash: string;
-  readonly trace: readonly string[];
-  readonly tally: Tally;
-}
-
 /** Runs a seed. Never throws for what the product did. */
 export async function runLogSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const world = new LogWorld(seed, { keepsTrace: options.keepsTrace ?? false, mutant: options.mutant });
-  let violation: string | undefined;
-  try {
-    await runLives(world);
-  } catch (error) {
-    if (options.keepsTrace === true) world.trace.lines.push(error instanceof Error ? (error.stack ?? '') : '');
-    violation = error instanceof Violation ? error.message : `unexpected: ${String(error)}`;
-  }
-  return { seed, violation, traceHash: world.trace.hash, trace: world.trace.lines, tally: world.tally };
+  return runToResult(seed, world, () => runLives(world));
 }
 
 async function runLives(world: LogWorld): Promise<void> {

@@ -8,8 +8,8 @@ import type { SeededRandom } from '../seeded-random.ts';
 
 /** Unit in which an unsynced write reaches the device or not. */
 const PAGE_BYTES = 4096;
-/** What a device writes in one go; a page that is being overwritten is torn between two of these. */
-const SECTOR_BYTES = 512;
+/** What a device writes in one go: what is being overwritten is torn between two of these. */
+export const SECTOR_BYTES = 512;
 
 /** How a power cut treats what was not synced of a file. */
 type Loss = 'everything' | 'nothing' | 'from a byte on' | 'some pages' | 'one page';

@@ -1,5 +1,5 @@
 /** A FaultyDisk as one program sees it, from its start to its end. It has the shape of libs/log's `Disk`. */
-import { CachedFile } from './cached-file.ts';
+import { CachedFile, SECTOR_BYTES } from './cached-file.ts';
 import type { DiskCallKind } from './disk-faults.ts';
 import { diskError } from './disk-error.ts';
 import type { FaultyDisk } from './faulty-disk.ts';
@@ -169,7 +169,10 @@ export class FaultyFile {
   async writev(buffers: readonly Uint8Array[], position: number): Promise<void> {
     const bytes = buffers.length === 1 ? (buffers[0] ?? Buffer.alloc(0)) : Buffer.concat(buffers);
     const writePart = (): void => {
-      this.#file.write(bytes.subarray(0, this.#disk.random.below(bytes.length + 1)), position);
+      const end = position + this.#disk.random.below(bytes.length + 1);
+      // What is written over is torn between sectors only; what is added ends anywhere.
+      const torn = end < this.#file.size ? Math.max(position, end - (end % SECTOR_BYTES)) : end;
+      this.#file.write(bytes.subarray(0, torn - position), position);
     };
     await this.#life.call('writev', this.#path, {
       whole: () => {
