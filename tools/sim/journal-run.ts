@@ -33,6 +33,8 @@ interface JournalPlan {
 interface Change {
   readonly values: ReadonlyMap<string, Buffer | undefined>;
   isAnswered: boolean;
+  /** How many syncs were done when it was answered: changes of one entry have the same number. */
+  entry: number;
 }
 
 /** Runs a seed. Never throws for what the product did. */
@@ -53,6 +55,7 @@ class JournalRun {
   #errorCount = 0;
   #readFlipCount = 0;
   #hasDamage = false;
+  #syncCount = 0;
 
   constructor(seed: number, options: RunOptions) {
     this.trace = new Trace(options.keepsTrace ?? false);
@@ -128,7 +131,7 @@ class JournalRun {
       const value = Buffer.alloc(this.#random.below(this.#plan.valueBytesMax), this.#random.below(256));
       values.set(this.#random.pick(KEYS), isPut ? value : undefined);
     }
-    const change: Change = { values, isAnswered: false };
+    const change: Change = { values, isAnswered: false, entry: 0 };
     const done = isPut ? journal.put(values as ReadonlyMap<string, Buffer>) : journal.delete(values.keys());
     this.#changes.push(change);
     this.trace.note(`  ${isPut ? 'put' : 'delete'} ${[...values.keys()].join(' ')}`);
@@ -136,6 +139,7 @@ class JournalRun {
     done.then(
       () => {
         change.isAnswered = true;
+        change.entry = this.#syncCount;
         this.trace.note('  answered');
         this.tally.add('answered');
       },
@@ -161,7 +165,7 @@ class JournalRun {
     }
     this.trace.note(`  opened with ${matched} of ${this.#changes.length} changes`);
     if (matched < 0) throw new Violation('wrong state: no first part of the changes gives it');
-    const isExcused = this.#hasDamage && matched >= answeredCount - this.#lastGroup();
+    const isExcused = this.#hasDamage && matched >= answeredCount - this.#lastEntryCount(answeredCount);
     if (matched < answeredCount && !isExcused) throw new Violation(`lost: ${answeredCount} answered, ${matched} kept`);
     if (matched < answeredCount) this.tally.add('seen: damaged last entry taken for torn');
     if (matched < this.#changes.length) this.tally.add('seen: unanswered change gone');
@@ -170,9 +174,10 @@ class JournalRun {
     this.#hasDamage = false;
   }
 
-  /** Most changes that one entry may hold: those that were put while another write was under way. */
-  #lastGroup(): number {
-    return this.#changes.length;
+  /** Changes of the last entry that was answered: damage to it looks like a torn write that never was. */
+  #lastEntryCount(answeredCount: number): number {
+    const last = this.#changes[answeredCount - 1]?.entry;
+    return this.#changes.filter(({ isAnswered, entry }) => isAnswered && entry === last).length;
   }
 
   #endLife(): void {
@@ -195,7 +200,10 @@ class JournalRun {
 
   #onCall({ kind, path, outcome }: DiskCall): void {
     this.trace.note(`    ${kind} ${path}: ${outcome}`);
-    if (outcome === 'ok') return;
+    if (outcome === 'ok') {
+      if (kind === 'datasync') this.#syncCount += 1;
+      return;
+    }
     this.tally.add(`fault: ${outcome} at ${kind}`);
     if (outcome === 'read flip') this.#readFlipCount += 1;
     else if (outcome !== 'POWER_OFF') this.#errorCount += 1;
