@@ -25,6 +25,8 @@ export class CachedFile {
   #cutTo: number | undefined;
   /** Places of bits that were flipped and not been written over since. */
   #flips: number[] = [];
+  /** Those that are on the device: what wrote over them may be lost. */
+  #deviceFlips: number[] = [];
 
   /** Bytes that a program sees. */
   get size(): number {
@@ -77,6 +79,7 @@ export class CachedFile {
     for (const page of this.#dirty) this.#writeBack(page);
     this.#dirty.clear();
     this.#resizeDevice(this.#size);
+    this.#deviceFlips = this.#flips;
   }
 
   /** What an fdatasync does that fails: some pages arrive, all of them count as clean from now on. */
@@ -103,21 +106,21 @@ export class CachedFile {
     this.#grow(this.#deviceSize);
     this.#device.copy(this.#cache, 0, 0, this.#deviceSize);
     this.#size = this.#deviceSize;
-    this.#flips = this.#flips.filter((at) => at < this.#size);
+    this.#flips = this.#deviceFlips.filter((at) => at < this.#size);
   }
 
   /** Flips a bit of a stored byte, on the device too. */
   flip(position: number, bit: number): void {
     this.#cache[position] = (this.#cache[position] ?? 0) ^ (1 << bit);
     this.#device[position] = (this.#device[position] ?? 0) ^ (1 << bit);
-    this.#flips.push(position);
+    this.#flips = [...this.#flips, position];
+    this.#deviceFlips = [...this.#deviceFlips, position];
   }
 
   /** Cuts the file behind everybody's back, on the device too. */
   shorten(size: number): void {
     this.truncate(size);
     this.sync();
-    this.#flips = this.#flips.filter((at) => at < size);
   }
 
   #lose(random: SeededRandom): void {
