@@ -1,8 +1,9 @@
 /** Every area by its name. */
 import type { Area } from './area.ts';
+import { disk } from './areas/disk.ts';
 import { fuzz } from './areas/fuzz.ts';
 import { kill } from './areas/kill.ts';
 import { redis } from './areas/redis.ts';
 import { start } from './areas/start.ts';
 
-export const AREAS: readonly Area[] = [start, kill, redis, fuzz];
+export const AREAS: readonly Area[] = [start, kill, redis, fuzz, disk];

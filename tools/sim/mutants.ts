@@ -5,6 +5,8 @@ import type { LogWorld } from './log-world.ts';
 
 export interface Mutant {
   readonly name: string;
+  /** Takes hundreds of seeds to find, so only the long form looks for it. */
+  readonly isRare?: boolean;
   /** Stands between the product and its disk. */
   readonly wrapDisk?: (disk: Disk, world: LogWorld) => Disk;
   /** Every start is taken for one after a clean stop. */
@@ -48,6 +50,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'nothing is cut off after a write without space',
+    isRare: true,
     wrapDisk: (disk, world) =>
       changed(disk, {}, (file) => ({
         truncate: (size) => (world.phase === 'run' ? nothing() : file.truncate(size)),
@@ -70,7 +73,7 @@ export const MUTANTS: readonly Mutant[] = [
       }),
   },
   { name: 'every start is taken for one after a clean stop', trustsEveryStart: true },
-  { name: 'what was known as synced is forgotten', forgetsCheckpoints: true },
+  { name: 'what was known as synced is forgotten', isRare: true, forgetsCheckpoints: true },
 ];
 
 /** A disk that differs in some methods, and in some of its files'. */
