@@ -1,10 +1,10 @@
-/** What an area of `npm run prove` is: suites of tools/e2e in their long form, which print the figures of its report. */
+/** What an area of `npm run prove` is: suites in their long form, which print the figures of its report. */
 export interface Area {
   /** Name on the command line and of the report. */
   readonly name: string;
   /** The claim, one sentence. */
   readonly claim: string;
-  /** Spec files of tools/e2e, without `.spec.ts`. */
+  /** Spec files: paths from the root that end in `.spec.ts`, or names of those in tools/e2e without it. */
   readonly suites: readonly string[];
   /** Only tests whose full name contains this; absent = all of the suites. */
   readonly tests?: string;

@@ -1,9 +1,10 @@
 /** Every area by its name. */
 import type { Area } from './area.ts';
 import { compaction } from './areas/compaction.ts';
+import { disk } from './areas/disk.ts';
 import { fuzz } from './areas/fuzz.ts';
 import { kill } from './areas/kill.ts';
 import { redis } from './areas/redis.ts';
 import { start } from './areas/start.ts';
 
-export const AREAS: readonly Area[] = [start, kill, redis, fuzz, compaction];
+export const AREAS: readonly Area[] = [start, kill, redis, fuzz, compaction, disk];

@@ -1,7 +1,11 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from '@partita/tool-check/run-command.ts';
 import { check } from 'prettier';
 import { describe, expect, it } from 'vitest';
 import { AREAS } from './areas.ts';
 import { reportText } from './report.ts';
+import { specFile } from './suite-results.ts';
 
 const area = { name: 'kill', claim: 'Nothing is lost.', suites: ['kill'], minutesMax: 1 };
 const occasion = { date: new Date(0), machine: '2 × processor', node: 'v24.0.0' };
@@ -38,5 +42,12 @@ describe('a report', () => {
 describe('the areas', () => {
   it('have names of their own', () => {
     expect(new Set(AREAS.map(({ name }) => name)).size).toBe(AREAS.length);
+  });
+
+  it('name spec files that exist, in tools/e2e or anywhere', () => {
+    expect(specFile('kill')).toBe('tools/e2e/kill.spec.ts');
+    expect(specFile('tools/sim/log.spec.ts')).toBe('tools/sim/log.spec.ts');
+    const files = AREAS.flatMap(({ suites }) => suites.map(specFile));
+    expect(files.filter((file) => !existsSync(join(ROOT, file)))).toEqual([]);
   });
 });

@@ -36,7 +36,7 @@ export async function runSuites(area: Area): Promise<SuiteResults> {
   const report = join(folder, 'report.json');
   const figures = join(folder, 'figures.jsonl');
   try {
-    const files = area.suites.map((suite) => `tools/e2e/${suite}.spec.ts`);
+    const files = area.suites.map(specFile);
     const only = area.tests === undefined ? [] : ['--testNamePattern', area.tests];
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
     const result = await runCommand(['vitest', 'run', ...reporters, ...only, ...files], {
@@ -55,6 +55,11 @@ export async function runSuites(area: Area): Promise<SuiteResults> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Path of a suite's spec file from the root. */
+export function specFile(suite: string): string {
+  return suite.endsWith('.spec.ts') ? suite : `tools/e2e/${suite}.spec.ts`;
 }
 
 function readTests(path: string): TestResult[] {

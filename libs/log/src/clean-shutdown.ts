@@ -36,10 +36,10 @@ export async function writeCleanShutdown(disk: Disk, dir: string, marker: CleanS
 export async function takeCleanShutdown(disk: Disk, dir: string): Promise<CleanShutdown | undefined> {
   const path = `${dir}/clean-shutdown`;
   const bytes = await readFileIfExists(disk, path);
-  if (bytes === undefined) return undefined;
-  await disk.unlink(path);
+  if (bytes !== undefined) await disk.unlink(path);
+  // Also when it is gone: a start that ended between the two calls removed it, but not for good.
   await disk.syncDirectory(dir);
-  return parse(bytes);
+  return bytes === undefined ? undefined : parse(bytes);
 }
 
 function parse(bytes: Buffer): CleanShutdown | undefined {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemoryDisk } from '@partita/testkit';
+import { FaultyDisk, MemoryDisk } from '@partita/testkit';
 import { afterAll, expect, it } from 'vitest';
 import { describeDisk } from './disk.conformance.ts';
 import { createNodeDisk } from './node-disk.ts';
@@ -19,6 +19,12 @@ describeDisk('the disk of this machine', async () => {
 
 describeDisk('the memory disk', async () => {
   const disk = new MemoryDisk();
+  await disk.makeDirectory('/data');
+  return { disk, directory: '/data' };
+});
+
+describeDisk('the faulty disk', async () => {
+  const disk = new FaultyDisk({ seed: 1 }).start();
   await disk.makeDirectory('/data');
   return { disk, directory: '/data' };
 });

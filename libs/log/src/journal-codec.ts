@@ -2,7 +2,7 @@
  * The bytes of a journal file (see journal.ts). Little-endian. The file has a fixed size, zeros behind its last entry.
  *
  *      0  50 41 4A 4C ("PAJL")      8  generation  uint64, of the two files the higher one counts
- *      4  format_version uint32, 1  16  crc         uint32, CRC-32C of bytes 0-15
+ *      4  format_version uint32, 2  16  crc         uint32, CRC-32C of bytes 0-15
  *     20  zeros; all of bytes 0-63 are zeros while the file is not in use
  *     64  entries, each at a multiple of 8:
  *           +0  content length  uint32, > 0      +8  sequence  uint64, 1 for the first entry of the file
@@ -10,7 +10,9 @@
  *          +16  content: changes, each
  *                 kind uint8 (1 put, 2 delete), key length uint16, value length uint32 (0 for delete), key (UTF-8), value
  *
- * The first entry holds the whole state, each later one what one `put` or `delete` changed: all of it or nothing.
+ * The first entry holds the whole state, each later one what one `put` or `delete` changed: all of it or nothing. An
+ * empty state is the removal of the key that has no characters: a first entry that is not there is damage. Version 1 had
+ * none for an empty state, so that damage to a state was taken for an empty one.
  */
 import { crc32c } from '@partita/batch';
 import { invariant } from '@partita/domain';
@@ -20,7 +22,7 @@ export const JOURNAL_HEADER_BYTES = 64;
 export const ENTRY_HEAD_BYTES = 16;
 
 const MAGIC = 0x4c4a4150;
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 const HEADER_CRC_AT = 16;
 const ALIGNMENT = 8;
 const CHANGE_HEAD_BYTES = 7;
@@ -31,13 +33,20 @@ const DELETE = 2;
 /** New values by key; undefined deletes. */
 export type Changes = ReadonlyMap<string, Uint8Array | undefined>;
 
-/** What a journal file's header says: in use with that generation, not in use, or nothing that can be trusted. */
-export type JournalHeader = bigint | 'unused' | 'damaged';
+/** What the header of a file in use says. */
+interface UsedHeader {
+  readonly generation: bigint;
+  /** Version 1 may have no entry at all. */
+  readonly version: number;
+}
 
-export function encodeJournalHeader(generation: bigint): Buffer {
+/** What a journal file's header says: in use, not in use, or nothing that can be trusted. */
+export type JournalHeader = UsedHeader | 'unused' | 'damaged';
+
+export function encodeJournalHeader(generation: bigint, version: number = FORMAT_VERSION): Buffer {
   const bytes = Buffer.alloc(JOURNAL_HEADER_BYTES);
   bytes.writeUInt32LE(MAGIC, 0);
-  bytes.writeUInt32LE(FORMAT_VERSION, 4);
+  bytes.writeUInt32LE(version, 4);
   bytes.writeBigUInt64LE(generation, 8);
   bytes.writeUInt32LE(crc32c(bytes.subarray(0, HEADER_CRC_AT)), HEADER_CRC_AT);
   return bytes;
@@ -47,7 +56,15 @@ export function decodeJournalHeader(file: Buffer): JournalHeader {
   if (file.length < JOURNAL_HEADER_BYTES) return 'damaged';
   if (file.subarray(0, JOURNAL_HEADER_BYTES).every((byte) => byte === 0)) return 'unused';
   const generation = file.readBigUInt64LE(8);
-  return encodeJournalHeader(generation).equals(file.subarray(0, JOURNAL_HEADER_BYTES)) ? generation : 'damaged';
+  const version = file.readUInt32LE(4);
+  if (version < 1 || version > FORMAT_VERSION) return 'damaged';
+  const isIntact = encodeJournalHeader(generation, version).equals(file.subarray(0, JOURNAL_HEADER_BYTES));
+  return isIntact ? { generation, version } : 'damaged';
+}
+
+/** The first entry of a file: the whole state. */
+export function encodeState(state: ReadonlyMap<string, Uint8Array>, generation: bigint): Buffer {
+  return encodeEntry(state.size > 0 ? state : new Map([['', undefined]]), generation, 1n);
 }
 
 /** Bytes that a change takes in an entry's content. */

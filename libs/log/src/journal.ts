@@ -20,6 +20,7 @@ import {
   decodeJournalHeader,
   encodeEntry,
   encodeJournalHeader,
+  encodeState,
   entryAt,
   entryBytes,
   hasEntryBehind,
@@ -50,17 +51,24 @@ interface Pending {
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { disk, dir, bytesMax = JOURNAL_BYTES } = options;
   const paths = [`${dir}/${NAMES[0]}`, `${dir}/${NAMES[1]}`] as const;
-  const found = [await readFileIfExists(disk, paths[0]), await readFileIfExists(disk, paths[1])] as const;
+  const found = [await readTwice(disk, paths[0]), await readTwice(disk, paths[1])] as const;
   // The first file is made last and with a header, so without it the journal was never used.
   if (found[0] === undefined) {
     await allocate(disk, dir, paths[1], Buffer.alloc(0), bytesMax);
-    await allocate(disk, dir, paths[0], encodeJournalHeader(1n), bytesMax);
+    await allocate(disk, dir, paths[0], Buffer.concat([encodeJournalHeader(1n), encodeState(new Map(), 1n)]), bytesMax);
     return openJournal(options);
   }
   if (found[1] === undefined) throw damaged(paths[1], 0, 'the file is missing');
-  const { state, generation, number } = readState(paths, [found[0], found[1]]);
+  // A program that was killed while it made them may have left names that are seen, but not on the device.
+  await disk.syncDirectory(dir);
+  const contents = [found[0], found[1]] as const;
+  const { state, generation, number, usedBytes } = readState(paths, contents);
   const files = [await disk.open(paths[0], 'write'), await disk.open(paths[1], 'write')] as const;
-  const journal = new Journal(files, found[0].length, { state, generation, number });
+  // After a failed sync the page cache shows what the device does not have. The other file is not touched before this
+  // one is durable for certain, and a mere sync would skip pages that Linux takes for clean.
+  await files[number].writev([contents[number].subarray(0, usedBytes)], 0);
+  await files[number].datasync();
+  const journal = new Journal(files, contents[0].length, { state, generation, number });
   await journal.compact();
   return journal;
 }
@@ -72,11 +80,22 @@ interface JournalState {
   readonly number: 0 | 1;
 }
 
-function readState(paths: readonly [string, string], files: readonly [Buffer, Buffer]): JournalState {
+/** The content of a file that reads the same twice: a bit that is wrong on the way must not look like a torn entry. */
+async function readTwice(disk: Disk, path: string): Promise<Buffer | undefined> {
+  const first = await readFileIfExists(disk, path);
+  const second = await readFileIfExists(disk, path);
+  if (first === undefined || second?.equals(first) === true) return first;
+  throw damaged(path, 0, 'it read differently twice, so try again first');
+}
+
+function readState(
+  paths: readonly [string, string],
+  files: readonly [Buffer, Buffer],
+): JournalState & { readonly usedBytes: number } {
   const headers = files.map(decodeJournalHeader);
   const broken = headers.findIndex((header) => header === 'damaged');
   if (broken >= 0) throw damaged(paths[broken === 0 ? 0 : 1], 0, 'the header is damaged');
-  const generations = headers.map((header) => (typeof header === 'bigint' ? header : 0n));
+  const generations = headers.map((header) => (typeof header === 'string' ? 0n : header.generation));
   const [first = 0n, second = 0n] = generations;
   const number = first >= second ? 0 : 1;
   const generation = number === 0 ? first : second;
@@ -94,7 +113,10 @@ function readState(paths: readonly [string, string], files: readonly [Buffer, Bu
   }
   if (hasEntryBehind(file, at, generation, sequence))
     throw damaged(paths[number], at, 'an entry in the middle is damaged');
-  return { state, generation, number };
+  const header = headers[number];
+  const isEmptyAllowed = typeof header === 'object' && header.version === 1;
+  if (sequence === 1n && !isEmptyAllowed) throw damaged(paths[number], at, 'the entry with the whole state is damaged');
+  return { state, generation, number, usedBytes: at };
 }
 
 async function allocate(disk: Disk, dir: string, path: string, header: Uint8Array, bytesMax: number): Promise<void> {
@@ -186,18 +208,16 @@ export class Journal {
     await file.writev([Buffer.alloc(JOURNAL_HEADER_BYTES)], 0);
     await file.datasync();
     let position = JOURNAL_HEADER_BYTES;
-    if (this.#state.size > 0) {
-      const entry = encodeEntry(this.#state, generation, 1n);
-      await file.writev([entry], position);
-      await file.datasync();
-      position += entry.length;
-    }
+    const entry = encodeState(this.#state, generation);
+    await file.writev([entry], position);
+    await file.datasync();
+    position += entry.length;
     await file.writev([encodeJournalHeader(generation)], 0);
     await file.datasync();
     this.#number = number;
     this.#generation = generation;
     this.#position = position;
-    this.#sequence = this.#state.size > 0 ? 2n : 1n;
+    this.#sequence = 2n;
   }
 
   async #change(changes: Changes): Promise<void> {

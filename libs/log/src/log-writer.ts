@@ -64,6 +64,11 @@ export class LogWriter {
     return active;
   }
 
+  /** True when an earlier write failed: what is on the disk is unknown. */
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** Throws STORAGE_FAILED when an earlier write failed. */
   checkWorks(): void {
     if (this.#failure !== undefined) throw this.#failure;

@@ -24,12 +24,13 @@ export async function openPartitionLog(options: PartitionLogOptions): Promise<Pa
 /** Makes the directory if it is missing, and the names of it and of the topic's above it durable. */
 async function makeDurableDirectory(disk: Disk, directory: string): Promise<void> {
   try {
-    await disk.list(directory);
+    // Without files it may have been made by a program that was killed before the names above it were durable.
+    if ((await disk.list(directory)).length > 0) return;
   } catch (error) {
     if (diskErrorCode(error) !== 'ENOENT') throw error;
     await disk.makeDirectory(directory);
-    const parent = directory.slice(0, directory.lastIndexOf('/'));
-    await disk.syncDirectory(parent);
-    await disk.syncDirectory(parent.slice(0, parent.lastIndexOf('/')) || '/');
   }
+  const parent = directory.slice(0, directory.lastIndexOf('/'));
+  await disk.syncDirectory(parent);
+  await disk.syncDirectory(parent.slice(0, parent.lastIndexOf('/')) || '/');
 }

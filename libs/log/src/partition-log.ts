@@ -306,7 +306,7 @@ export class PartitionLog {
     this.#isClosed = true;
     await this.#gate.settled();
     await this.#writer.idle();
-    const isWhole = this.#writer.queue.count === 0;
+    const isWhole = this.#writer.queue.count === 0 && !this.#writer.hasFailed;
     this.#writer.queue.dropFrom(() => true);
     if (options.clean && isWhole) {
       await this.#writer.active.complete(this.#writer.settings.flush === 'os');

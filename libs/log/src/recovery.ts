@@ -54,6 +54,8 @@ export async function recoverLog(home: SegmentHome, options: RecoveryOptions): P
   const { knownSynced, cleanShutdown } = options;
   const { segments, compaction } = await findSegments(home, options);
   let last = segments.at(-1);
+  // A program that was killed may have left names that are seen, but not on the device.
+  if (!cleanShutdown) await home.device.disk.syncDirectory(home.directory);
   if (last === undefined) {
     const lost = knownSynced > 0n ? `the files of offsets below ${knownSynced} are gone` : undefined;
     last = await Segment.create(home, 0n);

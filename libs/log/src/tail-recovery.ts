@@ -4,6 +4,7 @@
  */
 import { appendTimeMsAt, baseOffsetAt, batchBytesAt, HEADER_BYTES } from '@partita/batch';
 import { invariant, WRITE_BYTES_MAX } from '@partita/domain';
+import type { PartitaError } from '@partita/domain';
 import { indexEntryOf, isIntactHeader, scanBatches } from './batch-scan.ts';
 import type { ScanEnd } from './batch-scan.ts';
 import type { DiskFile } from './disk.ts';
@@ -63,11 +64,27 @@ async function scanTail(
   { index, size }: { index: OffsetIndex; size: number },
   options: TailOptions,
 ): Promise<{ end: ScanEnd; state: LogState }> {
+  const intactCount = index.count;
   if (options.cleanShutdown) {
     const end = await segment.extendIndex(index, size);
     const closing = end.fault === undefined ? await options.closingState(end.nextOffset) : undefined;
     if (closing !== undefined) return { end, state: closing };
   }
+  const first = await walkTail(segment, { index, size }, options);
+  if (first.end.fault === undefined || options.cleanShutdown) return first;
+  // What is bad may be so on the way of one reading only; nothing is cut for that.
+  index.keep(intactCount);
+  const second = await walkTail(segment, { index, size }, options);
+  if (second.end.position < first.end.position) throw readsDiffer(segment, second.end.position);
+  return second;
+}
+
+/** One reading of the tail: every batch into the state, those that the index lacks into the index. */
+async function walkTail(
+  segment: Segment,
+  { index, size }: { index: OffsetIndex; size: number },
+  options: TailOptions,
+): Promise<{ end: ScanEnd; state: LogState }> {
   const last = index.at(index.count - 1);
   const verifyFrom = options.cleanShutdown ? Infinity : scanStart(segment, last).position;
   const state = await options.stateBefore();
@@ -80,6 +97,11 @@ async function scanTail(
     }),
   );
   return { end, state };
+}
+
+/** The same bytes read differently twice: nothing is decided by them, the next start tries again. */
+function readsDiffer(segment: Segment, position: number): PartitaError {
+  return corruptBatch(segment.home, segment.path, position, 'it read differently twice');
 }
 
 /** Where the scan of a tail ended, the file's size, and the last entry of its index. */
@@ -119,8 +141,12 @@ async function secureTail(segment: Segment, from: number, end: number, size: num
     if (end < size) await file.truncate(end);
     for (let position = from; position < end; position += WRITE_BYTES_MAX) {
       const bytes = Buffer.alloc(Math.min(WRITE_BYTES_MAX, end - position));
+      const again = Buffer.alloc(bytes.length);
       const read = await file.read(bytes, position);
       invariant(read === bytes.length, `${segment.path} has ${position + read} bytes, and had ${end} before`);
+      await file.read(again, position);
+      // What the scan verified must not be written over with a bit that was wrong on the way of this reading.
+      if (!bytes.equals(again)) throw readsDiffer(segment, position);
       await file.writev([bytes], position);
     }
     await file.datasync();

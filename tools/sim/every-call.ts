@@ -1,0 +1,174 @@
+/**
+ * A scripted life of a log in which exactly one thing goes wrong, at the n-th call to the disk: appends over three
+ * segments, readings, a cut, a stop, another start. Run once for every n, so that no place where a call may fail is left
+ * to chance.
+ */
+import { createLogDevice, openPartitionLog } from '@partita/log';
+import type { LogDevice, PartitionLog } from '@partita/log';
+import { FaultyDisk } from '@partita/testkit';
+import type { DiskCall, DiskErrorCode } from '@partita/testkit';
+import { reasonOf } from './excuses.ts';
+import { checkSlice, checkState } from './log-checks.ts';
+import { CLUSTER_ID, DATA, DIRECTORY, makeBatch, PARTITION, TOPIC_ID } from './log-identity.ts';
+import { LogModel } from './log-model.ts';
+import { comesTrue, passTurns, settle } from './settle.ts';
+import { SimulatedTime } from './simulated-time.ts';
+import { Violation } from './trace.ts';
+
+const SEGMENT_BYTES_MAX = 4000;
+const VALUE_BYTES = 700;
+const STILL_TURNS = 2000;
+/** More than a look at the free space waits. */
+const POLL_MS = 1001;
+
+/** What the fault met; undefined when the script is over before the n-th call. */
+export type Met = DiskCall | undefined;
+
+/** Runs the script with the fault at the n-th call. Throws a Violation when a promise is broken. */
+export async function runWithFaultAt(call: number, fault: DiskErrorCode | 'power', seed: number): Promise<Met> {
+  const script = new Script(call, fault, seed);
+  await script.run();
+  return script.met;
+}
+
+class Script {
+  met: Met;
+  readonly #disk: FaultyDisk;
+  readonly #time = new SimulatedTime(1_700_000_000_000);
+  readonly #model = new LogModel();
+  #hasFailed = false;
+  #device: LogDevice | undefined;
+
+  constructor(call: number, fault: DiskErrorCode | 'power', seed: number) {
+    this.#disk = new FaultyDisk({
+      seed,
+      onCall: (made) => {
+        if (made.outcome !== 'ok') this.met = made;
+      },
+    });
+    this.#disk.faults.failAt(call, fault);
+  }
+
+  async run(): Promise<void> {
+    await this.#disk.start().makeDirectory(DATA);
+    this.#disk.names.sync('/');
+    for (let life = 0; life < 2; life += 1) {
+      const log = await this.#open();
+      for (let count = 0; count < 12; count += 1) await this.#append(log);
+      await this.#readAll(log);
+      await this.#cut(log);
+      await this.#append(log);
+      if (this.#disk.isRunning) await settle(log.close({ clean: true }), 'the close');
+      // Whatever the fault was, what was acknowledged must also stand a power cut.
+      this.#disk.cutPower();
+      await passTurns(200);
+    }
+    let log = await this.#open();
+    await this.#append(log);
+    if (this.#hasFailed || !this.#disk.isRunning) {
+      log = await this.#open();
+      await this.#append(log);
+    }
+    if (this.#model.ackedEnd !== this.#model.end) throw new Violation('nothing can be appended at the end');
+    await this.#readAll(log);
+  }
+
+  /** Opens the log, at the second attempt at the latest. */
+  async #open(): Promise<PartitionLog> {
+    for (let attempt = 0; ; attempt += 1) {
+      this.#hasFailed = false;
+      const outcome = await settle(this.#tryOpen(), 'the start');
+      if ('value' in outcome) {
+        this.#checkOpened(outcome.value);
+        return outcome.value;
+      }
+      if (this.met === undefined || attempt > 0) throw new Violation(`not opened: ${String(outcome.error)}`);
+      this.#disk.kill();
+      await passTurns(200);
+    }
+  }
+
+  async #tryOpen(): Promise<PartitionLog> {
+    const disk = this.#disk.start();
+    this.#device = await createLogDevice({ disk, directory: DATA, clock: this.#time, timers: this.#time });
+    return openPartitionLog({
+      device: this.#device,
+      dir: DIRECTORY,
+      clusterId: CLUSTER_ID,
+      topicId: TOPIC_ID,
+      partition: PARTITION,
+      settings: { segmentBytesMax: SEGMENT_BYTES_MAX, segmentAgeMsMax: Infinity, flush: 'fsync' },
+      cleanShutdown: false,
+      knownSynced: this.#model.ackedEnd,
+      onSynced: (end) => {
+        this.#model.acknowledge(end);
+      },
+      onFailed: () => {
+        this.#hasFailed = true;
+      },
+    });
+  }
+
+  #checkOpened(log: PartitionLog): void {
+    if (log.suspect !== undefined) throw new Violation(`suspect: ${log.suspect}`);
+    if (log.logEnd < this.#model.ackedEnd)
+      throw new Violation(`lost: ends at ${log.logEnd}, not ${this.#model.ackedEnd}`);
+    if (!this.#model.isBoundary(log.logEnd)) throw new Violation(`wrong offset: the log ends at ${log.logEnd}`);
+    this.#model.restart(log.logEnd);
+    checkState(log, this.#model);
+  }
+
+  async #append(log: PartitionLog): Promise<void> {
+    if (!this.#disk.isRunning || this.#hasFailed) return;
+    const batch = makeBatch({
+      base: log.logEnd,
+      epoch: 1 + Math.floor(this.#model.batches.length / 5),
+      appendTimeMs: BigInt(this.#time.wallMs()),
+      timestampMs: BigInt(this.#time.wallMs()),
+      recordCount: 1,
+      value: Buffer.alloc(VALUE_BYTES, this.#model.batches.length),
+    });
+    log.append(batch.bytes);
+    this.#model.batches.push(batch);
+    const isDone = (): boolean => !this.#disk.isRunning || this.#hasFailed || log.syncedEnd === log.logEnd;
+    if (await comesTrue(isDone, STILL_TURNS)) return;
+    if (this.met?.outcome !== 'ENOSPC') throw new Violation('the log waits for nothing');
+    this.#time.advance(POLL_MS);
+    if (!(await comesTrue(isDone, STILL_TURNS)))
+      throw new Violation('the log does not go on when there is space again');
+  }
+
+  async #readAll(log: PartitionLog): Promise<void> {
+    for (let from = log.logStart; from < log.syncedEnd && this.#disk.isRunning;) {
+      const start = {
+        from,
+        end: log.syncedEnd,
+        maxBytes: 2000,
+        cutCount: this.#model.cutCount,
+        syncedEnd: log.syncedEnd,
+      };
+      const before = this.met;
+      const outcome = await settle(log.read(from, start.end, start.maxBytes), 'a reading');
+      if ('value' in outcome) {
+        checkSlice(this.#model, outcome.value, start);
+        from = outcome.value.nextOffset;
+      } else if (before !== undefined || this.met === undefined) {
+        throw new Violation(`a reading failed: ${reasonOf(outcome.error)}`);
+      }
+    }
+  }
+
+  async #cut(log: PartitionLog): Promise<void> {
+    const at = this.#model.batches[this.#model.batches.length - 7]?.base ?? 0n;
+    if (!this.#disk.isRunning || this.#hasFailed) return;
+    this.#model.beginCut(at);
+    const outcome = await settle(log.truncate(at), 'the cut');
+    if ('error' in outcome) {
+      if (this.met === undefined) throw new Violation(`the cut failed: ${String(outcome.error)}`);
+      return;
+    }
+    this.#model.cut(at);
+    this.#model.ackedEnd = at;
+    this.#model.cuttingAt = undefined;
+  }
+}

@@ -1,0 +1,106 @@
+/** What the log must hold: every batch that was appended, and what was promised of it. */
+import type { EpochStart } from '@partita/log';
+import type { StoredBatch } from './log-identity.ts';
+
+export class LogModel {
+  /** Everything that may be in the log, gapless from offset 0: what was appended and neither cut nor lost since. */
+  batches: StoredBatch[] = [];
+  /** What the program was told to be durable (with flush=os: written). */
+  ackedEnd = 0n;
+  /** No cut goes below it. */
+  highMark = 0n;
+  /** With flush=os: what a roll or a clean stop has synced. */
+  sealedEnd = 0n;
+  /** Leader epoch of the next batch. */
+  epoch = 1;
+  /** Grows at each cut. */
+  cutCount = 0;
+  /** Where a cut is going on. */
+  cuttingAt: bigint | undefined;
+  /** Batches that were cut, and by which cut: a reading that began before may still show them. */
+  #removed: { readonly batch: StoredBatch; readonly cut: number }[] = [];
+
+  /** Offset behind the last batch. */
+  get end(): bigint {
+    return this.batches.at(-1)?.next ?? 0n;
+  }
+
+  /** Notes what `onSynced` told. */
+  acknowledge(end: bigint): void {
+    const { cuttingAt } = this;
+    const kept = cuttingAt !== undefined && cuttingAt < end ? cuttingAt : end;
+    if (kept > this.ackedEnd) this.ackedEnd = kept;
+  }
+
+  /** A roll synced everything below. */
+  seal(end: bigint): void {
+    const kept = this.cuttingAt === undefined ? end : least(end, this.cuttingAt);
+    if (kept > this.sealedEnd) this.sealedEnd = kept;
+  }
+
+  /** A cut begins: nothing from there on is promised any more, but all of it may still be found. */
+  beginCut(at: bigint): void {
+    this.cuttingAt = at;
+    this.ackedEnd = least(this.ackedEnd, at);
+    this.sealedEnd = least(this.sealedEnd, at);
+  }
+
+  /** The log was cut on purpose. */
+  cut(at: bigint): void {
+    this.cutCount += 1;
+    this.sealedEnd = least(this.sealedEnd, at);
+    for (const batch of this.#drop(at)) this.#removed.push({ batch, cut: this.cutCount });
+  }
+
+  /** After a start: the log ends here, and what it holds is promised from now on. */
+  restart(end: bigint): void {
+    this.#drop(end);
+    this.#removed = [];
+    this.cuttingAt = undefined;
+    this.ackedEnd = end;
+    this.sealedEnd = least(this.sealedEnd, end);
+    this.highMark = least(this.highMark, end);
+  }
+
+  /** Number of the batch that holds the offset; that of a batch to come when none does. */
+  numberOf(offset: bigint): number {
+    let low = 0;
+    let high = this.batches.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.batches[middle]?.next ?? 0n) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** The batches that a reading which began at cut number `since` may show at the offset. */
+  candidates(offset: bigint, since: number): StoredBatch[] {
+    const now = this.batches[this.numberOf(offset)];
+    const old = this.#removed.filter(({ batch, cut }) => cut > since && batch.base <= offset && offset < batch.next);
+    return [...(now === undefined ? [] : [now]), ...old.map(({ batch }) => batch)];
+  }
+
+  /** Every leader epoch and its first offset. */
+  epochHistory(): EpochStart[] {
+    const starts: EpochStart[] = [];
+    for (const { epoch, base } of this.batches) {
+      if (epoch !== starts.at(-1)?.epoch) starts.push({ epoch, startOffset: base });
+    }
+    return starts;
+  }
+
+  /** True when a batch begins at the offset, or the log ends there. */
+  isBoundary(offset: bigint): boolean {
+    return offset === 0n || this.batches[this.numberOf(offset - 1n)]?.next === offset;
+  }
+
+  #drop(from: bigint): StoredBatch[] {
+    const number = this.batches.findIndex(({ base }) => base >= from);
+    return number < 0 ? [] : this.batches.splice(number);
+  }
+}
+
+export function least(one: bigint, other: bigint): bigint {
+  return one < other ? one : other;
+}

@@ -1,0 +1,283 @@
+/** A program that runs with its log open: the steps of one life, and how it ends. */
+import { partitionKey } from '@partita/domain';
+import type { PartitaError } from '@partita/domain';
+import { writeCheckpoint, writeCleanShutdown } from '@partita/log';
+import type { PartitionLog } from '@partita/log';
+import { checkState } from './log-checks.ts';
+import { isExcused, reasonOf } from './excuses.ts';
+import type { Excuses } from './excuses.ts';
+import { DATA, makeBatch, PARTITION, TOPIC_ID } from './log-identity.ts';
+import { least } from './log-model.ts';
+import { drawStep } from './log-plan.ts';
+import type { Step } from './log-plan.ts';
+import { findTimeChecked, readAllChecked, readChecked } from './log-readings.ts';
+import type { OpenedLog, StoredFacts } from './log-start.ts';
+import type { LogWorld } from './log-world.ts';
+import { comesTrue, passTurns, settle } from './settle.ts';
+import { basesOf } from './stored-files.ts';
+import { Violation } from './trace.ts';
+
+const WHOLE_DISK = 1024 ** 4;
+/** More than a look at the free space waits. */
+const POLL_MS = 1001;
+/** Turns without progress after which a log is taken to wait for something. */
+const STILL_TURNS = 3000;
+
+export class LogProgram {
+  readonly #world: LogWorld;
+  readonly #facts: StoredFacts;
+  readonly #opened: OpenedLog;
+  readonly #excuses: Excuses;
+  readonly #readings = new Set<Promise<void>>();
+  #violation: Violation | undefined;
+  #failure: PartitaError | undefined;
+  #wasFull = false;
+
+  constructor(world: LogWorld, facts: StoredFacts, opened: OpenedLog, excuses: Excuses) {
+    this.#world = world;
+    this.#facts = facts;
+    this.#opened = opened;
+    this.#excuses = excuses;
+  }
+
+  /** Called by the log when it can no longer be written. */
+  onFailed(error: PartitaError): void {
+    this.#world.trace.note(`  failed: ${reasonOf(error.cause ?? error)}`);
+    if (this.#failure !== undefined) this.#violation = new Violation('the log failed twice');
+    this.#failure = error;
+    this.#world.hasFailed = true;
+    const isDamage = this.#world.hadLogDamage && reasonOf(error.cause) === 'CORRUPT_BATCH';
+    if (!isDamage && !isExcused(this.#world, error, this.#excuses)) {
+      this.#violation = new Violation(`the log failed without a fault: ${String(error.cause)}`);
+    }
+  }
+
+  get #log(): PartitionLog {
+    return this.#opened.log;
+  }
+
+  /** True while steps make sense: the power is on and the log works. */
+  get #works(): boolean {
+    return this.#world.disk.isRunning && this.#failure === undefined;
+  }
+
+  /** Runs the steps of the life; then reads everything, sometimes. */
+  async run(stepCount: number): Promise<void> {
+    const { plan, random, trace, tally, disk } = this.#world;
+    this.#world.phase = 'run';
+    for (let number = 0; number < stepCount && this.#works; number += 1) {
+      const step = drawStep(plan, random);
+      trace.note(`  ${step}`);
+      tally.add('steps');
+      await this.#step(step);
+      if (this.#violation !== undefined) throw this.#violation;
+      if (this.#works) checkState(this.#log, this.#world.model);
+    }
+    if (disk.isRunning && random.chance(0.3)) await readAllChecked(this.#world, this.#log);
+  }
+
+  /** The last life: appends, waits, reads everything, with no fault any more. */
+  async finish(): Promise<void> {
+    const { model } = this.#world;
+    await this.#refresh();
+    for (let left = 3; left > 0; left -= 1) this.#append(left);
+    await this.#synced();
+    if (this.#log.syncedEnd !== model.end) throw new Violation('nothing can be appended, though nothing is wrong');
+    await readAllChecked(this.#world, this.#log);
+  }
+
+  /** Stops in order, as a broker does. True when the log was closed cleanly and the marker says so. */
+  async stop(): Promise<void> {
+    const { model, disk, trace, tally, plan } = this.#world;
+    this.#world.phase = 'stop';
+    await this.#endReadings();
+    const outcome = await settle(this.#log.close({ clean: true }), 'the close');
+    const isClean = 'value' in outcome && outcome.value;
+    if ('error' in outcome) this.#excuse(outcome.error, 'close');
+    trace.note(`  closed${isClean ? '' : ', not cleanly'}`);
+    if (!isClean || !disk.isRunning) return;
+    if (model.ackedEnd !== model.end) throw new Violation(`closed cleanly at ${model.ackedEnd} of ${model.end}`);
+    if (plan.flush === 'os') model.sealedEnd = model.end;
+    this.#facts.marker = { end: model.end, isCertain: false };
+    const logEnds = new Map([[partitionKey({ topicId: TOPIC_ID, partition: PARTITION }), model.end]]);
+    const written = await settle(
+      writeCleanShutdown(this.#disk(), DATA, { incarnation: 1, bootId: undefined, logEnds }),
+      'the marker',
+    );
+    if ('error' in written) return this.#excuse(written.error, 'marker');
+    this.#facts.marker = { end: model.end, isCertain: true };
+    tally.add('seen: clean stop');
+  }
+
+  /** Ends without order: whatever is under way stays so. */
+  async abandon(): Promise<void> {
+    this.#world.phase = 'stop';
+    if (this.#failure !== undefined && this.#world.disk.isRunning) {
+      const outcome = await settle(this.#log.close({ clean: false }), 'the close of a failed log');
+      if ('error' in outcome) this.#excuse(outcome.error, 'close');
+    }
+    if (this.#world.random.chance(0.5)) await this.#endReadings();
+  }
+
+  /** Waits for what the dead program still does: all of it fails by now. */
+  async endReadings(): Promise<void> {
+    await this.#endReadings();
+    this.#opened.device.space.close();
+  }
+
+  async #step(step: Step): Promise<void> {
+    const { random, model, time } = this.#world;
+    if (step === 'append') for (let left = random.between(1, 4); left > 0; left -= 1) this.#append(left);
+    if (step === 'append and wait') {
+      this.#append(0);
+      await this.#synced();
+    }
+    if (step === 'wait') await passTurns(random.below(60));
+    if (step === 'read') this.#reading(readChecked(this.#world, this.#log));
+    if (step === 'find a time') this.#reading(findTimeChecked(this.#world, this.#log));
+    if (step === 'new epoch') model.epoch += random.between(1, 3);
+    if (step === 'raise the high mark') this.#raiseHighMark();
+    if (step === 'checkpoint') await this.#checkpoint(this.#log.syncedEnd);
+    if (step === 'cut') await this.#cut();
+    if (step === 'disk full') await this.#fillDisk();
+    if (step === 'time passes') time.advance(random.below(2500));
+  }
+
+  #append(seed: number): void {
+    const { model, plan, random, time, tally, trace } = this.#world;
+    if (!this.#works) return;
+    const [least, most] = plan.valueBytes;
+    const embedded = random.chance(0.05) ? model.batches.at(-1) : undefined;
+    const isFew = most > 100_000 && random.chance(0.8);
+    const value =
+      embedded?.bytes ?? Buffer.alloc(random.between(least, isFew ? 10_000 : most), seed + random.below(250));
+    const batch = makeBatch({
+      base: this.#log.logEnd,
+      epoch: model.epoch,
+      appendTimeMs: BigInt(time.wallMs()),
+      timestampMs: BigInt(time.wallMs() - random.below(5000)),
+      recordCount: value.length > 20_000 ? 1 : random.between(1, plan.recordCountMax),
+      value,
+    });
+    try {
+      this.#log.append(batch.bytes);
+      model.batches.push(batch);
+      tally.add('batches');
+      tally.add('bytes', batch.bytes.length);
+      trace.note(`    append ${batch.base}..${batch.next}, ${batch.bytes.length} bytes, epoch ${batch.epoch}`);
+    } catch (error) {
+      const reason = reasonOf(error);
+      trace.note(`    append refused: ${reason}`);
+      const isFull = reason === 'STORAGE_FULL' && (this.#wasFull || this.#world.errorCount > this.#excuses.errorCount);
+      if (!isFull && reason !== 'QUEUE_FULL' && this.#works) throw error;
+    }
+  }
+
+  /** Waits until everything appended is durable, or the log waits for space, or its life ends. */
+  async #synced(): Promise<void> {
+    const { trace, disk } = this.#world;
+    for (;;) {
+      const seen = trace.count;
+      const isDone = await comesTrue(
+        () => !this.#works || this.#log.syncedEnd === this.#log.logEnd || trace.count !== seen,
+        STILL_TURNS,
+      );
+      if (!this.#works || this.#log.syncedEnd === this.#log.logEnd) return;
+      if (isDone) continue;
+      if (this.#world.errorCount === this.#excuses.errorCount) throw new Violation('the log waits for nothing');
+      // It waits for space: let the disk be looked at.
+      disk.capacityBytes = WHOLE_DISK;
+      const before = this.#log.syncedEnd;
+      await this.#refresh();
+      await comesTrue(() => !this.#works || this.#log.syncedEnd > before, STILL_TURNS);
+      if (this.#log.syncedEnd > before) this.#world.tally.add('seen: resumed after no space');
+    }
+  }
+
+  /** Lets the log look at the free space. */
+  async #refresh(): Promise<void> {
+    this.#world.disk.capacityBytes = WHOLE_DISK;
+    for (let look = 0; look < 2; look += 1) {
+      this.#world.time.advance(POLL_MS);
+      this.#opened.device.space.isFull(0);
+      await passTurns(100);
+    }
+  }
+
+  async #fillDisk(): Promise<void> {
+    const { disk, random } = this.#world;
+    this.#wasFull = true;
+    disk.capacityBytes = disk.usedBytes() + random.below(20_000);
+    for (let left = random.between(1, 8); left > 0; left -= 1) this.#append(left);
+    await passTurns(random.below(200));
+    if (random.chance(0.5)) await this.#synced();
+    disk.capacityBytes = WHOLE_DISK;
+  }
+
+  #raiseHighMark(): void {
+    const { model, random } = this.#world;
+    const boundaries = model.batches.filter(({ next }) => next <= model.ackedEnd && next > model.highMark);
+    if (boundaries.length > 0) model.highMark = random.pick(boundaries).next;
+  }
+
+  async #checkpoint(syncedEnd: bigint): Promise<boolean> {
+    const { model } = this.#world;
+    this.#facts.checkpoints.push(syncedEnd);
+    const line = { topicId: TOPIC_ID, partition: PARTITION, highWatermark: model.highMark, syncedEnd, logStart: 0n };
+    const outcome = await settle(writeCheckpoint(this.#disk(), DATA, [line]), 'the checkpoint');
+    if ('error' in outcome) this.#excuse(outcome.error, 'checkpoint');
+    else this.#facts.checkpoints = [syncedEnd];
+    return 'value' in outcome;
+  }
+
+  /** As a follower: the checkpoint first, so that it never knows more than the log. */
+  async #cut(): Promise<void> {
+    const { model, random, trace, tally } = this.#world;
+    const to = random.pick([
+      model.end,
+      ...model.batches.map(({ base }) => base).filter((base) => base >= model.highMark),
+    ]);
+    if (!(await this.#checkpoint(least(to, this.#log.syncedEnd))) || !this.#works) return;
+    trace.note(`    cut at ${to} of ${model.end}`);
+    const segmentCount = basesOf(this.#world.disk, 'log').length;
+    this.#world.phase = 'cut';
+    model.beginCut(to);
+    const outcome = await settle(this.#log.truncate(to), 'the cut');
+    this.#world.phase = 'run';
+    if ('error' in outcome) {
+      if (reasonOf(outcome.error) === 'STORAGE_FULL') model.cut(this.#log.logEnd);
+      else this.#excuse(outcome.error, 'cut');
+      if (this.#works) model.cuttingAt = undefined;
+      return;
+    }
+    model.cut(to);
+    model.ackedEnd = to;
+    model.cuttingAt = undefined;
+    tally.add('cuts');
+    if (basesOf(this.#world.disk, 'log').length < segmentCount) tally.add('seen: cut across segments');
+  }
+
+  /** The disk for the files beside the log. */
+  #disk(): OpenedLog['device']['disk'] {
+    return this.#opened.device.disk;
+  }
+
+  #excuse(error: unknown, what: string): void {
+    this.#world.trace.note(`  ${what}: ${reasonOf(error)}`);
+    if (this.#failure !== undefined || isExcused(this.#world, error, this.#excuses)) return;
+    throw new Violation(`${what} failed without a fault: ${String(error)}`);
+  }
+
+  #reading(reading: Promise<void>): void {
+    const guarded = reading.catch((error: unknown) => {
+      this.#violation ??= error instanceof Violation ? error : new Violation(String(error));
+    });
+    this.#readings.add(guarded);
+    void guarded.then(() => this.#readings.delete(guarded));
+  }
+
+  async #endReadings(): Promise<void> {
+    await settle(Promise.all(this.#readings), 'a reading');
+    if (this.#violation !== undefined) throw this.#violation;
+  }
+}

@@ -1,0 +1,102 @@
+/** Readings of a log that are held against the model: at random places, and of everything. */
+import type { LogSlice, PartitionLog } from '@partita/log';
+import { checkSlice, checkTime } from './log-checks.ts';
+import type { ReadingStart } from './log-checks.ts';
+import { isExcused, reasonOf } from './excuses.ts';
+import type { LogWorld } from './log-world.ts';
+import { isDamagedAt } from './stored-files.ts';
+import { Violation } from './trace.ts';
+
+/** How often a reading that a flipped bit spoiled is tried again: the bit is wrong on the way only. */
+const ATTEMPT_COUNT_MAX = 3;
+
+/** Reads somewhere. */
+export async function readChecked(world: LogWorld, log: PartitionLog): Promise<void> {
+  const { random, tally } = world;
+  const from = BigInt(random.below(Number(log.logEnd) + 1));
+  const end = random.chance(0.7) ? log.logEnd : BigInt(random.below(Number(log.logEnd) + 1));
+  const maxBytes = random.pick([1, 500, 5000, 100_000]);
+  if (from < log.logStart) return;
+  tally.add('reads');
+  await attempt(world, from, async () => {
+    const start = startOf(world, log, { from, end, maxBytes });
+    const slice = await log.read(from, end, maxBytes).catch((error: unknown) => {
+      if (reasonOf(error) === 'OFFSET_OUT_OF_RANGE' && from > log.logEnd) return undefined;
+      throw error;
+    });
+    if (slice !== undefined) check(world, slice, start);
+  });
+}
+
+/** Asks for a time. */
+export async function findTimeChecked(world: LogWorld, log: PartitionLog): Promise<void> {
+  const { random, time, model, tally } = world;
+  const timestampMs = BigInt(time.wallMs() - random.below(20_000));
+  tally.add('times asked');
+  await attempt(world, undefined, async () => {
+    const start = { timestampMs, cutCount: model.cutCount, syncedEnd: log.syncedEnd };
+    checkTime(model, await log.offsetForTime(timestampMs), start);
+  });
+}
+
+/** Reads everything that is durable; what is damaged by injection is passed over. */
+export async function readAllChecked(world: LogWorld, log: PartitionLog): Promise<void> {
+  const { model, random, disk } = world;
+  const maxBytes = random.pick([1000, 20_000, 200_000]);
+  let from = log.logStart;
+  while (from < log.syncedEnd && disk.isRunning) {
+    const start = startOf(world, log, { from, end: log.syncedEnd, maxBytes });
+    const begin = from;
+    let next: bigint | undefined;
+    await attempt(world, begin, async () => {
+      const slice = await log.read(begin, start.end, maxBytes);
+      check(world, slice, start);
+      next = slice.nextOffset;
+    });
+    from = next ?? model.batches[model.numberOf(begin)]?.next ?? start.end;
+  }
+}
+
+function startOf(
+  world: LogWorld,
+  log: PartitionLog,
+  range: Pick<ReadingStart, 'from' | 'end' | 'maxBytes'>,
+): ReadingStart {
+  return { ...range, cutCount: world.model.cutCount, syncedEnd: log.syncedEnd };
+}
+
+function check(world: LogWorld, slice: LogSlice, start: ReadingStart): void {
+  world.tally.add('bytes read', slice.bytes.length);
+  checkSlice(world.model, slice, start);
+}
+
+/** Tries until it succeeds or fails for good, which only damage and faults excuse. `from`: where it reads first. */
+async function attempt(world: LogWorld, from: bigint | undefined, read: () => Promise<void>): Promise<void> {
+  for (let left = ATTEMPT_COUNT_MAX; ; left -= 1) {
+    // The first attempts may share the loading of an index with a reading that a fault met before.
+    const since =
+      left > 1
+        ? { errorCount: 0, readFlipCount: 0 }
+        : { errorCount: world.errorCount, readFlipCount: world.readFlipCount };
+    try {
+      await read();
+      return;
+    } catch (error) {
+      if (error instanceof Violation) throw error;
+      const reason = reasonOf(error);
+      if (!world.disk.isRunning || reason === 'SHUTTING_DOWN' || world.hasFailed) return;
+      const isFlip = reason === 'CORRUPT_BATCH' && world.readFlipCount > since.readFlipCount;
+      if (isFlip) world.tally.add('seen: read flip caught');
+      else if (reason === 'CORRUPT_BATCH' && isDamageMet(world, from)) {
+        world.tally.add('seen: damaged batch not served');
+        return;
+      } else if (!isExcused(world, error, since)) throw new Violation(`a reading failed: ${String(error)}`);
+      if (left === 1) return;
+    }
+  }
+}
+
+function isDamageMet(world: LogWorld, from: bigint | undefined): boolean {
+  if (world.plan.flush === 'os' && world.syncLied) return true;
+  return from === undefined ? world.hadLogDamage : world.hadLogDamage && isDamagedAt(world, from);
+}

@@ -1,0 +1,118 @@
+/** Deliberate bugs, made outside of the product, each of which the simulation must find. */
+import type { Disk, DiskFile } from '@partita/log';
+import { reasonOf } from './excuses.ts';
+import type { LogWorld } from './log-world.ts';
+
+export interface Mutant {
+  readonly name: string;
+  /** Takes hundreds of seeds to find, so only the long form looks for it. */
+  readonly isRare?: boolean;
+  /** Stands between the product and its disk. */
+  readonly wrapDisk?: (disk: Disk, world: LogWorld) => Disk;
+  /** Every start is taken for one after a clean stop. */
+  readonly trustsEveryStart?: boolean;
+  /** What checkpoint and marker say is not passed on. */
+  readonly forgetsCheckpoints?: boolean;
+}
+
+const nothing = async (): Promise<void> => Promise.resolve();
+
+/** Bugs that a wrapper of the disk or of the start makes. */
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'a sync answers without syncing',
+    wrapDisk: (disk) => changed(disk, {}, () => ({ datasync: nothing })),
+  },
+  {
+    name: 'a failed sync is tried again',
+    wrapDisk: (disk) =>
+      changed(disk, {}, (file) => ({
+        datasync: () => unlessPowerOff(file.datasync(), () => file.datasync()),
+      })),
+  },
+  {
+    name: 'names are never synced',
+    wrapDisk: (disk) => changed(disk, { syncDirectory: nothing }),
+  },
+  {
+    name: 'a start does not sync names that it finds',
+    wrapDisk: (disk, world) =>
+      changed(disk, {
+        syncDirectory: (directory) => (world.phase === 'start' ? nothing() : disk.syncDirectory(directory)),
+      }),
+  },
+  {
+    name: 'a part written is taken for all',
+    wrapDisk: (disk) =>
+      changed(disk, {}, (file) => ({
+        writev: (buffers, position) => unlessPowerOff(file.writev(buffers, position), nothing),
+      })),
+  },
+  {
+    name: 'nothing is cut off after a write without space',
+    isRare: true,
+    wrapDisk: (disk, world) =>
+      changed(disk, {}, (file) => ({
+        truncate: (size) => (world.phase === 'run' ? nothing() : file.truncate(size)),
+      })),
+  },
+  {
+    name: 'a recovered tail is not written again',
+    wrapDisk: (disk, world) =>
+      changed(disk, {}, (file, path) => ({
+        writev: (buffers, position) =>
+          world.phase === 'start' && path.endsWith('.log') && position > 0 ? nothing() : file.writev(buffers, position),
+      })),
+  },
+  {
+    name: 'the index is not cut',
+    wrapDisk: (disk, world) =>
+      changed(disk, {
+        writeFileAtomically: (path, content) =>
+          world.phase === 'cut' && path.endsWith('.idx') ? nothing() : disk.writeFileAtomically(path, content),
+      }),
+  },
+  { name: 'every start is taken for one after a clean stop', trustsEveryStart: true },
+  { name: 'what was known as synced is forgotten', isRare: true, forgetsCheckpoints: true },
+];
+
+/** A disk that differs in some methods, and in some of its files'. */
+function changed(
+  disk: Disk,
+  methods: Partial<Disk>,
+  ofFile: (file: DiskFile, path: string) => Partial<DiskFile> = () => ({}),
+): Disk {
+  return {
+    open: async (path, mode) => {
+      const file = await disk.open(path, mode);
+      return {
+        read: (buffer, position) => file.read(buffer, position),
+        writev: (buffers, position) => file.writev(buffers, position),
+        datasync: () => file.datasync(),
+        truncate: (size) => file.truncate(size),
+        size: () => file.size(),
+        close: () => file.close(),
+        ...ofFile(file, path),
+      };
+    },
+    list: (directory) => disk.list(directory),
+    makeDirectory: (directory) => disk.makeDirectory(directory),
+    rename: (from, to) => disk.rename(from, to),
+    unlink: (path) => disk.unlink(path),
+    syncDirectory: (directory) => disk.syncDirectory(directory),
+    fileBytes: (path) => disk.fileBytes(path),
+    readFile: (path) => disk.readFile(path),
+    writeFileAtomically: (path, content) => disk.writeFileAtomically(path, content),
+    freeBytes: (directory) => disk.freeBytes(directory),
+    ...methods,
+  };
+}
+
+async function unlessPowerOff(call: Promise<void>, otherwise: () => Promise<void>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (reasonOf(error) === 'POWER_OFF') throw error;
+    await otherwise();
+  }
+}
