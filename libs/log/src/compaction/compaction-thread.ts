@@ -90,7 +90,7 @@ export class CompactionThread {
   #start(): Worker {
     const worker = this.#startWorker();
     worker.on('message', (answer: CompactionAnswer) => this.#settle(worker, answer));
-    worker.on('error', (error) => this.#lose(worker, error));
+    worker.on('error', (error: Error) => this.#lose(worker, error));
     worker.on('exit', (code) => this.#lose(worker, new Error(`it ended with code ${code}`)));
     return worker;
   }
