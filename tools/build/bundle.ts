@@ -3,13 +3,16 @@
  *
  * Workspace packages are bundled from their sources (Node strips no types below node_modules); npm packages stay
  * external, because natives cannot be bundled and tracing hooks must see the real modules. A file that a source reads
- * by `new URL('./x', import.meta.url)` is copied, so that the same expression finds it beside the bundle.
+ * by `new URL('./x', import.meta.url)` is copied, so that the same expression finds it beside the bundle. The entry of a
+ * thread, `new Worker(new URL('./x.ts', import.meta.url))`, is bundled like main.ts, and named as its bundle: `./x.js`.
  */
 import { cpSync, readFileSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { type Plugin, build } from 'esbuild';
 
 const ASSET = /new URL\(\s*'(\.\/[^']+)',\s*import\.meta\.url\s*\)/g;
+const THREAD = /(new Worker\(\s*new URL\(\s*')(\.\/[^']+)\.ts(?=',\s*import\.meta\.url\s*\))/g;
 
 const npmExternal: Plugin = {
   name: 'npm-external',
@@ -20,40 +23,64 @@ const npmExternal: Plugin = {
   },
 };
 
-/** Copies the assets of the bundled sources below `dist`. Two different files at one place are an error. */
-function copyAssets(sources: readonly string[], dist: string): void {
-  const taken = new Map<string, string>();
-  for (const source of sources) {
-    for (const [, relative = ''] of readFileSync(source, 'utf8').matchAll(ASSET)) {
+/** Makes sources start the bundles of their threads. */
+const threadBundles: Plugin = {
+  name: 'thread-bundles',
+  setup(builder) {
+    builder.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      return { contents: source.replace(THREAD, '$1$2.js'), loader: 'ts' };
+    });
+  },
+};
+
+/** Bundles one entry; returns the paths of the sources that are in it. */
+async function bundle(entry: string, outfile: string): Promise<string[]> {
+  const { metafile } = await build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    sourcemap: true,
+    metafile: true,
+    plugins: [npmExternal, threadBundles],
+    logLevel: 'warning',
+  });
+  return Object.keys(metafile.inputs).map((path) => resolve(path));
+}
+
+/** What was put where. Two different files at one place are an error. */
+const taken = new Map<string, string>();
+
+/** True when `from` is to be put at `to`, false when it is there. */
+function take(from: string, to: string): boolean {
+  const owner = taken.get(to);
+  if (owner !== undefined && owner !== from) {
+    throw new Error(`${owner} and ${from} would both become ${to}: rename one of the two`);
+  }
+  taken.set(to, from);
+  return owner === undefined;
+}
+
+/** Bundles the entry to `outfile`, and brings the threads and other files that its sources name. */
+async function bundleWithFiles(entry: string, outfile: string): Promise<void> {
+  if (!take(entry, outfile)) return;
+  const dist = dirname(outfile);
+  for (const source of await bundle(entry, outfile)) {
+    const text = readFileSync(source, 'utf8');
+    const threads = new Set(Array.from(text.matchAll(THREAD), ([, , stem = '']) => `${stem}.ts`));
+    for (const [, relative = ''] of text.matchAll(ASSET)) {
       const from = resolve(dirname(source), relative);
       const to = join(dist, relative);
-      const owner = taken.get(to);
-      if (owner !== undefined && owner !== from) {
-        throw new Error(`${owner} and ${from} would both be copied to ${to}: rename one of the two`);
-      }
-      taken.set(to, from);
-      cpSync(from, to, { recursive: true });
+      if (threads.has(relative)) await bundleWithFiles(from, to.replace(/\.ts$/, '.js'));
+      else if (take(from, to)) cpSync(from, to, { recursive: true });
     }
   }
 }
 
 const [project] = process.argv.slice(2);
 if (project === undefined) throw new Error('usage: node tools/build/bundle.ts <project folder>');
-const dist = resolve(project, 'dist');
-rmSync(dist, { recursive: true, force: true });
-const { metafile } = await build({
-  entryPoints: [resolve(project, 'src/main.ts')],
-  outfile: join(dist, 'main.js'),
-  bundle: true,
-  platform: 'node',
-  target: 'node24',
-  format: 'esm',
-  sourcemap: true,
-  metafile: true,
-  plugins: [npmExternal],
-  logLevel: 'warning',
-});
-copyAssets(
-  Object.keys(metafile.inputs).map((path) => resolve(path)),
-  dist,
-);
+rmSync(resolve(project, 'dist'), { recursive: true, force: true });
+await bundleWithFiles(resolve(project, 'src/main.ts'), resolve(project, 'dist/main.js'));

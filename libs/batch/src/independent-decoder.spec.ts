@@ -3,8 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { readBatchHeader } from './batch-header.ts';
+import { filterBatch } from './filter-batch.ts';
 import { recordsAt } from './header-access.ts';
 import { headerSeed, stampBatch } from './header-checksum.ts';
+import { RecordTable } from './record-table.ts';
 import { acceptBatch } from './reframe.ts';
 import { buildBatch, PRODUCER_ID, RULES } from './testing/batches.ts';
 
@@ -70,6 +72,20 @@ describe('a stock protobuf library', () => {
         { key: '', timestampMs: '980000000000', tracestate: 'a=b' },
       ],
     });
+  });
+
+  it('reads the records that compaction left, with their places in the batch', () => {
+    const table = new RecordTable();
+    table.load(buildBatch([records[0]!, ...records]), 0);
+    const [rest] = filterBatch(table, Uint8Array.of(0, 1, 1), headerSeed('t', 0));
+    const set = recordsAt(rest!, 0);
+    const { records: left } = toJson('RecordSet', set) as { records: object[] };
+    expect(left).toEqual([
+      expect.objectContaining({ key: base64('ATL'), value: base64('x'), offsetDelta: 1 }),
+      expect.objectContaining({ key: '', tracestate: 'a=b', offsetDelta: 2 }),
+    ]);
+    const json = convert('RecordSet', 'binpb', 'json', set);
+    expect(convert('RecordSet', 'json', 'binpb', json).equals(set)).toBe(true);
   });
 
   it('writes batches and record sets that become ours again, byte for byte', () => {

@@ -211,6 +211,9 @@ class CompactionPass {
     const file = await this.#io.disk.open(path, 'read');
     try {
       const createTimeMs = await this.#createTimeOf(file, path, segment.baseOffset);
+      // What a plan does not know of would be lost with the file.
+      const size = await file.size();
+      if (size !== segment.size) throw this.#io.corrupt(path, size, `it has ${size} bytes, the log ${segment.size}`);
       return await work({ ...segment, file, path, createTimeMs });
     } finally {
       await file.close();

@@ -20,7 +20,7 @@ export class RecordRetention {
   readonly #table = new RecordTable();
   /** Whether each record of the batch in the table is kept. */
   #keeps = new Uint8Array(1024);
-  /** From here on records are not known: they are kept, and end nothing. */
+  /** Where pass 1 ended, between two batches. From here on records are not known: they are kept, and end nothing. */
   #knownEnd = 0;
   #tombstonesEnd = 0;
 
@@ -56,7 +56,7 @@ export class RecordRetention {
   /** Ends pass 1: everything below `knownEnd` is noted or was clean before. */
   complete(knownEnd: bigint, tombstonesEndBelow: bigint): void {
     this.#knownEnd = this.#distance(knownEnd);
-    this.#tombstonesEnd = Math.min(this.#knownEnd, this.#distance(tombstonesEndBelow));
+    this.#tombstonesEnd = this.#distance(tombstonesEndBelow);
   }
 
   /**
@@ -90,7 +90,7 @@ export class RecordRetention {
   #keepsRecord(record: number, offset: number): boolean {
     const table = this.#table;
     const start = table.keyStart(record);
-    if (start < 0 || offset >= this.#knownEnd) return true;
+    if (start < 0) return true;
     if (this.#keys.get(table.set, start, table.keyEnd(record)) > offset) return false;
     if (!table.isTombstone(record) || offset >= this.#tombstonesEnd) return true;
     this.removedTombstones += 1;

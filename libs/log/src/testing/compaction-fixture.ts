@@ -12,14 +12,20 @@ import {
   stampBatch,
 } from '@partita/batch';
 import type { BatchCodec, DecodedRecord } from '@partita/batch';
+import { MemoryDisk } from '@partita/testkit';
 import type { CompactionHooks } from '../compaction/compaction-io.ts';
-import type { CompactionPlan, SealedSegment } from '../compaction/compaction-plan.ts';
+import { compactSegments } from '../compaction/compact-segments.ts';
+import type { CompactionPlan, CompactionResult, SealedSegment } from '../compaction/compaction-plan.ts';
+import { NEVER_COMPACTED } from '../compaction/compaction-state.ts';
+import { swapIn } from '../compaction/compaction-swap.ts';
 import type { Disk } from '../disk.ts';
 import { parseSegmentName, segmentPath } from '../segment-files.ts';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../segment-header.ts';
 import { CLUSTER_ID, TOPIC_ID } from './log-fixture.ts';
 
-export const IDENTITY = { clusterId: CLUSTER_ID, topicId: TOPIC_ID, partition: 3 };
+/** Directory of the partition on a memory disk. */
+export const DIR = '/p';
+const IDENTITY = { clusterId: CLUSTER_ID, topicId: TOPIC_ID, partition: 3 };
 export const SEED = headerSeed(TOPIC_ID, 3);
 
 /** Neither waits nor ends. */
@@ -126,4 +132,41 @@ export function recordsOf(batches: readonly Buffer[]): DecodedRecord[] {
     const { header, records } = decodeBatch(batch);
     return header.type === BATCH_DATA ? [...records] : [];
   });
+}
+
+/** A memory disk with an empty DIR. */
+export async function newDisk(): Promise<MemoryDisk> {
+  const disk = new MemoryDisk();
+  await disk.makeDirectory(DIR);
+  return disk;
+}
+
+/** Runs a pass and puts its result in place; returns it and the segments that the log has then. */
+export async function compact(
+  disk: MemoryDisk,
+  segments: readonly SealedSegment[],
+  changes: Partial<CompactionPlan> = {},
+): Promise<{ result: CompactionResult; after: SealedSegment[] }> {
+  const result = await compactSegments(disk, planOf(DIR, segments, changes), AT_ONCE);
+  await swapIn(disk, DIR, { ...NEVER_COMPACTED, pending: result.groups.map(({ sources }) => sources) });
+  const replaced = new Set(result.groups.flatMap(({ sources }) => sources));
+  const after = [...segments.filter(({ baseOffset }) => !replaced.has(baseOffset)), ...result.groups];
+  after.sort((a, b) => Number(a.baseOffset - b.baseOffset));
+  return { result, after };
+}
+
+/** All batches of the log. */
+export async function contentOf(disk: MemoryDisk): Promise<Buffer[]> {
+  return (await readSegments(disk, DIR)).flatMap(({ batches }) => batches);
+}
+
+/** A record, its key and value as texts. */
+export interface TextRecord {
+  readonly offset: bigint;
+  readonly key: string | undefined;
+  readonly value: string | undefined;
+}
+
+export function text({ offset, key, value }: DecodedRecord): TextRecord {
+  return { offset, key: key && Buffer.from(key).toString(), value: value && Buffer.from(value).toString() };
 }
