@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { runWithFaultAt } from './every-call.ts';
 
 /** Each with other chances of what a failed or interrupted call leaves behind. */
-const SEED_COUNT = LONG ? 20 : 1;
+const SEED_COUNT = LONG ? 10 : 1;
 const MINUTES_MAX = 5;
 const KINDS = ['open', 'create', 'read', 'writev', 'datasync', 'truncate', 'rename', 'unlink', 'syncDirectory'];
 

@@ -77,8 +77,10 @@ class JournalRun {
       const journal = await this.#open(life === this.#plan.lifeCount);
       if (journal === 'refused') return;
       this.tally.add('lives');
-      for (let left = this.#random.between(1, 25); left > 0 && this.#disk.isRunning; left -= 1)
-        (this.#change(journal), await passTurns(this.#random.below(12)));
+      for (let left = this.#random.between(1, 25); left > 0 && this.#disk.isRunning; left -= 1) {
+        this.#change(journal);
+        await passTurns(this.#random.below(12));
+      }
       if (this.#random.chance(0.3)) await settle(journal.close(), 'the close');
       if (this.#disk.isRunning) this.#endLife();
       await passTurns(200);

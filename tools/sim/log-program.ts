@@ -1,5 +1,4 @@
 /** A program that runs with its log open: the steps of one life, and how it ends. */
-import { partitionKey } from '@partita/domain';
 import type { PartitaError } from '@partita/domain';
 import { writeCheckpoint, writeCleanShutdown } from '@partita/log';
 import type { PartitionLog } from '@partita/log';
@@ -11,7 +10,9 @@ import { least } from './log-model.ts';
 import { drawStep } from './log-plan.ts';
 import type { Step } from './log-plan.ts';
 import { findTimeChecked, readAllChecked, readChecked } from './log-readings.ts';
-import type { OpenedLog, StoredFacts } from './log-start.ts';
+import type { OpenedLog } from './log-start.ts';
+import { KEY } from './stored-facts.ts';
+import type { StoredFacts } from './stored-facts.ts';
 import type { LogWorld } from './log-world.ts';
 import { comesTrue, passTurns, settle } from './settle.ts';
 import { basesOf } from './stored-files.ts';
@@ -57,7 +58,7 @@ export class LogProgram {
   }
 
   /** True while steps make sense: the power is on and the log works. */
-  get #works(): boolean {
+  #works(): boolean {
     return this.#world.disk.isRunning && this.#failure === undefined;
   }
 
@@ -65,13 +66,13 @@ export class LogProgram {
   async run(stepCount: number): Promise<void> {
     const { plan, random, trace, tally, disk } = this.#world;
     this.#world.phase = 'run';
-    for (let number = 0; number < stepCount && this.#works; number += 1) {
+    for (let number = 0; number < stepCount && this.#works(); number += 1) {
       const step = drawStep(plan, random);
       trace.note(`  ${step}`);
       tally.add('steps');
       await this.#step(step);
       if (this.#violation !== undefined) throw this.#violation;
-      if (this.#works) checkState(this.#log, this.#world.model);
+      if (this.#works()) checkState(this.#log, this.#world.model);
     }
     if (disk.isRunning && random.chance(0.3)) await readAllChecked(this.#world, this.#log);
   }
@@ -99,12 +100,15 @@ export class LogProgram {
     if (model.ackedEnd !== model.end) throw new Violation(`closed cleanly at ${model.ackedEnd} of ${model.end}`);
     if (plan.flush === 'os') model.sealedEnd = model.end;
     this.#facts.marker = { end: model.end, isCertain: false };
-    const logEnds = new Map([[partitionKey({ topicId: TOPIC_ID, partition: PARTITION }), model.end]]);
+    const logEnds = new Map([[KEY, model.end]]);
     const written = await settle(
       writeCleanShutdown(this.#disk(), DATA, { incarnation: 1, bootId: undefined, logEnds }),
       'the marker',
     );
-    if ('error' in written) return this.#excuse(written.error, 'marker');
+    if ('error' in written) {
+      this.#excuse(written.error, 'marker');
+      return;
+    }
     this.#facts.marker = { end: model.end, isCertain: true };
     tally.add('seen: clean stop');
   }
@@ -145,7 +149,7 @@ export class LogProgram {
 
   #append(seed: number): void {
     const { model, plan, random, time, tally, trace } = this.#world;
-    if (!this.#works) return;
+    if (!this.#works()) return;
     const [least, most] = plan.valueBytes;
     const embedded = random.chance(0.05) ? model.batches.at(-1) : undefined;
     const isFew = most > 100_000 && random.chance(0.8);
@@ -169,7 +173,7 @@ export class LogProgram {
       const reason = reasonOf(error);
       trace.note(`    append refused: ${reason}`);
       const isFull = reason === 'STORAGE_FULL' && (this.#wasFull || this.#world.errorCount > this.#excuses.errorCount);
-      if (!isFull && reason !== 'QUEUE_FULL' && this.#works) throw error;
+      if (!isFull && reason !== 'QUEUE_FULL' && this.#works()) throw error;
     }
   }
 
@@ -179,17 +183,17 @@ export class LogProgram {
     for (;;) {
       const seen = trace.count;
       const isDone = await comesTrue(
-        () => !this.#works || this.#log.syncedEnd === this.#log.logEnd || trace.count !== seen,
+        () => !this.#works() || this.#log.syncedEnd === this.#log.logEnd || trace.count !== seen,
         STILL_TURNS,
       );
-      if (!this.#works || this.#log.syncedEnd === this.#log.logEnd) return;
+      if (!this.#works() || this.#log.syncedEnd === this.#log.logEnd) return;
       if (isDone) continue;
       if (this.#world.errorCount === this.#excuses.errorCount) throw new Violation('the log waits for nothing');
       // It waits for space: let the disk be looked at.
       disk.capacityBytes = WHOLE_DISK;
       const before = this.#log.syncedEnd;
       await this.#refresh();
-      await comesTrue(() => !this.#works || this.#log.syncedEnd > before, STILL_TURNS);
+      await comesTrue(() => !this.#works() || this.#log.syncedEnd > before, STILL_TURNS);
       if (this.#log.syncedEnd > before) this.#world.tally.add('seen: resumed after no space');
     }
   }
@@ -237,7 +241,7 @@ export class LogProgram {
       model.end,
       ...model.batches.map(({ base }) => base).filter((base) => base >= model.highMark),
     ]);
-    if (!(await this.#checkpoint(least(to, this.#log.syncedEnd))) || !this.#works) return;
+    if (!(await this.#checkpoint(least(to, this.#log.syncedEnd))) || !this.#works()) return;
     trace.note(`    cut at ${to} of ${model.end}`);
     const segmentCount = basesOf(this.#world.disk, 'log').length;
     this.#world.phase = 'cut';
@@ -247,7 +251,7 @@ export class LogProgram {
     if ('error' in outcome) {
       if (reasonOf(outcome.error) === 'STORAGE_FULL') model.cut(this.#log.logEnd);
       else this.#excuse(outcome.error, 'cut');
-      if (this.#works) model.cuttingAt = undefined;
+      if (this.#works()) model.cuttingAt = undefined;
       return;
     }
     model.cut(to);

@@ -4,7 +4,7 @@ import { injectDamage } from './log-damage.ts';
 import { readAllChecked } from './log-readings.ts';
 import { LogProgram } from './log-program.ts';
 import { startProgram } from './log-start.ts';
-import type { StoredFacts } from './log-start.ts';
+import type { StoredFacts } from './stored-facts.ts';
 import { LogWorld } from './log-world.ts';
 import { runToResult } from './seed-run.ts';
 import type { RunOptions, RunResult } from './seed-run.ts';

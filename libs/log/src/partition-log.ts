@@ -68,7 +68,8 @@ export class PartitionLog {
   #isCutting = false;
   readonly #gate = new ChangeGate();
   #compaction: CompactionState;
-  #tombstonesEndedBelow = 0n;
+  /** Below it this process's last compaction removed tombstones; undefined when it left none. */
+  #tombstonesEndedBelow: bigint | undefined = 0n;
 
   /** Use openPartitionLog (open-partition-log.ts). */
   constructor(home: SegmentHome, options: PartitionLogOptions, recovered: RecoveredLog) {
@@ -154,8 +155,8 @@ export class PartitionLog {
     return this.#compaction;
   }
 
-  /** Below it this process's last compaction removed tombstones. */
-  get tombstonesEndedBelow(): bigint {
+  /** Below it this process's last compaction removed tombstones; undefined when it left none to remove. */
+  get tombstonesEndedBelow(): bigint | undefined {
     return this.#tombstonesEndedBelow;
   }
 
@@ -280,7 +281,8 @@ export class PartitionLog {
         const state = await this.#gate.closed(() => adoptCompaction(adoption));
         if (state === undefined) return false;
         this.#compaction = state;
-        this.#tombstonesEndedBelow = made.plan.tombstonesEndBelow;
+        const { plan, result } = made;
+        this.#tombstonesEndedBelow = result.keptTombstones === 0 ? undefined : plan.tombstonesEndBelow;
         return true;
       } catch (error) {
         if (error instanceof SwapError) this.#writer.fail(error);

@@ -225,6 +225,7 @@ function watchedDisk(disk: MemoryDisk, moved: (bytes: number) => void): Disk {
   };
   return {
     open,
+    fileBytes: (path: string) => disk.fileBytes(path),
     list: (directory) => disk.list(directory),
     makeDirectory: (directory) => disk.makeDirectory(directory),
     rename: (from, to) => disk.rename(from, to),

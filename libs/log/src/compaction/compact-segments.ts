@@ -82,8 +82,8 @@ class CompactionPass {
     }
     if (group !== undefined) await this.#finish(group);
     await this.#io.disk.syncDirectory(this.#plan.directory);
-    const { removedTombstones, undecodableBatches } = this.#retention;
-    return { groups: this.#groups, cleanedTo, ...this.#sums, removedTombstones, undecodableBatches };
+    const { removedTombstones, keptTombstones, undecodableBatches } = this.#retention;
+    return { groups: this.#groups, cleanedTo, ...this.#sums, removedTombstones, keptTombstones, undecodableBatches };
   }
 
   /** Removes all that was made, as far as the disk lets it: `finishCompaction` removes the rest. */

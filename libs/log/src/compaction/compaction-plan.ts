@@ -54,6 +54,8 @@ export interface CompactionResult {
   readonly bytesAfter: number;
   /** Tombstones that had stayed for their time; those that a newer record ended are not counted. */
   readonly removedTombstones: number;
+  /** Tombstones that are the last of their key and have to stay for now. */
+  readonly keptTombstones: number;
   /** Batches with good checksums whose records cannot be decoded; they are kept as they are. */
   readonly undecodableBatches: number;
 }

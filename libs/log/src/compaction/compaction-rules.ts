@@ -26,7 +26,7 @@ export async function planCompaction(log: PartitionLog, rules: CompactionRules):
   const { cleanedTo } = log.compaction;
   const dirty = segments.filter(({ endOffset }) => endOffset > cleanedTo);
   const ended = tombstonesEnd(log, rules);
-  if (!(await isWorthIt(segments, dirty, rules)) && ended <= log.tombstonesEndedBelow) return undefined;
+  if (!(await isWorthIt(segments, dirty, rules)) && ended <= (log.tombstonesEndedBelow ?? ended)) return undefined;
   return {
     directory: log.directory,
     identity: log.identity,

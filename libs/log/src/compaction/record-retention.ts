@@ -15,6 +15,8 @@ export class RecordRetention {
   undecodableBatches = 0;
   /** Tombstones that `filter` removed because they had stayed for their time. */
   removedTombstones = 0;
+  /** Tombstones that `filter` kept: a later pass may remove them. */
+  keptTombstones = 0;
   readonly #firstOffset: bigint;
   readonly #keys: KeyOffsets;
   readonly #table = new RecordTable();
@@ -92,9 +94,11 @@ export class RecordRetention {
     const start = table.keyStart(record);
     if (start < 0) return true;
     if (this.#keys.get(table.set, start, table.keyEnd(record)) > offset) return false;
-    if (!table.isTombstone(record) || offset >= this.#tombstonesEnd) return true;
-    this.removedTombstones += 1;
-    return false;
+    if (!table.isTombstone(record)) return true;
+    const isOver = offset < this.#tombstonesEnd;
+    if (isOver) this.removedTombstones += 1;
+    else this.keptTombstones += 1;
+    return !isOver;
   }
 
   /** Takes a data batch apart; false for a control batch and for one that cannot be decoded. */
