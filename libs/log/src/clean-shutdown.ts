@@ -41,6 +41,12 @@ export async function takeCleanShutdown(disk: Disk, dir: string): Promise<CleanS
   return parse(bytes.toString('utf8'));
 }
 
+/** Reads the marker and leaves it; undefined when there is none, `unreadable` when it will count as none. */
+export async function readCleanShutdown(disk: Disk, dir: string): Promise<CleanShutdown | 'unreadable' | undefined> {
+  const bytes = await readFileIfExists(disk, `${dir}/clean-shutdown`);
+  return bytes === undefined ? undefined : (parse(bytes.toString('utf8')) ?? 'unreadable');
+}
+
 function parse(text: string): CleanShutdown | undefined {
   const stored = parseJsonObject(text);
   const incarnation = stored?.['incarnation'];

@@ -49,30 +49,47 @@ interface Pending {
 /** Opens the journal of a data directory, or makes an empty one. CORRUPT_BATCH when it is damaged. */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { disk, dir, bytesMax = JOURNAL_BYTES } = options;
-  const paths = [`${dir}/${NAMES[0]}`, `${dir}/${NAMES[1]}`] as const;
-  const found = [await readFileIfExists(disk, paths[0]), await readFileIfExists(disk, paths[1])] as const;
-  // The first file is made last and with a header, so without it the journal was never used.
-  if (found[0] === undefined) {
+  const paths = journalPaths(dir);
+  const found = await readJournal(disk, dir);
+  if (found === undefined) {
     await allocate(disk, dir, paths[1], Buffer.alloc(0), bytesMax);
     await allocate(disk, dir, paths[0], encodeJournalHeader(1n), bytesMax);
     return openJournal(options);
   }
-  if (found[1] === undefined) throw damaged(paths[1], 0, 'the file is missing');
-  const { state, generation, number } = readState(paths, [found[0], found[1]]);
   const files = [await disk.open(paths[0], 'write'), await disk.open(paths[1], 'write')] as const;
-  const journal = new Journal(files, found[0].length, { state, generation, number });
+  const journal = new Journal(files, found.fileBytes, found);
   await journal.compact();
   return journal;
 }
 
-/** A journal whose state is in file `number`. */
-interface JournalState {
-  readonly state: Map<string, Uint8Array>;
+/** A journal as it lies on disk: the state is in file `number`. */
+export interface JournalReading {
+  readonly state: ReadonlyMap<string, Uint8Array>;
   readonly generation: bigint;
   readonly number: 0 | 1;
+  /** Intact entries of the file in charge, the first of which may be a whole state. */
+  readonly entryCount: number;
+  /** Where the file in charge would be written next. */
+  readonly position: number;
+  /** Size of each file. */
+  readonly fileBytes: number;
 }
 
-function readState(paths: readonly [string, string], files: readonly [Buffer, Buffer]): JournalState {
+/** Reads the journal and changes nothing; undefined when it was never used. CORRUPT_BATCH when it is damaged. */
+export async function readJournal(disk: Disk, dir: string): Promise<JournalReading | undefined> {
+  const paths = journalPaths(dir);
+  const found = [await readFileIfExists(disk, paths[0]), await readFileIfExists(disk, paths[1])] as const;
+  // The first file is made last and with a header, so without it the journal was never used.
+  if (found[0] === undefined) return undefined;
+  if (found[1] === undefined) throw damaged(paths[1], 0, 'the file is missing');
+  return readState(paths, [found[0], found[1]]);
+}
+
+function journalPaths(dir: string): readonly [string, string] {
+  return [`${dir}/${NAMES[0]}`, `${dir}/${NAMES[1]}`];
+}
+
+function readState(paths: readonly [string, string], files: readonly [Buffer, Buffer]): JournalReading {
   const headers = files.map(decodeJournalHeader);
   const broken = headers.findIndex((header) => header === 'damaged');
   if (broken >= 0) throw damaged(paths[broken === 0 ? 0 : 1], 0, 'the header is damaged');
@@ -94,7 +111,8 @@ function readState(paths: readonly [string, string], files: readonly [Buffer, Bu
   }
   if (hasEntryBehind(file, at, generation, sequence))
     throw damaged(paths[number], at, 'an entry in the middle is damaged');
-  return { state, generation, number };
+  const entryCount = Number(sequence - 1n);
+  return { state, generation, number, entryCount, position: at, fileBytes: files[0].length };
 }
 
 async function allocate(disk: Disk, dir: string, path: string, header: Uint8Array, bytesMax: number): Promise<void> {
@@ -139,10 +157,10 @@ export class Journal {
   #failure: PartitaError | undefined;
 
   /** Use openJournal. */
-  constructor(files: readonly [DiskFile, DiskFile], bytesMax: number, found: JournalState) {
+  constructor(files: readonly [DiskFile, DiskFile], bytesMax: number, found: JournalReading) {
     this.#files = files;
     this.#bytesMax = bytesMax;
-    this.#state = found.state;
+    this.#state = new Map(found.state);
     this.#generation = found.generation;
     this.#number = found.number;
     for (const [key, value] of found.state) this.#resize(key, value);

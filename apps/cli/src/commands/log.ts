@@ -1,0 +1,172 @@
+/**
+ * `partita log …`: checks and prints the files of a data directory without a broker. The only file of the CLI that looks
+ * below the API; what it finds goes on as plain data to stored/.
+ */
+import { dirname, resolve } from 'node:path';
+import { createHost, createNodeDisk, inspectPartition, knownProgress, locate, readBrokerFiles } from '@partita/log';
+import type { BrokerFiles, Disk, Location, PartitionPlace, Report } from '@partita/log';
+import { isUuid } from '@partita/domain';
+import type { Command } from 'commander';
+import type { GlobalOptions } from '../connect.ts';
+import { NotFoundError, UsageError } from '../exit-code.ts';
+import { parseTopicConfig } from '../stored/topic-config.ts';
+import type { StoredTopic } from '../stored/topic-config.ts';
+import { checkReplicas } from '../stored/replica-check.ts';
+import { VerifyReport } from '../stored/verify-report.ts';
+import type { Terminal } from '../terminal.ts';
+
+interface VerifyOptions extends GlobalOptions {
+  readonly partition?: string;
+  readonly deep?: boolean;
+}
+
+const DIR = "a broker's data directory, a topic's or a partition's in it, or one .log file";
+
+/** `exit` is told the exit code of a command that ended without an error. */
+export function addLogCommand(program: Command, terminal: Terminal, exit: (code: number) => void): void {
+  const log = program.command('log').description('check and print the files of a data directory, without a broker');
+  log
+    .command('verify')
+    .argument('<dir>', DIR)
+    .description('check every file, and change none; exit code 1 when there is damage')
+    .option('--partition <topic-id/n>', 'only this partition', partitionName)
+    .option('--deep', 'unpack and decode the records too')
+    .addHelpText('after', VERIFY_HELP)
+    .action(async (dir: string, _options: unknown, command: Command) => {
+      exit(await verify(dir, command.optsWithGlobals<VerifyOptions>(), terminal));
+    });
+}
+
+const VERIFY_HELP = `
+A line is ok, note (the next start mends it, or it does no harm) or damage (recovery refuses it, or something is lost).
+
+Examples:
+  partita log verify .partita/brokers/1
+  partita log verify /data/0190a2b4-0000-7000-8000-000000000001/3 --deep --json`;
+
+function partitionName(text: string): string {
+  const [topicId = '', number = '', ...more] = text.split('/');
+  if (isUuid(topicId) && /^\d{1,10}$/.test(number) && more.length === 0) return text;
+  throw new UsageError(`--partition is a topic id and a number, like the directories: ID/0, not "${text}"`);
+}
+
+async function verify(dir: string, options: VerifyOptions, terminal: Terminal): Promise<number> {
+  const disk = createNodeDisk();
+  const location = await find(disk, dir);
+  const places = selected(location, options.partition);
+  const report = new VerifyReport(terminal, location.path, options.json === true);
+  const add: Report = (finding) => report.add(finding);
+  const files = await filesAround(disk, location, add);
+  const topics = await readTopics(disk, location, places, add);
+  for (const path of options.partition === undefined ? location.strangers : []) {
+    await report.add({ severity: 'note', check: 'leftover', path, message: 'it is no file of Partita' });
+  }
+  for (const place of places) {
+    const topic = topics.get(place.topicId);
+    const stored = typeof topic === 'object' ? topic : undefined;
+    const { topicId, partition } = place;
+    const progress = files === undefined ? UNKNOWN : knownProgress(files, topicId, partition);
+    const totals = await inspectPartition({
+      disk,
+      directory: place.directory,
+      only: place.only,
+      expected: {
+        topicId,
+        partition,
+        clusterId: files?.identity?.clusterId,
+        ...progress,
+        flush: stored?.flush ?? 'fsync',
+        mayHaveHoles: stored?.isCompacted ?? true,
+        deep: options.deep === true,
+      },
+      report: add,
+      onBytes: (bytes) => report.read(bytes),
+    });
+    report.partition(totals);
+  }
+  if (location.kind === 'broker' && options.partition === undefined && files !== undefined) {
+    await checkTogether(location, files, topics, report);
+  }
+  return report.finish();
+}
+
+const UNKNOWN = { knownSynced: 0n, closedClean: false };
+
+async function find(disk: Disk, dir: string): Promise<Location> {
+  const location = await locate(disk, resolve(dir));
+  if (location !== undefined) return location;
+  throw new NotFoundError(`${dir} does not exist, or holds nothing of Partita: name ${DIR}`);
+}
+
+function selected(location: Location, partition: string | undefined): readonly PartitionPlace[] {
+  if (partition === undefined) return location.partitions;
+  const places = location.partitions.filter((place) => `${place.topicId}/${place.partition}` === partition);
+  if (places.length > 0) return places;
+  throw new NotFoundError(`there is no partition ${partition} in ${location.path}`);
+}
+
+/** The broker's own files; those around a part of a data directory are read without a word, except that it is in use. */
+async function filesAround(disk: Disk, location: Location, report: Report): Promise<BrokerFiles | undefined> {
+  const host = createHost(disk);
+  if (location.kind === 'broker') return readBrokerFiles({ disk, host, directory: location.path, report });
+  const up = { topic: 1, partition: 2, segment: 3 }[location.kind];
+  let directory = location.path;
+  for (let step = 0; step < up; step += 1) directory = dirname(directory);
+  const names = await disk.list(directory).catch((): string[] => []);
+  if (!names.includes('storage.json')) return undefined;
+  return readBrokerFiles({
+    disk,
+    host,
+    directory,
+    report: (finding) => (finding.check === 'lock' ? report(finding) : undefined),
+  });
+}
+
+type TopicState = StoredTopic | 'damaged' | 'missing';
+
+/** Each topic's config by id. */
+async function readTopics(
+  disk: Disk,
+  location: Location,
+  places: readonly PartitionPlace[],
+  report: Report,
+): Promise<ReadonlyMap<string, TopicState>> {
+  const topics = new Map<string, TopicState>();
+  const directories = new Map(location.topics.map(({ topicId, directory }) => [topicId, directory]));
+  for (const { topicId, directory } of places) directories.set(topicId, dirname(directory));
+  for (const [topicId, directory] of directories) {
+    const path = `${directory}/topic.config`;
+    const bytes = await disk.readFile(path).catch(() => undefined);
+    const parsed = bytes === undefined ? undefined : parseTopicConfig(bytes, topicId);
+    if (parsed === undefined) topics.set(topicId, 'missing');
+    else if ('fault' in parsed) {
+      topics.set(topicId, 'damaged');
+      await report({ severity: 'damage', check: 'topic-config', path, message: parsed.fault });
+    } else {
+      topics.set(topicId, parsed);
+      const { topic, version, partitions } = parsed.config;
+      const message = `topic ${topic}, version ${version}, ${partitions.length} partitions`;
+      await report({ severity: 'ok', check: 'topic-config', path, message });
+    }
+  }
+  return topics;
+}
+
+async function checkTogether(
+  location: Location,
+  files: BrokerFiles,
+  topics: ReadonlyMap<string, TopicState>,
+  report: VerifyReport,
+): Promise<void> {
+  const ends = files.cleanShutdown?.logEnds;
+  const lines = [...(files.checkpoint ?? [])].map(([key, line]) => [key, ends?.get(key) ?? line.syncedEnd] as const);
+  const findings = checkReplicas({
+    journal: files.journal?.state,
+    directories: new Set(location.partitions.map((place) => `${place.topicId}/${place.partition}`)),
+    topics: new Map([...topics].map(([topicId, state]) => [topicId, typeof state === 'object' ? 'intact' : state])),
+    knownSynced: new Map(lines),
+  });
+  for (const { severity, check, name, message } of findings) {
+    await report.add({ severity, check, path: `${location.path}/${name}`, message });
+  }
+}
