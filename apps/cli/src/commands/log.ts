@@ -3,16 +3,29 @@
  * below the API; what it finds goes on as plain data to stored/.
  */
 import { dirname, resolve } from 'node:path';
-import { createHost, createNodeDisk, inspectPartition, knownProgress, locate, readBrokerFiles } from '@partita/log';
+import {
+  createHost,
+  createNodeDisk,
+  inspectPartition,
+  knownProgress,
+  listSegments,
+  locate,
+  readBrokerFiles,
+  walkSegment,
+} from '@partita/log';
 import type { BrokerFiles, Disk, Location, PartitionPlace, Report } from '@partita/log';
 import { isUuid } from '@partita/domain';
 import type { Command } from 'commander';
+import { offsetArgument, oneOf, wholeNumber } from '../arguments.ts';
 import type { GlobalOptions } from '../connect.ts';
-import { NotFoundError, UsageError } from '../exit-code.ts';
+import { ENCODINGS } from '../encoding.ts';
+import { EXIT, NotFoundError, UsageError } from '../exit-code.ts';
 import { parseTopicConfig } from '../stored/topic-config.ts';
 import type { StoredTopic } from '../stored/topic-config.ts';
 import { checkReplicas } from '../stored/replica-check.ts';
 import { VerifyReport } from '../stored/verify-report.ts';
+import { DumpPrinter } from '../stored/dump-printer.ts';
+import type { DumpOptions } from '../stored/dump-printer.ts';
 import type { Terminal } from '../terminal.ts';
 
 interface VerifyOptions extends GlobalOptions {
@@ -35,6 +48,21 @@ export function addLogCommand(program: Command, terminal: Terminal, exit: (code:
     .action(async (dir: string, _options: unknown, command: Command) => {
       exit(await verify(dir, command.optsWithGlobals<VerifyOptions>(), terminal));
     });
+  log
+    .command('dump')
+    .argument('<dir>', DIR)
+    .description('print what is stored: files of the broker, segments, batches, records')
+    .option('--partition <topic-id/n>', 'only this partition', partitionName)
+    .option('--records', 'records instead of batches, as consume prints them')
+    .option('--from <offset>', 'from the batch, or record, at this offset on', offsetArgument('--from'))
+    .option('--to <offset>', 'up to the one before this offset', offsetArgument('--to'))
+    .option('--max <n>', 'so many batches, or records, at most', wholeNumber('--max', 1, Number.MAX_SAFE_INTEGER))
+    .option('--key-encoding <encoding>', ENCODINGS.join(', '), oneOf('--key-encoding', ENCODINGS), 'utf8')
+    .option('--value-encoding <encoding>', ENCODINGS.join(', '), oneOf('--value-encoding', ENCODINGS), 'utf8')
+    .addHelpText('after', DUMP_HELP)
+    .action(async (dir: string, _options: unknown, command: Command) => {
+      exit(await dump(dir, command.optsWithGlobals<DumpOptions & { readonly partition?: string }>(), terminal));
+    });
 }
 
 const VERIFY_HELP = `
@@ -43,6 +71,14 @@ A line is ok, note (the next start mends it, or it does no harm) or damage (reco
 Examples:
   partita log verify .partita/brokers/1
   partita log verify /data/0190a2b4-0000-7000-8000-000000000001/3 --deep --json`;
+
+const DUMP_HELP = `
+Damaged places are printed as such; what is intact behind them follows. A record's line is partition/offset, key, value.
+
+Examples:
+  partita log dump .partita/brokers/1
+  partita log dump /data/0190a2b4-0000-7000-8000-000000000001/3 --records --from 1000 --max 10
+  partita log dump /data/0190a2b4-0000-7000-8000-000000000001/3/00000000000000000000.log --json`;
 
 function partitionName(text: string): string {
   const [topicId = '', number = '', ...more] = text.split('/');
@@ -168,5 +204,44 @@ async function checkTogether(
   });
   for (const { severity, check, name, message } of findings) {
     await report.add({ severity, check, path: `${location.path}/${name}`, message });
+  }
+}
+
+async function dump(
+  dir: string,
+  options: DumpOptions & { readonly partition?: string },
+  terminal: Terminal,
+): Promise<number> {
+  const disk = createNodeDisk();
+  const location = await find(disk, dir);
+  const places = selected(location, options.partition);
+  const printer = new DumpPrinter(terminal, location.path, options);
+  const report: Report = ({ severity, path, message }) => {
+    if (severity === 'damage') printer.damage(path, message);
+  };
+  const files = await filesAround(disk, location, report);
+  const topics = await readTopics(disk, location, places, report);
+  const isWhole = options.partition === undefined && options.records !== true;
+  if (location.kind === 'broker' && files !== undefined && isWhole) await printer.brokerFiles(files);
+  for (const state of topics.values()) {
+    if (typeof state === 'object' && options.records !== true) await printer.topic(state.config);
+  }
+  for (const place of places) {
+    if (printer.isFull) break;
+    const state = topics.get(place.topicId);
+    await dumpPartition(disk, place, typeof state === 'object' ? state.config.topic : place.topicId, printer);
+    if (terminal.interrupted.aborted) return EXIT.interrupted;
+  }
+  printer.finish();
+  return EXIT.ok;
+}
+
+async function dumpPartition(disk: Disk, place: PartitionPlace, topic: string, printer: DumpPrinter): Promise<void> {
+  const all = await listSegments(disk, place.directory);
+  const segments = place.only === undefined ? all : [{ path: place.only, endOffset: undefined }];
+  printer.begin(topic, place.partition);
+  for (const { path, endOffset } of segments) {
+    if (endOffset !== undefined && printer.beginsAfter(endOffset)) continue;
+    if (!(await printer.segment(path, walkSegment(disk, path, place)))) return;
   }
 }

@@ -5,7 +5,7 @@
 import { isUuid } from '@partita/domain';
 import { diskErrorCode } from '../disk.ts';
 import type { Disk } from '../disk.ts';
-import { parseSegmentName } from '../segment-files.ts';
+import { parseSegmentName, segmentPath } from '../segment-files.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../segment-header.ts';
 import type { SegmentHeader } from '../segment-header.ts';
 
@@ -64,6 +64,27 @@ export async function readSegmentHeader(disk: Disk, path: string): Promise<Segme
   } finally {
     await file.close();
   }
+}
+
+/** A segment of a partition's directory. */
+export interface ListedSegment {
+  readonly path: string;
+  readonly baseOffset: bigint;
+  /** Where the next one begins; undefined for the last. */
+  readonly endOffset: bigint | undefined;
+}
+
+/** The segments in a partition's directory, oldest first. */
+export async function listSegments(disk: Disk, directory: string): Promise<ListedSegment[]> {
+  const bases = (await disk.list(directory)).flatMap((name) => {
+    const file = parseSegmentName(name);
+    return file?.kind === 'log' ? [file.baseOffset] : [];
+  });
+  return bases.map((baseOffset, number) => ({
+    path: segmentPath(directory, baseOffset, 'log'),
+    baseOffset,
+    endOffset: bases[number + 1],
+  }));
 }
 
 async function locateBroker(disk: Disk, path: string, names: readonly string[]): Promise<Location> {

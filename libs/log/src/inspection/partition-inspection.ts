@@ -8,7 +8,7 @@ import { decodeSnapshot } from '../snapshot.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { BatchCheck } from './batch-check.ts';
 import type { Check, Report, Severity } from './finding.ts';
-import { readSegmentHeader } from './location.ts';
+import { listSegments, readSegmentHeader } from './location.ts';
 import { inspectSegment } from './segment-inspection.ts';
 import type { PartitionExpectation, SegmentPlace } from './segment-inspection.ts';
 
@@ -56,11 +56,7 @@ class PartitionScan {
 
   async run(): Promise<PartitionTotals> {
     const { disk, directory, only } = this.#inspection;
-    const names = await disk.list(directory);
-    const all = names.flatMap((name) => {
-      const file = parseSegmentName(name);
-      return file?.kind === 'log' ? [file.baseOffset] : [];
-    });
+    const all = (await listSegments(disk, directory)).map((segment) => segment.baseOffset);
     const bases = only === undefined ? all : [await this.#baseOf(only)];
     const logStart = bases[0] ?? 0n;
     this.#batches.nextOffset = logStart;
@@ -71,7 +67,7 @@ class PartitionScan {
     if (only === undefined) {
       if (bases.length === 0) await this.#noSegment();
       else await this.#judgeEnd();
-      await this.#leftovers(names, bases);
+      await this.#leftovers(bases);
     }
     const { batchCount: batches, recordCount: records, nextOffset: logEnd } = this.#batches;
     if (this.#damageCount === 0 && bases.length > 0) {
@@ -164,8 +160,8 @@ class PartitionScan {
     } else await this.#tell('note', 'partition', directory, 'it has no segment yet; the next start makes the first');
   }
 
-  async #leftovers(names: readonly string[], bases: readonly bigint[]): Promise<void> {
-    for (const name of names) {
+  async #leftovers(bases: readonly bigint[]): Promise<void> {
+    for (const name of await this.#inspection.disk.list(this.#inspection.directory)) {
       const file = parseSegmentName(name);
       if (file !== undefined && bases.includes(file.baseOffset)) continue;
       // A clean stop may write the state at the end of the log.
