@@ -127,7 +127,10 @@ export class DumpPrinter {
 
   async #gap(position: number, end: number, fault: string): Promise<void> {
     // Among records stdout is for records.
-    if (this.#options.records === true) { this.damage(this.#path, `bytes ${position}-${end}: ${fault}`); return; }
+    if (this.#options.records === true) {
+      this.damage(this.#path, `bytes ${position}-${end}: ${fault}`);
+      return;
+    }
     this.#damageCount += 1;
     const path = pathBelow(this.#root, this.#path);
     await this.#line({ kind: 'damage', path, position, end, fault }, `  bytes ${position}-${end}  DAMAGED: ${fault}`);
@@ -170,7 +173,8 @@ export class DumpPrinter {
       ({ records } = decodeBatch(bytes, at));
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      this.damage(this.#path, `the batch at byte ${position}, offset ${header.baseOffset}: ${why}`); return;
+      this.damage(this.#path, `the batch at byte ${position}, offset ${header.baseOffset}: ${why}`);
+      return;
     }
     for (const record of records) {
       if (record.offset < from) continue;
