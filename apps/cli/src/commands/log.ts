@@ -69,14 +69,14 @@ const VERIFY_HELP = `
 A line is ok, note (the next start mends it, or it does no harm) or damage (recovery refuses it, or something is lost).
 
 Examples:
-  partita log verify .partita/brokers/1
+  partita log verify .partita/broker-1
   partita log verify /data/0190a2b4-0000-7000-8000-000000000001/3 --deep --json`;
 
 const DUMP_HELP = `
 Damaged places are printed as such; what is intact behind them follows. A record's line is partition/offset, key, value.
 
 Examples:
-  partita log dump .partita/brokers/1
+  partita log dump .partita/broker-1
   partita log dump /data/0190a2b4-0000-7000-8000-000000000001/3 --records --from 1000 --max 10
   partita log dump /data/0190a2b4-0000-7000-8000-000000000001/3/00000000000000000000.log --json`;
 
