@@ -165,7 +165,10 @@ class PartitionScan {
       const file = parseSegmentName(name);
       if (file !== undefined && bases.includes(file.baseOffset)) continue;
       // A clean stop may write the state at the end of the log.
-      if (file?.kind === 'snapshot' && file.baseOffset === this.#batches.nextOffset) continue;
+      if (file?.kind === 'snapshot' && file.baseOffset === this.#batches.nextOffset) {
+        await this.#snapshot(file.baseOffset, false);
+        continue;
+      }
       let what = 'it is no file of Partita and is left alone';
       if (file !== undefined) what = 'it belongs to a segment that is gone; the next start removes it';
       else if (/\.(new|compacted)$/.test(name)) what = 'it is left over from a file that was being made';
