@@ -45,6 +45,16 @@ test('deletes all records of all partitions', async () => {
   expect(cluster.logStarts).toEqual([3n, 1n]);
 });
 
+test('takes a time, or how long ago, where the leader knows the offset', async () => {
+  for (const before of ['-15m', '2001-02-03T04:05:06Z']) {
+    const { lines } = await deleteRecords('--all-partitions', '--before', before, '--dry-run');
+    expect(lines).toEqual([
+      'would delete offsets 0 to 2 of t/0; the high watermark is 3',
+      'would delete offsets 0 to 0 of t/1; the high watermark is 1',
+    ]);
+  }
+});
+
 test('only says what it would do with --dry-run, and refuses what the leader would', async () => {
   expect((await deleteRecords('--partition', '0', '--before', 'latest', '--dry-run', '--yes')).lines).toEqual([
     'would delete offsets 0 to 2 of t/0; the high watermark is 3',

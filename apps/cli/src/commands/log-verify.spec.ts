@@ -163,7 +163,7 @@ describe('batches', () => {
           expect(bad.filter((line) => !line.includes('log-end'))).toEqual([`damage ${check} ${path}:${start}`]);
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 

@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path';
 import {
   createHost,
   createNodeDisk,
+  diskErrorCode,
   inspectPartition,
   knownProgress,
   listSegments,
@@ -172,7 +173,7 @@ async function readTopics(
   for (const { topicId, directory } of places) directories.set(topicId, dirname(directory));
   for (const [topicId, directory] of directories) {
     const path = `${directory}/topic.config`;
-    const bytes = await disk.readFile(path).catch(() => undefined);
+    const bytes = await readIfThere(disk, path);
     const parsed = bytes === undefined ? undefined : parseTopicConfig(bytes, topicId);
     if (parsed === undefined) topics.set(topicId, 'missing');
     else if ('fault' in parsed) {
@@ -186,6 +187,15 @@ async function readTopics(
     }
   }
   return topics;
+}
+
+async function readIfThere(disk: Disk, path: string): Promise<Buffer | undefined> {
+  try {
+    return await disk.readFile(path);
+  } catch (error) {
+    if (diskErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 async function checkTogether(

@@ -5,6 +5,7 @@ import type { PartitionCheckpoint } from '../checkpoint.ts';
 import { readCleanShutdown } from '../clean-shutdown.ts';
 import type { CleanShutdown } from '../clean-shutdown.ts';
 import { lockHolder } from '../directory-lock.ts';
+import { diskErrorCode } from '../disk.ts';
 import type { Disk } from '../disk.ts';
 import type { Host } from '../host.ts';
 import { readJournal } from '../journal.ts';
@@ -86,7 +87,8 @@ async function readMarker(
   { disk, directory, report }: BrokerFilesOptions,
   isRunning: boolean,
 ): Promise<CleanShutdown | undefined> {
-  const marker = await readCleanShutdown(disk, directory);
+  const marker = await attempt(() => readCleanShutdown(disk, directory), 'clean-shutdown', directory, report);
+  if (marker === 'refused') return undefined;
   if (marker === undefined && isRunning) return undefined;
   if (marker === undefined) {
     await report(
@@ -104,7 +106,8 @@ async function readMarker(
 
 async function readLines(options: BrokerFilesOptions): Promise<ReadonlyMap<string, PartitionCheckpoint> | undefined> {
   const { disk, directory, report } = options;
-  const lines = await readCheckpoint(disk, directory);
+  const lines = await attempt(() => readCheckpoint(disk, directory), 'checkpoint', directory, report);
+  if (lines === 'refused') return undefined;
   if (lines === undefined) {
     await report(finding('damage', 'checkpoint', directory, 'it is damaged, or of a version that is not known'));
     return undefined;
@@ -153,8 +156,10 @@ async function attempt<Result>(
   try {
     return await read();
   } catch (error) {
-    if (!(error instanceof PartitaError)) throw error;
-    await report(finding('damage', check, directory, error.message));
+    const code = diskErrorCode(error);
+    if (!(error instanceof PartitaError) && code === undefined) throw error;
+    const why = error instanceof PartitaError ? error.message : `it cannot be read: ${code ?? ''}`;
+    await report(finding('damage', check, directory, why));
     return 'refused';
   }
 }

@@ -4,7 +4,7 @@
  */
 import { isUuid } from '@partita/domain';
 import { diskErrorCode } from '../disk.ts';
-import type { Disk } from '../disk.ts';
+import type { ReadingDisk } from '../disk.ts';
 import { parseSegmentName, segmentPath } from '../segment-files.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../segment-header.ts';
 import type { SegmentHeader } from '../segment-header.ts';
@@ -38,7 +38,7 @@ export interface Location {
 }
 
 /** What lies at an absolute path; undefined when there is nothing, or nothing of Partita's. */
-export async function locate(disk: Disk, path: string): Promise<Location | undefined> {
+export async function locate(disk: ReadingDisk, path: string): Promise<Location | undefined> {
   const names = await namesIn(disk, path);
   if (names === undefined) return locateSegment(disk, path);
   if (names.some((name) => BROKER_FILES.includes(name) && name !== 'lock')) return locateBroker(disk, path, names);
@@ -56,7 +56,7 @@ export async function locate(disk: Disk, path: string): Promise<Location | undef
 }
 
 /** The header of a segment file; undefined when it has no intact one. VERSION_NOT_SUPPORTED. */
-export async function readSegmentHeader(disk: Disk, path: string): Promise<SegmentHeader | undefined> {
+export async function readSegmentHeader(disk: ReadingDisk, path: string): Promise<SegmentHeader | undefined> {
   const file = await disk.open(path, 'read');
   try {
     const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
@@ -75,7 +75,7 @@ export interface ListedSegment {
 }
 
 /** The segments in a partition's directory, oldest first. */
-export async function listSegments(disk: Disk, directory: string): Promise<ListedSegment[]> {
+export async function listSegments(disk: ReadingDisk, directory: string): Promise<ListedSegment[]> {
   const bases = (await disk.list(directory)).flatMap((name) => {
     const file = parseSegmentName(name);
     return file?.kind === 'log' ? [file.baseOffset] : [];
@@ -87,7 +87,7 @@ export async function listSegments(disk: Disk, directory: string): Promise<Liste
   }));
 }
 
-async function locateBroker(disk: Disk, path: string, names: readonly string[]): Promise<Location> {
+async function locateBroker(disk: ReadingDisk, path: string, names: readonly string[]): Promise<Location> {
   const topics: TopicPlace[] = [];
   const partitions: PartitionPlace[] = [];
   const strangers: string[] = [];
@@ -108,7 +108,7 @@ async function locateBroker(disk: Disk, path: string, names: readonly string[]):
 }
 
 async function partitionsIn(
-  disk: Disk,
+  disk: ReadingDisk,
   directory: string,
   topicId: string | undefined,
   names: readonly string[],
@@ -129,19 +129,19 @@ async function partitionsIn(
   return { partitions, strangers };
 }
 
-async function locatePartition(disk: Disk, path: string, names: readonly string[]): Promise<Location> {
+async function locatePartition(disk: ReadingDisk, path: string, names: readonly string[]): Promise<Location> {
   const place = await placeOf(disk, path, names);
   return { kind: 'partition', path, topics: [], partitions: [place], strangers: [] };
 }
 
-async function locateSegment(disk: Disk, path: string): Promise<Location | undefined> {
+async function locateSegment(disk: ReadingDisk, path: string): Promise<Location | undefined> {
   const name = baseName(path);
   const isNamed = parseSegmentName(name)?.kind === 'log';
   let header: SegmentHeader | undefined;
   try {
     header = await readSegmentHeader(disk, path);
   } catch (error) {
-    if (diskErrorCode(error) !== undefined) return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
   if (!isNamed && header === undefined) return undefined;
@@ -150,7 +150,7 @@ async function locateSegment(disk: Disk, path: string): Promise<Location | undef
 }
 
 /** Names win over headers: a file that was copied into a foreign directory is damage. */
-async function placeOf(disk: Disk, directory: string, names: readonly string[]): Promise<PartitionPlace> {
+async function placeOf(disk: ReadingDisk, directory: string, names: readonly string[]): Promise<PartitionPlace> {
   const partition = baseName(directory);
   const topicId = baseName(parentOf(directory));
   if (isUuid(topicId) && PARTITION_NAME.test(partition)) return { directory, topicId, partition: Number(partition) };
@@ -163,14 +163,19 @@ async function placeOf(disk: Disk, directory: string, names: readonly string[]):
 }
 
 /** Names in the directory; undefined when there is none of that name. */
-async function namesIn(disk: Disk, path: string): Promise<string[] | undefined> {
+async function namesIn(disk: ReadingDisk, path: string): Promise<string[] | undefined> {
   try {
     return await disk.list(path);
   } catch (error) {
-    const code = diskErrorCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
+}
+
+/** True when there is no file, or no directory, of that name. */
+function isAbsent(error: unknown): boolean {
+  const code = diskErrorCode(error);
+  return code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR';
 }
 
 function baseName(path: string): string {

@@ -10,6 +10,7 @@ import {
 import { PartitaError, WRITE_BYTES_MAX } from '@partita/domain';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { ReadingDisk } from '../disk.ts';
 import { OffsetIndex } from '../offset-index.ts';
 import { SEGMENT_HEADER_BYTES } from '../segment-header.ts';
 import { decodeSnapshot, encodeSnapshot } from '../snapshot.ts';
@@ -22,10 +23,10 @@ const LOG = `${DIRECTORY}/${'0'.repeat(20)}.log`;
 const INDEX = `${DIRECTORY}/${'0'.repeat(20)}.idx`;
 const SEED = headerSeed(TOPIC_ID, 3);
 
-async function inspect(bench: LogBench, expected: Partial<PartitionExpectation> = {}) {
+async function inspect(bench: LogBench, expected: Partial<PartitionExpectation> = {}, disk: ReadingDisk = bench.disk) {
   const findings: Finding[] = [];
   const totals = await inspectPartition({
-    disk: bench.disk,
+    disk,
     directory: DIRECTORY,
     expected: {
       topicId: TOPIC_ID,
@@ -204,6 +205,34 @@ it('finds an index entry that tells another highest timestamp', async () => {
   const { bad, text } = await inspect(bench, { closedClean: true, knownSynced: 4n });
   expect(bad).toContain('damage index 40');
   expect(text).toContain('the highest timestamp');
+});
+
+it('goes on behind a segment that the disk cannot read', async () => {
+  const bench = new LogBench({ segmentBytesMax: 64 * 1024 });
+  const log = await bench.open();
+  await bench.fill(log, 4, { valueBytes: 40_000 });
+  await log.close({ clean: true });
+  const broken: ReadingDisk = {
+    list: (directory) => bench.disk.list(directory),
+    readFile: (path) => bench.disk.readFile(path),
+    open: async (path, mode) => {
+      const file = await bench.disk.open(path, mode);
+      if (path !== LOG) return file;
+      const fail = () => Promise.reject(Object.assign(new Error('bad sector'), { code: 'EIO' }));
+      return {
+        read: fail,
+        writev: fail,
+        datasync: fail,
+        truncate: fail,
+        size: () => file.size(),
+        close: () => file.close(),
+      };
+    },
+  };
+  const { bad, text, totals } = await inspect(bench, { closedClean: true, knownSynced: 4n }, broken);
+  expect(bad[0]).toBe('damage partition');
+  expect(text).toContain('it cannot be read: EIO');
+  expect(totals).toMatchObject({ segments: 4, batches: 3 });
 });
 
 describe('a snapshot', () => {

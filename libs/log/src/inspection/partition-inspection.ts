@@ -1,7 +1,7 @@
 /** Checks all files of one partition and changes none; the rules are those of recovery (see FORMAT.md). */
 import { headerSeed } from '@partita/batch';
 import { diskErrorCode, readFileIfExists } from '../disk.ts';
-import type { Disk } from '../disk.ts';
+import type { ReadingDisk } from '../disk.ts';
 import type { EpochStart } from '../epoch-history.ts';
 import { parseSegmentName, segmentPath } from '../segment-files.ts';
 import { decodeSnapshot } from '../snapshot.ts';
@@ -14,7 +14,7 @@ import type { PartitionExpectation, SegmentPlace } from './segment-inspection.ts
 
 /** What to check, and who is told. */
 export interface PartitionInspection {
-  readonly disk: Disk;
+  readonly disk: ReadingDisk;
   /** The partition's own directory. */
   readonly directory: string;
   readonly expected: PartitionExpectation;
@@ -91,8 +91,10 @@ class PartitionScan {
     try {
       this.#bytes += await inspectSegment({ disk, seed, expected, report, onBytes }, place, this.#batches);
     } catch (error) {
-      if (diskErrorCode(error) !== 'ENOENT') throw error;
-      await this.#tell('note', 'partition', path, 'it was removed while it was looked for');
+      const code = diskErrorCode(error);
+      if (code === undefined) throw error;
+      if (code === 'ENOENT') await this.#tell('note', 'partition', path, 'it was removed while it was looked for');
+      else await this.#tell('damage', 'partition', path, `it cannot be read: ${code}`);
       this.#batches.isWhole = false;
     }
     const holes = this.#batches.holeCount - holeCount;

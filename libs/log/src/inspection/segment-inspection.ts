@@ -1,7 +1,8 @@
 /** Checks one segment of a partition: header, every batch, index. */
 import { baseOffsetAt, batchBytesAt } from '@partita/batch';
+import { PartitaError } from '@partita/domain';
 import { readFileIfExists } from '../disk.ts';
-import type { Disk, DiskFile } from '../disk.ts';
+import type { ReadingDisk, DiskFile } from '../disk.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../segment-header.ts';
 import type { BatchCheck, BatchFault } from './batch-check.ts';
 import { walkBatches } from './batch-walk.ts';
@@ -43,7 +44,7 @@ interface PlacedFault extends BatchFault {
 
 /** What the inspection of segments needs. */
 export interface SegmentInspection {
-  readonly disk: Disk;
+  readonly disk: ReadingDisk;
   readonly seed: number;
   readonly expected: PartitionExpectation;
   readonly report: Report;
@@ -173,7 +174,8 @@ async function headerFinding(
   try {
     header = decodeSegmentHeader(bytes.subarray(0, await file.read(bytes, 0)));
   } catch (error) {
-    return tell('damage', error instanceof Error ? error.message : String(error));
+    if (!(error instanceof PartitaError)) throw error;
+    return tell('damage', error.message);
   }
   if (header === undefined) {
     const isUnborn = place.isLast && isUnindexed && size <= SEGMENT_HEADER_BYTES && !expected.closedClean;

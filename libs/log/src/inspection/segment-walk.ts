@@ -1,6 +1,6 @@
 /** Reads one segment for who wants to print it: header, then every batch, and what is damaged between. */
 import { headerSeed } from '@partita/batch';
-import type { Disk } from '../disk.ts';
+import type { ReadingDisk } from '../disk.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../segment-header.ts';
 import type { SegmentHeader } from '../segment-header.ts';
 import { walkBatches } from './batch-walk.ts';
@@ -14,7 +14,7 @@ export type SegmentStep =
 
 /** The file at `path` in order, a window of it in memory. Header checksums are held against the given partition. */
 export async function* walkSegment(
-  disk: Disk,
+  disk: ReadingDisk,
   path: string,
   whose: { readonly topicId: string; readonly partition: number },
 ): AsyncGenerator<SegmentStep, void, undefined> {
