@@ -53,6 +53,7 @@ test('prints every file of a broker', async () => {
       key: `replica/${TOPIC_ID}/0`,
       value: expect.objectContaining({ promisedEpoch: 1, ledEpoch: 1, grantNonce: 'abcd' }),
     },
+    { kind: 'journal', key: `start/${TOPIC_ID}/0`, value: { logStart: 1 } },
     { kind: 'journal', key: `tombstone/${DELETED_ID}`, value: expect.objectContaining({ deleteId: CLUSTER_ID }) },
     { kind: 'journal', key: 'boot-id', value: { bootId: 'boot' } },
     expect.objectContaining({ kind: 'topic', topic: 'flights', topicId: TOPIC_ID }),

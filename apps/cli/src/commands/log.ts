@@ -113,7 +113,6 @@ async function verify(dir: string, options: VerifyOptions, terminal: Terminal): 
         clusterId: files?.identity?.clusterId,
         ...progress,
         flush: stored?.flush ?? 'fsync',
-        mayHaveHoles: stored?.isCompacted ?? true,
         deep: options.deep === true,
       },
       report: add,

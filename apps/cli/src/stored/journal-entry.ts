@@ -1,9 +1,13 @@
-/** What a broker's journal keeps by key: `replica/<topic id>/<partition>`, `tombstone/<topic id>` and `boot-id`. */
+/**
+ * What a broker's journal keeps by key: `replica/<topic id>/<partition>`, `start/<topic id>/<partition>` (lowest offset
+ * kept, int64 little-endian), `tombstone/<topic id>` and `boot-id`.
+ */
 import { ReplicaMeta, TopicTombstone } from '@partita/protocol';
 
 /** One value of the journal. */
 export type JournalEntry =
   | { readonly kind: 'replica'; readonly partition: string; readonly meta: ReplicaMeta }
+  | { readonly kind: 'start'; readonly partition: string; readonly logStart: bigint }
   | { readonly kind: 'tombstone'; readonly topicId: string; readonly tombstone: TopicTombstone }
   | { readonly kind: 'boot-id'; readonly bootId: string }
   | { readonly kind: 'unknown'; readonly why: string };
@@ -15,6 +19,9 @@ export function parseJournalEntry(key: string, value: Uint8Array): JournalEntry 
     const slash = key.indexOf('/');
     const name = key.slice(slash + 1);
     if (key.startsWith('replica/')) return { kind: 'replica', partition: name, meta: ReplicaMeta.decode(value) };
+    if (key.startsWith('start/')) {
+      return { kind: 'start', partition: name, logStart: Buffer.from(value).readBigInt64LE() };
+    }
     if (key.startsWith('tombstone/')) {
       return { kind: 'tombstone', topicId: name, tombstone: TopicTombstone.decode(value) };
     }

@@ -1,13 +1,11 @@
 /** The file `topic.config` of a broker's data directory, a serialised TopicConfig. */
 import { topicNameFault } from '@partita/domain';
-import { CleanupPolicy, FlushMode, TopicConfig } from '@partita/protocol';
+import { FlushMode, TopicConfig } from '@partita/protocol';
 
 /** What a topic.config says, as far as its logs need it. */
 export interface StoredTopic {
   readonly config: TopicConfig;
   readonly flush: 'fsync' | 'os';
-  /** True = compaction leaves offsets without a batch. */
-  readonly isCompacted: boolean;
 }
 
 /** The content, or why it cannot be that of this topic. */
@@ -25,11 +23,8 @@ export function parseTopicConfig(bytes: Uint8Array, topicId: string): StoredTopi
   if (numbers.length === 0 || numbers.some((number, index) => number !== index)) {
     return { fault: `its partitions are not numbered from 0: ${numbers.slice(0, 10).join(', ')}` };
   }
-  const policy = config.settings?.cleanupPolicy;
   return {
     config,
     flush: config.settings?.flush === FlushMode.FLUSH_MODE_OS ? 'os' : 'fsync',
-    isCompacted:
-      policy === CleanupPolicy.CLEANUP_POLICY_COMPACT || policy === CleanupPolicy.CLEANUP_POLICY_COMPACT_DELETE,
   };
 }

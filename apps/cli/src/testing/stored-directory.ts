@@ -84,9 +84,12 @@ export class StoredDirectory {
     const journal = await openJournal({ disk: createNodeDisk(), dir: this.dir, bytesMax: 64 * 1024 });
     const meta = ReplicaMeta.fromPartial({ promisedEpoch: 1, ledEpoch: 1, grantNonce: Buffer.from('abcd', 'hex') });
     const tombstone = TopicTombstone.fromPartial({ topicId: DELETED_ID, deleteId: CLUSTER_ID });
+    const start = Buffer.alloc(8);
+    start.writeBigInt64LE(1n);
     await journal.put(
       new Map([
         [`replica/${TOPIC_ID}/0`, ReplicaMeta.encode(meta).finish()],
+        [`start/${TOPIC_ID}/0`, start],
         [`tombstone/${DELETED_ID}`, TopicTombstone.encode(tombstone).finish()],
         ['boot-id', Buffer.from('boot')],
       ]),

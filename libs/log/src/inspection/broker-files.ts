@@ -109,7 +109,8 @@ async function readLines(options: BrokerFilesOptions): Promise<ReadonlyMap<strin
   const lines = await attempt(() => readCheckpoint(disk, directory), 'checkpoint', directory, report);
   if (lines === 'refused') return undefined;
   if (lines === undefined) {
-    await report(finding('damage', 'checkpoint', directory, 'it is damaged, or of a version that is not known'));
+    const what = 'it is damaged or of a version that is not known: nothing is known as synced from it';
+    await report(finding('note', 'checkpoint', directory, what));
     return undefined;
   }
   for (const [key, { highWatermark, syncedEnd, logStart }] of lines) {

@@ -35,7 +35,6 @@ async function inspect(bench: LogBench, expected: Partial<PartitionExpectation> 
       knownSynced: 0n,
       closedClean: false,
       flush: 'fsync',
-      mayHaveHoles: false,
       deep: false,
       ...expected,
     },

@@ -12,6 +12,9 @@ import { listSegments, readSegmentHeader } from './location.ts';
 import { inspectSegment } from './segment-inspection.ts';
 import type { PartitionExpectation, SegmentPlace } from './segment-inspection.ts';
 
+/** File of a partition that is there once its log has been compacted. */
+const COMPACTION_NAME = 'compaction';
+
 /** What to check, and who is told. */
 export interface PartitionInspection {
   readonly disk: ReadingDisk;
@@ -48,6 +51,8 @@ class PartitionScan {
   #bytes = 0;
   /** True while a snapshot or the log's start in front of it can stand in for a missing snapshot. */
   #hasState = false;
+  /** Compaction leaves offsets without a batch. */
+  #isCompacted = false;
 
   constructor(inspection: PartitionInspection) {
     this.#inspection = inspection;
@@ -56,6 +61,7 @@ class PartitionScan {
 
   async run(): Promise<PartitionTotals> {
     const { disk, directory, only } = this.#inspection;
+    this.#isCompacted = (await disk.list(directory)).includes(COMPACTION_NAME);
     const all = (await listSegments(disk, directory)).map((segment) => segment.baseOffset);
     const bases = only === undefined ? all : [await this.#baseOf(only)];
     const logStart = bases[0] ?? 0n;
@@ -104,9 +110,8 @@ class PartitionScan {
   async #tellHoles(path: string, count: number, missing: bigint): Promise<void> {
     const what = `${missing} offsets in ${count} places have no batch, the first at ${this.#batches.firstHole ?? 0n}`;
     this.#batches.firstHole = undefined;
-    if (this.#inspection.expected.mayHaveHoles)
-      await this.#tell('note', 'offsets', path, `${what}, as after compaction`);
-    else await this.#tell('damage', 'offsets', path, `${what}, and the topic is not compacted`);
+    if (this.#isCompacted) await this.#tell('note', 'offsets', path, `${what}, as after compaction`);
+    else await this.#tell('damage', 'offsets', path, `${what}, and the log was never compacted`);
   }
 
   async #snapshot(baseOffset: bigint, isLast: boolean): Promise<void> {
@@ -171,6 +176,7 @@ class PartitionScan {
         await this.#snapshot(file.baseOffset, false);
         continue;
       }
+      if (name === COMPACTION_NAME) continue;
       let what = 'it is no file of Partita and is left alone';
       if (file !== undefined) what = 'it belongs to a segment that is gone; the next start removes it';
       else if (/\.(new|compacted)$/.test(name)) what = 'it is left over from a file that was being made';

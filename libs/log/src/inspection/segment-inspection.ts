@@ -23,8 +23,6 @@ export interface PartitionExpectation {
   /** The clean-shutdown marker names this log. */
   readonly closedClean: boolean;
   readonly flush: 'fsync' | 'os';
-  /** True = compaction may have been here, so offsets may be missing. */
-  readonly mayHaveHoles: boolean;
   /** True = records are unpacked and decoded too. */
   readonly deep: boolean;
 }
