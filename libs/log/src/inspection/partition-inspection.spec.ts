@@ -79,7 +79,8 @@ function injure(bytes: Buffer, { kind, place, size }: Injury): Buffer {
 it('says damage exactly when recovery refuses the log or suspects a loss, and foresees where the log then ends', async () => {
   const injury = fc.record({
     kind: fc.constantFrom<Injury['kind']>('cut', 'flip', 'zero'),
-    place: fc.double({ min: 0, max: 0.999, noNaN: true }),
+    // Without its preference for small numbers, which would mostly hit the first batch.
+    place: fc.noBias(fc.nat(9_999)).map((share) => share / 10_000),
     size: fc.integer({ min: 1, max: 400 }),
   });
   const seen = { damaged: 0, torn: 0, well: 0 };
@@ -116,7 +117,7 @@ it('says damage exactly when recovery refuses the log or suspects a loss, and fo
     { numRuns: 300 },
   );
   expect(seen.damaged).toBeGreaterThan(20);
-  expect(seen.torn).toBeGreaterThan(10);
+  expect(seen.torn).toBeGreaterThan(20);
 });
 
 describe('a fault at the end', () => {
