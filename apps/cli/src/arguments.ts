@@ -1,6 +1,6 @@
 /** Arguments as people write them, parsed or refused with the way to write them. */
 import type { Position } from '@partita/client';
-import { PartitaError } from '@partita/domain';
+import { OFFSET_MAX, PartitaError } from '@partita/domain';
 import { nearest, parseDuration } from '@partita/runtime';
 import { UsageError } from './exit-code.ts';
 
@@ -48,6 +48,14 @@ export function position(text: string): Position {
   throw new UsageError(
     `"${text}" is no position: write earliest, latest, an offset, a time (2001-02-03T04:05:06Z) or how long ago (-15m)`,
   );
+}
+
+/** An offset. */
+export function offsetArgument(what: string): (text: string) => bigint {
+  return (text) => {
+    if (/^\d{1,19}$/.test(text) && BigInt(text) <= OFFSET_MAX) return BigInt(text);
+    throw new UsageError(`${what} is an offset from 0 to ${OFFSET_MAX}, not "${text}"`);
+  };
 }
 
 /** Collects a repeated option. */

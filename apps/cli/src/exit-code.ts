@@ -17,8 +17,14 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** What was named is not there. */
+export class NotFoundError extends Error {
+  override readonly name = 'NotFoundError';
+}
+
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return EXIT.usage;
+  if (error instanceof NotFoundError) return EXIT.notFound;
   if (!(error instanceof PartitaError)) return EXIT.failed;
   if (error.reason === 'SERVICE_UNREACHABLE') return EXIT.unreachable;
   if (error.reason === 'TIMED_OUT') return EXIT.timedOut;

@@ -6,9 +6,10 @@ import { PRODUCT_VERSION } from '@partita/runtime';
 import { addClusterCommand } from './commands/cluster.ts';
 import { addConsumeCommand } from './commands/consume.ts';
 import { addGroupCommand } from './commands/group.ts';
+import { addLogCommand } from './commands/log.ts';
 import { addProduceCommand } from './commands/produce.ts';
 import { addTopicCommand } from './commands/topic.ts';
-import { EXIT, exitCodeOf, UsageError } from './exit-code.ts';
+import { EXIT, exitCodeOf, NotFoundError, UsageError } from './exit-code.ts';
 import { jsonLine } from './output/json.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -43,6 +44,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addConsumeCommand(program, terminal, (result) => (code = result));
   addClusterCommand(program, terminal);
   addGroupCommand(program, terminal);
+  addLogCommand(program, terminal, (result) => (code = result));
   try {
     await program.parseAsync([...args], { from: 'user' });
   } catch (error) {
@@ -67,6 +69,7 @@ function plain(error: unknown): string {
 function describe(error: unknown): Record<string, unknown> {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof UsageError) return { reason: 'USAGE', message };
+  if (error instanceof NotFoundError) return { reason: 'NOT_FOUND', message };
   if (!(error instanceof PartitaError)) return { message };
   const { reason, metadata } = error;
   return {

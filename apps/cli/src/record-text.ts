@@ -5,9 +5,10 @@
  */
 import type { Headers, OutgoingRecord, ReceivedRecord } from '@partita/client';
 import { nearest } from '@partita/runtime';
-import { toBytes, toText } from './encoding.ts';
+import { printable, toBytes, toText } from './encoding.ts';
 import type { Encoding } from './encoding.ts';
 import { UsageError } from './exit-code.ts';
+import { jsonLine } from './output/json.ts';
 
 /** How keys and values are written. */
 export interface TextForm {
@@ -108,6 +109,18 @@ export function describeRecord(record: ReceivedRecord, form: TextForm): Record<s
     leaderEpoch: record.leaderEpoch,
     traceparent: record.traceparent === '' ? undefined : record.traceparent,
   };
+}
+
+/** A record as one line: JSON, or partition/offset, key and value with tabs between. */
+export function recordLine(record: ReceivedRecord, form: TextForm & { readonly json?: boolean | undefined }): string {
+  if (form.json === true) return jsonLine(describeRecord(record, form));
+  const key = record.key === undefined ? '-' : textOf(record.key, form.keyEncoding);
+  const value = record.value === undefined ? '(deleted)' : textOf(record.value, form.valueEncoding);
+  return `${record.partition}/${record.offset}\t${printable(key)}\t${printable(value)}`;
+}
+
+function textOf(bytes: Uint8Array, encoding: Encoding): string {
+  return toText(bytes, encoding) ?? Buffer.from(bytes).toString('base64');
 }
 
 function describeHeaders(record: ReceivedRecord): Record<string, unknown> {

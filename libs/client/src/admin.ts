@@ -1,6 +1,7 @@
 /** Topics, groups and the cluster. Every call is tried again while its failure may pass; creations carry a request id. */
 import { PAGE_SIZE_MAX } from '@partita/domain';
 import {
+  BrokerServiceService,
   ClusterServiceService,
   GroupServiceService,
   Topic,
@@ -9,15 +10,20 @@ import {
 } from '@partita/protocol';
 import type {
   CommittedOffset,
+  DeleteRecordsResponse,
   DescribeClusterResponse,
   DescribeGroupResponse,
   GetClusterResponse,
   GroupSummary,
+  ListOffsetsResponse,
   OffsetCommit,
 } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
 import { clientError, refused } from './client-error.ts';
 import { JITTER } from './jitter.ts';
+import type { LeaderCalls } from './leader-calls.ts';
+import { offsetSpec } from './position.ts';
+import type { Position } from './position.ts';
 import type { ServiceCallOptions, ServiceCalls } from './service-calls.ts';
 
 /** A topic to create. */
@@ -47,11 +53,22 @@ export interface ListTopicsOptions {
   readonly includePartitions?: boolean | undefined;
 }
 
+/** Where a position lies in a partition, and where the partition begins and ends. */
+export interface ListedOffset {
+  readonly offset: bigint;
+  /** Lowest offset that is kept. */
+  readonly logStartOffset: bigint;
+  /** Offset up to which records are committed, exclusive. */
+  readonly highWatermark: bigint;
+}
+
 export class Admin {
   readonly #calls: ServiceCalls;
+  readonly #leaders: LeaderCalls;
 
-  constructor(calls: ServiceCalls) {
+  constructor(calls: ServiceCalls, leaders: LeaderCalls) {
     this.#calls = calls;
+    this.#leaders = leaders;
   }
 
   /** Answers when every partition has a leader. Rejects with TOPIC_ALREADY_EXISTS, INVALID_SETTING, … */
@@ -110,6 +127,47 @@ export class Admin {
   async deleteTopic(name: string, etag = '', options?: ServiceCallOptions): Promise<void> {
     const request = { topic: name, etag, requestId: JITTER.uuid() };
     await this.#calls.call('coordinator', TopicServiceService.deleteTopic, request, options);
+  }
+
+  /**
+   * Offset of a position, asked of the partition's leader: the high watermark when no record is that young. Rejects with
+   * TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, LEADER_NOT_AVAILABLE.
+   */
+  async listOffset(
+    topic: string,
+    partition: number,
+    position: Position,
+    options?: ServiceCallOptions,
+  ): Promise<ListedOffset> {
+    const entries = [{ topicId: '', topic, partition, position: offsetSpec(position) }];
+    const call = {
+      method: BrokerServiceService.listOffsets,
+      request: { entries },
+      resultOf: ({ results: [result] }: ListOffsetsResponse): ListedOffset => {
+        if (result === undefined) throw refused('INTERNAL', `the leader answered without an offset of "${topic}"`);
+        if (result.error !== undefined) throw fromRpcStatus(result.error);
+        return result;
+      },
+    };
+    return this.#leaders.call({ topic, partition }, call, options);
+  }
+
+  /**
+   * Deletes the records below an offset, which is at most the high watermark; answers the new log start, durable. At or
+   * below the present one nothing changes. Rejects with OFFSET_OUT_OF_RANGE, INTERNAL_TOPIC and what listOffset does.
+   */
+  async deleteRecords(
+    topic: string,
+    partition: number,
+    beforeOffset: bigint,
+    options?: ServiceCallOptions,
+  ): Promise<bigint> {
+    const call = {
+      method: BrokerServiceService.deleteRecords,
+      request: { topic, partition, beforeOffset },
+      resultOf: ({ logStartOffset }: DeleteRecordsResponse) => logStartOffset,
+    };
+    return this.#leaders.call({ topic, partition }, call, options);
   }
 
   /** Endpoints, limits and versions, as any service knows them. */

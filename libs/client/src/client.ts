@@ -8,6 +8,7 @@ import { clientError, refused } from './client-error.ts';
 import { Consumer } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { Endpoints } from './endpoints.ts';
+import { LeaderCalls } from './leader-calls.ts';
 import { Producer } from './producer.ts';
 import type { ProducerOptions } from './producer.ts';
 import { readRecords } from './reader.ts';
@@ -69,7 +70,7 @@ export class PartitaClient {
     this.#endpoints = endpoints;
     this.#tracer = tracer;
     this.#calls = new ServiceCalls(pool, endpoints);
-    this.admin = new Admin(this.#calls);
+    this.admin = new Admin(this.#calls, new LeaderCalls(pool, this.#calls));
   }
 
   /** The cluster as told last: id, version, endpoints, limits. */

@@ -3,7 +3,7 @@ export { connect, PartitaClient } from './client.ts';
 export type { ConnectOptions } from './client.ts';
 export { ClientError } from './client-error.ts';
 export { Admin } from './admin.ts';
-export type { ListTopicsOptions, NewTopic, TopicChange } from './admin.ts';
+export type { ListedOffset, ListTopicsOptions, NewTopic, TopicChange } from './admin.ts';
 export type { ServiceCallOptions } from './service-calls.ts';
 export { Producer } from './producer.ts';
 export type { ProducerOptions, SendOptions } from './producer.ts';

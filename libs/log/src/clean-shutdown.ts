@@ -42,6 +42,12 @@ export async function takeCleanShutdown(disk: Disk, dir: string): Promise<CleanS
   return bytes === undefined ? undefined : parse(bytes);
 }
 
+/** Reads the marker and leaves it; undefined when there is none, `unreadable` when it will count as none. */
+export async function readCleanShutdown(disk: Disk, dir: string): Promise<CleanShutdown | 'unreadable' | undefined> {
+  const bytes = await readFileIfExists(disk, `${dir}/clean-shutdown`);
+  return bytes === undefined ? undefined : (parse(bytes) ?? 'unreadable');
+}
+
 function parse(bytes: Buffer): CleanShutdown | undefined {
   const stored = decodeCheckedJson(bytes);
   const incarnation = stored?.['incarnation'];

@@ -50,17 +50,13 @@ async function removeStale(options: { disk: Disk; dir: string; host: Host }, pat
   const { disk, dir, host } = options;
   const stored = await readFileIfExists(disk, path);
   if (stored === undefined) return;
-  const holder = decodeCheckedJson(stored);
-  const pid = holder?.['pid'];
-  if (typeof pid === 'number') {
-    const startTime = await host.startTimeOf(pid);
-    if (startTime !== undefined && startTime === holder?.['start_time']) {
-      throw new PartitaError(
-        'STORAGE_FAILED',
-        `${dir} is in use by process ${pid}; stop that broker first, or give this one another data directory`,
-        { dir, pid: String(pid) },
-      );
-    }
+  const pid = await holderOf(stored, host);
+  if (pid !== undefined) {
+    throw new PartitaError(
+      'STORAGE_FAILED',
+      `${dir} is in use by process ${pid}; stop that broker first, or give this one another data directory`,
+      { dir, pid: String(pid) },
+    );
   }
   // Renamed away first: of two that find the same stale lock only one removes it, and never the other's new one.
   const removed = `${path}.${host.pid}.stale`;
@@ -72,4 +68,22 @@ async function removeStale(options: { disk: Disk; dir: string; host: Host }, pat
   }
   if ((await disk.readFile(removed)).equals(stored)) await disk.unlink(removed);
   else await disk.rename(removed, path);
+}
+
+/** The living process that holds the directory; undefined when nobody does, `stale` when only a leftover lock lies there. */
+export async function lockHolder(options: {
+  disk: Disk;
+  dir: string;
+  host: Host;
+}): Promise<number | 'stale' | undefined> {
+  const stored = await readFileIfExists(options.disk, `${options.dir}/lock`);
+  return stored === undefined ? undefined : ((await holderOf(stored, options.host)) ?? 'stale');
+}
+
+async function holderOf(stored: Buffer, host: Host): Promise<number | undefined> {
+  const holder = decodeCheckedJson(stored);
+  const pid = holder?.['pid'];
+  if (typeof pid !== 'number') return undefined;
+  const startTime = await host.startTimeOf(pid);
+  return startTime !== undefined && startTime === holder?.['start_time'] ? pid : undefined;
 }

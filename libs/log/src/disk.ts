@@ -49,6 +49,9 @@ export interface Disk {
   freeBytes(directory: string): Promise<FreeBytes>;
 }
 
+/** The part of a disk that changes nothing, as long as files are opened to `read`. */
+export type ReadingDisk = Pick<Disk, 'open' | 'list' | 'readFile'>;
+
 /** The operating system's code of an error (`ENOENT` ...), or undefined. */
 export function diskErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;
@@ -56,7 +59,7 @@ export function diskErrorCode(error: unknown): string | undefined {
 }
 
 /** The content of a file, or undefined when it does not exist. */
-export async function readFileIfExists(disk: Disk, path: string): Promise<Buffer | undefined> {
+export async function readFileIfExists(disk: Pick<Disk, 'readFile'>, path: string): Promise<Buffer | undefined> {
   try {
     return await disk.readFile(path);
   } catch (error) {

@@ -23,7 +23,12 @@ export type { LogState } from './log-state.ts';
 export type { ControlRecord } from './snapshot.ts';
 export { decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
 export type { LogIdentity, SegmentHeader } from './segment-header.ts';
-export { readTopicConfigFile, writeTopicConfigFile } from './topic-config-file.ts';
+export {
+  decodeTopicConfigFile,
+  encodeTopicConfigFile,
+  readTopicConfigFile,
+  writeTopicConfigFile,
+} from './topic-config-file.ts';
 export { lockDirectory } from './directory-lock.ts';
 export type { DirectoryLock } from './directory-lock.ts';
 export { openStorageIdentity } from './storage-identity.ts';
@@ -34,3 +39,11 @@ export { readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 export type { PartitionCheckpoint } from './checkpoint.ts';
 export { JOURNAL_BYTES, openJournal } from './journal.ts';
 export type { Journal, JournalOptions } from './journal.ts';
+export { walkSegment } from './inspection/segment-walk.ts';
+export { knownProgress, readBrokerFiles } from './inspection/broker-files.ts';
+export type { BrokerFiles } from './inspection/broker-files.ts';
+export type { Check, Finding, Report, Severity } from './inspection/finding.ts';
+export { listSegments, locate } from './inspection/location.ts';
+export type { Location, PartitionPlace } from './inspection/location.ts';
+export { inspectPartition } from './inspection/partition-inspection.ts';
+export type { PartitionTotals } from './inspection/partition-inspection.ts';

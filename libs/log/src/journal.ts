@@ -13,7 +13,7 @@
  */
 import { PartitaError } from '@partita/domain';
 import { diskErrorCode, readFileIfExists, unlinkIfExists } from './disk.ts';
-import type { Disk, DiskFile } from './disk.ts';
+import type { Disk, DiskFile, ReadingDisk } from './disk.ts';
 import {
   applyEntry,
   changeBytes,
@@ -50,48 +50,72 @@ interface Pending {
 /** Opens the journal of a data directory, or makes an empty one. CORRUPT_BATCH when it is damaged. */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { disk, dir, bytesMax = JOURNAL_BYTES } = options;
-  const paths = [`${dir}/${NAMES[0]}`, `${dir}/${NAMES[1]}`] as const;
-  const found = [await readTwice(disk, paths[0]), await readTwice(disk, paths[1])] as const;
-  // The first file is made last and with a header, so without it the journal was never used.
-  if (found[0] === undefined) {
+  const paths = journalPaths(dir);
+  const found = await readFiles(disk, dir);
+  if (found === undefined) {
     await allocate(disk, dir, paths[1], Buffer.alloc(0), bytesMax);
     await allocate(disk, dir, paths[0], Buffer.concat([encodeJournalHeader(1n), encodeState(new Map(), 1n)]), bytesMax);
     return openJournal(options);
   }
-  if (found[1] === undefined) throw damaged(paths[1], 0, 'the file is missing');
+  const { reading, inCharge } = found;
   // A program that was killed while it made them may have left names that are seen, but not on the device.
   await disk.syncDirectory(dir);
-  const contents = [found[0], found[1]] as const;
-  const { state, generation, number, usedBytes } = readState(paths, contents);
   const files = [await disk.open(paths[0], 'write'), await disk.open(paths[1], 'write')] as const;
   // After a failed sync the page cache shows what the device does not have. The other file is not touched before this
   // one is durable for certain, and a mere sync would skip pages that Linux takes for clean.
-  await files[number].writev([contents[number].subarray(0, usedBytes)], 0);
-  await files[number].datasync();
-  const journal = new Journal(files, contents[0].length, { state, generation, number });
+  await files[reading.number].writev([inCharge.subarray(0, reading.position)], 0);
+  await files[reading.number].datasync();
+  const journal = new Journal(files, reading.fileBytes, reading);
   await journal.compact();
   return journal;
 }
 
-/** A journal whose state is in file `number`. */
-interface JournalState {
-  readonly state: Map<string, Uint8Array>;
+/** A journal as it lies on disk: the state is in file `number`. */
+export interface JournalReading {
+  readonly state: ReadonlyMap<string, Uint8Array>;
   readonly generation: bigint;
   readonly number: 0 | 1;
+  /** Intact entries of the file in charge, the first of which may be a whole state. */
+  readonly entryCount: number;
+  /** Where the file in charge would be written next. */
+  readonly position: number;
+  /** Size of each file. */
+  readonly fileBytes: number;
+}
+
+/** Reads the journal and changes nothing; undefined when it was never used. CORRUPT_BATCH when it is damaged. */
+export async function readJournal(disk: ReadingDisk, dir: string): Promise<JournalReading | undefined> {
+  return (await readFiles(disk, dir))?.reading;
+}
+
+/** What the files say, and the content of the one in charge. */
+async function readFiles(
+  disk: ReadingDisk,
+  dir: string,
+): Promise<{ reading: JournalReading; inCharge: Buffer } | undefined> {
+  const paths = journalPaths(dir);
+  const found = [await readTwice(disk, paths[0]), await readTwice(disk, paths[1])] as const;
+  // The first file is made last and with a header, so without it the journal was never used.
+  if (found[0] === undefined) return undefined;
+  if (found[1] === undefined) throw damaged(paths[1], 0, 'the file is missing');
+  const contents = [found[0], found[1]] as const;
+  const reading = readState(paths, contents);
+  return { reading, inCharge: contents[reading.number] };
 }
 
 /** The content of a file that reads the same twice: a bit that is wrong on the way must not look like a torn entry. */
-async function readTwice(disk: Disk, path: string): Promise<Buffer | undefined> {
+async function readTwice(disk: ReadingDisk, path: string): Promise<Buffer | undefined> {
   const first = await readFileIfExists(disk, path);
   const second = await readFileIfExists(disk, path);
   if (first === undefined || second?.equals(first) === true) return first;
   throw damaged(path, 0, 'it read differently twice, so try again first');
 }
 
-function readState(
-  paths: readonly [string, string],
-  files: readonly [Buffer, Buffer],
-): JournalState & { readonly usedBytes: number } {
+function journalPaths(dir: string): readonly [string, string] {
+  return [`${dir}/${NAMES[0]}`, `${dir}/${NAMES[1]}`];
+}
+
+function readState(paths: readonly [string, string], files: readonly [Buffer, Buffer]): JournalReading {
   const headers = files.map(decodeJournalHeader);
   const broken = headers.findIndex((header) => header === 'damaged');
   if (broken >= 0) throw damaged(paths[broken === 0 ? 0 : 1], 0, 'the header is damaged');
@@ -116,7 +140,8 @@ function readState(
   const header = headers[number];
   const isEmptyAllowed = typeof header === 'object' && header.version === 1;
   if (sequence === 1n && !isEmptyAllowed) throw damaged(paths[number], at, 'the entry with the whole state is damaged');
-  return { state, generation, number, usedBytes: at };
+  const entryCount = Number(sequence - 1n);
+  return { state, generation, number, entryCount, position: at, fileBytes: files[0].length };
 }
 
 async function allocate(disk: Disk, dir: string, path: string, header: Uint8Array, bytesMax: number): Promise<void> {
@@ -161,10 +186,10 @@ export class Journal {
   #failure: PartitaError | undefined;
 
   /** Use openJournal. */
-  constructor(files: readonly [DiskFile, DiskFile], bytesMax: number, found: JournalState) {
+  constructor(files: readonly [DiskFile, DiskFile], bytesMax: number, found: JournalReading) {
     this.#files = files;
     this.#bytesMax = bytesMax;
-    this.#state = found.state;
+    this.#state = new Map(found.state);
     this.#generation = found.generation;
     this.#number = found.number;
     for (const [key, value] of found.state) this.#resize(key, value);

@@ -40,8 +40,7 @@ export async function openStorageIdentity(options: StorageIdentityOptions): Prom
   const { disk, dir, clusterId, brokerId, random } = options;
   await disk.makeDirectory(dir);
   const path = `${dir}/storage.json`;
-  const stored = await readFileIfExists(disk, path);
-  const before = stored === undefined ? undefined : parse(path, stored);
+  const before = await readStorageIdentity(disk, dir);
   if (before !== undefined) check(before, options);
   const identity: StorageIdentity = {
     clusterId,
@@ -51,6 +50,13 @@ export async function openStorageIdentity(options: StorageIdentityOptions): Prom
   };
   await disk.writeFileAtomically(path, format(identity));
   return identity;
+}
+
+/** The identity as it lies on disk; undefined when there is none. STORAGE_FAILED when damaged, VERSION_NOT_SUPPORTED. */
+export async function readStorageIdentity(disk: Disk, dir: string): Promise<StorageIdentity | undefined> {
+  const path = `${dir}/storage.json`;
+  const stored = await readFileIfExists(disk, path);
+  return stored === undefined ? undefined : parse(path, stored);
 }
 
 function check(stored: StorageIdentity, options: StorageIdentityOptions): void {

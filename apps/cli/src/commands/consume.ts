@@ -1,14 +1,13 @@
 /** `partita consume`: records of a topic, as a member of a group or without one. */
-import type { PartitaClient, Position, ReceivedRecord } from '@partita/client';
+import type { PartitaClient, Position } from '@partita/client';
 import { PARTITION_COUNT_MAX } from '@partita/domain';
 import type { Command } from 'commander';
 import { duration, oneOf, position, wholeNumber } from '../arguments.ts';
 import { withClient } from '../connect.ts';
 import type { GlobalOptions } from '../connect.ts';
-import { ENCODINGS, printable, toText } from '../encoding.ts';
+import { ENCODINGS } from '../encoding.ts';
 import { EXIT, UsageError } from '../exit-code.ts';
-import { jsonLine } from '../output/json.ts';
-import { describeRecord } from '../record-text.ts';
+import { recordLine } from '../record-text.ts';
 import type { TextForm } from '../record-text.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -86,7 +85,7 @@ async function printAll(client: PartitaClient, { topic, options, signal, termina
   const { partition, from, max: maxRecords } = options;
   for await (const record of client.read({ topic, partition, from, maxRecords, follow: true, signal })) {
     if (signal.aborted) break;
-    await terminal.line(render(record, options));
+    await terminal.line(recordLine(record, options));
     printed += 1;
   }
   return printed;
@@ -106,7 +105,7 @@ async function printAsMember(client: PartitaClient, group: string, printing: Pri
   signal.addEventListener('abort', close, { once: true });
   try {
     for await (const record of consumer) {
-      await terminal.line(render(record, options));
+      await terminal.line(recordLine(record, options));
       printed += 1;
       if (printed !== options.max) continue;
       await consumer.commit();
@@ -116,17 +115,4 @@ async function printAsMember(client: PartitaClient, group: string, printing: Pri
     signal.removeEventListener('abort', close);
   }
   return printed;
-}
-
-function render(record: ReceivedRecord, options: ConsumeOptions): string {
-  if (options.json === true) return jsonLine(describeRecord(record, options));
-  const key =
-    record.key === undefined
-      ? '-'
-      : (toText(record.key, options.keyEncoding) ?? Buffer.from(record.key).toString('base64'));
-  const value =
-    record.value === undefined
-      ? '(deleted)'
-      : (toText(record.value, options.valueEncoding) ?? Buffer.from(record.value).toString('base64'));
-  return `${record.partition}/${record.offset}\t${printable(key)}\t${printable(value)}`;
 }

@@ -11,6 +11,7 @@ import { enumWord, jsonLine, timeText } from '../output/json.ts';
 import { fields, table } from '../output/table.ts';
 import type { Terminal } from '../terminal.ts';
 import { parseSettings } from '../topic-settings.ts';
+import { addDeleteRecordsCommand } from './delete-records.ts';
 
 interface CreateOptions extends GlobalOptions {
   readonly partitions: number;
@@ -25,7 +26,7 @@ interface ListOptions extends GlobalOptions {
 }
 
 export function addTopicCommand(program: Command, terminal: Terminal): void {
-  const topic = program.command('topic').description('create, list, describe and delete topics');
+  const topic = program.command('topic').description('create, list, describe and delete topics, and their records');
   topic
     .command('create')
     .argument('<name>', 'letters, digits, `.`, `_` and `-`, at most 249')
@@ -73,6 +74,7 @@ export function addTopicCommand(program: Command, terminal: Terminal): void {
     .action((name: string, _options: unknown, command: Command) =>
       deleteTopic(name, command.optsWithGlobals(), terminal),
     );
+  addDeleteRecordsCommand(topic, terminal);
 }
 
 async function createTopic(name: string, options: CreateOptions, terminal: Terminal): Promise<void> {

@@ -1,11 +1,13 @@
 /** A cluster of one real server that does just enough: one topic "t" with two partitions, in memory. */
 import { PartitaError } from '@partita/domain';
 import {
+  BrokerServiceService,
   ClusterServiceService,
   ConsumedRecord,
   GetClusterResponse,
   GetRoutesResponse,
   GroupServiceService,
+  ListOffsetsResponse,
   ProducerServiceService,
   ServiceKind,
   Topic,
@@ -25,6 +27,8 @@ const nothing = (): void => {};
 
 export class SmallCluster {
   readonly logs: [WireRecord[], WireRecord[]] = [[], []];
+  /** Lowest offset kept of each partition. */
+  readonly logStarts = [0n, 0n];
   readonly #server: RpcServer = createRpcServer({
     name: 'spec',
     listen: '127.0.0.1:0',
@@ -39,6 +43,7 @@ export class SmallCluster {
     this.#addTopics();
     this.#addProducer();
     this.#addGroups();
+    this.#addBroker();
     ({ address: this.address } = await this.#server.start());
   }
 
@@ -57,7 +62,10 @@ export class SmallCluster {
         GetClusterResponse.fromPartial({ endpoints: kinds.map((service) => ({ service, address: this.address })) }),
       ),
       getRoutes: unary(() =>
-        GetRoutesResponse.fromPartial({ routes: [{ topic: 't', partitions: [{ partition: 0 }, { partition: 1 }] }] }),
+        GetRoutesResponse.fromPartial({
+          routes: [{ topic: 't', partitions: [0, 1].map((partition) => ({ partition, leaderId: 1, leaderEpoch: 1 })) }],
+          brokers: [{ brokerId: 1, address: this.address }],
+        }),
       ),
     });
   }
@@ -66,6 +74,7 @@ export class SmallCluster {
     this.#server.addService(TopicServiceService, {
       createTopic: unary(({ topic }) => ({ topic: Topic.fromPartial({ ...topic, replicationFactor: 3, state: 2 }) })),
       getTopic: unary(({ topic }) => {
+        if (topic === 't') return { topic: Topic.fromPartial({ name: 't', partitionCount: 2 }) };
         throw new PartitaError('TOPIC_NOT_FOUND', `no topic "${topic}"; create it: npx partita topic create ${topic}`, {
           topic,
         });
@@ -129,6 +138,27 @@ export class SmallCluster {
         return { records, nextOffset, highWatermark: BigInt(log.length), logStartOffset: 0n, endReached: false };
       }),
       listGroups: unary(() => ({ groups: [], nextPageToken: '' })),
+    });
+  }
+
+  #addBroker(): void {
+    this.#server.addService(BrokerServiceService, {
+      listOffsets: unary(({ entries: [entry] }) => {
+        const partition = entry?.partition === 0 ? 0 : 1;
+        const highWatermark = BigInt(this.logs[partition].length);
+        const position = entry?.position?.position;
+        const offset = position?.$case === 'offset' ? position.offset : highWatermark;
+        return ListOffsetsResponse.fromPartial({
+          results: [{ offset, logStartOffset: this.logStarts[partition] ?? 0n, highWatermark }],
+        });
+      }),
+      deleteRecords: unary(({ partition, beforeOffset }) => {
+        if (beforeOffset > BigInt(this.logs[partition === 0 ? 0 : 1].length)) {
+          throw new PartitaError('OFFSET_OUT_OF_RANGE', 'above the high watermark');
+        }
+        this.logStarts[partition] = beforeOffset;
+        return { logStartOffset: beforeOffset };
+      }),
     });
   }
 }
