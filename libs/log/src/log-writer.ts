@@ -43,6 +43,8 @@ export class LogWriter {
   readonly #epochs: EpochHistory;
   #failure: PartitaError | undefined;
   #isWriting = false;
+  /** End of the last write, when its listener has not been told yet. */
+  #untoldEnd: bigint | undefined;
   #waitsForSpace = false;
   #whenIdle: (() => void)[] = [];
 
@@ -127,8 +129,12 @@ export class LogWriter {
     // Whatever else is appended in this turn of the event loop goes into the same write.
     await Promise.resolve();
     while (this.queue.count > 0 && this.#failure === undefined && !this.#waitsForSpace) {
-      await this.#home.device.scheduler.run(() => this.#writeNext());
+      const turn = this.#home.device.scheduler.run(() => this.#writeNext());
+      // Not before: what the listener does about the last write runs beside this one.
+      this.#tellSynced();
+      await turn;
     }
+    this.#tellSynced();
     this.#isWriting = false;
     const waiting = this.#whenIdle;
     this.#whenIdle = [];
@@ -142,8 +148,9 @@ export class LogWriter {
       if (first === undefined) return;
       if (!this.active.isEmpty && this.#roomBytes() < first.length) await this.#roll();
       const batches = this.queue.head(Math.min(WRITE_BYTES_MAX, this.#roomBytes()));
-      await this.active.write(batches, this.#settings.flush === 'fsync');
+      await this.#writeBesideIndex(batches);
       this.active.commit(batches);
+      this.#untoldEnd = this.active.endOffset;
       this.queue.drop(batches.length);
       const last = batches.at(-1);
       if (last !== undefined) this.syncedAppendTimeMs = appendTimeMsAt(last, 0);
@@ -151,8 +158,27 @@ export class LogWriter {
       this.#onWriteError(error);
       return;
     }
-    this.#events.onSynced(this.active.endOffset);
+    if (this.queue.count > 0) return;
+    this.#tellSynced();
     if (this.#settings.flush === 'fsync') await this.#flushIndex();
+  }
+
+  /** Writes the batches, and meanwhile the index entries of the write before. */
+  async #writeBesideIndex(batches: readonly Uint8Array[]): Promise<void> {
+    const { flush } = this.#settings;
+    const written = this.active.write(batches, flush === 'fsync');
+    const indexed = flush === 'fsync' ? this.#flushIndex() : undefined;
+    try {
+      await written;
+    } finally {
+      await indexed;
+    }
+  }
+
+  #tellSynced(): void {
+    const end = this.#untoldEnd;
+    this.#untoldEnd = undefined;
+    if (end !== undefined) this.#events.onSynced(end);
   }
 
   /** Bytes that the active segment may still take. */
