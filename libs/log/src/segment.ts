@@ -127,8 +127,9 @@ export class Segment {
     for (const batch of batches) {
       this.#index?.note(indexEntryOf(batch, 0, position));
       position += batch.length;
-      this.endOffset = lastOffsetAt(batch, 0) + 1n;
     }
+    const last = batches.at(-1);
+    if (last !== undefined) this.endOffset = lastOffsetAt(last, 0) + 1n;
     this.size = position;
   }
 
