@@ -221,7 +221,7 @@ function paddedVarintAt(buf: Uint8Array, at: number): number {
 }
 
 function putPaddedVarint(buf: Uint8Array, at: number, value: number): void {
-  invariant(value >= 0 && value <= PADDED_VARINT_MAX, `a batch length is 0..${PADDED_VARINT_MAX}, not ${value}`);
+  invariant(value >= 0 && value <= PADDED_VARINT_MAX, () => `a batch length is 0..${PADDED_VARINT_MAX}, not ${value}`);
   buf[at] = (value & 0x7f) | 0x80;
   buf[at + 1] = ((value >>> 7) & 0x7f) | 0x80;
   buf[at + 2] = ((value >>> 14) & 0x7f) | 0x80;
