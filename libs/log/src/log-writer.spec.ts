@@ -1,0 +1,63 @@
+import { MemoryDisk } from '@partita/testkit';
+import { expect, it } from 'vitest';
+import type { DiskFile } from './disk.ts';
+import { LogBench, makeBatch } from './testing/log-fixture.ts';
+
+it('begins the next write before it tells of the last, and writes the index beside it', async () => {
+  const events: string[] = [];
+  const bench = new LogBench();
+  // The write of the first batch ends when the second one waits.
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const note = (event: string): void => {
+    events.push(`${event}, told ${bench.synced.at(-1) ?? 0n}`);
+  };
+  recordWrites(bench.disk, note, released);
+  const log = await bench.open();
+  const started = new Promise<void>((resolve) => {
+    // Epochs of their own: each batch gets an index entry.
+    log.append(makeBatch({ base: 0n, epoch: 1 }));
+    setImmediate(resolve);
+  });
+  await started;
+  log.append(makeBatch({ base: 1n, epoch: 2 }));
+  release();
+  await bench.durable(2n, log);
+  await log.close({ clean: false });
+
+  expect(events).toEqual([
+    'log begins, told 0',
+    'log ends, told 0',
+    'log begins, told 0',
+    'index begins, told 1',
+    'log ends, told 1',
+    'index ends, told 1',
+    'index begins, told 2',
+    'index ends, told 2',
+  ]);
+});
+
+/** Notes when writes of batches and of index entries begin and end; those of batches end after `released`. */
+function recordWrites(disk: MemoryDisk, note: (event: string) => void, released: Promise<void>): void {
+  const open = disk.open.bind(disk);
+  disk.open = async (path, mode): Promise<DiskFile> => {
+    const file = await open(path, mode);
+    const isLog = path.endsWith('.log');
+    return {
+      read: (buffer, position) => file.read(buffer, position),
+      writev: async (buffers, position) => {
+        const isHeader = isLog && position === 0;
+        if (!isHeader) note(`${isLog ? 'log' : 'index'} begins`);
+        if (isLog && !isHeader) await released;
+        await file.writev(buffers, position);
+        if (!isHeader) note(`${isLog ? 'log' : 'index'} ends`);
+      },
+      datasync: () => file.datasync(),
+      truncate: (size) => file.truncate(size),
+      size: () => file.size(),
+      close: () => file.close(),
+    };
+  };
+}
