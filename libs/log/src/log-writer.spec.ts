@@ -1,6 +1,7 @@
 import { MemoryDisk } from '@partita/testkit';
 import { expect, it } from 'vitest';
 import type { DiskFile } from './disk.ts';
+import type { PartitionLog } from './partition-log.ts';
 import { LogBench, makeBatch } from './testing/log-fixture.ts';
 
 it('begins the next write before it tells of the last, and writes the index beside it', async () => {
@@ -16,14 +17,7 @@ it('begins the next write before it tells of the last, and writes the index besi
   };
   recordWrites(bench.disk, note, released);
   const log = await bench.open();
-  const started = new Promise<void>((resolve) => {
-    // Epochs of their own: each batch gets an index entry.
-    log.append(makeBatch({ base: 0n, epoch: 1 }));
-    setImmediate(resolve);
-  });
-  await started;
-  log.append(makeBatch({ base: 1n, epoch: 2 }));
-  release();
+  await appendWhileWriting(log, release);
   await bench.durable(2n, log);
   await log.close({ clean: false });
 
@@ -38,6 +32,38 @@ it('begins the next write before it tells of the last, and writes the index besi
     'index ends, told 2',
   ]);
 });
+
+it('tells nothing behind a failure of the index, though the batch beside it was synced', async () => {
+  const bench = new LogBench();
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  recordWrites(
+    bench.disk,
+    (event) => {
+      // The index is written beside the second batch: that one ends after it.
+      if (event === 'index begins') throw Object.assign(new Error('broken'), { code: 'EIO' });
+    },
+    released,
+  );
+  const log = await bench.open();
+  await appendWhileWriting(log, release);
+  await log.close({ clean: false });
+
+  expect(bench.failure?.reason).toBe('STORAGE_FAILED');
+  expect([log.syncedEnd, bench.synced]).toEqual([2n, [1n]]);
+});
+
+/** Appends two batches, the second while the first is being written. Epochs of their own: each gets an index entry. */
+async function appendWhileWriting(log: PartitionLog, release: () => void): Promise<void> {
+  log.append(makeBatch({ base: 0n, epoch: 1 }));
+  await new Promise<void>((resolve) => {
+    setImmediate(resolve);
+  });
+  log.append(makeBatch({ base: 1n, epoch: 2 }));
+  release();
+}
 
 /** Notes when writes of batches and of index entries begin and end; those of batches end after `released`. */
 function recordWrites(disk: MemoryDisk, note: (event: string) => void, released: Promise<void>): void {

@@ -175,10 +175,11 @@ export class LogWriter {
     }
   }
 
+  /** Nothing is told behind `onFailed`: the index may fail beside a write that goes well. */
   #tellSynced(): void {
     const end = this.#untoldEnd;
     this.#untoldEnd = undefined;
-    if (end !== undefined) this.#events.onSynced(end);
+    if (end !== undefined && this.#failure === undefined) this.#events.onSynced(end);
   }
 
   /** Bytes that the active segment may still take. */
