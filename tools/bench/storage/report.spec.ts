@@ -60,6 +60,8 @@ Below 0.70: append, flush=os, batches of 4k.
 | --- | ---: | ---: | ---: |
 | one file with one sync, and their own files unsynced | 50.0 | 1.0 | **0.50** (0.25 to 0.75) |
 
+A shared journal would answer after 1.0 ms instead of 50.0 ms; it writes the bytes twice and syncs every file later all the same. docs/adr/0003 says what follows from it.
+
 | codec and record | encode records/s | encode MB/s | decode records/s | decode MB/s |
 | --- | ---: | ---: | ---: | ---: |
 | lz4, 1k | 20,000 | 5.0 | 1,000,000 | 10.0 |
