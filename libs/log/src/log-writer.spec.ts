@@ -1,6 +1,5 @@
 import { MemoryDisk } from '@partita/testkit';
 import { expect, it } from 'vitest';
-import type { DiskFile } from './disk.ts';
 import type { PartitionLog } from './partition-log.ts';
 import { LogBench, makeBatch } from './testing/log-fixture.ts';
 
@@ -68,22 +67,17 @@ async function appendWhileWriting(log: PartitionLog, release: () => void): Promi
 /** Notes when writes of batches and of index entries begin and end; those of batches end after `released`. */
 function recordWrites(disk: MemoryDisk, note: (event: string) => void, released: Promise<void>): void {
   const open = disk.open.bind(disk);
-  disk.open = async (path, mode): Promise<DiskFile> => {
+  disk.open = async (path, mode) => {
     const file = await open(path, mode);
-    const isLog = path.endsWith('.log');
-    return {
-      read: (buffer, position) => file.read(buffer, position),
-      writev: async (buffers, position) => {
-        const isHeader = isLog && position === 0;
-        if (!isHeader) note(`${isLog ? 'log' : 'index'} begins`);
-        if (isLog && !isHeader) await released;
-        await file.writev(buffers, position);
-        if (!isHeader) note(`${isLog ? 'log' : 'index'} ends`);
-      },
-      datasync: () => file.datasync(),
-      truncate: (size) => file.truncate(size),
-      size: () => file.size(),
-      close: () => file.close(),
+    const writev = file.writev.bind(file);
+    const name = path.endsWith('.log') ? 'log' : 'index';
+    file.writev = async (buffers, position) => {
+      const isHeader = name === 'log' && position === 0;
+      if (!isHeader) note(`${name} begins`);
+      if (name === 'log' && !isHeader) await released;
+      await writev(buffers, position);
+      if (!isHeader) note(`${name} ends`);
     };
+    return file;
   };
 }
