@@ -1,6 +1,7 @@
 /** Processes of the bench: peers and load generators, forked with a message channel, ended with the orchestrator. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { LoadAnswer, LoadTarget } from './loads/load-runner.ts';
 import type { RawPeers } from './loads/raw-loads.ts';
@@ -17,8 +18,10 @@ export class LoadProcess {
     this.#child = child;
   }
 
-  static async start(target: LoadTarget): Promise<LoadProcess> {
-    const child = fork(LOADS, [JSON.stringify(target)]);
+  /** With libuv's threads as given, which can only be set before a process begins; Node's default otherwise. */
+  static async start(target: LoadTarget, threadPoolSize?: number): Promise<LoadProcess> {
+    const env = threadPoolSize === undefined ? {} : { UV_THREADPOOL_SIZE: String(threadPoolSize) };
+    const child = fork(LOADS, [JSON.stringify(target)], { env: { ...process.env, ...env } });
     await nextMessage(child);
     return new LoadProcess(child);
   }
@@ -34,6 +37,13 @@ export class LoadProcess {
 
   stop(): void {
     this.#child.disconnect();
+  }
+
+  /** Stops it and waits until it has ended: nothing writes its files any more. */
+  async ended(): Promise<void> {
+    const exit = once(this.#child, 'exit');
+    this.stop();
+    await exit;
   }
 }
 

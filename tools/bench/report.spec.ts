@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { headerOf, tablesOf } from './report.ts';
-import { chooseRows, ROWS } from './rows.ts';
+import { ROWS } from './rows.ts';
 
 const facts = {
   date: '2001-01-01',
@@ -52,13 +52,5 @@ describe('the report', () => {
 | single records, unary calls: raw | 1,235 | 1.00 | 2.35 | 10.00 |
 `,
     );
-  });
-});
-
-describe('choosing rows', () => {
-  it('keeps their order and refuses unknown names', () => {
-    expect(chooseRows(undefined)).toBe(ROWS);
-    expect(chooseRows('unary,fetch-direct').map(({ name }) => name)).toEqual(['fetch-direct', 'unary']);
-    expect(() => chooseRows('unary,fast')).toThrow('no row is called fast; there are: produce-batches');
   });
 });

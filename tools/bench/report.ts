@@ -1,6 +1,9 @@
 /** The figures as Markdown: what was run and on what, one table of throughput, one of latencies. */
+import { machineLine } from './machine.ts';
+import type { Machine } from './machine.ts';
+import { count, markdownTable, megabytes, ratioText } from './markdown-table.ts';
 import type { Row } from './rows.ts';
-import type { RowFigures, Side } from './rounds.ts';
+import type { RowFigures } from './rounds.ts';
 import {
   BATCH_BYTES,
   BROKER_COUNT,
@@ -14,13 +17,7 @@ import {
 } from './workload.ts';
 
 /** Where and how it ran. */
-export interface RunFacts {
-  readonly date: string;
-  readonly version: string;
-  readonly node: string;
-  readonly cpu: string;
-  readonly coreCount: number;
-  readonly memoryBytes: number;
+export interface RunFacts extends Machine {
   readonly rounds: number;
   readonly seconds: number;
   /** Address of a cluster that ran before; undefined = the bench's own. */
@@ -42,7 +39,7 @@ export function headerOf(facts: RunFacts): string {
       : `the one at ${facts.server}`;
   return `# Partita bench
 
-- **Machine**: ${facts.cpu}, ${facts.coreCount} cores, ${(facts.memoryBytes / 2 ** 30).toFixed(0)} GiB; Node ${facts.node}; Partita ${facts.version}; ${facts.date}.
+${machineLine(facts)}
   Load generator, services and peers share these ${facts.coreCount} cores, so absolute figures are low: the ratio is the result.
 - **Workload**: records of ${kib(RECORD_BYTES)} (random bytes, not compressed), batches and frames of ${kib(BATCH_BYTES)}, ${FRAMES_IN_FLIGHT} frames in flight, ${PARTITION_COUNT} partitions,
   replication factor 1, flush=fsync (every acknowledged record is on disk), acks=all; unary rows: ${CALLER_COUNT} concurrent callers.
@@ -56,15 +53,15 @@ export function headerOf(facts: RunFacts): string {
 }
 
 export function tablesOf(reports: readonly RowReport[]): string {
-  const throughput = table(
+  const throughput = markdownTable(
     ['row', 'hops', 'ours MB/s', 'ours records/s', 'raw MB/s', 'ours / raw'],
-    reports.map(({ row, figures: { ours, raw, ratio } }) => [
+    reports.map(({ row, figures }) => [
       row.title,
       row.hops,
-      megabytes(ours),
-      count(ours.recordsPerSecond),
-      megabytes(raw),
-      `**${ratio.median.toFixed(2)}** (${ratio.lowest.toFixed(2)} to ${ratio.highest.toFixed(2)})`,
+      megabytes(figures.ours),
+      count(figures.ours.recordsPerSecond),
+      megabytes(figures.raw),
+      ratioText(figures),
     ]),
   );
   const sides = reports.flatMap(({ row, figures }) => [
@@ -77,19 +74,5 @@ export function tablesOf(reports: readonly RowReport[]): string {
       : [[name, count(recordsPerSecond), ...[latencyMs.p50, latencyMs.p99, latencyMs.p999].map((ms) => ms.toFixed(2))]],
   );
   if (latencies.length === 0) return throughput;
-  return `${throughput}\n${table(['latency', 'calls/s', 'p50 ms', 'p99 ms', 'p99.9 ms'], latencies)}`;
-}
-
-/** The first column to the left, the others to the right. */
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const rule = header.map((_, column) => (column === 0 ? '---' : '---:'));
-  return [header, rule, ...rows].map((row) => `| ${row.join(' | ')} |\n`).join('');
-}
-
-function megabytes(side: Side): string {
-  return (side.bytesPerSecond / 1e6).toFixed(1);
-}
-
-function count(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
+  return `${throughput}\n${markdownTable(['latency', 'calls/s', 'p50 ms', 'p99 ms', 'p99.9 ms'], latencies)}`;
 }

@@ -55,14 +55,3 @@ export const ROWS: readonly Row[] = [
     hops: 'client → gateway → broker',
   },
 ];
-
-/** The rows named by --rows, in the order of ROWS. Throws an Error that names the choices. */
-export function chooseRows(names: string | undefined): readonly Row[] {
-  if (names === undefined) return ROWS;
-  const wanted = names.split(',');
-  const unknown = wanted.filter((name) => !ROWS.some((row) => row.name === name));
-  if (unknown.length > 0) {
-    throw new Error(`no row is called ${unknown.join(', ')}; there are: ${ROWS.map(({ name }) => name).join(', ')}`);
-  }
-  return ROWS.filter(({ name }) => wanted.includes(name));
-}

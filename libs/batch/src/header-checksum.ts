@@ -6,6 +6,7 @@ import { crc32c } from './crc32c.ts';
 import { batchBytesAt, FIELD_AT, HEADER_BYTES } from './batch-header.ts';
 import { headerCrcAt, recordsAt, recordsCrcAt } from './header-access.ts';
 import { putInt32, putInt64 } from './little-endian.ts';
+import { shortCrc32c } from './short-crc32c.ts';
 
 /** What a leader writes into a batch when it appends it. */
 export interface BatchStamp {
@@ -39,6 +40,6 @@ export function verifyRecordsCrc(buf: Uint8Array, position: number): boolean {
 }
 
 function headerCrc(buf: Uint8Array, position: number, seed: number): number {
-  const before = crc32c(buf.subarray(position, position + FIELD_AT.headerCrc), seed);
-  return crc32c(buf.subarray(position + FIELD_AT.headerCrc + 4, position + HEADER_BYTES), before);
+  const crcAt = position + FIELD_AT.headerCrc;
+  return shortCrc32c(buf, crcAt + 4, position + HEADER_BYTES, shortCrc32c(buf, position, crcAt, seed));
 }

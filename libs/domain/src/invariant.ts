@@ -3,7 +3,10 @@ export class InvariantError extends Error {
   override readonly name = 'InvariantError';
 }
 
-/** Asserts in production too. `message` says what must hold, with the values that do not. */
-export function invariant(condition: boolean, message: string): asserts condition {
-  if (!condition) throw new InvariantError(message);
+/**
+ * Asserts in production too. `message` says what must hold, with the values that do not; on paths that are taken for
+ * every batch it is a function, so that the text is made only when it is needed.
+ */
+export function invariant(condition: boolean, message: string | (() => string)): asserts condition {
+  if (!condition) throw new InvariantError(typeof message === 'string' ? message : message());
 }

@@ -16,6 +16,9 @@ import { Segment, SyncError } from './segment.ts';
 import type { SegmentHome } from './segment.ts';
 import { writeSnapshot } from './state-before.ts';
 
+/** Bytes that flush=os lets gather before it syncs them in the background. */
+const SYNC_BEHIND_BYTES = 16 * 1024 * 1024;
+
 export interface LogSettings {
   /** A segment is closed before it would grow above this; a single larger batch gets a segment of its own. */
   readonly segmentBytesMax: number;
@@ -44,8 +47,13 @@ export class LogWriter {
   readonly #segments: Segment[];
   #failure: PartitaError | undefined;
   #isWriting = false;
+  /** End of the last write, when its listener has not been told yet. */
+  #untoldEnd: bigint | undefined;
   #waitsForSpace = false;
   #rollIsAsked = false;
+  /** Written with flush=os since a sync was last begun. */
+  #unsyncedBytes = 0;
+  #isSyncingBehind = false;
   #whenIdle: (() => void)[] = [];
   #whenTurnEnds: (() => void)[] = [];
 
@@ -153,13 +161,17 @@ export class LogWriter {
     // Whatever else is appended in this turn of the event loop goes into the same write.
     await Promise.resolve();
     while (this.#hasWork()) {
-      await this.#home.device.scheduler.run(() => this.#writeNext());
+      const turn = this.#home.device.scheduler.run(() => this.#writeNext());
+      // Not before: what the listener does about the last write runs beside this one.
+      this.#tellSynced();
+      await turn;
       const ended = this.#whenTurnEnds;
       if (!this.#rollIsAsked || !this.#hasWork()) {
         this.#whenTurnEnds = [];
         for (const resolve of ended) resolve();
       }
     }
+    this.#tellSynced();
     this.#isWriting = false;
     const waiting = this.#whenIdle;
     this.#whenIdle = [];
@@ -174,15 +186,18 @@ export class LogWriter {
       this.#rollIsAsked = false;
       if (first === undefined) return;
       const batches = this.queue.head(Math.min(WRITE_BYTES_MAX, this.#roomBytes()));
-      await this.active.write(batches, this.settings.flush === 'fsync');
+      await this.#writeBesideIndex(batches);
       this.active.commit(batches);
       for (const batch of batches) this.state.note(batch, 0);
+      this.#untoldEnd = this.active.endOffset;
       this.queue.drop(batches.length);
+      if (this.settings.flush === 'os') this.#syncBehind(batches);
     } catch (error) {
       this.#onWriteError(error);
       return;
     }
-    this.#events.onSynced(this.active.endOffset);
+    if (this.queue.count > 0) return;
+    this.#tellSynced();
     if (this.settings.flush === 'fsync') await this.#flushIndex();
   }
 
@@ -192,6 +207,40 @@ export class LogWriter {
     const { firstAppendTimeMs } = this.active;
     const ageMs = firstAppendTimeMs === undefined ? 0 : this.#home.device.clock.wallMs() - Number(firstAppendTimeMs);
     return this.#roomBytes() < next.length || ageMs >= this.settings.segmentAgeMsMax;
+  }
+
+  /**
+   * With flush=os nobody waits for a sync, but closing a segment does: it is synced as a whole before its index is. So the
+   * device is made to keep up, one sync at a time beside the writes.
+   */
+  #syncBehind(batches: readonly Uint8Array[]): void {
+    for (const { length } of batches) this.#unsyncedBytes += length;
+    if (this.#unsyncedBytes < SYNC_BEHIND_BYTES || this.#isSyncingBehind) return;
+    this.#unsyncedBytes = 0;
+    this.#isSyncingBehind = true;
+    void this.active
+      .sync()
+      .catch((error: unknown) => this.fail(error))
+      .finally(() => (this.#isSyncingBehind = false));
+  }
+
+  /** Writes the batches, and meanwhile the index entries of the write before. */
+  async #writeBesideIndex(batches: readonly Uint8Array[]): Promise<void> {
+    const { flush } = this.settings;
+    const written = this.active.write(batches, flush === 'fsync');
+    const indexed = flush === 'fsync' ? this.#flushIndex() : undefined;
+    try {
+      await written;
+    } finally {
+      await indexed;
+    }
+  }
+
+  /** Nothing is told behind `onFailed`: the index may fail beside a write that goes well. */
+  #tellSynced(): void {
+    const end = this.#untoldEnd;
+    this.#untoldEnd = undefined;
+    if (end !== undefined && this.#failure === undefined) this.#events.onSynced(end);
   }
 
   /** Bytes that the active segment may still take. */

@@ -113,13 +113,18 @@ export class OffsetIndex {
   note(batch: IndexEntry): void {
     const before = this.maxTimestampMs;
     const maxTimestampMs = before !== undefined && before > batch.maxTimestampMs ? before : batch.maxTimestampMs;
-    this.#last = { ...batch, maxTimestampMs };
-    const entry = this.at(this.#count - 1);
-    const due =
-      entry === undefined ||
-      entry.leaderEpoch !== batch.leaderEpoch ||
-      batch.position - entry.position >= INDEX_INTERVAL_BYTES;
-    if (due) this.complete();
+    this.#last = maxTimestampMs === batch.maxTimestampMs ? batch : { ...batch, maxTimestampMs };
+    if (this.#isDue(batch)) this.complete();
+  }
+
+  /** Reads two values instead of an entry: it is asked for each batch that is written. */
+  #isDue(batch: IndexEntry): boolean {
+    if (this.#count === 0) return true;
+    const at = (this.#count - 1) * INDEX_ENTRY_BYTES;
+    return (
+      this.#bytes.readInt32LE(at + EPOCH_AT) !== batch.leaderEpoch ||
+      batch.position - this.#bytes.readUInt32LE(at + POSITION_AT) >= INDEX_INTERVAL_BYTES
+    );
   }
 
   /** Makes an entry for the newest batch, if it has none: the segment is sealed or closed. */

@@ -6,6 +6,8 @@ import type { Disk, DiskFile } from './disk.ts';
 
 interface Entry {
   readonly file: Promise<DiskFile>;
+  /** The file once it is open: its users need not wait. */
+  opened: DiskFile | undefined;
   userCount: number;
   /** Closed by its last user. */
   isClosing: boolean;
@@ -27,18 +29,21 @@ export class OpenFiles {
     return this.#entries.size;
   }
 
-  /** Runs `work` on the file at `path`, which must exist, opened for reading and writing. */
+  /**
+   * Runs `work` on the file at `path`, which must exist, opened for reading and writing; at once when it is open, so
+   * that what a caller does next runs beside the disk's work.
+   */
   async use<Result>(path: string, work: (file: DiskFile) => Promise<Result>): Promise<Result> {
-    const entry = this.#entries.get(path) ?? { file: this.#disk.open(path, 'write'), userCount: 0, isClosing: false };
+    const entry = this.#entries.get(path) ?? this.#open(path);
     this.#entries.delete(path);
     this.#entries.set(path, entry);
     entry.userCount += 1;
     try {
-      return await work(await this.#opened(path, entry));
+      return await work(entry.opened ?? (await this.#opened(path, entry)));
     } finally {
       entry.userCount -= 1;
       if (entry.isClosing && entry.userCount === 0) await (await entry.file).close();
-      await this.#closeIdle();
+      if (this.#entries.size > this.#countMax) await this.#closeIdle();
     }
   }
 
@@ -56,9 +61,14 @@ export class OpenFiles {
     for (const path of [...this.#entries.keys()]) if (path.startsWith(`${directory}/`)) await this.close(path);
   }
 
+  #open(path: string): Entry {
+    return { file: this.#disk.open(path, 'write'), opened: undefined, userCount: 0, isClosing: false };
+  }
+
   async #opened(path: string, entry: Entry): Promise<DiskFile> {
     try {
-      return await entry.file;
+      entry.opened = await entry.file;
+      return entry.opened;
     } catch (error) {
       // A failed opening is not kept: the next use tries again.
       if (this.#entries.get(path) === entry) this.#entries.delete(path);

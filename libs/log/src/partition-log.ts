@@ -182,12 +182,18 @@ export class PartitionLog {
       isBatchAt(batch, 0) && batchBytesAt(batch, 0) === batch.length,
       'what is appended is one canonical batch',
     );
-    invariant(batch.length <= BATCH_BYTES_MAX, `a batch has at most ${BATCH_BYTES_MAX} bytes, not ${batch.length}`);
+    invariant(
+      batch.length <= BATCH_BYTES_MAX,
+      () => `a batch has at most ${BATCH_BYTES_MAX} bytes, not ${batch.length}`,
+    );
     invariant(verifyHeaderCrc(batch, 0, this.#home.seed), 'an appended batch is stamped for this partition');
     const base = baseOffsetAt(batch, 0);
-    invariant(base === this.#logEnd, `a batch at offset ${base} is appended to a log that ends at ${this.#logEnd}`);
+    invariant(
+      base === this.#logEnd,
+      () => `a batch at offset ${base} is appended to a log that ends at ${this.#logEnd}`,
+    );
     const epoch = leaderEpochAt(batch, 0);
-    invariant(epoch >= this.#epochs.lastEpoch, `epoch ${epoch} is appended behind ${this.#epochs.lastEpoch}`);
+    invariant(epoch >= this.#epochs.lastEpoch, () => `epoch ${epoch} is appended behind ${this.#epochs.lastEpoch}`);
     this.#writer.checkAccepts(batch.length);
     this.#epochs.note(epoch, base);
     this.#logEnd = lastOffsetAt(batch, 0) + 1n;

@@ -33,9 +33,12 @@ export interface SliceRange {
 /** The batches from the one that holds `fromOffset` on; empty when the segment has none below `endOffset`. */
 export async function readSegment(segment: Segment, range: SliceRange): Promise<LogSlice> {
   const index = await segment.index();
-  const { position } = scanStart(segment, index.at(index.floorNumber(range.fromOffset)));
+  const entry = index.at(index.floorNumber(range.fromOffset));
+  const { position } = scanStart(segment, entry);
+  // Whoever reads on from batch to batch often begins at an indexed one: nothing is read to be passed over.
+  const passedBytesMax = entry?.baseOffset === range.fromOffset ? 0 : INDEX_INTERVAL_BYTES;
   const size = segment.size;
-  return segment.use((file) => new Reading(segment, file, size).slice(position, range));
+  return segment.use((file) => new Reading(segment, file, size).slice(position, passedBytesMax, range));
 }
 
 /** One reading: a window of the file that begins at a batch. */
@@ -52,17 +55,18 @@ class Reading {
     this.#size = size;
   }
 
-  async slice(position: number, range: SliceRange): Promise<LogSlice> {
-    await this.#load(position, INDEX_INTERVAL_BYTES + range.maxBytes);
+  async slice(position: number, passedBytesMax: number, range: SliceRange): Promise<LogSlice> {
+    await this.#load(position, passedBytesMax + range.maxBytes);
     const begin = await this.#find(range);
     let at = begin;
     let nextOffset = range.fromOffset;
     while (this.#holdsBatch(at)) {
       const next = at + batchBytesAt(this.#bytes, at);
       if (at > begin && next - begin > range.maxBytes) break;
-      if (lastOffsetAt(this.#bytes, at) >= range.endOffset) break;
+      const lastOffset = lastOffsetAt(this.#bytes, at);
+      if (lastOffset >= range.endOffset) break;
       if (!verifyRecordsCrc(this.#bytes, at)) throw this.#corrupt(at, 'the records do not match their checksum');
-      nextOffset = lastOffsetAt(this.#bytes, at) + 1n;
+      nextOffset = lastOffset + 1n;
       at = next;
     }
     return { bytes: this.#bytes.subarray(begin, at), nextOffset };

@@ -142,8 +142,9 @@ export class Segment {
     for (const batch of batches) {
       this.#index?.note(indexEntryOf(batch, 0, position));
       position += batch.length;
-      this.endOffset = lastOffsetAt(batch, 0) + 1n;
     }
+    const last = batches.at(-1);
+    if (last !== undefined) this.endOffset = lastOffsetAt(last, 0) + 1n;
     this.size = position;
   }
 
@@ -158,9 +159,14 @@ export class Segment {
     this.#indexedCount = count;
   }
 
+  /** Makes what was written so far durable. */
+  async sync(): Promise<void> {
+    await this.use(syncFile);
+  }
+
   /** Makes the index complete and durable; the log's bytes are synced before when they were not (flush=os). */
   async complete(syncLog: boolean): Promise<void> {
-    if (syncLog) await this.use(syncFile);
+    if (syncLog) await this.sync();
     this.#index?.complete();
     await this.flushIndex();
     await this.home.device.files.use(this.#indexPath, (file) => file.datasync());

@@ -4,15 +4,27 @@ import type { Job } from '../sample.ts';
 import type { LoadAnswer, LoadRunner, LoadTarget } from './load-runner.ts';
 import { PartitaLoads } from './partita-loads.ts';
 import { RawLoads } from './raw-loads.ts';
+import { StorageLoads } from '../storage-loads/storage-loads.ts';
 
 const target = JSON.parse(process.argv[2] ?? '') as LoadTarget;
-const runner: LoadRunner = target.kind === 'raw' ? new RawLoads(target) : await PartitaLoads.connect(target.servers);
+const runner = await runnerOf(target);
 
 process.on('message', (job: Job) => {
   void answer(job).then((message) => process.send?.(message));
 });
 process.on('disconnect', () => process.exit(0));
 process.send?.({ ready: true });
+
+async function runnerOf(of: LoadTarget): Promise<LoadRunner> {
+  switch (of.kind) {
+    case 'partita':
+      return PartitaLoads.connect(of.servers);
+    case 'raw':
+      return new RawLoads(of);
+    case 'storage':
+      return new StorageLoads(of.directory);
+  }
+}
 
 async function answer(job: Job): Promise<LoadAnswer> {
   try {

@@ -1,0 +1,99 @@
+import { MemoryDisk } from '@partita/testkit';
+import { expect, it } from 'vitest';
+import type { PartitionLog } from './partition-log.ts';
+import { LogBench, makeBatch } from './testing/log-fixture.ts';
+
+it('begins the next write before it tells of the last, and writes the index beside it', async () => {
+  const events: string[] = [];
+  const bench = new LogBench();
+  // The write of the first batch ends when the second one waits.
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const note = (event: string): void => {
+    events.push(`${event}, told ${bench.synced.at(-1) ?? 0n}`);
+  };
+  recordWrites(bench.disk, note, released);
+  const log = await bench.open();
+  await appendWhileWriting(log, release);
+  await bench.durable(2n, log);
+  await log.close({ clean: false });
+
+  expect(events).toEqual([
+    'log begins, told 0',
+    'log ends, told 0',
+    'log begins, told 0',
+    'index begins, told 1',
+    'log ends, told 1',
+    'index ends, told 1',
+    'index begins, told 2',
+    'index ends, told 2',
+  ]);
+});
+
+it('tells nothing behind a failure of the index, though the batch beside it was synced', async () => {
+  const bench = new LogBench();
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  recordWrites(
+    bench.disk,
+    (event) => {
+      // The index is written beside the second batch: that one ends after it.
+      if (event === 'index begins') throw Object.assign(new Error('broken'), { code: 'EIO' });
+    },
+    released,
+  );
+  const log = await bench.open();
+  await appendWhileWriting(log, release);
+  await log.close({ clean: false });
+
+  expect(bench.failure?.reason).toBe('STORAGE_FAILED');
+  expect([log.syncedEnd, bench.synced]).toEqual([2n, [1n]]);
+});
+
+/** Appends two batches, the second while the first is being written. Epochs of their own: each gets an index entry. */
+async function appendWhileWriting(log: PartitionLog, release: () => void): Promise<void> {
+  log.append(makeBatch({ base: 0n, epoch: 1 }));
+  await new Promise<void>((resolve) => {
+    setImmediate(resolve);
+  });
+  log.append(makeBatch({ base: 1n, epoch: 2 }));
+  release();
+}
+
+/** Notes when writes of batches and of index entries begin and end; those of batches end after `released`. */
+function recordWrites(disk: MemoryDisk, note: (event: string) => void, released: Promise<void>): void {
+  const open = disk.open.bind(disk);
+  disk.open = async (path, mode) => {
+    const file = await open(path, mode);
+    const writev = file.writev.bind(file);
+    const name = path.endsWith('.log') ? 'log' : 'index';
+    file.writev = async (buffers, position) => {
+      const isHeader = name === 'log' && position === 0;
+      if (!isHeader) note(`${name} begins`);
+      if (name === 'log' && !isHeader) await released;
+      await writev(buffers, position);
+      if (!isHeader) note(`${name} ends`);
+    };
+    return file;
+  };
+}
+
+it('syncs behind the writes with flush=os, and stops when that fails', async () => {
+  const bench = new LogBench({ segmentBytesMax: 64 * 1024 * 1024, flush: 'os' });
+  const log = await bench.open();
+  const syncCount = () => bench.disk.counts.get('datasync') ?? 0;
+  const before = syncCount();
+  await bench.fill(log, 17, { valueBytes: 1_000_000 });
+  expect(syncCount()).toBe(before + 1);
+  bench.disk.failNext('datasync', 'EIO');
+  for (let count = 0; bench.failure === undefined && count < 20; count += 1) {
+    log.append(makeBatch({ base: log.logEnd, valueBytes: 1_000_000 }));
+    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+  }
+  expect(bench.failure?.reason).toBe('STORAGE_FAILED');
+  expect(() => log.append(makeBatch({ base: log.logEnd }))).toThrow(/check the disk/);
+});
