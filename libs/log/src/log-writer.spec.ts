@@ -87,7 +87,8 @@ it('syncs behind the writes with flush=os, and stops when that fails', async () 
   const log = await bench.open();
   const syncCount = () => bench.disk.counts.get('datasync') ?? 0;
   const before = syncCount();
-  await bench.fill(log, 17, { valueBytes: 1_000_000 });
+  await bench.fill(log, 18, { valueBytes: 1_000_000 });
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
   expect(syncCount()).toBe(before + 1);
   bench.disk.failNext('datasync', 'EIO');
   for (let count = 0; bench.failure === undefined && count < 20; count += 1) {
