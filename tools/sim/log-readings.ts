@@ -73,6 +73,7 @@ function check(world: LogWorld, slice: LogSlice, start: ReadingStart): void {
 /** Tries until it succeeds or fails for good, which only damage and faults excuse. `from`: where it reads first. */
 async function attempt(world: LogWorld, from: bigint | undefined, read: () => Promise<void>): Promise<void> {
   for (let left = ATTEMPT_COUNT_MAX; ; left -= 1) {
+    const own = world.readFlipCount;
     // The first attempts may share the loading of an index with a reading that a fault met before.
     const since =
       left > 1
@@ -86,8 +87,10 @@ async function attempt(world: LogWorld, from: bigint | undefined, read: () => Pr
       const reason = reasonOf(error);
       if (!world.disk.isRunning || reason === 'SHUTTING_DOWN' || world.hasFailed) return;
       const isFlip = reason === 'CORRUPT_BATCH' && world.readFlipCount > since.readFlipCount;
-      if (isFlip) world.tally.add('seen: read flip caught');
-      else if (reason === 'CORRUPT_BATCH' && isDamageMet(world, from)) {
+      if (isFlip && world.readFlipCount > own) world.tally.add('seen: read flip caught');
+      if (isFlip && left > 1) continue;
+      if (isFlip) return;
+      if (reason === 'CORRUPT_BATCH' && isDamageMet(world, from)) {
         world.tally.add('seen: damaged batch not served');
         return;
       } else if (!isExcused(world, error, since)) throw new Violation(`a reading failed: ${String(error)}`);
