@@ -5,8 +5,9 @@ import type { PartitionLog } from '@partita/log';
 import { checkState } from './log-checks.ts';
 import { isExcused, reasonOf } from './excuses.ts';
 import type { Excuses } from './excuses.ts';
-import { DATA, makeBatch, PARTITION, TOPIC_ID } from './log-identity.ts';
+import { DATA, PARTITION, TOPIC_ID } from './log-identity.ts';
 import { least } from './log-model.ts';
+import { LogAppender } from './log-appender.ts';
 import { drawStep } from './log-plan.ts';
 import type { Step } from './log-plan.ts';
 import { findTimeChecked, readAllChecked, readChecked } from './log-readings.ts';
@@ -14,31 +15,26 @@ import type { OpenedLog } from './log-start.ts';
 import { KEY } from './stored-facts.ts';
 import type { StoredFacts } from './stored-facts.ts';
 import type { LogWorld } from './log-world.ts';
-import { comesTrue, passTurns, settle } from './settle.ts';
+import { passTurns, settle } from './settle.ts';
 import { basesOf } from './stored-files.ts';
 import { Violation } from './trace.ts';
-
-const WHOLE_DISK = 1024 ** 4;
-/** More than a look at the free space waits. */
-const POLL_MS = 1001;
-/** Turns without progress after which a log is taken to wait for something. */
-const STILL_TURNS = 3000;
 
 export class LogProgram {
   readonly #world: LogWorld;
   readonly #facts: StoredFacts;
   readonly #opened: OpenedLog;
   readonly #excuses: Excuses;
+  readonly #appender: LogAppender;
   readonly #readings = new Set<Promise<void>>();
   #violation: Violation | undefined;
   #failure: PartitaError | undefined;
-  #wasFull = false;
 
   constructor(world: LogWorld, facts: StoredFacts, opened: OpenedLog, excuses: Excuses) {
     this.#world = world;
     this.#facts = facts;
     this.#opened = opened;
     this.#excuses = excuses;
+    this.#appender = new LogAppender(world, opened, excuses, () => this.#works());
   }
 
   /** Called by the log when it can no longer be written. */
@@ -80,9 +76,9 @@ export class LogProgram {
   /** The last life: appends, waits, reads everything, with no fault any more. */
   async finish(): Promise<void> {
     const { model } = this.#world;
-    await this.#refresh();
-    for (let left = 3; left > 0; left -= 1) this.#append(left);
-    await this.#synced();
+    await this.#appender.refresh();
+    for (let left = 3; left > 0; left -= 1) this.#appender.append(left);
+    await this.#appender.synced();
     if (this.#log.syncedEnd !== model.end) throw new Violation('nothing can be appended, though nothing is wrong');
     await readAllChecked(this.#world, this.#log);
   }
@@ -131,10 +127,10 @@ export class LogProgram {
 
   async #step(step: Step): Promise<void> {
     const { random, model, time } = this.#world;
-    if (step === 'append') for (let left = random.between(1, 4); left > 0; left -= 1) this.#append(left);
+    if (step === 'append') for (let left = random.between(1, 4); left > 0; left -= 1) this.#appender.append(left);
     if (step === 'append and wait') {
-      this.#append(0);
-      await this.#synced();
+      this.#appender.append(0);
+      await this.#appender.synced();
     }
     if (step === 'wait') await passTurns(random.below(60));
     if (step === 'read') this.#reading(readChecked(this.#world, this.#log));
@@ -143,79 +139,8 @@ export class LogProgram {
     if (step === 'raise the high mark') this.#raiseHighMark();
     if (step === 'checkpoint') await this.#checkpoint(this.#log.syncedEnd);
     if (step === 'cut') await this.#cut();
-    if (step === 'disk full') await this.#fillDisk();
+    if (step === 'disk full') await this.#appender.fillDisk();
     if (step === 'time passes') time.advance(random.below(2500));
-  }
-
-  #append(seed: number): void {
-    const { model, plan, random, time, tally, trace } = this.#world;
-    if (!this.#works()) return;
-    const [least, most] = plan.valueBytes;
-    const embedded = random.chance(0.05) ? model.batches.at(-1) : undefined;
-    const isFew = most > 100_000 && random.chance(0.8);
-    const value =
-      embedded?.bytes ?? Buffer.alloc(random.between(least, isFew ? 10_000 : most), seed + random.below(250));
-    const batch = makeBatch({
-      base: this.#log.logEnd,
-      epoch: model.epoch,
-      appendTimeMs: BigInt(time.wallMs()),
-      timestampMs: BigInt(time.wallMs() - random.below(5000)),
-      recordCount: value.length > 20_000 ? 1 : random.between(1, plan.recordCountMax),
-      value,
-    });
-    try {
-      this.#log.append(batch.bytes);
-      model.batches.push(batch);
-      tally.add('batches');
-      tally.add('bytes', batch.bytes.length);
-      trace.note(`    append ${batch.base}..${batch.next}, ${batch.bytes.length} bytes, epoch ${batch.epoch}`);
-    } catch (error) {
-      const reason = reasonOf(error);
-      trace.note(`    append refused: ${reason}`);
-      const isFull = reason === 'STORAGE_FULL' && (this.#wasFull || this.#world.errorCount > this.#excuses.errorCount);
-      if (!isFull && reason !== 'QUEUE_FULL' && this.#works()) throw error;
-    }
-  }
-
-  /** Waits until everything appended is durable, or the log waits for space, or its life ends. */
-  async #synced(): Promise<void> {
-    const { trace, disk } = this.#world;
-    for (;;) {
-      const seen = trace.count;
-      const isDone = await comesTrue(
-        () => !this.#works() || this.#log.syncedEnd === this.#log.logEnd || trace.count !== seen,
-        STILL_TURNS,
-      );
-      if (!this.#works() || this.#log.syncedEnd === this.#log.logEnd) return;
-      if (isDone) continue;
-      if (this.#world.errorCount === this.#excuses.errorCount) throw new Violation('the log waits for nothing');
-      // It waits for space: let the disk be looked at.
-      disk.capacityBytes = WHOLE_DISK;
-      const before = this.#log.syncedEnd;
-      await this.#refresh();
-      await comesTrue(() => !this.#works() || this.#log.syncedEnd > before, STILL_TURNS);
-      if (this.#log.syncedEnd > before) this.#world.tally.add('seen: resumed after no space');
-    }
-  }
-
-  /** Lets the log look at the free space. */
-  async #refresh(): Promise<void> {
-    this.#world.disk.capacityBytes = WHOLE_DISK;
-    for (let look = 0; look < 2; look += 1) {
-      this.#world.time.advance(POLL_MS);
-      this.#opened.device.space.isFull(0);
-      await passTurns(100);
-    }
-  }
-
-  async #fillDisk(): Promise<void> {
-    const { disk, random } = this.#world;
-    this.#wasFull = true;
-    disk.capacityBytes = disk.usedBytes() + random.below(20_000);
-    for (let left = random.between(1, 8); left > 0; left -= 1) this.#append(left);
-    await passTurns(random.below(200));
-    if (random.chance(0.5)) await this.#synced();
-    disk.capacityBytes = WHOLE_DISK;
   }
 
   #raiseHighMark(): void {

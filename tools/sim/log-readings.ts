@@ -3,6 +3,7 @@ import type { LogSlice, PartitionLog } from '@partita/log';
 import { checkSlice, checkTime } from './log-checks.ts';
 import type { ReadingStart } from './log-checks.ts';
 import { isExcused, reasonOf } from './excuses.ts';
+import type { Excuses } from './excuses.ts';
 import type { LogWorld } from './log-world.ts';
 import { isDamagedAt } from './stored-files.ts';
 import { Violation } from './trace.ts';
@@ -72,28 +73,34 @@ function check(world: LogWorld, slice: LogSlice, start: ReadingStart): void {
 
 /** Tries until it succeeds or fails for good, which only damage and faults excuse. `from`: where it reads first. */
 async function attempt(world: LogWorld, from: bigint | undefined, read: () => Promise<void>): Promise<void> {
-  for (let left = ATTEMPT_COUNT_MAX; ; left -= 1) {
-    // The first attempts may share the loading of an index with a reading that a fault met before.
-    const since =
-      left > 1
-        ? { errorCount: 0, readFlipCount: 0 }
-        : { errorCount: world.errorCount, readFlipCount: world.readFlipCount };
+  for (let left = ATTEMPT_COUNT_MAX; left > 0; left -= 1) {
+    const now = { errorCount: world.errorCount, readFlipCount: world.readFlipCount };
     try {
       await read();
       return;
     } catch (error) {
       if (error instanceof Violation) throw error;
-      const reason = reasonOf(error);
-      if (!world.disk.isRunning || reason === 'SHUTTING_DOWN' || world.hasFailed) return;
-      const isFlip = reason === 'CORRUPT_BATCH' && world.readFlipCount > since.readFlipCount;
-      if (isFlip) world.tally.add('seen: read flip caught');
-      else if (reason === 'CORRUPT_BATCH' && isDamageMet(world, from)) {
-        world.tally.add('seen: damaged batch not served');
-        return;
-      } else if (!isExcused(world, error, since)) throw new Violation(`a reading failed: ${String(error)}`);
-      if (left === 1) return;
+      // The first attempts may share the loading of an index with a reading that a fault met before.
+      const since = left > 1 ? { errorCount: 0, readFlipCount: 0 } : now;
+      if (reasonOf(error) === 'CORRUPT_BATCH' && world.readFlipCount > now.readFlipCount) {
+        world.tally.add('seen: read flip caught');
+      }
+      if (isFinal(world, error, from, since)) return;
     }
   }
+}
+
+/** Whether trying again is of no use. A Violation when nothing excuses the error. */
+function isFinal(world: LogWorld, error: unknown, from: bigint | undefined, since: Excuses): boolean {
+  const reason = reasonOf(error);
+  if (!world.disk.isRunning || reason === 'SHUTTING_DOWN' || world.hasFailed) return true;
+  if (reason === 'CORRUPT_BATCH' && world.readFlipCount > since.readFlipCount) return false;
+  if (reason === 'CORRUPT_BATCH' && isDamageMet(world, from)) {
+    world.tally.add('seen: damaged batch not served');
+    return true;
+  }
+  if (!isExcused(world, error, since)) throw new Violation(`a reading failed: ${String(error)}`);
+  return false;
 }
 
 function isDamageMet(world: LogWorld, from: bigint | undefined): boolean {

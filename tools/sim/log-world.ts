@@ -27,7 +27,7 @@ export class LogWorld {
   readFlipCount = 0;
   /** A sync of a log file failed in the life that runs or ran last. */
   syncFailed = false;
-  /** With flush=os: a sync failed since the last power cut, so that a later one may have told OK for lost pages. */
+  /** A sync of a log file failed in this seed. With flush=os a later one may then have told OK for lost pages. */
   syncLied = false;
   /** Since the log was last opened the power was cut. */
   powerCut = false;

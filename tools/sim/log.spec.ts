@@ -6,7 +6,7 @@ import { runLogSeed } from './log-run.ts';
 import { ROLL_STEPS } from './log-world.ts';
 import { reportCampaign } from './report-campaign.ts';
 
-const SEED_COUNT = LONG ? 16_000 : 300;
+const SEED_COUNT = LONG ? 12_000 : 300;
 const MINUTES_MAX = 25;
 
 /** States that a campaign must have met, or it proves little. */
