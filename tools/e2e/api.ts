@@ -1,6 +1,6 @@
 /** Calls as any generated client makes them, by raw gRPC; and the few of them that most suites begin with. */
 import { randomUUID } from 'node:crypto';
-import type { ConsumedRecord, Partition, Topic } from '@partita/protocol';
+import type { ConsumedRecord, Partition, Topic, TopicSettings } from '@partita/protocol';
 import {
   Acks,
   CompressionCodec,
@@ -26,9 +26,9 @@ export class Api {
     this.pool.close();
   }
 
-  async createTopic(name: string, partitionCount: number): Promise<Topic> {
+  async createTopic(name: string, partitionCount: number, settings: Partial<TopicSettings> = {}): Promise<Topic> {
     const request = {
-      topic: TopicMessage.fromPartial({ name, partitionCount, replicationFactor: 1 }),
+      topic: TopicMessage.fromPartial({ name, partitionCount, replicationFactor: 1, settings }),
       requestId: randomUUID(),
       validateOnly: false,
     };
