@@ -4,6 +4,6 @@ export const storage: Area = {
   name: 'storage',
   claim:
     'Killed, cut from power, on a full, failing or damaged disk: what was acknowledged is there, or its loss is reported.',
-  suites: ['storage-kill', 'power-loss'],
+  suites: ['storage-kill', 'power-loss', 'disk-full', 'fsync-error', 'damage'],
   minutesMax: 60,
 };
