@@ -15,7 +15,7 @@ import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { commandPath, whyNot } from './debian-package.ts';
 import type { SystemCommand } from './debian-package.ts';
-import { startTimeOf } from './processes.ts';
+import { isAlive, startTimeOf } from './processes.ts';
 import { until } from './until.ts';
 
 const run = promisify(execFile);
@@ -142,9 +142,7 @@ async function attachLoop(file: string): Promise<string> {
 
 /** Unmounts the device wherever it is mounted and gives it back. */
 async function detach(device: string): Promise<void> {
-  for (const line of readFileSync('/proc/self/mounts', 'utf8').split('\n')) {
-    const [source, target] = line.split(' ');
-    if (source !== device || target === undefined) continue;
+  for (const target of mountPointsOf(device)) {
     // A killed process gives its files back a moment after it is gone.
     await until(`the unmount of ${target}`, 10, async () => {
       await run('umount', [target]);
@@ -152,6 +150,14 @@ async function detach(device: string): Promise<void> {
     });
   }
   await command('losetup', ['--detach', device]);
+}
+
+function mountPointsOf(device: string): string[] {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  return mounts.flatMap((line) => {
+    const [source, target] = line.split(' ');
+    return source === device && target !== undefined ? [target] : [];
+  });
 }
 
 function newFile(): string {
@@ -163,12 +169,15 @@ function newFile(): string {
 async function removeAbandoned(): Promise<void> {
   const isAbandoned = (path: string): boolean => {
     const [, pid, startTime] = /partita-disk-(\d+)-(\d+)-\d+\.img/.exec(path) ?? [];
-    return pid !== undefined && startTimeOf(Number(pid)) !== startTime;
+    return pid !== undefined && !(isAlive(Number(pid)) && startTimeOf(Number(pid)) === startTime);
   };
   const list = await command('losetup', ['--list', '--noheadings', '--raw', '--output', 'NAME,BACK-FILE']);
   for (const line of list.split('\n')) {
     const [device, file] = line.split(' ');
-    if (device !== undefined && file !== undefined && isAbandoned(file)) await detach(device);
+    if (device === undefined || file === undefined || !isAbandoned(file)) continue;
+    // Brokers of the killed run may still live and use it: it goes when they do.
+    for (const target of mountPointsOf(device)) await run('umount', ['--lazy', target]);
+    await command('losetup', ['--detach', device]);
   }
   for (const name of readdirSync(tmpdir())) if (isAbandoned(name)) rmSync(join(tmpdir(), name), { force: true });
 }
