@@ -63,16 +63,17 @@ function suite(): void {
     );
   });
   afterAll(async () => {
-    api.close();
     try {
+      api.close();
       await cluster.killEverything();
       await disk?.dispose();
-    } finally {
       // Each test looks at the log itself.
       await cluster.dispose([/ENOSPC/]);
+    } finally {
+      await disk?.dispose(); // also when there never was a cluster
+      rmSync(home, { recursive: true, force: true });
     }
   });
-
   afterEach(() => rmSync(ballast, { force: true }));
 
   const freeBytes = (): number => {

@@ -3,7 +3,7 @@
  * machine "starts anew" with another boot id. See loop-disk.ts. In each round a file that nobody synced is written right
  * before, to show that the cut does lose what was only in the page cache.
  */
-import { readFileSync, readdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -66,6 +66,7 @@ function suite(): void {
       await disk?.dispose();
     } finally {
       await cluster?.dispose([MAY_HAVE_LOST]);
+      rmSync(home, { recursive: true, force: true });
     }
   });
 
