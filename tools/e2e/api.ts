@@ -1,8 +1,10 @@
 /** Calls as any generated client makes them, by raw gRPC; and the few of them that most suites begin with. */
 import { randomUUID } from 'node:crypto';
-import type { ConsumedRecord, Partition, Topic } from '@partita/protocol';
+import type { ConsumedRecord, Partition, Topic, TopicSettings } from '@partita/protocol';
 import {
   Acks,
+  AppendEntry,
+  BrokerServiceService,
   CompressionCodec,
   GroupServiceService,
   ProducerServiceService,
@@ -10,8 +12,11 @@ import {
   Topic as TopicMessage,
   TopicServiceService,
 } from '@partita/protocol';
+import { fromRpcStatus } from '@partita/rpc';
 import { ChannelPool, callUnary } from '@partita/rpc/client';
 import type { Cluster } from './harness.ts';
+import { stockBatch, stockBytes } from './stock-batch.ts';
+import type { PlainRecord } from './stock-batch.ts';
 
 /** A cluster's services by raw gRPC. Close it before the cluster stops. */
 export class Api {
@@ -26,9 +31,9 @@ export class Api {
     this.pool.close();
   }
 
-  async createTopic(name: string, partitionCount: number): Promise<Topic> {
+  async createTopic(name: string, partitionCount: number, settings: Partial<TopicSettings> = {}): Promise<Topic> {
     const request = {
-      topic: TopicMessage.fromPartial({ name, partitionCount, replicationFactor: 1 }),
+      topic: TopicMessage.fromPartial({ name, partitionCount, replicationFactor: 1, settings }),
       requestId: randomUUID(),
       validateOnly: false,
     };
@@ -80,22 +85,34 @@ export class Api {
     return callUnary(client, ProducerServiceService.produce, request, { append: true, deadlineMs });
   }
 
-  /** Every committed record of a partition, from the earliest. */
-  async readPartition(topic: string, partition: number): Promise<ConsumedRecord[]> {
+  /** Appends a batch at its leader, past the gateway and its queue. Answers the reason of the refusal, or `stored`. */
+  async append(topic: Topic, partition: number, records: readonly PlainRecord[]): Promise<string> {
+    const { leaderAddress } = await this.partition(topic.name, partition);
+    const recordBatches = stockBytes(stockBatch(records));
+    const entry = AppendEntry.fromPartial({ topicId: topic.topicId, partition, recordBatches, acks: Acks.ACKS_ALL });
+    const client = this.pool.client(leaderAddress);
+    const { results } = await callUnary(client, BrokerServiceService.append, { entries: [entry] }, { append: true });
+    const outcome = results[0]?.outcome;
+    return outcome?.$case === 'error' ? fromRpcStatus(outcome.error).reason : 'stored';
+  }
+
+  /** Every committed record of a partition, from the earliest. The deadline is that of each call. */
+  async readPartition(topic: string, partition: number, deadlineMs = 30_000): Promise<ConsumedRecord[]> {
     const client = this.pool.client(this.#cluster.addresses.consumerGroup);
     const records: ConsumedRecord[] = [];
     let start = 0n;
     for (;;) {
-      const page = await callUnary(client, GroupServiceService.readRecords, {
+      const request = {
         topic,
         partition,
-        start: { position: { $case: 'offset', offset: start } },
+        start: { position: { $case: 'offset' as const, offset: start } },
         endOffset: undefined,
         endTime: undefined,
         maxRecords: 10_000,
         maxBytes: 0,
         maxWaitMs: 0,
-      });
+      };
+      const page = await callUnary(client, GroupServiceService.readRecords, request, { deadlineMs });
       records.push(...page.records);
       if (page.nextOffset >= page.highWatermark) return records;
       if (page.nextOffset <= start) throw new Error(`reading ${topic}/${partition} does not get past ${start}`);

@@ -36,6 +36,12 @@ export function isAlive(pid: number): boolean {
   return stat !== '' && (state !== 'Z' || threadCount > 1);
 }
 
+/** When the process began, in ticks since the machine's start: tells it from another with the same id. '' = none. */
+export function startTimeOf(pid: number): string {
+  const stat = read(pid, 'stat');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+}
+
 /** Waits until no process of `home` is left; throws with their command lines. */
 export async function untilNoneLeft(home: string, secondsMax: number): Promise<void> {
   await until(`no process of ${home}`, secondsMax, () => {

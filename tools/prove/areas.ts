@@ -6,5 +6,6 @@ import { fuzz } from './areas/fuzz.ts';
 import { kill } from './areas/kill.ts';
 import { redis } from './areas/redis.ts';
 import { start } from './areas/start.ts';
+import { storage } from './areas/storage.ts';
 
-export const AREAS: readonly Area[] = [start, kill, redis, fuzz, compaction, disk];
+export const AREAS: readonly Area[] = [start, kill, storage, disk, compaction, redis, fuzz];
