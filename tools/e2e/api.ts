@@ -18,6 +18,9 @@ import type { Cluster } from './harness.ts';
 import { stockBatch, stockBytes } from './stock-batch.ts';
 import type { PlainRecord } from './stock-batch.ts';
 
+/** Deadline of an append to a leader: one that meets a full disk waits for room that long. */
+const APPEND_MS_MAX = 5000;
+
 /** A cluster's services by raw gRPC. Close it before the cluster stops. */
 export class Api {
   readonly pool = new ChannelPool({ messageBytesMax: 16 * 1024 * 1024, clientId: 'e2e' });
@@ -91,7 +94,8 @@ export class Api {
     const recordBatches = stockBytes(stockBatch(records));
     const entry = AppendEntry.fromPartial({ topicId: topic.topicId, partition, recordBatches, acks: Acks.ACKS_ALL });
     const client = this.pool.client(leaderAddress);
-    const { results } = await callUnary(client, BrokerServiceService.append, { entries: [entry] }, { append: true });
+    const call = { append: true, deadlineMs: APPEND_MS_MAX };
+    const { results } = await callUnary(client, BrokerServiceService.append, { entries: [entry] }, call);
     const outcome = results[0]?.outcome;
     return outcome?.$case === 'error' ? fromRpcStatus(outcome.error).reason : 'stored';
   }

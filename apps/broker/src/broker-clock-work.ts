@@ -1,6 +1,7 @@
 /** What a broker does by the clock: looks at deadlines of appends, and notes on disk how far its partitions are. */
 import { APPEND_EXPIRY_MS, CHECKPOINT_MS } from '@partita/domain';
 import type { Clock, TimerHandle, Timers } from '@partita/domain';
+import { diskErrorCode } from '@partita/log';
 import type { PartitionCheckpoint } from '@partita/log';
 import type { PartitionActor } from './partition-actor.ts';
 import type { PartitionRegistry } from './partition-registry.ts';
@@ -75,15 +76,27 @@ export class CheckpointTask {
     this.#isStopped = true;
     this.#timer?.cancel();
     await this.#running;
-    await this.#options.write(this.#lines());
+    await this.#writeUnlessFull();
   }
 
   async #write(): Promise<void> {
     this.#isDue = false;
-    await this.#options.write(this.#lines());
+    const isWritten = await this.#writeUnlessFull();
     this.#timer = undefined;
+    if (!isWritten) this.#isDue = true;
     // Read anew: it may have been set while the write was under way.
     if (this.#hasNews()) this.note();
+  }
+
+  /** A checkpoint only ever lags behind: without room for a new one the old one stays, and the next second tries again. */
+  async #writeUnlessFull(): Promise<boolean> {
+    try {
+      await this.#options.write(this.#lines());
+      return true;
+    } catch (error) {
+      if (diskErrorCode(error) === 'ENOSPC') return false;
+      throw error;
+    }
   }
 
   #hasNews(): boolean {

@@ -5,10 +5,13 @@ import {
   createHost,
   createLogDevice,
   createNodeDisk,
+  diskErrorCode,
+  keepSpareFile,
   lockDirectory,
   openJournal,
   openStorageIdentity,
   readCheckpoint,
+  releaseSpareFile,
   takeCleanShutdown,
   writeCheckpoint,
   writeCleanShutdown,
@@ -47,8 +50,19 @@ export interface KnownProgress {
 
 /** Opens the directory, made if missing. Throws STORAGE_FAILED, WRONG_CLUSTER, INVALID_SETTING, CORRUPT_BATCH. */
 export async function openDataDirectory(options: DataDirectoryOptions): Promise<DataDirectory> {
-  const { dir, clusterId, clock, timers, random, logger } = options;
+  const { dir, logger } = options;
   const disk = createNodeDisk();
+  try {
+    return await open(disk, options);
+  } catch (error) {
+    if (diskErrorCode(error) !== 'ENOSPC' || !(await releaseSpareFile(disk, dir))) throw error;
+    logger.warn({ dir }, 'the disk is full to the last byte: starting on the room that was kept for this');
+    return open(disk, options);
+  }
+}
+
+async function open(disk: Disk, options: DataDirectoryOptions): Promise<DataDirectory> {
+  const { dir, clusterId, clock, timers, random, logger } = options;
   const host = createHost(disk);
   const lock = await lockDirectory({ disk, dir, host });
   try {
@@ -67,6 +81,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       timers,
       openFileCountMax: options.openFileCountMax,
     });
+    if (!device.space.isFull(0)) await keepSpareFile(disk, dir);
     const pageCacheLost = marker === undefined && bootIdBefore !== '' && (bootId === '' || bootId !== bootIdBefore);
     return new DataDirectory({
       dir,
@@ -146,7 +161,12 @@ export class DataDirectory {
   /** Notes which logs were closed in order. */
   async markClean(logEnds: ReadonlyMap<string, bigint>): Promise<void> {
     const { incarnation } = this.identity;
-    await writeCleanShutdown(this.disk, this.dir, { incarnation, bootId: this.bootId, logEnds });
+    try {
+      await writeCleanShutdown(this.disk, this.dir, { incarnation, bootId: this.bootId, logEnds });
+    } catch (error) {
+      // Without room for it the next start verifies.
+      if (diskErrorCode(error) !== 'ENOSPC') throw error;
+    }
   }
 
   /** Closes everything and gives the lock back. */

@@ -15,7 +15,7 @@ import {
   partitionKey,
 } from '@partita/domain';
 import type { Clock, TopicPartition } from '@partita/domain';
-import { readTopicConfigFile, writeTopicConfigFile } from '@partita/log';
+import { diskErrorCode, readTopicConfigFile, writeTopicConfigFile } from '@partita/log';
 import { ReplicaMeta, TopicConfig, TopicTombstone } from '@partita/protocol';
 import type { ReplicaToCreate } from '@partita/protocol';
 import { isMember } from '@partita/replication';
@@ -33,6 +33,8 @@ import type { KnownTopic } from './topic-settings.ts';
 const OPEN_CONCURRENCY_MAX = 16;
 const REPLICA_PREFIX = 'replica/';
 const START_PREFIX = 'start/';
+/** Tries to open a replica whose files read as damaged. */
+const OPEN_TRY_COUNT_MAX = 3;
 /** A log start in the journal: int64, little-endian. */
 const START_BYTES = 8;
 const TOMBSTONE_PREFIX = 'tombstone/';
@@ -79,10 +81,16 @@ export class ReplicaStore {
     await inParallel(replicas, async ({ topicId, partition, meta }) => {
       const topic = registry.topic(topicId);
       if (topic === undefined) return;
-      try {
-        await this.#open(topic, partition, meta, this.#options.directory.pageCacheLost);
-      } catch (error) {
-        await this.#setAside({ topicId, partition }, meta, asPartitaError(error));
+      for (let tries = 1; ; tries += 1) {
+        try {
+          await this.#open(topic, partition, meta, this.#options.directory.pageCacheLost);
+          return;
+        } catch (error) {
+          // A bit may be wrong on the way of one reading only.
+          if (tries < OPEN_TRY_COUNT_MAX && isDamage(error)) continue;
+          await this.#setAside({ topicId, partition }, meta, error);
+          return;
+        }
       }
     });
   }
@@ -98,7 +106,7 @@ export class ReplicaStore {
     wanted: readonly ReplicaToCreate[],
   ): Promise<(PartitaError | undefined)[]> {
     return this.#exclusively(async () => {
-      for (const config of configs) if (!this.#isDeleted(config.topicId)) await this.#putTopic(config);
+      for (const config of configs) if (!this.#isDeleted(config.topicId)) await this.#putNewTopic(config);
       const faults = wanted.map((replica) => this.#creationFault(replica));
       const fresh = wanted.filter(
         ({ topicId, partition }, index) =>
@@ -153,13 +161,15 @@ export class ReplicaStore {
     return value === undefined ? 0n : Buffer.from(value).readBigInt64LE();
   }
 
-  /** Keeps a replica that cannot be opened for coordinators and requests to know of; it stays suspect for good. */
-  async #setAside(place: TopicPartition, meta: ReplicaMeta, error: PartitaError): Promise<void> {
+  /** Keeps a replica that cannot be opened for coordinators and requests to know of; a damaged one is suspect for good. */
+  async #setAside(place: TopicPartition, meta: ReplicaMeta, error: unknown): Promise<void> {
     const { logger, registry } = this.#options;
-    logger.error({ err: error, ...place }, 'a replica is damaged; it stays offline, its files are left as they are');
-    const suspect = { ...meta, suspect: true };
-    if (!meta.suspect) await this.persist(place, suspect);
-    registry.putDamaged(new DamagedReplica(place, suspect, error));
+    const damaged = isDamage(error);
+    const what = damaged ? 'is damaged' : 'cannot be opened';
+    logger.error({ err: error, ...place }, `a replica ${what}; it stays offline, its files are left as they are`);
+    // A disk that is full or fails for now says nothing about what is on it: the next start tries again.
+    if (damaged && !meta.suspect) await this.persist(place, { ...meta, suspect: true });
+    registry.putDamaged(new DamagedReplica(place, meta, asPartitaError(error)));
   }
 
   async #open(topic: KnownTopic, partition: number, meta: ReplicaMeta, pageCacheLost: boolean): Promise<void> {
@@ -170,6 +180,8 @@ export class ReplicaStore {
     const logStart = this.#logStart({ topicId, partition });
     const actor = await openActor({ host, topic, partition, dir, meta, pageCacheLost, logStart, ...progress });
     const { suspect, cutBytes } = actor.log;
+    if (suspect === undefined && actor.state.meta.suspect)
+      logger.warn({ topicId, partition, pageCacheLost }, 'a replica is suspect: what only the page cache held is gone');
     if (suspect !== undefined)
       logger.error({ topicId, partition, suspect }, 'a replica may have lost acknowledged records');
     if (cutBytes > 0) logger.warn({ topicId, partition, cutBytes }, 'cut a torn write off the end of a log');
@@ -205,11 +217,26 @@ export class ReplicaStore {
       return asPartitaError(error);
     }
     const { space } = directory.device;
-    if (!space.isFull(topic.settings.segmentBytes)) return undefined;
+    return space.isFull(topic.settings.segmentBytes) ? this.#full(topicId) : undefined;
+  }
+
+  #full(topicId: string): PartitaError {
+    const { directory, registry, segmentBytesDefault } = this.#options;
+    const { space } = directory.device;
+    const segmentBytes = registry.topic(topicId)?.settings.segmentBytes ?? segmentBytesDefault;
     return new PartitaError('STORAGE_FULL', "the broker's disk is full; free some space or choose another broker", {
       free_bytes: String(space.freeBytes),
-      reserve_bytes: String(Math.round(space.reserveBytes(topic.settings.segmentBytes))),
+      reserve_bytes: String(Math.round(space.reserveBytes(segmentBytes))),
     });
+  }
+
+  async #putNewTopic(config: TopicConfig): Promise<void> {
+    try {
+      await this.#putTopic(config);
+    } catch (error) {
+      if (diskErrorCode(error) !== 'ENOSPC') throw error;
+      throw this.#full(config.topicId);
+    }
   }
 
   async #putTopic(config: TopicConfig): Promise<void> {
@@ -269,6 +296,10 @@ function replicaKey(partition: TopicPartition): string {
 
 function startKey(partition: TopicPartition): string {
   return `${START_PREFIX}${partitionKey(partition)}`;
+}
+
+function isDamage(error: unknown): boolean {
+  return error instanceof PartitaError && error.reason === 'CORRUPT_BATCH';
 }
 
 function firstMeta(replica: ReplicaToCreate): ReplicaMeta {

@@ -13,6 +13,8 @@ import type { TopicCreations } from './topic-creation.ts';
 
 const GROUPS_TOPIC = '__groups';
 const SHARD_COUNT = 1;
+/** Between two tries to make the topic: a refusal changes the model, which would try again at once. */
+const CREATION_PAUSE_MS = 2000;
 
 export interface GroupShardsOptions {
   readonly model: ClusterModel;
@@ -27,6 +29,8 @@ export interface GroupShardsOptions {
 export class GroupShards {
   readonly #options: GroupShardsOptions;
   #creating = false;
+  /** Monotonic clock; a creation that was refused is not tried again before. */
+  #notBeforeMs = 0;
   /** Since when this coordinator assigns; instances of before have a while to come back to it. */
   #assigningSinceMs: number | undefined;
   #sent = '';
@@ -85,11 +89,11 @@ export class GroupShards {
   }
 
   #createTopic(): void {
-    const { model, lease, creations, logger } = this.#options;
+    const { model, lease, creations, logger, clock } = this.#options;
     const wanted = [...model.state.instances()].some(({ service }) => service === 'consumer_group');
     const brokers = [...model.state.brokers()].some(({ facts }) => facts.status === 'up');
     if (!wanted || !brokers || this.#creating || model.state.topicByName(GROUPS_TOPIC) !== undefined) return;
-    if (lease.anchoredToken() === undefined) return;
+    if (lease.anchoredToken() === undefined || clock.monotonicMs() < this.#notBeforeMs) return;
     this.#creating = true;
     const settings = { cleanupPolicy: 'compact' } as const;
     const request = {
@@ -103,6 +107,7 @@ export class GroupShards {
     creations
       .create(request)
       .catch((error: unknown) => {
+        this.#notBeforeMs = clock.monotonicMs() + CREATION_PAUSE_MS;
         const fields = { err: error, topic: GROUPS_TOPIC };
         if (error instanceof PartitaError)
           logger.warn(fields, 'the topic of consumer groups could not be created; trying again');

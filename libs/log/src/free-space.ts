@@ -17,8 +17,13 @@ export class FreeSpace {
   readonly #timers: Timers;
   #last: FreeBytes;
   #lastAtMs: number;
+  /** Bytes taken since the last look. */
+  #takenBytes = 0;
   #polling = false;
   #timer: TimerHandle | undefined;
+  /** Looks go on while less than this is free: somebody was refused. */
+  #looksUntilBytes = 0;
+  #isClosed = false;
   #waiting: (() => void)[] = [];
 
   private constructor(options: { disk: Disk; directory: string; clock: Clock; timers: Timers }, first: FreeBytes) {
@@ -35,9 +40,14 @@ export class FreeSpace {
     return new FreeSpace(options, await options.disk.freeBytes(options.directory));
   }
 
-  /** Free bytes at the last look. */
+  /** Free bytes at the last look, less what was taken since. */
   get freeBytes(): number {
-    return this.#last.freeBytes;
+    return Math.max(0, this.#last.freeBytes - this.#takenBytes);
+  }
+
+  /** Counts bytes that will be written: a fast writer must not pass the reserve between two looks. */
+  take(bytes: number): void {
+    this.#takenBytes += bytes;
   }
 
   /** Bytes that must stay free for a partition with segments of that size: max(2 segments, min(1 GiB, 5 %)). */
@@ -45,23 +55,27 @@ export class FreeSpace {
     return Math.max(2 * segmentBytesMax, Math.min(RESERVE_BYTES_MAX, RESERVE_SHARE * this.#last.totalBytes));
   }
 
-  /** True when appends must stop. Synchronous: it answers from the last look and starts a new one when that is old. */
+  /**
+   * True when appends must stop. Synchronous: it answers from the last look and starts a new one when that is old. A full
+   * disk is looked at each second, so that the first append after room was made is not refused by an old figure.
+   */
   isFull(segmentBytesMax: number): boolean {
     if (this.#clock.monotonicMs() - this.#lastAtMs >= POLL_MS) void this.#poll();
-    return this.#last.freeBytes < this.reserveBytes(segmentBytesMax);
+    const isFull = this.freeBytes < this.reserveBytes(segmentBytesMax);
+    if (isFull) this.#looksUntilBytes = this.reserveBytes(segmentBytesMax);
+    if (isFull) this.#lookAgain();
+    return isFull;
   }
 
   /** Calls back after the next look at the disk, within about a second: the time to try a refused write again. */
   afterNextPoll(callback: () => void): void {
     this.#waiting.push(callback);
-    this.#timer ??= this.#timers.after(POLL_MS, () => {
-      this.#timer = undefined;
-      void this.#poll();
-    });
+    this.#lookAgain();
   }
 
   /** Stops the timer; whoever waits is not called any more. */
   close(): void {
+    this.#isClosed = true;
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#waiting = [];
@@ -71,7 +85,9 @@ export class FreeSpace {
     if (this.#polling) return;
     this.#polling = true;
     try {
+      const takenBytes = this.#takenBytes;
       this.#last = await this.#disk.freeBytes(this.#directory);
+      this.#takenBytes -= takenBytes;
     } catch {
       // A disk that does not answer has no room that anybody could count on.
       this.#last = { freeBytes: 0, totalBytes: this.#last.totalBytes };
@@ -84,5 +100,14 @@ export class FreeSpace {
     this.#timer?.cancel();
     this.#timer = undefined;
     for (const callback of waiting) callback();
+    if (this.freeBytes < this.#looksUntilBytes) this.#lookAgain();
+  }
+
+  #lookAgain(): void {
+    if (this.#isClosed) return;
+    this.#timer ??= this.#timers.after(POLL_MS, () => {
+      this.#timer = undefined;
+      void this.#poll();
+    });
   }
 }

@@ -29,6 +29,7 @@ export {
   readTopicConfigFile,
   writeTopicConfigFile,
 } from './topic-config-file.ts';
+export { keepSpareFile, releaseSpareFile } from './spare-file.ts';
 export { lockDirectory } from './directory-lock.ts';
 export type { DirectoryLock } from './directory-lock.ts';
 export { openStorageIdentity } from './storage-identity.ts';

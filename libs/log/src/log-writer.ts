@@ -82,11 +82,15 @@ export class LogWriter {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Throws STORAGE_FAILED, STORAGE_FULL or QUEUE_FULL when the batch cannot be taken; changes nothing. */
-  checkAccepts(batchBytes: number): void {
+  /**
+   * Throws STORAGE_FAILED, STORAGE_FULL or QUEUE_FULL when the batch cannot be taken; changes nothing. Control batches may
+   * use the reserve: without the first record of an epoch nobody leads, and then nobody can read either.
+   */
+  checkAccepts(batchBytes: number, isControl = false): void {
     this.checkWorks();
     const { space } = this.#home.device;
-    if (space.isFull(this.settings.segmentBytesMax) || this.#waitsForSpace) {
+    const isFull = space.isFull(this.settings.segmentBytesMax) && !isControl;
+    if (isFull || this.#waitsForSpace) {
       const free = String(space.freeBytes);
       const reserve = String(Math.round(space.reserveBytes(this.settings.segmentBytesMax)));
       throw new PartitaError(
@@ -100,6 +104,7 @@ export class LogWriter {
 
   /** Takes a batch that `checkAccepts` let through. */
   push(batch: Uint8Array): void {
+    this.#home.device.space.take(batch.length);
     this.queue.push(batch);
     this.#pump();
   }

@@ -7,8 +7,10 @@
  */
 import {
   appendTimeMsAt,
+  BATCH_DATA,
   baseOffsetAt,
   batchBytesAt,
+  batchTypeAt,
   isBatchAt,
   lastOffsetAt,
   leaderEpochAt,
@@ -194,7 +196,7 @@ export class PartitionLog {
     );
     const epoch = leaderEpochAt(batch, 0);
     invariant(epoch >= this.#epochs.lastEpoch, () => `epoch ${epoch} is appended behind ${this.#epochs.lastEpoch}`);
-    this.#writer.checkAccepts(batch.length);
+    this.#writer.checkAccepts(batch.length, batchTypeAt(batch, 0) !== BATCH_DATA);
     this.#epochs.note(epoch, base);
     this.#logEnd = lastOffsetAt(batch, 0) + 1n;
     this.#lastAppendTimeMs = appendTimeMsAt(batch, 0);
