@@ -1,0 +1,175 @@
+/**
+ * One broker with as many partitions as a cluster may have: memory, and the time from the spawn of its process until every
+ * partition is led and answers, after a clean stop and after kill -9. The other services keep running.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PartitaError } from '@partita/domain';
+import { BrokerServiceService } from '@partita/protocol';
+import { callUnary } from '@partita/rpc/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Api } from './api.ts';
+import { figure } from './figures.ts';
+import { startCluster } from './harness.ts';
+import type { Cluster } from './harness.ts';
+import { ageSecondsOf, memoryOf, openFileCountOf } from './process-figures.ts';
+import { isAlive } from './processes.ts';
+import { LONG } from './root.ts';
+import { longestStallMs, stallProbe } from './stalls.ts';
+import { until } from './until.ts';
+
+const MIB = 1024 * 1024;
+const TOPIC_COUNT = LONG ? 10 : 2;
+const PARTITIONS_PER_TOPIC = LONG ? 1000 : 500;
+const PARTITION_COUNT = TOPIC_COUNT * PARTITIONS_PER_TOPIC;
+/** Partitions of each topic that hold records, 1 MB each. */
+const FILLED_PER_TOPIC = 10;
+const VALUE = 'v'.repeat(1000);
+const BATCH_COUNT = 10;
+const RECORDS_PER_BATCH = 100;
+/** For all partitions of the long form; the short one has a tenth of them and at least as much room. */
+const CLEAN_START_SECONDS_MAX = LONG ? 20 : 10;
+const KILLED_START_SECONDS_MAX = LONG ? 60 : 15;
+const STOP_SECONDS_MAX = LONG ? 20 : 10;
+const MEMORY_BYTES_MAX = 1024 * MIB;
+/** Of the broker while others can reach it. A machine that runs other suites too adds to what the broker does. */
+const STALL_MS_MAX = 1000;
+
+const topics = Array.from({ length: TOPIC_COUNT }, (_, number) => `many-${number}`);
+const stallFolder = mkdtempSync(join(tmpdir(), 'partita-stalls-'));
+let cluster: Cluster;
+let api: Api;
+let emptyBrokerBytes = 0;
+beforeAll(async () => {
+  cluster = await startCluster({ brokers: 1, env: stallProbe(stallFolder) });
+  emptyBrokerBytes = memoryOf(brokerPid()).residentBytes;
+  api = new Api(cluster);
+});
+afterAll(async () => {
+  api.close();
+  await cluster.dispose();
+  rmSync(stallFolder, { recursive: true, force: true });
+});
+
+function brokerPid(): number {
+  return cluster.file.brokers[0]?.pid ?? 0;
+}
+
+/** Ends of all partitions, asked until each is led and has answered; errors other than "not yet" are not borne. */
+async function untilAllAnswer(secondsMax: number): Promise<Map<string, bigint>> {
+  const ends = new Map<string, bigint>();
+  const client = api.pool.client(cluster.file.brokers[0]?.address ?? '');
+  await until(`${PARTITION_COUNT} partitions to answer`, secondsMax, async () => {
+    for (const topic of topics) {
+      const numbers = Array.from({ length: PARTITIONS_PER_TOPIC }, (_, number) => number);
+      const asked = numbers.filter((number) => !ends.has(`${topic}/${number}`));
+      if (asked.length === 0) continue;
+      const entries = asked.map((partition) => ({ topicId: '', topic, partition, position: undefined }));
+      const { results } = await callUnary(client, BrokerServiceService.listOffsets, { entries });
+      results.forEach(({ error, dataEndOffset }, index) => {
+        if (error === undefined) ends.set(`${topic}/${asked[index]}`, dataEndOffset);
+      });
+    }
+    if (ends.size < PARTITION_COUNT) throw new Error(`${ends.size} have answered`);
+    return true;
+  });
+  return ends;
+}
+
+/** Ends the broker; the launcher starts it again. Returns the seconds until it was gone. */
+async function endBroker(signal: 'SIGTERM' | 'SIGKILL'): Promise<number> {
+  const pid = brokerPid();
+  const startedMs = performance.now();
+  process.kill(pid, signal);
+  await until('the broker to be gone', 40, () => !isAlive(pid));
+  const seconds = (performance.now() - startedMs) / 1000;
+  await until('the broker to be started again', 90, () => brokerPid() !== pid && isAlive(brokerPid()));
+  return seconds;
+}
+
+/** Seconds from the spawn of the broker's process until every partition has answered; what they held is there. */
+async function startSeconds(how: string, secondsMax: number): Promise<number> {
+  const readySeconds = ageSecondsOf(brokerPid());
+  const ends = await untilAllAnswer(2 * secondsMax);
+  const seconds = ageSecondsOf(brokerPid());
+  figure('partitions', `start after ${how}: listening, seconds`, readySeconds);
+  figure('partitions', `start after ${how}: every partition answers, seconds`, seconds);
+  report(`after ${how}`, readySeconds);
+  await expectRecords(ends);
+  return seconds;
+}
+
+/** `fromSeconds`: age of the broker from which on its stalls count. */
+function report(when: string, fromSeconds: number): void {
+  const { residentBytes, residentBytesMax } = memoryOf(brokerPid());
+  figure('partitions', `memory ${when}, MiB`, residentBytes / MIB);
+  figure('partitions', `most memory ${when}, MiB`, residentBytesMax / MIB);
+  figure('partitions', `open descriptors ${when}`, openFileCountOf(brokerPid()));
+  const stallMs = longestStallMs(stallFolder, brokerPid(), fromSeconds);
+  figure('partitions', `longest stall of the event loop ${when}, ms`, stallMs);
+  expect(residentBytesMax).toBeLessThan(MEMORY_BYTES_MAX);
+  expect(stallMs).toBeLessThan(STALL_MS_MAX);
+}
+
+async function expectRecords(ends: ReadonlyMap<string, bigint>): Promise<void> {
+  const filled = topics.flatMap((topic) =>
+    Array.from({ length: FILLED_PER_TOPIC }, (_, partition) => `${topic}/${partition}`),
+  );
+  // Only epoch starts are in the others.
+  expect(
+    [...ends]
+      .filter(([, end]) => end > 0n)
+      .map(([key]) => key)
+      .toSorted(),
+  ).toEqual(filled.toSorted());
+  for (const key of [filled.at(0) ?? '', filled.at(-1) ?? '']) {
+    const [topic = '', partition = ''] = key.split('/');
+    expect(await api.readPartition(topic, Number(partition))).toHaveLength(BATCH_COUNT * RECORDS_PER_BATCH);
+  }
+}
+
+async function fill(topic: string, partition: number): Promise<void> {
+  const records = Array.from({ length: RECORDS_PER_BATCH }, () => ({ value: VALUE }));
+  for (let batch = 0; batch < BATCH_COUNT; batch += 1) {
+    const { results } = await api.produce(topic, records, { partition });
+    expect(results.map(({ outcome }) => outcome?.$case)).toEqual(['ack']);
+  }
+}
+
+/** CreateTopic gives up waiting after some time and goes on behind it. */
+async function createTopic(topic: string): Promise<void> {
+  try {
+    await api.createTopic(topic, PARTITIONS_PER_TOPIC);
+  } catch (error) {
+    if (!(error instanceof PartitaError && error.reason === 'TIMED_OUT')) throw error;
+    await until('the topic to be there', 60, async () => (await api.getTopic(topic)).topicId !== '');
+  }
+}
+
+describe(`a broker with ${PARTITION_COUNT} partitions`, () => {
+  it('makes them, and takes records', { timeout: 300_000 }, async () => {
+    const [startedMs, startedSeconds] = [performance.now(), ageSecondsOf(brokerPid())];
+    for (const topic of topics) await createTopic(topic);
+    figure('partitions', `creation of ${PARTITION_COUNT} partitions, seconds`, (performance.now() - startedMs) / 1000);
+    for (const topic of topics) {
+      for (let partition = 0; partition < FILLED_PER_TOPIC; partition += 1) await fill(topic, partition);
+    }
+    await expectRecords(await untilAllAnswer(60));
+    report('when they were made', startedSeconds);
+  });
+
+  it('answers for all of them soon after a clean stop', { timeout: 240_000 }, async () => {
+    const stopSeconds = await endBroker('SIGTERM');
+    figure('partitions', 'clean stop, seconds', stopSeconds);
+    expect(await startSeconds('a clean stop', CLEAN_START_SECONDS_MAX)).toBeLessThan(CLEAN_START_SECONDS_MAX);
+    expect(stopSeconds).toBeLessThan(STOP_SECONDS_MAX);
+    const bytes = memoryOf(brokerPid()).residentBytes - emptyBrokerBytes;
+    figure('partitions', 'memory for each partition, KiB', bytes / PARTITION_COUNT / 1024);
+  });
+
+  it('answers for all of them after kill -9', { timeout: 240_000 }, async () => {
+    await endBroker('SIGKILL');
+    expect(await startSeconds('kill -9', KILLED_START_SECONDS_MAX)).toBeLessThan(KILLED_START_SECONDS_MAX);
+  });
+});
