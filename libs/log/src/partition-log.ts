@@ -51,10 +51,10 @@ export interface PartitionLogOptions extends LogEvents {
 export async function openPartitionLog(options: PartitionLogOptions): Promise<PartitionLog> {
   const { device, dir, clusterId, topicId, partition, settings, cleanShutdown } = options;
   const { knownSynced = 0n, logStart = 0n } = options;
-  await makeDurableDirectory(device.disk, dir);
+  const names = await makeDurableDirectory(device.disk, dir);
   const home = segmentHome(device, dir, { clusterId, topicId, partition });
   try {
-    const recovered = await recoverLog(home, { cleanShutdown, knownSynced, flush: settings.flush, logStart });
+    const recovered = await recoverLog(home, names, { cleanShutdown, knownSynced, flush: settings.flush, logStart });
     return new PartitionLog(home, options, recovered);
   } catch (error) {
     await device.files.closeWithin(dir);
@@ -62,16 +62,20 @@ export async function openPartitionLog(options: PartitionLogOptions): Promise<Pa
   }
 }
 
-/** Makes the directory if it is missing, and the names of it and of the topic's above it durable. */
-async function makeDurableDirectory(disk: Disk, directory: string): Promise<void> {
+/**
+ * Makes the directory if it is missing, and the names of it and of the topic's above it durable. Returns the names of the
+ * files in it.
+ */
+async function makeDurableDirectory(disk: Disk, directory: string): Promise<string[]> {
   try {
-    await disk.list(directory);
+    return await disk.list(directory);
   } catch (error) {
     if (diskErrorCode(error) !== 'ENOENT') throw error;
     await disk.makeDirectory(directory);
     const parent = directory.slice(0, directory.lastIndexOf('/'));
     await disk.syncDirectory(parent);
     await disk.syncDirectory(parent.slice(0, parent.lastIndexOf('/')) || '/');
+    return [];
   }
 }
 

@@ -18,6 +18,7 @@ import { Segment } from './segment.ts';
 import type { SegmentHome } from './segment.ts';
 import { parseSegmentName, segmentPath } from './segment-files.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import { SegmentLook } from './segment-look.ts';
 import { EMPTY_SNAPSHOT } from './snapshot.ts';
 import { readSnapshot, stateBefore, writeSnapshot } from './state-before.ts';
 import { recoverTail } from './tail-recovery.ts';
@@ -44,21 +45,28 @@ export interface RecoveredLog {
   readonly suspect: string | undefined;
 }
 
-export async function recoverLog(home: SegmentHome, options: RecoveryOptions): Promise<RecoveredLog> {
+/** Recovers the log from the files of its directory, `names`. */
+export async function recoverLog(
+  home: SegmentHome,
+  names: readonly string[],
+  options: RecoveryOptions,
+): Promise<RecoveredLog> {
   const { knownSynced, cleanShutdown } = options;
-  const segments = await listSegments(home, options);
+  const segments = await listSegments(home, names, options);
   let last = segments.at(-1);
   if (last === undefined) {
     const lost = knownSynced > 0n ? `the files of offsets below ${knownSynced} are gone` : undefined;
     last = await Segment.create(home, 0n);
     return { segments: [last], state: new LogState(EMPTY_SNAPSHOT), cutBytes: 0, suspect: lost };
   }
-  if (await isUnborn(last)) {
+  let look = await SegmentLook.at(last);
+  if (await isUnborn(last, look)) {
     last = await Segment.create(home, last.baseOffset);
     segments[segments.length - 1] = last;
+    look = await SegmentLook.at(last);
   }
-  await last.verifyHeader();
-  const { state, cutBytes, suspect } = await recoverTail(last, {
+  await last.verifyHeader(look);
+  const { state, cutBytes, suspect } = await recoverTail(last, look, {
     ...options,
     closingState: async (endOffset) => {
       const closing = cleanShutdown && endOffset > 0n ? await readSnapshot(home, endOffset) : undefined;
@@ -82,7 +90,7 @@ export async function recoverLog(home: SegmentHome, options: RecoveryOptions): P
 export async function reopenTail(home: SegmentHome, segments: readonly Segment[]): Promise<LogState> {
   const segment = segments.at(-1);
   if (segment === undefined) throw new RangeError('a log has a segment');
-  const { state } = await recoverTail(segment, {
+  const { state } = await recoverTail(segment, await SegmentLook.at(segment), {
     ...{ cleanShutdown: true, knownSynced: 0n, flush: 'fsync', logStart: 0n },
     closingState: () => Promise.resolve(undefined),
     stateBefore: () => stateBefore(home, segments),
@@ -103,9 +111,8 @@ function hasClosingSnapshot(last: Segment): boolean {
 }
 
 /** The segments in the directory, oldest first; removes what a crash left, and what was to be deleted. */
-async function listSegments(home: SegmentHome, options: RecoveryOptions): Promise<Segment[]> {
+async function listSegments(home: SegmentHome, names: readonly string[], options: RecoveryOptions): Promise<Segment[]> {
   const { disk } = home.device;
-  const names = await disk.list(home.directory);
   const parsed = names.map((name) => ({ name, file: parseSegmentName(name) }));
   const bases = parsed.flatMap(({ file }) => (file?.kind === 'log' ? [file.baseOffset] : []));
   for (const { name, file } of parsed) {
@@ -121,10 +128,10 @@ async function listSegments(home: SegmentHome, options: RecoveryOptions): Promis
 }
 
 /** True when the broker stopped while it made the file: it never held a batch. */
-async function isUnborn(segment: Segment): Promise<boolean> {
-  const size = await segment.use((file) => file.size());
+async function isUnborn(segment: Segment, look: SegmentLook): Promise<boolean> {
+  const { size } = look;
   if (size > SEGMENT_HEADER_BYTES || (await segment.readIndexFile()).index.count > 0) return false;
   const bytes = Buffer.alloc(size);
-  await segment.use((file) => file.read(bytes, 0));
+  await look.read(bytes, 0);
   return decodeSegmentHeader(bytes) === undefined;
 }

@@ -190,19 +190,12 @@ export class Segment {
   }
 
   /** Notes in `index` the batches behind its last entry up to `end`, by their headers. Returns where the scan stopped. */
-  async extendIndex(
-    index: OffsetIndex,
-    end: number,
-    visit: (bytes: Buffer, at: number) => void = () => undefined,
-  ): Promise<ScanEnd> {
+  async extendIndex(file: Pick<DiskFile, 'read'>, index: OffsetIndex, end: number): Promise<ScanEnd> {
     const last = index.at(index.count - 1);
-    return this.use((file) =>
-      scanBatches({ file, seed: this.home.seed, ...scanStart(this, last), end }, (bytes, at, position) => {
-        if (position !== last?.position) index.note(indexEntryOf(bytes, at, position));
-        visit(bytes, at);
-        return true;
-      }),
-    );
+    return scanBatches({ file, seed: this.home.seed, ...scanStart(this, last), end }, (bytes, at, position) => {
+      if (position !== last?.position) index.note(indexEntryOf(bytes, at, position));
+      return true;
+    });
   }
 
   /** Removes the files of the segment, the log first: an index without a log is removed at the next start. */
@@ -223,9 +216,9 @@ export class Segment {
   }
 
   /** Checks that the file begins with the header of this segment of this log. */
-  async verifyHeader(): Promise<void> {
+  async verifyHeader(file: Pick<DiskFile, 'read'>): Promise<void> {
     const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
-    const read = await this.use((file) => file.read(bytes, 0));
+    const read = await file.read(bytes, 0);
     const header = decodeSegmentHeader(bytes.subarray(0, read));
     if (header === undefined) throw corruptBatch(this.home, this.path, 0, 'it does not begin with a segment header');
     const { clusterId, topicId, partition } = this.home.identity;
@@ -243,7 +236,7 @@ export class Segment {
   }
 
   async #loadIndex(): Promise<OffsetIndex> {
-    await this.verifyHeader();
+    await this.use((file) => this.verifyHeader(file));
     const size = await this.use((file) => file.size());
     const { index, fileBytes } = await this.readIndexFile();
     const intactCount = index.count;
@@ -253,7 +246,7 @@ export class Segment {
     }
     const isComplete = last !== undefined && last.position + last.batchBytes === size;
     if (!isComplete) {
-      const end = await this.extendIndex(index, size);
+      const end = await this.use((file) => this.extendIndex(file, index, size));
       if (end.fault !== undefined) throw corruptBatch(this.home, this.path, end.position, end.fault.why);
       index.complete();
     }
