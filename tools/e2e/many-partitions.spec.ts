@@ -33,6 +33,8 @@ const CLEAN_START_SECONDS_MAX = LONG ? 20 : 10;
 const KILLED_START_SECONDS_MAX = LONG ? 60 : 15;
 const STOP_SECONDS_MAX = LONG ? 20 : 10;
 const MEMORY_BYTES_MAX = 1024 * MIB;
+/** The broker keeps 1000 idle files open; the rest is for connections and for what is in use. */
+const OPEN_FILE_COUNT_MAX = 1200;
 /** Of the broker while others can reach it. A machine that runs other suites too adds to what the broker does. */
 const STALL_MS_MAX = 1000;
 
@@ -77,15 +79,26 @@ async function untilAllAnswer(secondsMax: number): Promise<Map<string, bigint>> 
   return ends;
 }
 
-/** Ends the broker; the launcher starts it again. Returns the seconds until it was gone. */
-async function endBroker(signal: 'SIGTERM' | 'SIGKILL'): Promise<number> {
+interface Stop {
+  readonly seconds: number;
+  /** Most descriptors that were open meanwhile. */
+  readonly openFileCountMax: number;
+}
+
+/** Ends the broker; the launcher starts it again. */
+async function endBroker(signal: 'SIGTERM' | 'SIGKILL'): Promise<Stop> {
   const pid = brokerPid();
   const startedMs = performance.now();
   process.kill(pid, signal);
-  await until('the broker to be gone', 40, () => !isAlive(pid));
+  let openFileCountMax = 0;
+  await until('the broker to be gone', 40, () => {
+    if (!isAlive(pid)) return true;
+    openFileCountMax = Math.max(openFileCountMax, openFileCountOf(pid));
+    return false;
+  });
   const seconds = (performance.now() - startedMs) / 1000;
   await until('the broker to be started again', 90, () => brokerPid() !== pid && isAlive(brokerPid()));
-  return seconds;
+  return { seconds, openFileCountMax };
 }
 
 /** Seconds from the spawn of the broker's process until every partition has answered; what they held is there. */
@@ -105,10 +118,12 @@ function report(when: string, fromSeconds: number): void {
   const { residentBytes, residentBytesMax } = memoryOf(brokerPid());
   figure('partitions', `memory ${when}, MiB`, residentBytes / MIB);
   figure('partitions', `most memory ${when}, MiB`, residentBytesMax / MIB);
-  figure('partitions', `open descriptors ${when}`, openFileCountOf(brokerPid()));
+  const openFileCount = openFileCountOf(brokerPid());
+  figure('partitions', `open descriptors ${when}`, openFileCount);
   const stallMs = longestStallMs(stallFolder, brokerPid(), fromSeconds);
   figure('partitions', `longest stall of the event loop ${when}, ms`, stallMs);
   expect(residentBytesMax).toBeLessThan(MEMORY_BYTES_MAX);
+  expect(openFileCount).toBeLessThan(OPEN_FILE_COUNT_MAX);
   expect(stallMs).toBeLessThan(STALL_MS_MAX);
 }
 
@@ -160,10 +175,12 @@ describe(`a broker with ${PARTITION_COUNT} partitions`, () => {
   });
 
   it('answers for all of them soon after a clean stop', { timeout: 240_000 }, async () => {
-    const stopSeconds = await endBroker('SIGTERM');
-    figure('partitions', 'clean stop, seconds', stopSeconds);
+    const stop = await endBroker('SIGTERM');
+    figure('partitions', 'clean stop, seconds', stop.seconds);
+    figure('partitions', 'most open descriptors in a clean stop', stop.openFileCountMax);
     expect(await startSeconds('a clean stop', CLEAN_START_SECONDS_MAX)).toBeLessThan(CLEAN_START_SECONDS_MAX);
-    expect(stopSeconds).toBeLessThan(STOP_SECONDS_MAX);
+    expect(stop.seconds).toBeLessThan(STOP_SECONDS_MAX);
+    expect(stop.openFileCountMax).toBeLessThan(OPEN_FILE_COUNT_MAX);
     const bytes = memoryOf(brokerPid()).residentBytes - emptyBrokerBytes;
     figure('partitions', 'memory for each partition, KiB', bytes / PARTITION_COUNT / 1024);
   });
