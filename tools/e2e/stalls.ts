@@ -7,11 +7,20 @@ export function stallProbe(folder: string): { readonly NODE_OPTIONS: string } {
   return { NODE_OPTIONS: `--import ${import.meta.resolve('./stall-probe.ts')}?${encodeURIComponent(folder)}` };
 }
 
-/** The longest stall that began `fromSeconds` after the process or later, milliseconds; 0 when none was worth noting. */
-export function longestStallMs(folder: string, pid: number, fromSeconds: number): number {
+export interface Stalls {
+  /** The longest one, as a caller has to wait. */
+  readonly longestMs: number;
+  /** The longest that the process itself worked in one: a busy machine adds nothing to it. */
+  readonly longestBusyMs: number;
+}
+
+/** Stalls that began `fromSeconds` after the process or later; 0 when none was worth noting. */
+export function stallsOf(folder: string, pid: number, fromSeconds: number): Stalls {
   const path = join(folder, `${pid}.stalls`);
-  if (!existsSync(path)) return 0;
-  const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
-  const stalls = lines.map((line) => line.split(' ').map(Number));
-  return Math.max(0, ...stalls.map(([seconds = 0, ms = 0]) => (seconds < fromSeconds ? 0 : ms)));
+  const lines = existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n') : [];
+  const stalls = lines.map((line) => line.split(' ').map(Number)).filter(([atMs = 0]) => atMs >= fromSeconds * 1000);
+  return {
+    longestMs: Math.max(0, ...stalls.map(([, ms = 0]) => ms)),
+    longestBusyMs: Math.max(0, ...stalls.map(([, , busyMs = 0]) => busyMs)),
+  };
 }

@@ -132,7 +132,9 @@ export class ReplicaStore {
         await journal.put(new Map([[key, TopicTombstone.encode(tombstone).finish()]]));
       }
       const actors = this.#options.registry.removeTopic(tombstone.topicId);
-      await inParallel(actors, OPEN_CONCURRENCY_MAX, async (actor) => void (await actor.close(false)));
+      await inParallel(actors, OPEN_CONCURRENCY_MAX, async (actor) => {
+        await actor.close(false);
+      });
       await this.#removeFiles(new Set([tombstone.topicId]));
       return actors.length;
     });
