@@ -16,7 +16,6 @@ import {
 } from '@partita/batch';
 import { BATCH_BYTES_MAX, invariant, PartitaError } from '@partita/domain';
 import { diskErrorCode } from './disk.ts';
-import type { Disk } from './disk.ts';
 import { EpochHistory } from './epoch-history.ts';
 import type { EpochStart } from './epoch-history.ts';
 import type { LogDevice } from './log-device.ts';
@@ -51,7 +50,7 @@ export interface PartitionLogOptions extends LogEvents {
 export async function openPartitionLog(options: PartitionLogOptions): Promise<PartitionLog> {
   const { device, dir, clusterId, topicId, partition, settings, cleanShutdown } = options;
   const { knownSynced = 0n, logStart = 0n } = options;
-  const names = await makeDurableDirectory(device.disk, dir);
+  const names = await makeDurableDirectory(device, dir);
   const home = segmentHome(device, dir, { clusterId, topicId, partition });
   try {
     const recovered = await recoverLog(home, names, { cleanShutdown, knownSynced, flush: settings.flush, logStart });
@@ -66,15 +65,16 @@ export async function openPartitionLog(options: PartitionLogOptions): Promise<Pa
  * Makes the directory if it is missing, and the names of it and of the topic's above it durable. Returns the names of the
  * files in it.
  */
-async function makeDurableDirectory(disk: Disk, directory: string): Promise<string[]> {
+async function makeDurableDirectory(device: LogDevice, directory: string): Promise<string[]> {
+  const { disk, directories } = device;
   try {
     return await disk.list(directory);
   } catch (error) {
     if (diskErrorCode(error) !== 'ENOENT') throw error;
     await disk.makeDirectory(directory);
     const parent = directory.slice(0, directory.lastIndexOf('/'));
-    await disk.syncDirectory(parent);
-    await disk.syncDirectory(parent.slice(0, parent.lastIndexOf('/')) || '/');
+    await directories.sync(parent);
+    await directories.sync(parent.slice(0, parent.lastIndexOf('/')) || '/');
     return [];
   }
 }

@@ -9,7 +9,7 @@ import { PartitaError } from '@partita/domain';
 import { indexEntryOf, scanBatches } from './batch-scan.ts';
 import type { ScanEnd } from './batch-scan.ts';
 import { diskErrorCode, readFileIfExists, unlinkIfExists } from './disk.ts';
-import type { DiskFile } from './disk.ts';
+import type { Disk, DiskFile } from './disk.ts';
 import type { LogDevice } from './log-device.ts';
 import { INDEX_ENTRY_BYTES, OffsetIndex } from './offset-index.ts';
 import type { IndexEntry } from './offset-index.ts';
@@ -77,10 +77,8 @@ export class Segment {
     const { disk, clock, files } = home.device;
     await files.close(segment.path);
     await files.close(segment.#indexPath);
-    await unlinkIfExists(disk, segment.path);
-    await unlinkIfExists(disk, segment.#indexPath);
-    await (await disk.open(segment.#indexPath, 'create')).close();
-    const file = await disk.open(segment.path, 'create');
+    await (await createAnew(disk, segment.#indexPath)).close();
+    const file = await createAnew(disk, segment.path);
     try {
       const createTimeMs = BigInt(Math.round(clock.wallMs()));
       await file.writev([encodeSegmentHeader({ ...home.identity, baseOffset, createTimeMs })], 0);
@@ -260,6 +258,17 @@ export class Segment {
     }
     this.size = size;
     return index;
+  }
+}
+
+/** An empty file in place of what a failed try may have left. */
+async function createAnew(disk: Disk, path: string): Promise<DiskFile> {
+  try {
+    return await disk.open(path, 'create');
+  } catch (error) {
+    if (diskErrorCode(error) !== 'EEXIST') throw error;
+    await disk.unlink(path);
+    return disk.open(path, 'create');
   }
 }
 
