@@ -1,4 +1,4 @@
-/** What Linux knows of a process: memory, open files, age. Throws ENOENT when it is gone. */
+/** What Linux knows of a process: memory, open files, age, work. Throws ENOENT when it is gone. */
 import { readFileSync, readdirSync } from 'node:fs';
 
 /** Of the field `starttime`: fixed in Linux's interface to user space. */
@@ -24,8 +24,17 @@ export function openFileCountOf(pid: number): number {
 
 /** Seconds since the process was started, exact to 0.01. */
 export function ageSecondsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [uptimeSeconds = ''] = readFileSync('/proc/uptime', 'utf8').split(' ');
-  return Number(uptimeSeconds) - Number(fields[19]) / TICKS_PER_SECOND;
+  return Number(uptimeSeconds) - secondsOf(pid, 19);
+}
+
+/** Seconds that all threads of the process have had a processor, in the kernel too. */
+export function workSecondsOf(pid: number): number {
+  return secondsOf(pid, 11) + secondsOf(pid, 12);
+}
+
+/** A field of /proc/PID/stat in ticks; the first one behind the command's name is 0. */
+function secondsOf(pid: number, field: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[field]) / TICKS_PER_SECOND;
 }
