@@ -38,7 +38,7 @@ const MEMORY_BYTES_MAX = 1024 * MIB;
 /** The broker keeps 1000 idle files open; the rest is for connections and for what is in use. */
 const OPEN_FILE_COUNT_MAX = 1200;
 /** Work of the broker in one turn of its event loop while others can reach it. */
-const STALL_MS_MAX = 500;
+const STALL_MS_MAX = 200;
 
 const topics = Array.from({ length: TOPIC_COUNT }, (_, number) => `many-${number}`);
 const PARTS = topics.flatMap((topic) =>
