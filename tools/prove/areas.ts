@@ -4,8 +4,9 @@ import { compaction } from './areas/compaction.ts';
 import { disk } from './areas/disk.ts';
 import { fuzz } from './areas/fuzz.ts';
 import { kill } from './areas/kill.ts';
+import { partitions } from './areas/partitions.ts';
 import { redis } from './areas/redis.ts';
 import { start } from './areas/start.ts';
 import { storage } from './areas/storage.ts';
 
-export const AREAS: readonly Area[] = [start, kill, storage, disk, compaction, redis, fuzz];
+export const AREAS: readonly Area[] = [start, kill, storage, disk, compaction, partitions, redis, fuzz];

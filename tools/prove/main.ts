@@ -8,7 +8,7 @@ import { reportText, thisOccasion } from './report.ts';
 import { runSuites } from './suite-results.ts';
 
 const REPORTS = join(ROOT, 'docs/reports');
-const LIST = AREAS.map(({ name, claim }) => `  ${name.padEnd(8)}${claim}`).join('\n');
+const LIST = AREAS.map(({ name, claim }) => `  ${name.padEnd(12)}${claim}`).join('\n');
 const HELP = `npm run prove -- AREA...      runs the long form and writes docs/reports/AREA.md\n\nAreas\n${LIST}\n`;
 
 const [...names] = process.argv.slice(2);

@@ -1,5 +1,5 @@
 /** The broker: its parts, how they are tied, and the order in which they start and stop. */
-import { DRAIN_MS_MAX, PartitaError, PEER_PROTOCOL_VERSION } from '@partita/domain';
+import { DRAIN_MS_MAX, PartitaError, partitionKey, PEER_PROTOCOL_VERSION } from '@partita/domain';
 import {
   BrokerServiceService,
   BrokerState,
@@ -34,6 +34,7 @@ import { openDataDirectory } from './data-directory.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { DirectoryFeed } from './directory-feed.ts';
 import { electionMethods } from './election-service.ts';
+import { inParallel } from './in-parallel.ts';
 import type { ActorHost } from './partition-actor.ts';
 import { LogCare } from './log-care/log-care.ts';
 import { PartitionRegistry } from './partition-registry.ts';
@@ -46,6 +47,8 @@ const GRACE_MS = DRAIN_MS_MAX / 2;
 const DAMAGE_REPEAT_MS = 60 * 60 * 1000;
 /** Files that a broker needs beyond those of its logs: connections, mostly. */
 const OTHER_FILE_COUNT = 1000;
+/** Logs closed at once: as many as syncs go on at once. Each has its files open meanwhile, beyond the idle ones. */
+const CLOSE_CONCURRENCY_MAX = 32;
 
 export interface BrokerOptions {
   readonly config: BrokerConfig;
@@ -189,15 +192,13 @@ class Broker implements RunningService {
     this.#deadlines.stop();
     await this.#care.stop();
     const actors = [...this.#registry.actors()];
-    const closed = await Promise.all(actors.map((actor) => actor.close(!this.#hasFailed)));
+    const ends = new Map<string, bigint>();
+    await inParallel(actors, CLOSE_CONCURRENCY_MAX, async (actor) => {
+      if (await actor.close(!this.#hasFailed)) ends.set(partitionKey(actor), actor.log.syncedEnd);
+    });
     if (!this.#hasFailed) {
       await this.#checkpoints.finish();
-      const clean = actors.filter((_, index) => closed[index] === true);
-      const ends = clean.map(({ topicId, partition, log }): [string, bigint] => [
-        `${topicId}/${partition}`,
-        log.syncedEnd,
-      ]);
-      await this.#data.markClean(new Map(ends));
+      await this.#data.markClean(ends);
     }
     await this.#data.close();
   }

@@ -59,8 +59,9 @@ export class DirectoryFeed {
 function newer(known: TopicRoute | undefined, route: TopicRoute): TopicRoute {
   if (known === undefined || route.version > known.version) return route;
   if (route.version < known.version) return known;
+  const knownByNumber = new Map(known.partitions.map((partition) => [partition.partition, partition]));
   const partitions = route.partitions.map((partition) => {
-    const before = known.partitions.find((candidate) => candidate.partition === partition.partition);
+    const before = knownByNumber.get(partition.partition);
     return before !== undefined && before.leaderEpoch > partition.leaderEpoch ? before : partition;
   });
   return { ...route, partitions };

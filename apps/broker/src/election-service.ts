@@ -1,4 +1,5 @@
 /** ElectionService: promises and orders to lead, many partitions in one call. The rules are in @partita/replication. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { asPartitaError, PartitaError } from '@partita/domain';
 import { ElectionServiceService } from '@partita/protocol';
 import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult } from '@partita/protocol';
@@ -13,7 +14,10 @@ import { replicaConfigRecord } from './peer-messages.ts';
 
 const NONCE_BYTES = 16;
 
-/** All entries of a call are fed before any is awaited, so that one fsync of the journal serves them all. */
+/** Entries taken in before other requests get a turn; each costs some 50 µs. */
+const ENTRIES_PER_TURN_COUNT = 250;
+
+/** All entries of a call are fed before any is awaited, so that few fsyncs of the journal serve them all. */
 export function electionMethods(options: {
   registry: PartitionRegistry;
   clusterId: string;
@@ -22,13 +26,26 @@ export function electionMethods(options: {
   return implement(ElectionServiceService, {
     promiseBatch: unary(async (request) => {
       checkCluster(clusterId, request.clusterId);
-      return { results: await Promise.all(request.entries.map((entry) => promise(registry, entry))) };
+      return { results: await inTurns(request.entries, (entry) => promise(registry, entry)) };
     }),
     leadBatch: unary(async (request) => {
       checkCluster(clusterId, request.clusterId);
-      return { results: await Promise.all(request.entries.map((entry) => lead(registry, entry))) };
+      return { results: await inTurns(request.entries, (entry) => lead(registry, entry)) };
     }),
   });
+}
+
+/** `answer` never rejects. */
+async function inTurns<Entry, Result>(
+  entries: readonly Entry[],
+  answer: (entry: Entry) => Promise<Result>,
+): Promise<Result[]> {
+  const answers: Promise<Result>[] = [];
+  for (const entry of entries) {
+    if (answers.length > 0 && answers.length % ENTRIES_PER_TURN_COUNT === 0) await nextTurn();
+    answers.push(answer(entry));
+  }
+  return Promise.all(answers);
 }
 
 async function promise(registry: PartitionRegistry, entry: PromiseEntry): Promise<PromiseResult> {

@@ -37,7 +37,8 @@ export function unknownHere(directory: DirectoryView, named: NamedPartition): Pa
 /** NOT_LEADER with leader, epoch and address as far as the directory tells. `ownId`: the broker that answers. */
 export function leaderElsewhere(directory: DirectoryView, named: NamedPartition, ownId = 0): PartitaError {
   const { topicId, topic, partition } = named;
-  const known = routeOf(directory, named)?.partitions.find((candidate) => candidate.partition === partition);
+  // A route has all partitions of its topic, in order.
+  const known = routeOf(directory, named)?.partitions[partition];
   const metadata: Record<string, string> = { topic_id: topicId, topic, partition: String(partition) };
   // The directory may still name this broker, which knows better.
   if (known !== undefined && known.leaderId !== 0 && known.leaderId !== ownId) {

@@ -22,6 +22,7 @@ import { isMember } from '@partita/replication';
 import type { Logger } from '@partita/runtime';
 import { DamagedReplica } from './damaged-replica.ts';
 import type { DataDirectory } from './data-directory.ts';
+import { inParallel } from './in-parallel.ts';
 import { openActor } from './partition-actor.ts';
 import type { ActorHost } from './partition-actor.ts';
 import type { PartitionRegistry } from './partition-registry.ts';
@@ -78,7 +79,7 @@ export class ReplicaStore {
         logger.error({ err: error, topicId }, 'the topic.config of a topic cannot be read; its replicas stay offline');
       }
     }
-    await inParallel(replicas, async ({ topicId, partition, meta }) => {
+    await inParallel(replicas, OPEN_CONCURRENCY_MAX, async ({ topicId, partition, meta }) => {
       const topic = registry.topic(topicId);
       if (topic === undefined) return;
       for (let tries = 1; ; tries += 1) {
@@ -116,7 +117,7 @@ export class ReplicaStore {
       await this.#options.directory.journal.put(
         new Map([...metas].map(([replica, meta]) => [replicaKey(replica), ReplicaMeta.encode(meta).finish()])),
       );
-      await inParallel([...metas], async ([replica, meta]) => {
+      await inParallel(metas, OPEN_CONCURRENCY_MAX, async ([replica, meta]) => {
         const topic = this.#options.registry.topic(replica.topicId);
         if (topic === undefined) return;
         try {
@@ -139,8 +140,10 @@ export class ReplicaStore {
         await journal.put(new Map([[key, TopicTombstone.encode(tombstone).finish()]]));
       }
       const actors = this.#options.registry.removeTopic(tombstone.topicId);
-      for (const actor of actors) await actor.close(false);
-      await this.#removeFiles(tombstone.topicId);
+      await inParallel(actors, OPEN_CONCURRENCY_MAX, async (actor) => {
+        await actor.close(false);
+      });
+      await this.#removeFiles(new Set([tombstone.topicId]));
       return actors.length;
     });
   }
@@ -264,19 +267,21 @@ export class ReplicaStore {
   /** Removes what a crash left of deleted topics, and forgets tombstones that nobody can ask for any more. */
   async #finishDeletions(): Promise<void> {
     const { clock, directory } = this.#options;
-    const old: string[] = [];
-    for (const { topicId, deleteTimeMs } of this.tombstones) {
-      await this.#removeFiles(topicId);
-      if (clock.wallMs() - Number(deleteTimeMs) > METADATA_TOMBSTONE_MS) old.push(`${TOMBSTONE_PREFIX}${topicId}`);
-    }
-    await directory.journal.delete(old);
+    const { tombstones } = this;
+    await this.#removeFiles(new Set(tombstones.map(({ topicId }) => topicId)));
+    const isOld = ({ deleteTimeMs }: TopicTombstone) => clock.wallMs() - Number(deleteTimeMs) > METADATA_TOMBSTONE_MS;
+    await directory.journal.delete(tombstones.filter(isOld).map(({ topicId }) => `${TOMBSTONE_PREFIX}${topicId}`));
   }
 
-  async #removeFiles(topicId: string): Promise<void> {
+  /** One look at the journal serves all topics: it has an entry for each of ten thousand replicas. */
+  async #removeFiles(topicIds: ReadonlySet<string>): Promise<void> {
     const { directory } = this.#options;
-    await rm(join(directory.dir, topicId), { recursive: true, force: true });
-    const keys = [REPLICA_PREFIX, START_PREFIX].flatMap((prefix) => this.#entries(`${prefix}${topicId}/`));
-    await directory.journal.delete(keys.map(([key]) => key));
+    for (const topicId of topicIds) await rm(join(directory.dir, topicId), { recursive: true, force: true });
+    const isOfThem = (key: string) => {
+      const [prefix = '', topicId = ''] = key.split('/');
+      return topicIds.has(topicId) && [REPLICA_PREFIX, START_PREFIX].includes(`${prefix}/`);
+    };
+    await directory.journal.delete([...directory.journal.entries()].map(([key]) => key).filter(isOfThem));
   }
 
   #entries(prefix: string): [string, Uint8Array][] {
@@ -316,13 +321,4 @@ function firstMeta(replica: ReplicaToCreate): ReplicaMeta {
 
 function badField(field: string, value: string, range: string): PartitaError {
   return new PartitaError('INVALID_REQUEST', `${field} "${value}" must be ${range}`, { field, value, range });
-}
-
-/** Runs the work on all items, OPEN_CONCURRENCY_MAX at once. */
-async function inParallel<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  const worker = async () => {
-    for (const item of queue) await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(OPEN_CONCURRENCY_MAX, items.length) }, worker));
 }

@@ -192,7 +192,7 @@ export class BrokerSessions {
 
   #sendDirectory(stream: Stream, news: DirectoryNews): void {
     const leaseToken = BigInt(this.#options.lease.tokenNumber());
-    for (const routes of directoryMessages(news))
+    for (const routes of directoryMessages(this.#options.view, news))
       stream.send({ message: { $case: 'directory', directory: { routes, leaseToken } } });
   }
 }

@@ -2,6 +2,7 @@
  * Writes to the metadata store what has changed in memory: ownership, brokers, group shards, topics. It never decides and
  * never holds anybody up: what could not be written stays marked and is written when the store is back.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { METADATA_CHUNK_COUNT_MAX, partitionKey, PartitaError } from '@partita/domain';
 import type { Clock, TopicPartition } from '@partita/domain';
 import type { Tombstone } from '@partita/cluster';
@@ -102,11 +103,16 @@ export class DirectoryPublisher {
   async #writeAll(token: LeaseToken): Promise<void> {
     const still = () => this.#options.lease.anchoredToken()?.number === token.number;
     while (still() && this.#tombstones.size > 0) await this.#writeTombstone(token);
-    while (still() && this.#topicIds.size > 0) await this.#writeTopic(token);
+    while (still() && this.#topicIds.size > 0) {
+      await this.#writeTopic(token);
+      await nextTurn();
+    }
     while (still() && this.#brokerIds.size > 0) await this.#writeBroker(token);
     // As many rounds as there are chunks now: a topic that the store refuses leaves its partitions marked.
     for (let rounds = Math.ceil(this.#partitions.size / METADATA_CHUNK_COUNT_MAX); rounds > 0 && still(); rounds -= 1) {
       await this.#writePartitions(token);
+      // The embedded store answers at once: without this, thousands of partitions would be one stall.
+      await nextTurn();
     }
     if (still() && this.#shards) await this.#writeShards(token);
   }

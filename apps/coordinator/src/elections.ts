@@ -30,6 +30,12 @@ export interface ElectionsOptions {
 /** Without the store another coordinator may be electing too: leave it the first seconds. */
 const UNANCHORED_DELAY_MS = 3000;
 
+/**
+ * Calls under way at once to the same brokers. All at once, the deadline of the last would count the work on those before
+ * it, and ten thousand partitions would time out and begin again; with two, a broker always has one to go on with.
+ */
+const CALL_COUNT_MAX = 2;
+
 type Elected = Extract<ElectionOutcome, { kind: 'elected' }>;
 
 interface Election {
@@ -40,6 +46,8 @@ interface Election {
 export class Elections {
   readonly #options: ElectionsOptions;
   readonly #busy = new Set<string>();
+  /** Calls under way, by the brokers that they go to. */
+  readonly #callCounts = new Map<string, number>();
   /** Partitions whose last attempt failed; forgotten when they have a leader. */
   readonly #failures = new Map<string, { count: number; notBeforeMs: number }>();
 
@@ -51,13 +59,14 @@ export class Elections {
     options.lease.onChange(() => this.run());
   }
 
-  /** Begins an election wherever one is due. */
+  /** Begins an election wherever one is due; what must wait for a call under way is planned anew after it. */
   run(): void {
     const { model, lease } = this.#options;
     if (!lease.mayOrder()) return;
     const plans = planElections(model.state, (topicId, partition) => this.#isDue(partitionKey({ topicId, partition })));
-    for (const group of bySameBrokers(plans)) {
-      for (const chunk of chunks(group)) void this.#elect(chunk);
+    for (const [brokers, group] of bySameBrokers(plans)) {
+      const room = CALL_COUNT_MAX - (this.#callCounts.get(brokers) ?? 0);
+      for (const chunk of chunks(group).slice(0, Math.max(0, room))) void this.#call(brokers, chunk);
     }
   }
 
@@ -71,6 +80,16 @@ export class Elections {
     return false;
   }
 
+  async #call(brokers: string, plans: readonly ElectionPlan[]): Promise<void> {
+    this.#callCounts.set(brokers, (this.#callCounts.get(brokers) ?? 0) + 1);
+    await this.#elect(plans);
+    const left = (this.#callCounts.get(brokers) ?? 1) - 1;
+    if (left > 0) this.#callCounts.set(brokers, left);
+    else this.#callCounts.delete(brokers);
+    this.run();
+  }
+
+  /** Never rejects. */
   async #elect(plans: readonly ElectionPlan[]): Promise<void> {
     for (const plan of plans) this.#busy.add(partitionKey(plan));
     const nonce = randomBytes(16);
@@ -179,13 +198,13 @@ export class Elections {
 }
 
 /** Plans whose replicas are on the same brokers, so that a broker that hangs holds up only what it takes part in. */
-function bySameBrokers(plans: readonly ElectionPlan[]): ElectionPlan[][] {
+function bySameBrokers(plans: readonly ElectionPlan[]): ReadonlyMap<string, ElectionPlan[]> {
   const brokersOf = (plan: ElectionPlan) =>
     plan.replicas
       .map(({ brokerId }) => brokerId)
       .sort((a, b) => a - b)
       .join();
-  return [...groupBy(plans, brokersOf).values()];
+  return groupBy(plans, brokersOf);
 }
 
 function promiseEntry(

@@ -5,8 +5,7 @@
 import { ServiceKind } from '@partita/protocol';
 import type { ServiceEndpoint, TopicRoute, WatchRoutesResponse } from '@partita/protocol';
 import { RESPONSE_BYTES_MAX } from '@partita/domain';
-import { TopicRoute as TopicRouteMessage } from '@partita/protocol';
-import type { Directory, DirectoryHolder } from '@partita/rpc/server';
+import type { Directory, DirectoryHolder, DirectoryView } from '@partita/rpc/server';
 import type { ClusterModel, ModelChange } from './cluster-model.ts';
 import type { Lease } from './lease.ts';
 import { brokerEndpoint, brokerMessage, instanceEndpoint, routeMessage } from './topic-messages.ts';
@@ -98,11 +97,11 @@ export interface DirectoryNews {
 }
 
 /** The news as messages that stay below RESPONSE_BYTES_MAX; the last one says that the state is complete. */
-export function directoryMessages(news: DirectoryNews): WatchRoutesResponse[] {
+export function directoryMessages(view: DirectoryView, news: DirectoryNews): WatchRoutesResponse[] {
   const parts: TopicRoute[][] = [[]];
   let bytes = 0;
   for (const route of news.routes) {
-    const size = TopicRouteMessage.encode(route).finish().byteLength;
+    const size = view.bytesOf(route);
     if (bytes > 0 && bytes + size > RESPONSE_BYTES_MAX) {
       parts.push([]);
       bytes = 0;

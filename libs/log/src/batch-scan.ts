@@ -40,7 +40,7 @@ export interface ScanEnd {
 }
 
 export interface ScanRange {
-  readonly file: DiskFile;
+  readonly file: Pick<DiskFile, 'read'>;
   /** Seed of the partition's header checksums. */
   readonly seed: number;
   /** Where a batch begins. */
@@ -112,11 +112,11 @@ function follows(baseOffset: bigint, nextOffset: bigint, range: ScanRange): bool
 /** The part of a file that is in memory. */
 class Window {
   bytes: Buffer = Buffer.alloc(0);
-  readonly #file: DiskFile;
+  readonly #file: Pick<DiskFile, 'read'>;
   readonly #end: number;
   #start = 0;
 
-  constructor(file: DiskFile, end: number) {
+  constructor(file: Pick<DiskFile, 'read'>, end: number) {
     this.#file = file;
     this.#end = end;
   }

@@ -1,5 +1,6 @@
 /** What all partition logs of one data directory share. Make one per broker, close it after the last log. */
 import type { Clock, Timers } from '@partita/domain';
+import { DirectorySyncs } from './directory-syncs.ts';
 import type { Disk } from './disk.ts';
 import { FreeSpace } from './free-space.ts';
 import { SyncScheduler } from './group-commit.ts';
@@ -11,6 +12,7 @@ const OPEN_FILE_COUNT_DEFAULT = 1000;
 
 export interface LogDevice {
   readonly disk: Disk;
+  readonly directories: DirectorySyncs;
   readonly clock: Clock;
   readonly scheduler: SyncScheduler;
   readonly files: OpenFiles;
@@ -28,6 +30,7 @@ export async function createLogDevice(options: {
 }): Promise<LogDevice> {
   return {
     disk: options.disk,
+    directories: new DirectorySyncs(options.disk),
     clock: options.clock,
     scheduler: new SyncScheduler(),
     files: new OpenFiles(options.disk, options.openFileCountMax ?? OPEN_FILE_COUNT_DEFAULT),

@@ -1,6 +1,6 @@
 /** From a partition's directory to its log: recovery, with everything that was opened closed again when it fails. */
 import { diskErrorCode } from './disk.ts';
-import type { Disk } from './disk.ts';
+import type { LogDevice } from './log-device.ts';
 import { PartitionLog } from './partition-log.ts';
 import type { PartitionLogOptions } from './partition-log.ts';
 import { recoverLog } from './recovery.ts';
@@ -10,10 +10,10 @@ import { segmentHome } from './segment.ts';
 export async function openPartitionLog(options: PartitionLogOptions): Promise<PartitionLog> {
   const { device, dir, clusterId, topicId, partition, settings, cleanShutdown } = options;
   const { knownSynced = 0n, logStart = 0n } = options;
-  await makeDurableDirectory(device.disk, dir);
+  const names = await makeDurableDirectory(device, dir);
   const home = segmentHome(device, dir, { clusterId, topicId, partition });
   try {
-    const recovered = await recoverLog(home, { cleanShutdown, knownSynced, flush: settings.flush, logStart });
+    const recovered = await recoverLog(home, names, { cleanShutdown, knownSynced, flush: settings.flush, logStart });
     return new PartitionLog(home, options, recovered);
   } catch (error) {
     await device.files.closeWithin(dir);
@@ -21,16 +21,21 @@ export async function openPartitionLog(options: PartitionLogOptions): Promise<Pa
   }
 }
 
-/** Makes the directory if it is missing, and the names of it and of the topic's above it durable. */
-async function makeDurableDirectory(disk: Disk, directory: string): Promise<void> {
+/**
+ * Makes the directory if it is missing, and the names of it and of the topic's above it durable. Returns the names of the
+ * files in it.
+ */
+async function makeDurableDirectory({ disk, directories }: LogDevice, directory: string): Promise<string[]> {
   try {
+    const names = await disk.list(directory);
     // Without files it may have been made by a program that was killed before the names above it were durable.
-    if ((await disk.list(directory)).length > 0) return;
+    if (names.length > 0) return names;
   } catch (error) {
     if (diskErrorCode(error) !== 'ENOENT') throw error;
     await disk.makeDirectory(directory);
   }
   const parent = directory.slice(0, directory.lastIndexOf('/'));
-  await disk.syncDirectory(parent);
-  await disk.syncDirectory(parent.slice(0, parent.lastIndexOf('/')) || '/');
+  await directories.sync(parent);
+  await directories.sync(parent.slice(0, parent.lastIndexOf('/')) || '/');
+  return [];
 }

@@ -22,6 +22,7 @@ import { Segment } from './segment.ts';
 import type { SegmentHome } from './segment.ts';
 import { parseSegmentName, segmentPath } from './segment-files.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import { SegmentLook } from './segment-look.ts';
 import { EMPTY_SNAPSHOT } from './snapshot.ts';
 import { readSnapshot, stateBefore, writeSnapshot } from './state-before.ts';
 import { recoverTail } from './tail-recovery.ts';
@@ -50,9 +51,14 @@ export interface RecoveredLog {
   readonly suspect: string | undefined;
 }
 
-export async function recoverLog(home: SegmentHome, options: RecoveryOptions): Promise<RecoveredLog> {
+/** Recovers the log from the files of its directory, `names`. */
+export async function recoverLog(
+  home: SegmentHome,
+  names: readonly string[],
+  options: RecoveryOptions,
+): Promise<RecoveredLog> {
   const { knownSynced, cleanShutdown } = options;
-  const { segments, compaction } = await findSegments(home, options);
+  const { segments, compaction } = await findSegments(home, names, options);
   let last = segments.at(-1);
   // A program that was killed may have left names that are seen, but not on the device.
   if (!cleanShutdown) await home.device.disk.syncDirectory(home.directory);
@@ -61,12 +67,14 @@ export async function recoverLog(home: SegmentHome, options: RecoveryOptions): P
     last = await Segment.create(home, 0n);
     return { segments: [last], compaction, state: new LogState(EMPTY_SNAPSHOT), cutBytes: 0, suspect: lost };
   }
-  if (await isUnborn(last)) {
+  let look = await SegmentLook.at(last);
+  if (await isUnborn(last, look)) {
     last = await Segment.create(home, last.baseOffset);
     segments[segments.length - 1] = last;
+    look = await SegmentLook.at(last);
   }
-  await last.verifyHeader();
-  const { state, cutBytes, suspect } = await recoverTail(last, {
+  await last.verifyHeader(look);
+  const { state, cutBytes, suspect } = await recoverTail(last, look, {
     ...options,
     closingState: async (endOffset) => {
       const closing = cleanShutdown && endOffset > 0n ? await readSnapshot(home, endOffset) : undefined;
@@ -90,7 +98,7 @@ export async function recoverLog(home: SegmentHome, options: RecoveryOptions): P
 export async function reopenTail(home: SegmentHome, segments: readonly Segment[]): Promise<LogState> {
   const segment = segments.at(-1);
   if (segment === undefined) throw new RangeError('a log has a segment');
-  const { state } = await recoverTail(segment, {
+  const { state } = await recoverTail(segment, await SegmentLook.at(segment), {
     ...{ cleanShutdown: true, knownSynced: 0n, flush: 'fsync', logStart: 0n },
     closingState: () => Promise.resolve(undefined),
     stateBefore: () => stateBefore(home, segments),
@@ -110,23 +118,23 @@ function hasClosingSnapshot(last: Segment): boolean {
   return !last.isEmpty && last.size >= CLOSING_SNAPSHOT_BYTES_MIN;
 }
 
-/** The segments in the directory, once a compaction that was under way is completed. */
+/** The segments of the names, once a compaction that was under way is completed. */
 async function findSegments(
   home: SegmentHome,
+  names: readonly string[],
   options: RecoveryOptions,
 ): Promise<{ segments: Segment[]; compaction: CompactionState }> {
   const { device, directory } = home;
-  let names = await device.disk.list(directory);
-  let compaction: CompactionState | undefined;
-  if (names.some(isCompactionName)) {
-    compaction = await finishCompaction(device.disk, directory);
-    names = await device.disk.list(directory);
+  if (!names.some(isCompactionName)) {
+    return { segments: await listSegments(home, names, options), compaction: NEVER_COMPACTED };
   }
-  const segments = await listSegments(home, names, options);
+  const compaction = await finishCompaction(device.disk, directory);
+  const segments = await listSegments(home, await device.disk.list(directory), options);
   const last = segments.at(-1);
-  if (last === undefined && compaction !== undefined) await forgetCompaction(device.disk, directory);
-  else if (compaction !== undefined) home.gaps.below = last?.baseOffset ?? 0n;
-  return { segments, compaction: last === undefined ? NEVER_COMPACTED : (compaction ?? NEVER_COMPACTED) };
+  if (last === undefined) await forgetCompaction(device.disk, directory);
+  if (last === undefined || compaction === undefined) return { segments, compaction: NEVER_COMPACTED };
+  home.gaps.below = last.baseOffset;
+  return { segments, compaction };
 }
 
 /** The segments of the names, oldest first; removes what a crash left, and what was to be deleted. */
@@ -147,10 +155,10 @@ async function listSegments(home: SegmentHome, names: readonly string[], options
 }
 
 /** True when the broker stopped while it made the file: it never held a batch. */
-async function isUnborn(segment: Segment): Promise<boolean> {
-  const size = await segment.use((file) => file.size());
+async function isUnborn(segment: Segment, look: SegmentLook): Promise<boolean> {
+  const { size } = look;
   if (size > SEGMENT_HEADER_BYTES || (await segment.readIndexFile()).index.count > 0) return false;
   const bytes = Buffer.alloc(size);
-  await segment.use((file) => file.read(bytes, 0));
+  await look.read(bytes, 0);
   return decodeSegmentHeader(bytes) === undefined;
 }

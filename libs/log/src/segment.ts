@@ -9,7 +9,7 @@ import { PartitaError } from '@partita/domain';
 import { indexEntryOf, scanBatches } from './batch-scan.ts';
 import type { ScanEnd } from './batch-scan.ts';
 import { diskErrorCode, readFileIfExists, unlinkIfExists } from './disk.ts';
-import type { DiskFile } from './disk.ts';
+import type { Disk, DiskFile } from './disk.ts';
 import type { LogDevice } from './log-device.ts';
 import { INDEX_ENTRY_BYTES, OffsetIndex } from './offset-index.ts';
 import type { IndexEntry } from './offset-index.ts';
@@ -77,10 +77,8 @@ export class Segment {
     const { disk, clock, files } = home.device;
     await files.close(segment.path);
     await files.close(segment.#indexPath);
-    await unlinkIfExists(disk, segment.path);
-    await unlinkIfExists(disk, segment.#indexPath);
-    await (await disk.open(segment.#indexPath, 'create')).close();
-    const file = await disk.open(segment.path, 'create');
+    await (await createAnew(disk, segment.#indexPath)).close();
+    const file = await createAnew(disk, segment.path);
     try {
       const createTimeMs = BigInt(Math.round(clock.wallMs()));
       await file.writev([encodeSegmentHeader({ ...home.identity, baseOffset, createTimeMs })], 0);
@@ -196,19 +194,12 @@ export class Segment {
   }
 
   /** Notes in `index` the batches behind its last entry up to `end`, by their headers. Returns where the scan stopped. */
-  async extendIndex(
-    index: OffsetIndex,
-    end: number,
-    visit: (bytes: Buffer, at: number) => void = () => undefined,
-  ): Promise<ScanEnd> {
+  async extendIndex(file: Pick<DiskFile, 'read'>, index: OffsetIndex, end: number): Promise<ScanEnd> {
     const last = index.at(index.count - 1);
-    return this.use((file) =>
-      scanBatches({ file, seed: this.home.seed, ...scanStart(this, last), end }, (bytes, at, position) => {
-        if (position !== last?.position) index.note(indexEntryOf(bytes, at, position));
-        visit(bytes, at);
-        return true;
-      }),
-    );
+    return scanBatches({ file, seed: this.home.seed, ...scanStart(this, last), end }, (bytes, at, position) => {
+      if (position !== last?.position) index.note(indexEntryOf(bytes, at, position));
+      return true;
+    });
   }
 
   /** Removes the files of the segment, the log first: an index without a log is removed at the next start. */
@@ -230,9 +221,9 @@ export class Segment {
   }
 
   /** Checks that the file begins with the header of this segment of this log. */
-  async verifyHeader(): Promise<void> {
+  async verifyHeader(file: Pick<DiskFile, 'read'>): Promise<void> {
     const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
-    const read = await this.use((file) => file.read(bytes, 0));
+    const read = await file.read(bytes, 0);
     const header = decodeSegmentHeader(bytes.subarray(0, read));
     if (header === undefined) throw corruptBatch(this.home, this.path, 0, 'it does not begin with a segment header');
     const { clusterId, topicId, partition } = this.home.identity;
@@ -250,7 +241,7 @@ export class Segment {
   }
 
   async #loadIndex(): Promise<OffsetIndex> {
-    await this.verifyHeader();
+    await this.use((file) => this.verifyHeader(file));
     const size = await this.use((file) => file.size());
     const { index, fileBytes } = await this.readIndexFile();
     const intactCount = index.count;
@@ -260,7 +251,7 @@ export class Segment {
     }
     const isComplete = last !== undefined && last.position + last.batchBytes === size;
     if (!isComplete) {
-      const end = await this.extendIndex(index, size);
+      const end = await this.use((file) => this.extendIndex(file, index, size));
       if (end.fault !== undefined) throw corruptBatch(this.home, this.path, end.position, end.fault.why);
       index.complete();
     }
@@ -274,6 +265,17 @@ export class Segment {
     }
     this.size = size;
     return index;
+  }
+}
+
+/** An empty file in place of what a failed try may have left. */
+async function createAnew(disk: Disk, path: string): Promise<DiskFile> {
+  try {
+    return await disk.open(path, 'create');
+  } catch (error) {
+    if (diskErrorCode(error) !== 'EEXIST') throw error;
+    await disk.unlink(path);
+    return disk.open(path, 'create');
   }
 }
 

@@ -55,10 +55,10 @@ async function foldSealed(segment: Segment, state: LogState): Promise<void> {
 
 /** The intact snapshot in front of an offset, or undefined. */
 export async function readSnapshot(home: SegmentHome, baseOffset: bigint): Promise<Snapshot | undefined> {
+  if (baseOffset === 0n) return EMPTY_SNAPSHOT;
   const bytes = await readFileIfExists(home.device.disk, segmentPath(home.directory, baseOffset, 'snapshot'));
   const snapshot = bytes === undefined ? undefined : decodeSnapshot(bytes);
-  if (snapshot?.baseOffset === baseOffset) return snapshot;
-  return baseOffset === 0n ? EMPTY_SNAPSHOT : undefined;
+  return snapshot?.baseOffset === baseOffset ? snapshot : undefined;
 }
 
 /** Puts a snapshot in place, durable on return. */

@@ -3,7 +3,7 @@
  * rules.
  */
 import { appendTimeMsAt, baseOffsetAt, batchBytesAt, HEADER_BYTES } from '@partita/batch';
-import { invariant, WRITE_BYTES_MAX } from '@partita/domain';
+import { CLOSING_SNAPSHOT_BYTES_MIN, invariant, WRITE_BYTES_MAX } from '@partita/domain';
 import type { PartitaError } from '@partita/domain';
 import { indexEntryOf, isIntactHeader, scanBatches } from './batch-scan.ts';
 import type { ScanEnd } from './batch-scan.ts';
@@ -15,6 +15,7 @@ import type { RecoveryOptions } from './recovery.ts';
 import { corruptBatch, endOffsetOf, scanStart } from './segment.ts';
 import type { Segment } from './segment.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import { SegmentLook } from './segment-look.ts';
 
 const SEARCH_BYTES = 1024 * 1024;
 
@@ -35,8 +36,8 @@ export interface TailOptions extends RecoveryOptions {
 }
 
 /** Recovers the last segment of a log. CORRUPT_BATCH when what was durable is damaged; then nothing has changed. */
-export async function recoverTail(segment: Segment, options: TailOptions): Promise<Tail> {
-  const size = await segment.use((file) => file.size());
+export async function recoverTail(segment: Segment, look: SegmentLook, options: TailOptions): Promise<Tail> {
+  const { size } = look;
   const { index, fileBytes } = await segment.readIndexFile();
   const indexed = index.at(index.count - 1);
   // The index may name batches behind the end of a log that lost bytes: what is left is judged all the same.
@@ -45,14 +46,14 @@ export async function recoverTail(segment: Segment, options: TailOptions): Promi
     entry = index.at(index.count - 1);
   }
   const intactCount = index.count;
-  const { end, state } = await scanTail(segment, { index, size }, options);
+  const { end, state } = await scanTail(segment, { index, look }, options);
   const suspect = await judgeEnd(segment, { end, size, indexed }, options);
   if (!options.cleanShutdown) {
     const from = options.flush === 'fsync' ? Math.min(syncedBytes(indexed), end.position) : end.position;
     await secureTail(segment, from, end.position, size);
   }
   segment.endOffset = end.nextOffset;
-  segment.firstAppendTimeMs = await firstAppendTimeMs(segment, index);
+  segment.firstAppendTimeMs = await firstAppendTimeMs(look, index);
   if (fileBytes !== intactCount * INDEX_ENTRY_BYTES) await segment.replaceIndexFile(index, intactCount);
   segment.resume(index, intactCount, end.position);
   return { state, cutBytes: size - end.position, suspect };
@@ -61,20 +62,21 @@ export async function recoverTail(segment: Segment, options: TailOptions): Promi
 /** Notes in the index what it lacks, and folds the segment into the state. After an unclean stop the tail is verified. */
 async function scanTail(
   segment: Segment,
-  { index, size }: { index: OffsetIndex; size: number },
+  { index, look }: { index: OffsetIndex; look: SegmentLook },
   options: TailOptions,
 ): Promise<{ end: ScanEnd; state: LogState }> {
   const intactCount = index.count;
-  if (options.cleanShutdown) {
-    const end = await segment.extendIndex(index, size);
+  // A smaller one was left without: it is read once, below.
+  if (options.cleanShutdown && look.size >= CLOSING_SNAPSHOT_BYTES_MIN) {
+    const end = await segment.extendIndex(look, index, look.size);
     const closing = end.fault === undefined ? await options.closingState(end.nextOffset) : undefined;
     if (closing !== undefined) return { end, state: closing };
   }
-  const first = await walkTail(segment, { index, size }, options);
+  const first = await walkTail(segment, { index, look }, options);
   if (first.end.fault === undefined || options.cleanShutdown) return first;
   // What is bad may be so on the way of one reading only; nothing is cut for that.
   index.keep(intactCount);
-  const second = await walkTail(segment, { index, size }, options);
+  const second = await walkTail(segment, { index, look: await SegmentLook.at(segment) }, options);
   if (second.end.position < first.end.position) throw readsDiffer(segment, second.end.position);
   return second;
 }
@@ -82,20 +84,18 @@ async function scanTail(
 /** One reading of the tail: every batch into the state, those that the index lacks into the index. */
 async function walkTail(
   segment: Segment,
-  { index, size }: { index: OffsetIndex; size: number },
+  { index, look }: { index: OffsetIndex; look: SegmentLook },
   options: TailOptions,
 ): Promise<{ end: ScanEnd; state: LogState }> {
   const last = index.at(index.count - 1);
   const verifyFrom = options.cleanShutdown ? Infinity : scanStart(segment, last).position;
   const state = await options.stateBefore();
-  const range = { seed: segment.home.seed, ...scanStart(segment, undefined), end: size, verifyFrom };
-  const end = await segment.use((file) =>
-    scanBatches({ ...range, file }, (bytes, at, position) => {
-      state.note(bytes, at);
-      if (last === undefined || position > last.position) index.note(indexEntryOf(bytes, at, position));
-      return true;
-    }),
-  );
+  const range = { seed: segment.home.seed, ...scanStart(segment, undefined), end: look.size, verifyFrom };
+  const end = await scanBatches({ ...range, file: look }, (bytes, at, position) => {
+    state.note(bytes, at);
+    if (last === undefined || position > last.position) index.note(indexEntryOf(bytes, at, position));
+    return true;
+  });
   return { end, state };
 }
 
@@ -153,11 +153,11 @@ async function secureTail(segment: Segment, from: number, end: number, size: num
   });
 }
 
-async function firstAppendTimeMs(segment: Segment, index: OffsetIndex): Promise<bigint | undefined> {
+async function firstAppendTimeMs(look: SegmentLook, index: OffsetIndex): Promise<bigint | undefined> {
   const first = index.at(0);
   if (first === undefined) return undefined;
   const header = Buffer.alloc(HEADER_BYTES);
-  await segment.use((file) => file.read(header, first.position));
+  await look.read(header, first.position);
   return appendTimeMsAt(header, 0);
 }
 

@@ -3,6 +3,7 @@
  * an object that survives its restarts, and stores no records.
  */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PartitaError, PEER_PROTOCOL_VERSION } from '@partita/domain';
 import {
   BrokerRegister,
@@ -63,6 +64,8 @@ export interface SpecBrokerOptions {
   readonly coordinator: string;
   /** True = CreateReplicas fails. */
   readonly refusesReplicas?: boolean;
+  /** What it takes to make promises durable; default 0. */
+  readonly promiseMs?: number;
 }
 
 export class SpecBroker {
@@ -71,6 +74,9 @@ export class SpecBroker {
   /** Why the last session ended; `open` while it has not. */
   ended: PartitaError | 'open' | undefined = 'open';
   promiseCallCount = 0;
+  /** Most calls for promises that were under way at once. */
+  promiseCallsAtOnceMax = 0;
+  #promiseCallsNow = 0;
   readonly #options: SpecBrokerOptions;
   readonly #pool = new ChannelPool();
   readonly #server: RpcServer;
@@ -94,8 +100,13 @@ export class SpecBroker {
     this.#server.addService(
       ElectionServiceService,
       implement(ElectionServiceService, {
-        promiseBatch: unary(({ entries }) => {
+        promiseBatch: unary(async ({ entries }) => {
           this.promiseCallCount += 1;
+          this.#promiseCallsNow += 1;
+          this.promiseCallsAtOnceMax = Math.max(this.promiseCallsAtOnceMax, this.#promiseCallsNow);
+          const { promiseMs = 0 } = this.#options;
+          if (promiseMs > 0) await sleep(promiseMs);
+          this.#promiseCallsNow -= 1;
           return { results: entries.map((entry) => this.#promise(entry)) };
         }),
         leadBatch: unary(({ entries }) => ({ results: entries.map((entry) => this.#lead(entry)) })),

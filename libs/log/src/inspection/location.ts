@@ -9,7 +9,15 @@ import { parseSegmentName, segmentPath } from '../segment-files.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../segment-header.ts';
 import type { SegmentHeader } from '../segment-header.ts';
 
-const BROKER_FILES = ['storage.json', 'lock', 'clean-shutdown', 'checkpoint', 'meta.journal.0', 'meta.journal.1', 'spare'];
+const BROKER_FILES = [
+  'storage.json',
+  'lock',
+  'clean-shutdown',
+  'checkpoint',
+  'meta.journal.0',
+  'meta.journal.1',
+  'spare',
+];
 const PARTITION_NAME = /^(0|[1-9]\d{0,9})$/;
 
 /** A partition's directory and whose it is, by the names of the directories or else by what its segments say. */

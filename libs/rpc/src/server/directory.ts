@@ -4,7 +4,8 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '@partita/domain';
-import type { Broker, ServiceEndpoint, TopicRoute } from '@partita/protocol';
+import { TopicRoute } from '@partita/protocol';
+import type { Broker, ServiceEndpoint } from '@partita/protocol';
 
 /** One state of the directory. Never changed in place: a new state is a new object. */
 export interface Directory {
@@ -33,6 +34,8 @@ export interface DirectoryView {
   routeOf(topic: string): TopicRoute | undefined;
   /** Route of a topic by id. */
   routeOfId(topicId: string): TopicRoute | undefined;
+  /** Bytes of a route as a message. Routes are replaced, never changed: each is measured once for all who watch it. */
+  bytesOf(route: TopicRoute): number;
   /** Calls `listener` after each change; returns how to stop. */
   onChange(listener: (change: DirectoryChange) => void): () => void;
   /** When the directory was last confirmed, on the monotonic clock; clients are told its age. */
@@ -43,6 +46,7 @@ export interface DirectoryView {
 export class DirectoryHolder implements DirectoryView {
   readonly #clock: Clock;
   readonly #listeners = new Set<(change: DirectoryChange) => void>();
+  readonly #routeBytes = new WeakMap<TopicRoute, number>();
   #directory: Directory = { clusterId: '', endpoints: [], brokers: [], routes: [] };
   #byName = new Map<string, TopicRoute>();
   #byId = new Map<string, TopicRoute>();
@@ -67,6 +71,14 @@ export class DirectoryHolder implements DirectoryView {
 
   routeOfId(topicId: string): TopicRoute | undefined {
     return this.#byId.get(topicId);
+  }
+
+  bytesOf(route: TopicRoute): number {
+    const known = this.#routeBytes.get(route);
+    if (known !== undefined) return known;
+    const bytes = TopicRoute.encode(route).finish().length;
+    this.#routeBytes.set(route, bytes);
+    return bytes;
   }
 
   onChange(listener: (change: DirectoryChange) => void): () => void {

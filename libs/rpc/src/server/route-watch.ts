@@ -4,8 +4,7 @@
  * there is room, so the memory of a watcher is bounded by the number of topics and no old state is ever sent late.
  */
 import { RESPONSE_BYTES_MAX } from '@partita/domain';
-import { TopicRoute } from '@partita/protocol';
-import type { WatchRoutesRequest, WatchRoutesResponse } from '@partita/protocol';
+import type { TopicRoute, WatchRoutesRequest, WatchRoutesResponse } from '@partita/protocol';
 import type { CallContext } from './call-context.ts';
 import type { DirectoryChange, DirectoryView } from './directory.ts';
 import type { ServerStream } from './methods.ts';
@@ -49,7 +48,10 @@ class RouteWatch {
 
   start(): void {
     const { routes, brokers, endpoints } = this.#view.snapshot();
-    const frames = inFrames(routes.filter((route) => this.#watched(route)));
+    const frames = inFrames(
+      this.#view,
+      routes.filter((route) => this.#watched(route)),
+    );
     this.#firstFrames = frames.map(({ routes: part, bytes }, index) => ({
       bytes,
       message: {
@@ -85,7 +87,7 @@ class RouteWatch {
     if (!this.#stream.writable || this.#firstFrames.length > 0 || !this.#hasPending()) return;
     const { brokers, endpoints } = this.#view.snapshot();
     const changed = [...this.#pending].flatMap((id) => this.#view.routeOfId(id) ?? []);
-    const frames = inFrames(changed);
+    const frames = inFrames(this.#view, changed);
     // A change is whole by itself: its frames go together, a handful at most.
     frames.forEach(({ routes, bytes }, index) => {
       const message = {
@@ -125,11 +127,11 @@ interface FramePart {
 }
 
 /** The routes in parts that fit into a frame each; at least one part. */
-function inFrames(routes: readonly TopicRoute[]): FramePart[] {
+function inFrames(view: DirectoryView, routes: readonly TopicRoute[]): FramePart[] {
   let part: FramePart = { routes: [], bytes: 0 };
   const parts = [part];
   for (const route of routes) {
-    const bytes = TopicRoute.encode(route).finish().length;
+    const bytes = view.bytesOf(route);
     if (part.bytes > 0 && part.bytes + bytes > FRAME_BYTES) {
       part = { routes: [], bytes: 0 };
       parts.push(part);
