@@ -1,7 +1,10 @@
 import { MemoryDisk } from '@partita/testkit';
 import { expect, it } from 'vitest';
 import type { PartitionLog } from './partition-log.ts';
-import { LogBench, makeBatch } from './testing/log-fixture.ts';
+import { INDEX_ENTRY_BYTES } from './offset-index.ts';
+import { DIRECTORY, LogBench, makeBatch } from './testing/log-fixture.ts';
+
+const FIRST_INDEX = `${DIRECTORY}/00000000000000000000.idx`;
 
 it('begins the next write before it tells of the last, and writes the index beside it', async () => {
   const events: string[] = [];
@@ -90,6 +93,8 @@ it('syncs behind the writes with flush=os, and stops when that fails', async () 
   await bench.fill(log, 18, { valueBytes: 1_000_000 });
   for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
   expect(syncCount()).toBe(before + 1);
+  // The index tells how far the device is, so that a start after a kill writes again only what lies behind.
+  expect((await bench.disk.readFile(FIRST_INDEX)).length).toBe(17 * INDEX_ENTRY_BYTES);
   bench.disk.failNext('datasync', 'EIO');
   for (let count = 0; bench.failure === undefined && count < 20; count += 1) {
     log.append(makeBatch({ base: log.logEnd, valueBytes: 1_000_000 }));

@@ -54,6 +54,7 @@ export class LogWriter {
   /** Written with flush=os since a sync was last begun. */
   #unsyncedBytes = 0;
   #isSyncingBehind = false;
+  #behind: Promise<void> = Promise.resolve();
   #whenIdle: (() => void)[] = [];
   #whenTurnEnds: (() => void)[] = [];
 
@@ -216,17 +217,28 @@ export class LogWriter {
 
   /**
    * With flush=os nobody waits for a sync, but closing a segment does: it is synced as a whole before its index is. So the
-   * device is made to keep up, one sync at a time beside the writes.
+   * device is made to keep up, one sync at a time beside the writes. The index tells how far it is: a start after a kill
+   * writes again only what lies behind that.
    */
   #syncBehind(batches: readonly Uint8Array[]): void {
     for (const { length } of batches) this.#unsyncedBytes += length;
     if (this.#unsyncedBytes < SYNC_BEHIND_BYTES || this.#isSyncingBehind) return;
     this.#unsyncedBytes = 0;
     this.#isSyncingBehind = true;
-    void this.active
+    const segment = this.active;
+    const entryCount = segment.indexEntryCount;
+    this.#behind = segment
       .sync()
-      .catch((error: unknown) => this.fail(error))
+      .then(() => segment.flushIndex(entryCount))
+      .catch((error: unknown) => {
+        if (error instanceof SyncError || diskErrorCode(error) !== 'ENOSPC') this.fail(error);
+      })
       .finally(() => (this.#isSyncingBehind = false));
+  }
+
+  /** Resolves when no sync behind the writes is under way: what comes next changes the files that it works on. */
+  async settleBehind(): Promise<void> {
+    await this.#behind;
   }
 
   /** Writes the batches, and meanwhile the index entries of the write before. */
@@ -255,6 +267,7 @@ export class LogWriter {
 
   /** Closes the active segment and begins the next one. Repeats cleanly when the disk was full at any point of it. */
   async #roll(): Promise<void> {
+    await this.#behind;
     const sealed = this.active;
     const baseOffset = sealed.endOffset;
     await sealed.complete(this.settings.flush === 'os');

@@ -154,9 +154,9 @@ export class OffsetIndex {
     this.#last = undefined;
   }
 
-  /** A copy of the entries from that number on, as the file holds them. */
-  encode(from = 0): Buffer {
-    return Buffer.from(this.#bytes.subarray(from * INDEX_ENTRY_BYTES, this.#count * INDEX_ENTRY_BYTES));
+  /** A copy of the entries from the one number to the other, exclusive, as the file holds them. */
+  encode(from = 0, to = this.#count): Buffer {
+    return Buffer.from(this.#bytes.subarray(from * INDEX_ENTRY_BYTES, to * INDEX_ENTRY_BYTES));
   }
 
   /** How many entries at the start satisfy a condition that holds for a prefix. */

@@ -316,6 +316,7 @@ export class PartitionLog {
     this.#isClosed = true;
     await this.#gate.settled();
     await this.#writer.idle();
+    await this.#writer.settleBehind();
     const isWhole = this.#writer.queue.count === 0 && !this.#writer.hasFailed;
     this.#writer.queue.dropFrom(() => true);
     if (options.clean && isWhole) {
@@ -337,6 +338,7 @@ export class PartitionLog {
       queue.dropFrom((batch) => baseOffsetAt(batch, 0) >= toOffset);
       this.#endAt(toOffset > this.syncedEnd ? toOffset : this.syncedEnd);
     });
+    await this.#writer.settleBehind();
     this.#writer.checkWorks();
     const waiting = queue.first;
     if (waiting !== undefined) this.#writer.checkAccepts(waiting.length);

@@ -25,7 +25,7 @@ import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { SegmentLook } from './segment-look.ts';
 import { EMPTY_SNAPSHOT } from './snapshot.ts';
 import { readSnapshot, stateBefore, writeSnapshot } from './state-before.ts';
-import { recoverTail } from './tail-recovery.ts';
+import { hasBatchBehind, recoverTail } from './tail-recovery.ts';
 
 export interface RecoveryOptions {
   /** The broker stopped in order and this log was closed: nothing needs to be verified. */
@@ -68,7 +68,7 @@ export async function recoverLog(
     return { segments: [last], compaction, state: new LogState(EMPTY_SNAPSHOT), cutBytes: 0, suspect: lost };
   }
   let look = await SegmentLook.at(last);
-  if (await isUnborn(last, look)) {
+  if (await isUnborn(last, look, knownSynced)) {
     last = await Segment.create(home, last.baseOffset);
     segments[segments.length - 1] = last;
     look = await SegmentLook.at(last);
@@ -154,11 +154,16 @@ async function listSegments(home: SegmentHome, names: readonly string[], options
   return segments;
 }
 
-/** True when the broker stopped while it made the file: it never held a batch. */
-async function isUnborn(segment: Segment, look: SegmentLook): Promise<boolean> {
-  const { size } = look;
-  if (size > SEGMENT_HEADER_BYTES || (await segment.readIndexFile()).index.count > 0) return false;
-  const bytes = Buffer.alloc(size);
-  await look.read(bytes, 0);
-  return decodeSegmentHeader(bytes) === undefined;
+/**
+ * True when the broker stopped while it made the file: it never held a batch that was acknowledged. Its header may have
+ * been seen and not be on the device, when a sync had failed; but what was acknowledged made it durable too, since the
+ * first batch begins on the header's page. So a file with batches has a header that is damaged, not one that never was.
+ */
+async function isUnborn(segment: Segment, look: SegmentLook, knownSynced: bigint): Promise<boolean> {
+  const header = Buffer.alloc(Math.min(look.size, SEGMENT_HEADER_BYTES));
+  await look.read(header, 0);
+  if (decodeSegmentHeader(header) !== undefined) return false;
+  if (knownSynced > segment.baseOffset || (await segment.readIndexFile()).index.count > 0) return false;
+  const start = { position: 0, nextOffset: segment.baseOffset, fault: undefined };
+  return !(await hasBatchBehind(segment, start, look.size, 0));
 }

@@ -146,12 +146,16 @@ export class Segment {
     this.size = position;
   }
 
-  /** Adds the new entries to the index file; only called when what they name is synced. */
-  async flushIndex(): Promise<void> {
+  /** Entries of the index while the segment takes writes. */
+  get indexEntryCount(): number {
+    return this.#index?.count ?? 0;
+  }
+
+  /** Adds the new entries to the index file, up to `count`; only called when what they name is synced. */
+  async flushIndex(count: number = this.indexEntryCount): Promise<void> {
     const index = this.#index;
-    if (index === undefined || index.count === this.#indexedCount) return;
-    const { count } = index;
-    const bytes = index.encode(this.#indexedCount);
+    if (index === undefined || count <= this.#indexedCount) return;
+    const bytes = index.encode(this.#indexedCount, count);
     const at = this.#indexedCount * INDEX_ENTRY_BYTES;
     await this.home.device.files.use(this.#indexPath, (file) => file.writev([bytes], at));
     this.#indexedCount = count;

@@ -49,8 +49,7 @@ export async function recoverTail(segment: Segment, look: SegmentLook, options: 
   const { end, state } = await scanTail(segment, { index, look }, options);
   const suspect = await judgeEnd(segment, { end, size, indexed }, options);
   if (!options.cleanShutdown) {
-    const from = options.flush === 'fsync' ? Math.min(syncedBytes(indexed), end.position) : end.position;
-    await secureTail(segment, from, end.position, size);
+    await secureTail(segment, Math.min(syncedBytes(indexed), end.position), end.position, size);
   }
   segment.endOffset = end.nextOffset;
   segment.firstAppendTimeMs = await firstAppendTimeMs(look, index);
@@ -165,7 +164,7 @@ async function firstAppendTimeMs(look: SegmentLook, index: OffsetIndex): Promise
  * True when a batch of this log with an intact header begins at or behind `least`. From the end of the bad batch, when
  * its own header is good, and from each good batch the search goes on behind the batch: a value may hold a whole batch.
  */
-async function hasBatchBehind(segment: Segment, bad: ScanEnd, size: number, least: number): Promise<boolean> {
+export async function hasBatchBehind(segment: Segment, bad: ScanEnd, size: number, least: number): Promise<boolean> {
   let position = bad.fault?.claimedEnd ?? bad.position + 1;
   while (position + HEADER_BYTES <= size) {
     const wanted = Math.min(SEARCH_BYTES, size - position);

@@ -101,6 +101,8 @@ export class CachedFile {
     if (this.#dirty.size > 0 || this.#cutTo !== undefined || this.#size !== this.#deviceSize) this.#lose(random);
     this.#dirty.clear();
     this.#cutTo = undefined;
+    // Pages that arrived behind the end of the file are in extents that ext4 never marked as written: zeros from now on.
+    this.#device.fill(0, this.#deviceSize);
     this.#size = 0;
     this.#cache.fill(0);
     this.#grow(this.#deviceSize);
