@@ -11,7 +11,7 @@ import { Api, keyOf, valueOf } from './api.ts';
 import { figure } from './figures.ts';
 import { startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';
-import { LONG, ROOT } from './root.ts';
+import { LONG } from './root.ts';
 import { until } from './until.ts';
 
 const RECORD_COUNT = LONG ? 1_000_000 : 50_000;
@@ -31,11 +31,10 @@ beforeAll(async () => {
   probes = mkdtempSync(join(tmpdir(), 'partita-probes-'));
   const config = join(probes, 'broker.json');
   writeFileSync(config, JSON.stringify({ 'retention-interval': '200ms' }));
-  const probe = join(ROOT, 'tools/e2e/event-loop-probe.ts');
   cluster = await startCluster({
     brokers: 1,
     args: ['--broker-config', config],
-    env: { NODE_OPTIONS: `--import=${probe}`, EVENT_LOOP_PROBE_DIR: probes },
+    env: { NODE_OPTIONS: `--import=${import.meta.resolve('./event-loop-probe.ts')}`, EVENT_LOOP_PROBE_DIR: probes },
   });
   client = await connect({ servers: [cluster.addresses.gateway], clientId: 'compaction' });
 });
