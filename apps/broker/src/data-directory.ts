@@ -11,6 +11,7 @@ import {
   openJournal,
   openStorageIdentity,
   readCheckpoint,
+  readCleanShutdown,
   releaseSpareFile,
   takeCleanShutdown,
   writeCheckpoint,
@@ -67,11 +68,12 @@ async function open(disk: Disk, options: DataDirectoryOptions): Promise<DataDire
   const lock = await lockDirectory({ disk, dir, host });
   try {
     const identity = await openStorageIdentity({ disk, dir, clusterId, brokerId: brokerId(options.brokerId), random });
-    const marker = await takeCleanShutdown(disk, dir);
     const journal = await openJournal({ disk, dir });
     const bootId = (await host.bootId()) ?? '';
     const bootIdBefore = Buffer.from(journal.get(BOOT_ID_KEY) ?? []).toString('utf8');
-    await journal.put(new Map([[BOOT_ID_KEY, Buffer.from(bootId)]]));
+    // After a clean stop nothing was only in the page cache: noted before the marker goes, which says so.
+    if (typeof (await readCleanShutdown(disk, dir)) === 'object') await putBootId(journal, bootId);
+    const marker = await takeCleanShutdown(disk, dir);
     const checkpoint = await readCheckpoint(disk, dir);
     if (checkpoint === undefined) logger.warn({ dir }, 'the checkpoint is damaged; it is made again');
     const device = await createLogDevice({
@@ -101,6 +103,10 @@ async function open(disk: Disk, options: DataDirectoryOptions): Promise<DataDire
   }
 }
 
+async function putBootId(journal: Journal, bootId: string): Promise<void> {
+  await journal.put(new Map([[BOOT_ID_KEY, Buffer.from(bootId)]]));
+}
+
 interface Parts {
   readonly dir: string;
   readonly disk: Disk;
@@ -126,6 +132,8 @@ export class DataDirectory {
   /** The machine was started anew and the broker had not stopped in order. */
   readonly pageCacheLost: boolean;
   readonly #parts: Parts;
+  /** Of the last run's checkpoint, what no replica that is open stands for yet. */
+  #unopened: readonly PartitionCheckpoint[];
 
   /** Use openDataDirectory. */
   constructor(parts: Parts) {
@@ -138,6 +146,7 @@ export class DataDirectory {
     this.isClean = parts.marker !== undefined;
     this.pageCacheLost = parts.pageCacheLost;
     this.#parts = parts;
+    this.#unopened = [...parts.checkpoint.values()];
   }
 
   /** What the last run left to know of a partition. */
@@ -153,9 +162,23 @@ export class DataDirectory {
     };
   }
 
-  /** Replaces the checkpoint, durable on return. One call at a time. */
+  /** Notes that what a start of the machine cost is known: until then the next start finds it out again. */
+  async confirmBoot(): Promise<void> {
+    await putBootId(this.journal, this.bootId);
+  }
+
+  /**
+   * Replaces the checkpoint, durable on return. One call at a time. Lines of replicas that could not be opened stay: they
+   * are what the next start judges those by.
+   */
   async checkpoint(partitions: readonly PartitionCheckpoint[]): Promise<void> {
-    await writeCheckpoint(this.disk, this.dir, partitions);
+    if (this.#unopened.length > 0) {
+      const open = new Set(partitions.map(partitionKey));
+      this.#unopened = this.#unopened.filter(
+        (line) => !open.has(partitionKey(line)) && this.journal.get(`replica/${partitionKey(line)}`) !== undefined,
+      );
+    }
+    await writeCheckpoint(this.disk, this.dir, [...partitions, ...this.#unopened]);
   }
 
   /** Notes which logs were closed in order. */

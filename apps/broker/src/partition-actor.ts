@@ -56,8 +56,6 @@ export interface ActorOptions {
   readonly highWatermark: bigint;
   /** Records below were deleted. */
   readonly logStart: bigint;
-  /** The machine was started anew without a clean stop: what only the page cache held is gone. */
-  readonly pageCacheLost: boolean;
 }
 
 /** What recovery made of a replica's files. */
@@ -164,9 +162,16 @@ export class PartitionActor implements TopicPartition {
    */
   async trim(toOffset: bigint): Promise<void> {
     invariant(toOffset <= this.state.highWatermark, `offset ${toOffset} to trim to is above the high watermark`);
-    // A call that asks for less waits too: it must not answer before the larger one is durable.
-    if (toOffset > this.#notedStart) this.#notedStart = toOffset;
-    await this.#host.noteLogStart(this, this.#notedStart);
+    const before = this.#notedStart;
+    // A call that asks for less notes the larger one too: entries take effect in the order of the calls.
+    const start = toOffset > before ? toOffset : before;
+    this.#notedStart = start;
+    try {
+      await this.#host.noteLogStart(this, start);
+    } catch (error) {
+      if (this.#notedStart === start) this.#notedStart = before;
+      throw error;
+    }
     await this.log.trim(toOffset);
     this.#host.onChanged(this);
   }
@@ -206,6 +211,11 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
   const { topicId } = topic.config;
   const meta = { value: options.meta };
   const config = replicaConfig(options.meta.initialConfig);
+  const suspect = async (): Promise<void> => {
+    if (meta.value.suspect) return;
+    meta.value = { ...meta.value, suspect: true };
+    await host.persist({ topicId, partition }, meta.value);
+  };
   // The log calls back only for what is appended, and nothing is before the actor exists.
   const opened: { actor?: PartitionActor } = {};
   const log = await openPartitionLog({
@@ -218,17 +228,14 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     cleanShutdown,
     knownSynced,
     logStart,
+    onSuspect: () => suspect(),
     onSynced: (end) => opened.actor?.feed({ kind: 'synced', end }),
     onFailed: (error) => {
       opened.actor?.feed({ kind: 'storage-failed', error });
       host.onStorageFailed(error);
     },
   });
-  const isSuspect = log.suspect !== undefined || (options.pageCacheLost && config.flush === 'os');
-  if (isSuspect && !meta.value.suspect) {
-    meta.value = { ...meta.value, suspect: true };
-    await host.persist({ topicId, partition }, meta.value);
-  }
+  if (log.suspect !== undefined) await suspect();
   // Lost with the end of the log: what is appended from there on must not count as deleted.
   if (logStart > log.logEnd) await host.noteLogStart({ topicId, partition }, log.logEnd);
   const state = recoveredState({

@@ -16,7 +16,7 @@ import {
 } from '@partita/domain';
 import type { Clock, TopicPartition } from '@partita/domain';
 import { diskErrorCode, readTopicConfigFile, writeTopicConfigFile } from '@partita/log';
-import { ReplicaMeta, TopicConfig, TopicTombstone } from '@partita/protocol';
+import { FlushMode, ReplicaMeta, TopicConfig, TopicTombstone } from '@partita/protocol';
 import type { ReplicaToCreate } from '@partita/protocol';
 import { isMember } from '@partita/replication';
 import type { Logger } from '@partita/runtime';
@@ -39,6 +39,11 @@ const OPEN_TRY_COUNT_MAX = 3;
 /** A log start in the journal: int64, little-endian. */
 const START_BYTES = 8;
 const TOMBSTONE_PREFIX = 'tombstone/';
+
+/** A replica as the journal knows it. */
+interface StoredReplica extends TopicPartition {
+  meta: ReplicaMeta;
+}
 
 export interface ReplicaStoreOptions {
   readonly directory: DataDirectory;
@@ -70,6 +75,8 @@ export class ReplicaStore {
       const [topicId = '', partition = ''] = key.slice(REPLICA_PREFIX.length).split('/');
       return { topicId, partition: Number(partition), meta: ReplicaMeta.decode(value) };
     });
+    await this.#suspectLost(replicas);
+    await this.#options.directory.confirmBoot();
     for (const topicId of new Set(replicas.map((replica) => replica.topicId))) {
       try {
         const topic = await this.#readTopic(topicId);
@@ -84,7 +91,7 @@ export class ReplicaStore {
       if (topic === undefined) return;
       for (let tries = 1; ; tries += 1) {
         try {
-          await this.#open(topic, partition, meta, this.#options.directory.pageCacheLost);
+          await this.#open(topic, partition, meta);
           return;
         } catch (error) {
           // A bit may be wrong on the way of one reading only.
@@ -94,6 +101,24 @@ export class ReplicaStore {
         }
       }
     });
+  }
+
+  /**
+   * After a start of the machine without a clean stop what only the page cache held is gone. Durable before the new boot is
+   * noted and before any log is looked at: a start that is cut short must not make the next one forget it.
+   */
+  async #suspectLost(replicas: StoredReplica[]): Promise<void> {
+    const { directory, logger } = this.#options;
+    if (!directory.pageCacheLost) return;
+    const lost = replicas.filter(({ meta }) => !meta.suspect && meta.initialConfig?.flush === FlushMode.FLUSH_MODE_OS);
+    for (const replica of lost) {
+      const { topicId, partition } = replica;
+      replica.meta = { ...replica.meta, suspect: true };
+      logger.warn({ topicId, partition }, 'a replica is suspect: what only the page cache held is gone');
+    }
+    await directory.journal.put(
+      new Map(lost.map((replica) => [replicaKey(replica), ReplicaMeta.encode(replica.meta).finish()])),
+    );
   }
 
   /** Stores a config unless a version as high is known. The topic need not have replicas here. */
@@ -121,7 +146,7 @@ export class ReplicaStore {
         const topic = this.#options.registry.topic(replica.topicId);
         if (topic === undefined) return;
         try {
-          await this.#open(topic, replica.partition, meta, false);
+          await this.#open(topic, replica.partition, meta);
         } catch (error) {
           faults[wanted.indexOf(replica)] = asPartitaError(error);
         }
@@ -175,16 +200,14 @@ export class ReplicaStore {
     registry.putDamaged(new DamagedReplica(place, meta, asPartitaError(error)));
   }
 
-  async #open(topic: KnownTopic, partition: number, meta: ReplicaMeta, pageCacheLost: boolean): Promise<void> {
+  async #open(topic: KnownTopic, partition: number, meta: ReplicaMeta): Promise<void> {
     const { directory, registry, host, logger } = this.#options;
     const { topicId } = topic.config;
     const dir = join(directory.dir, topicId, String(partition));
     const progress = directory.progressOf(topicId, partition);
     const logStart = this.#logStart({ topicId, partition });
-    const actor = await openActor({ host, topic, partition, dir, meta, pageCacheLost, logStart, ...progress });
+    const actor = await openActor({ host, topic, partition, dir, meta, logStart, ...progress });
     const { suspect, cutBytes } = actor.log;
-    if (suspect === undefined && actor.state.meta.suspect)
-      logger.warn({ topicId, partition, pageCacheLost }, 'a replica is suspect: what only the page cache held is gone');
     if (suspect !== undefined)
       logger.error({ topicId, partition, suspect }, 'a replica may have lost acknowledged records');
     if (cutBytes > 0) logger.warn({ topicId, partition, cutBytes }, 'cut a torn write off the end of a log');
@@ -203,6 +226,12 @@ export class ReplicaStore {
     }
     const damaged = registry.damagedReplica(topicId, partition);
     if (damaged !== undefined) return damaged.error;
+    const stored = directory.journal.get(replicaKey({ topicId, partition }));
+    if (stored !== undefined && registry.actor(topicId, partition) === undefined && hasPromised(stored)) {
+      // Made anew it would forget what it promised.
+      const message = `replica ${partition} of topic ${topicId} is there and offline; see the broker's log`;
+      return new PartitaError('STORAGE_FAILED', message, { topic_id: topicId, partition: String(partition) });
+    }
     const actor = registry.actor(topicId, partition);
     if (actor !== undefined) {
       if (actor.replicaId === replicaId) return undefined;
@@ -301,6 +330,10 @@ function replicaKey(partition: TopicPartition): string {
 
 function startKey(partition: TopicPartition): string {
   return `${START_PREFIX}${partitionKey(partition)}`;
+}
+
+function hasPromised(stored: Uint8Array): boolean {
+  return ReplicaMeta.decode(stored).promisedEpoch > 0;
 }
 
 function isDamage(error: unknown): boolean {

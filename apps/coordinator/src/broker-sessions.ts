@@ -40,6 +40,9 @@ export interface BrokerSessionsOptions {
 
 type Stream = ServerBidiStream<BrokerSessionResponse>;
 
+/** Keeps sums with a broker's clock within what a message can hold. */
+const CLOCK_OFFSET_MS_MAX = 1e12;
+
 interface Session {
   readonly stream: Stream;
   readonly brokerId: number;
@@ -129,7 +132,7 @@ export class BrokerSessions {
       brokerId,
       incarnation,
       heardAtMs: clock.monotonicMs(),
-      clockOffsetMs: Number(message.wallMs) - clock.wallMs(),
+      clockOffsetMs: clockOffset(message.wallMs, clock.wallMs()),
       resignedSinceMs: new Map<string, number>(),
     };
     this.#sessions.set(brokerId, session);
@@ -151,7 +154,7 @@ export class BrokerSessions {
   #takeHeartbeat(session: Session, { changed, freeBytes, draining, wallMs }: BrokerHeartbeat): void {
     const { model, clock } = this.#options;
     const { brokerId } = session;
-    session.clockOffsetMs = Number(wallMs) - clock.wallMs();
+    session.clockOffsetMs = clockOffset(wallMs, clock.wallMs());
     if (changed.length > 0) model.apply(reportReplicas(model.state, brokerId, changed.map(reportFromMessage)));
     model.apply([{ type: 'disk_reported', brokerId, freeBytes }]);
     if (draining) model.apply(setBrokerStatus(model.state, brokerId, 'draining', clock.wallMs()));
@@ -195,4 +198,9 @@ export class BrokerSessions {
     for (const routes of directoryMessages(this.#options.view, news))
       stream.send({ message: { $case: 'directory', directory: { routes, leaseToken } } });
   }
+}
+
+/** By how much a broker's clock is ahead; one that is off by decades is as wrong as it needs to be. */
+function clockOffset(brokerMs: bigint, wallMs: number): number {
+  return Math.max(-CLOCK_OFFSET_MS_MAX, Math.min(CLOCK_OFFSET_MS_MAX, Number(brokerMs) - wallMs));
 }

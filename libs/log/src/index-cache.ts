@@ -42,6 +42,8 @@ export class IndexCache {
 
   #weigh(segment: object, bytes: number): void {
     this.#bytes += bytes - (this.#sizes.get(segment) ?? 0);
+    // Behind all others: it is the one that was used last.
+    this.#sizes.delete(segment);
     this.#sizes.set(segment, bytes);
     for (const oldest of this.#sizes.keys()) {
       if (this.#bytes <= this.#bytesMax || oldest === segment) return;

@@ -179,8 +179,9 @@ export class LogWriter {
     }
     this.#tellSynced();
     this.#isWriting = false;
-    const waiting = this.#whenIdle;
+    const waiting = [...this.#whenIdle, ...this.#whenTurnEnds];
     this.#whenIdle = [];
+    this.#whenTurnEnds = [];
     for (const resolve of waiting) resolve();
   }
 

@@ -23,33 +23,17 @@ import type { CompactionPlan, CompactionResult } from './compaction/compaction-p
 import type { CompactionState } from './compaction/compaction-state.ts';
 import { EpochHistory } from './epoch-history.ts';
 import type { EpochStart } from './epoch-history.ts';
-import type { LogDevice } from './log-device.ts';
 import type { LogState } from './log-state.ts';
 import { cutLog } from './log-truncation.ts';
 import { LogWriter } from './log-writer.ts';
-import type { LogEvents, LogSettings } from './log-writer.ts';
+import type { LogSettings } from './log-writer.ts';
+import type { PartitionLogOptions } from './open-partition-log.ts';
 import { writeClosingSnapshot } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
-import { findTime, readSegment } from './segment-reader.ts';
+import { findTime, readLog } from './segment-reader.ts';
 import type { LogIdentity } from './segment-header.ts';
 import type { LogSlice } from './segment-reader.ts';
 import type { Segment, SegmentHome } from './segment.ts';
-
-export interface PartitionLogOptions extends LogEvents {
-  readonly device: LogDevice;
-  /** The partition's own directory, `<data>/<topic id>/<partition>`; made when missing. */
-  readonly dir: string;
-  readonly clusterId: string;
-  readonly topicId: string;
-  readonly partition: number;
-  readonly settings: LogSettings;
-  /** The broker's clean-shutdown marker was there and names this log: nothing is verified. */
-  readonly cleanShutdown: boolean;
-  /** Offset below which the log is known to have been durable (checkpoint, clean-shutdown marker). */
-  readonly knownSynced?: bigint;
-  /** Offset below which records were deleted: the one that was noted durably before the last `trim`. */
-  readonly logStart?: bigint;
-}
 
 export class PartitionLog {
   /** Why acknowledged batches may be missing from it; undefined when none are. It must not be counted on in elections. */
@@ -86,6 +70,22 @@ export class PartitionLog {
     this.#compaction = recovered.compaction;
     this.suspect = recovered.suspect;
     this.cutBytes = recovered.cutBytes;
+  }
+
+  /** Runs something that reads the files of segments, again when a change overtook it. */
+  async undisturbed<Result>(reading: () => Promise<Result>): Promise<Result> {
+    return this.#gate.read(() => {
+      this.#checkOpen();
+      return reading();
+    });
+  }
+
+  /** Writes index files again that were found missing or damaged since. */
+  async repairIndexes(): Promise<void> {
+    if (!this.#segments.some(({ indexIsToRepair }) => indexIsToRepair)) return;
+    await this.#gate.alone(async () => {
+      for (const segment of [...this.#segments]) if (segment.indexIsToRepair) await segment.repairIndex();
+    });
   }
 
   /** First offset that can be read. */
@@ -212,7 +212,7 @@ export class PartitionLog {
     return this.#gate.read(() => {
       this.#checkOpen();
       this.#checkRange(fromOffset);
-      return this.#readBelow(fromOffset, endOffset, maxBytes);
+      return readLog(this.#segments, { fromOffset, endOffset: least(endOffset, this.syncedEnd), maxBytes });
     });
   }
 
@@ -274,7 +274,13 @@ export class PartitionLog {
    * Puts what a compaction made in place. False when retention was faster: then nothing has changed. Readers see the old
    * segments or the new ones.
    */
-  async adopt(made: { plan: CompactionPlan; result: CompactionResult; tombstoneDelayMs: number }): Promise<boolean> {
+  async adopt(made: {
+    plan: CompactionPlan;
+    result: CompactionResult;
+    tombstoneDelayMs: number;
+    /** False = the wall clock may be wrong: tombstones do not begin to count their delay by it. */
+    clockIsTrusted: boolean;
+  }): Promise<boolean> {
     return this.#gate.alone(async () => {
       this.#checkOpen();
       try {
@@ -283,7 +289,7 @@ export class PartitionLog {
           segments: this.#segments,
           state: this.#compaction,
           result: made.result,
-          nowMs: BigInt(Math.floor(this.#home.device.clock.wallMs())),
+          nowMs: made.clockIsTrusted ? BigInt(Math.floor(this.#home.device.clock.wallMs())) : undefined,
           tombstoneDelayMs: BigInt(Math.floor(made.tombstoneDelayMs)),
         };
         const state = await this.#gate.closed(() => adoptCompaction(adoption));
@@ -317,14 +323,25 @@ export class PartitionLog {
     await this.#gate.settled();
     await this.#writer.idle();
     await this.#writer.settleBehind();
-    const isWhole = this.#writer.queue.count === 0 && !this.#writer.hasFailed;
+    const isClean = options.clean && (await this.#complete());
     this.#writer.queue.dropFrom(() => true);
-    if (options.clean && isWhole) {
-      await this.#writer.active.complete(this.#writer.settings.flush === 'os');
-      await writeClosingSnapshot(this.#home, this.#writer.active, this.#writer.state);
-    }
     for (const segment of this.#segments) await segment.close();
-    return options.clean && isWhole;
+    return isClean;
+  }
+
+  /** Writes down what the next start needs to verify nothing; false when it cannot. */
+  async #complete(): Promise<boolean> {
+    const { queue, hasFailed, active, settings, state } = this.#writer;
+    if (queue.count > 0 || hasFailed) return false;
+    try {
+      for (const segment of this.#segments) if (segment.indexIsToRepair) await segment.repairIndex();
+      await active.complete(settings.flush === 'os');
+      await writeClosingSnapshot(this.#home, active, state);
+      return true;
+    } catch {
+      // A disk that is full or fails: the next start verifies.
+      return false;
+    }
   }
 
   #checkOpen(): void {
@@ -373,16 +390,8 @@ export class PartitionLog {
       { start, end },
     );
   }
+}
 
-  async #readBelow(fromOffset: bigint, endOffset: bigint, maxBytes: number): Promise<LogSlice> {
-    const end = endOffset < this.syncedEnd ? endOffset : this.syncedEnd;
-    let number = this.#segments.findLastIndex((segment) => segment.baseOffset <= fromOffset);
-    for (; fromOffset < end; number += 1) {
-      const segment = this.#segments[number];
-      if (segment === undefined) break;
-      const slice = await readSegment(segment, { fromOffset, endOffset: end, maxBytes });
-      if (slice.bytes.length > 0 || segment.endOffset >= end) return slice;
-    }
-    return { bytes: Buffer.alloc(0), nextOffset: fromOffset };
-  }
+function least(one: bigint, other: bigint): bigint {
+  return one < other ? one : other;
 }

@@ -35,6 +35,8 @@ export interface RecoveryOptions {
   readonly flush: 'fsync' | 'os';
   /** What lies below was deleted on purpose; segments that end there or before are removed. */
   readonly logStart: bigint;
+  /** Awaited before recovery changes a file that is the proof that something acknowledged is missing. */
+  readonly onSuspect?: (why: string) => Promise<void>;
 }
 
 /** What a recovery found. */
@@ -86,9 +88,17 @@ export async function recoverLog(
     // It speaks of this moment only: once the log has been written or cut it would be wrong.
     await unlinkIfExists(home.device.disk, segmentPath(home.directory, last.endOffset, 'snapshot'));
   }
-  const isShort = last.endOffset < knownSynced;
-  const lost = `the log ends at offset ${last.endOffset}, but was durable up to ${knownSynced}`;
-  return { segments, compaction, state, cutBytes, suspect: isShort ? lost : suspect };
+  return { segments, compaction, state, cutBytes, suspect: missing(segments, last, options) ?? suspect };
+}
+
+/** Why acknowledged batches are missing at one of the ends of the log; undefined when none are. */
+function missing(segments: readonly Segment[], last: Segment, options: RecoveryOptions): string | undefined {
+  const { knownSynced, logStart } = options;
+  const first = segments[0]?.baseOffset ?? 0n;
+  // What is deleted on purpose is noted before its files go.
+  if (first > logStart) return `the log begins at offset ${first}, but only what lies below ${logStart} was deleted`;
+  if (last.endOffset >= knownSynced) return undefined;
+  return `the log ends at offset ${last.endOffset}, but was durable up to ${knownSynced}`;
 }
 
 /**

@@ -27,7 +27,7 @@ export async function retentionStart(log: PartitionLog, rules: RetentionRules): 
   for (const segment of log.segments.slice(0, -1).slice(0, rules.segmentCountMax)) {
     if (segment.endOffset > rules.highWatermark) break;
     excessBytes -= segment.size;
-    if (excessBytes < 0 && !isOld(await segmentFacts(segment), rules)) break;
+    if (excessBytes < 0 && !isOld(await log.undisturbed(() => segmentFacts(segment)), rules)) break;
     start = segment.endOffset;
   }
   return start;

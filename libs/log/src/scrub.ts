@@ -23,8 +23,11 @@ export async function scrubLog(log: PartitionLog, pause: (bytes: number) => Prom
     let at = { ...scanStart(segment, undefined) };
     for (let isDone = false; !isDone && log.segments.includes(segment);) {
       const end = segment.size;
-      const stop = await step(segment, at, end);
-      if (stop === undefined || (stop.fault !== undefined && !log.segments.includes(segment))) break;
+      const from = at;
+      const stop = await log.undisturbed(async () =>
+        log.segments.includes(segment) ? step(segment, from, end) : undefined,
+      );
+      if (stop === undefined) break;
       if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
       const bytes = stop.position - at.position;
       total += bytes;

@@ -1,5 +1,7 @@
 /** What retention and compaction ask of a sealed segment without reading its batches. */
 import { appendTimeMsAt, HEADER_BYTES } from '@partita/batch';
+import { isIntactHeader } from './batch-scan.ts';
+import { corruptBatch } from './segment.ts';
 import type { Segment } from './segment.ts';
 
 export interface SegmentFacts {
@@ -24,5 +26,8 @@ export async function segmentFacts(segment: Segment): Promise<SegmentFacts> {
 async function appendTimeAt(segment: Segment, position: number): Promise<bigint> {
   const header = Buffer.alloc(HEADER_BYTES);
   await segment.use((file) => file.read(header, position));
+  if (!isIntactHeader(header, 0, segment.home.seed)) {
+    throw corruptBatch(segment.home, segment.path, position, 'the header of a batch does not match its checksum');
+  }
   return appendTimeMsAt(header, 0);
 }

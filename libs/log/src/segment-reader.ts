@@ -30,8 +30,28 @@ export interface SliceRange {
   readonly maxBytes: number;
 }
 
-/** The batches from the one that holds `fromOffset` on; empty when the segment has none below `endOffset`. */
-export async function readSegment(segment: Segment, range: SliceRange): Promise<LogSlice> {
+/**
+ * The batches of one segment from the one that holds `fromOffset` on; empty when there are none below `endOffset`. Then
+ * `nextOffset` lies behind the hole that was found instead, if there is one.
+ */
+export async function readLog(segments: readonly Segment[], range: SliceRange): Promise<LogSlice> {
+  let { fromOffset } = range;
+  while (fromOffset < range.endOffset) {
+    // Found anew each time: a trim may have shortened the list meanwhile.
+    const segment = segments.findLast(({ baseOffset }) => baseOffset <= fromOffset);
+    if (segment === undefined) break;
+    const slice = await readSegment(segment, { ...range, fromOffset });
+    if (slice.bytes.length > 0 || slice.nextOffset === fromOffset) return slice;
+    fromOffset = slice.nextOffset;
+  }
+  return { bytes: Buffer.alloc(0), nextOffset: fromOffset };
+}
+
+/**
+ * The batches from the one that holds `fromOffset` on; empty when the segment has none below `endOffset`. Then `nextOffset`
+ * lies behind the hole that was found instead, if there is one.
+ */
+async function readSegment(segment: Segment, range: SliceRange): Promise<LogSlice> {
   const index = await segment.index();
   const entry = index.at(index.floorNumber(range.fromOffset));
   const { position } = scanStart(segment, entry);
@@ -69,7 +89,16 @@ class Reading {
       nextOffset = lastOffset + 1n;
       at = next;
     }
+    if (at === begin) nextOffset = this.#behindHole(at, range);
     return { bytes: this.#bytes.subarray(begin, at), nextOffset };
+  }
+
+  /** Where the next batch begins when none from the offset on is handed out, at most `endOffset`. */
+  #behindHole(at: number, { fromOffset, endOffset }: SliceRange): bigint {
+    const isAtEnd = this.#start + at >= this.#size;
+    const next = isAtEnd ? this.#segment.endOffset : baseOffsetAt(this.#bytes, at);
+    if (next >= endOffset) return endOffset > fromOffset ? endOffset : fromOffset;
+    return next > fromOffset ? next : fromOffset;
   }
 
   /** Index in the window of the first batch that ends at or above the offset, with that batch whole in the window. */

@@ -59,6 +59,8 @@ export class Segment {
   readonly #indexPath: string;
   /** Kept while the segment takes writes. */
   #index: OffsetIndex | undefined;
+  /** Of a sealed segment whose index file is missing or damaged. */
+  #repaired: OffsetIndex | undefined;
   /** Entries that are in the index file. */
   #indexedCount = 0;
 
@@ -144,6 +146,18 @@ export class Segment {
     const last = batches.at(-1);
     if (last !== undefined) this.endOffset = lastOffsetAt(last, 0) + 1n;
     this.size = position;
+  }
+
+  /** True when the index file is not what it should be and the index was made anew in memory. */
+  get indexIsToRepair(): boolean {
+    return this.#repaired !== undefined;
+  }
+
+  /** Writes that index to its file; only while nothing else changes the segment. */
+  async repairIndex(): Promise<void> {
+    const index = this.#repaired;
+    this.#repaired = undefined;
+    if (index !== undefined) await this.replaceIndexFile(index, index.count);
   }
 
   /** Entries of the index while the segment takes writes. */
@@ -265,7 +279,8 @@ export class Segment {
       throw corruptBatch(this.home, this.path, size, `it ends at offset ${endOffset}, not ${this.endOffset}`);
     }
     if (intactCount !== index.count || fileBytes !== intactCount * INDEX_ENTRY_BYTES) {
-      await this.replaceIndexFile(index, index.count);
+      // Not here: a reading may run beside a change of the files.
+      this.#repaired = index;
     }
     this.size = size;
     return index;

@@ -48,6 +48,7 @@ export async function recoverTail(segment: Segment, look: SegmentLook, options: 
   const intactCount = index.count;
   const { end, state } = await scanTail(segment, { index, look }, options);
   const suspect = await judgeEnd(segment, { end, size, indexed }, options);
+  if (suspect !== undefined) await options.onSuspect?.(suspect);
   if (!options.cleanShutdown) {
     await secureTail(segment, Math.min(syncedBytes(indexed), end.position), end.position, size);
   }

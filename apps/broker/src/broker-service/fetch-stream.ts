@@ -198,6 +198,7 @@ export class FetchStreamSession implements BidiHandlers<FetchStreamRequest> {
       return;
     }
     if (reading.hasMore) {
+      const before = reading.offset;
       let bytes: Uint8Array;
       try {
         bytes = await reading.read(Math.min(SLICE_BYTES, this.#credit));
@@ -207,8 +208,9 @@ export class FetchStreamSession implements BidiHandlers<FetchStreamRequest> {
       }
       if (this.#subscriptions.get(partitionKey(reading.actor)) !== subscription) return;
       // Cut short by an election meanwhile: the change that comes with it puts the partition into the ring again.
-      if (bytes.length === 0) return;
+      if (bytes.length === 0 && reading.offset === before) return;
       this.#credit -= bytes.length;
+      // Also without a batch: the offset has passed a hole that compaction left.
       this.#sendData(startId, reading.answer(bytes), bytes.length);
     }
     if (reading.isDone) this.#drop(partitionKey(reading.actor));

@@ -11,6 +11,9 @@ import type { PartitionActor } from '../partition-actor.ts';
 import type { PartitionRegistry } from '../partition-registry.ts';
 import type { ClockGuard } from './clock-guard.ts';
 
+/** Logs looked at before requests get a turn. */
+const PARTITIONS_PER_TURN_COUNT = 50;
+
 export interface CompactionTaskOptions {
   readonly registry: PartitionRegistry;
   readonly clock: Clock;
@@ -53,9 +56,14 @@ export class CompactionTask {
   }
 
   async #look(): Promise<void> {
+    let count = 0;
     for (const actor of [...this.#options.registry.actors()]) {
       if (this.#isStopped) return;
-      if (actor.topic.settings.compacts) await this.#compact(actor);
+      if (!actor.topic.settings.compacts) continue;
+      await this.#compact(actor);
+      count += 1;
+      if (count % PARTITIONS_PER_TURN_COUNT === 0)
+        await new Promise<void>((go) => void this.#options.timers.after(0, go));
     }
   }
 
@@ -84,11 +92,11 @@ export class CompactionTask {
   }
 
   async #run(actor: PartitionActor, plan: CompactionPlan, tombstoneDelayMs: number): Promise<void> {
-    const { clock, logger } = this.#options;
+    const { clock, guard, logger } = this.#options;
     const { log, topicId, partition } = actor;
     const startedMs = clock.monotonicMs();
     const result = await this.#thread.run(plan);
-    if (!(await log.adopt({ plan, result, tombstoneDelayMs }))) return;
+    if (!(await log.adopt({ plan, result, tombstoneDelayMs, clockIsTrusted: guard.isTrusted }))) return;
     const { recordsBefore, recordsAfter, bytesBefore, bytesAfter, cleanedTo, removedTombstones } = result;
     const seconds = (clock.monotonicMs() - startedMs) / 1000;
     const figures = { recordsBefore, recordsAfter, bytesBefore, bytesAfter, removedTombstones, seconds };

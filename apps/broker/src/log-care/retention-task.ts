@@ -79,6 +79,7 @@ export class RetentionTask {
       segmentCountMax: RETENTION_SEGMENT_COUNT_MAX,
     };
     try {
+      await log.repairIndexes();
       const isAged = clockIsTrusted && log.activeAgeMs > segmentAgeMsMax;
       if (isAged || (deletes && (await isActiveOld(log, rules)))) await log.roll();
       const start = deletes ? await retentionStart(log, rules) : undefined;

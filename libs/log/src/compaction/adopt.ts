@@ -14,8 +14,8 @@ export interface Adoption {
   readonly segments: Segment[];
   readonly state: CompactionState;
   readonly result: CompactionResult;
-  /** Wall clock, milliseconds UTC, and the delay that prunes the notes of earlier passes. */
-  readonly nowMs: bigint;
+  /** Wall clock, milliseconds UTC, undefined when it may be wrong; and the delay that prunes the notes of earlier passes. */
+  readonly nowMs: bigint | undefined;
   readonly tombstoneDelayMs: bigint;
 }
 
@@ -37,7 +37,12 @@ export async function adoptCompaction(adoption: Adoption): Promise<CompactionSta
     return undefined;
   }
   const pending = result.groups.map(({ sources }) => sources);
-  const next = withPass({ ...state, pending }, result.cleanedTo, nowMs, tombstoneDelayMs);
+  const { cleanedTo } = result;
+  // Without a time the pass is not noted: tombstones wait for the next one that is.
+  const next =
+    nowMs === undefined
+      ? { ...state, pending, cleanedTo }
+      : withPass({ ...state, pending }, cleanedTo, nowMs, tombstoneDelayMs);
   await closeSources(home, segments, result);
   // Readers that come later must know that offsets may have holes, whichever files they meet.
   home.gaps.below = segments.at(-1)?.baseOffset ?? 0n;
@@ -48,6 +53,7 @@ export async function adoptCompaction(adoption: Adoption): Promise<CompactionSta
     if (diskErrorCode(error) !== 'ENOSPC' || !(await isUntouched(home))) {
       throw new SwapError('a compaction could not be put in place', { cause: error });
     }
+    await removeCompacted(disk, home.directory);
     throw error;
   }
   // Whoever opened a file meanwhile, outside of a reading, has the old one.

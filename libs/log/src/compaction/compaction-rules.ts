@@ -24,9 +24,11 @@ export interface CompactionRules {
 export async function planCompaction(log: PartitionLog, rules: CompactionRules): Promise<CompactionPlan | undefined> {
   const segments = await ripeSegments(log, rules);
   const { cleanedTo } = log.compaction;
+  // A longer lag, or a high watermark that is not known again yet: what is clean already is not looked at without the rest.
+  if ((segments.at(-1)?.endOffset ?? 0n) < cleanedTo) return undefined;
   const dirty = segments.filter(({ endOffset }) => endOffset > cleanedTo);
   const ended = tombstonesEnd(log, rules);
-  if (!(await isWorthIt(segments, dirty, rules)) && ended <= (log.tombstonesEndedBelow ?? ended)) return undefined;
+  if (!(await isWorthIt(log, segments, dirty, rules)) && ended <= (log.tombstonesEndedBelow ?? ended)) return undefined;
   return {
     directory: log.directory,
     identity: log.identity,
@@ -49,7 +51,7 @@ async function ripeSegments(log: PartitionLog, { highWatermark, nowMs, lagMs }: 
   for (const segment of log.segments.slice(0, -1)) {
     if (segment.endOffset > highWatermark) break;
     if (lagMs > 0) {
-      const { lastAppendTimeMs = 0n } = await segmentFacts(segment);
+      const { lastAppendTimeMs = 0n } = await log.undisturbed(() => segmentFacts(segment));
       if (Number(lastAppendTimeMs) > nowMs - lagMs) break;
     }
     ripe.push(segment);
@@ -58,6 +60,7 @@ async function ripeSegments(log: PartitionLog, { highWatermark, nowMs, lagMs }: 
 }
 
 async function isWorthIt(
+  log: PartitionLog,
   segments: readonly Segment[],
   dirty: readonly Segment[],
   { nowMs }: CompactionRules,
@@ -65,7 +68,7 @@ async function isWorthIt(
   const [oldest] = dirty;
   if (oldest === undefined) return false;
   if (bytesOf(dirty) >= COMPACTION_DIRTY_SHARE_MIN * bytesOf(segments)) return true;
-  const { lastAppendTimeMs = 0n } = await segmentFacts(oldest);
+  const { lastAppendTimeMs = 0n } = await log.undisturbed(() => segmentFacts(oldest));
   return nowMs - Number(lastAppendTimeMs) > COMPACTION_WAIT_MS_MAX;
 }
 
