@@ -282,7 +282,8 @@ export class PartitionLog {
           state: this.#compaction,
           result: made.result,
           nowMs: BigInt(Math.floor(this.#home.device.clock.wallMs())),
-          tombstoneDelayMs: BigInt(Math.floor(made.tombstoneDelayMs)),
+          // Infinity is allowed, a bigint cannot be.
+          tombstoneDelayMs: BigInt(Math.floor(Math.min(made.tombstoneDelayMs, Number.MAX_SAFE_INTEGER))),
         };
         const state = await this.#gate.closed(() => adoptCompaction(adoption));
         if (state === undefined) return false;
