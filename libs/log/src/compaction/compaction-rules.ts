@@ -24,6 +24,8 @@ export interface CompactionRules {
 export async function planCompaction(log: PartitionLog, rules: CompactionRules): Promise<CompactionPlan | undefined> {
   const segments = await ripeSegments(log, rules);
   const { cleanedTo } = log.compaction;
+  // A high watermark that a restart set back, or a longer lag: the keys up to there are known only in one pass.
+  if ((segments.at(-1)?.endOffset ?? 0n) < cleanedTo) return undefined;
   const dirty = segments.filter(({ endOffset }) => endOffset > cleanedTo);
   const ended = tombstonesEnd(log, rules);
   if (!(await isWorthIt(segments, dirty, rules)) && ended <= (log.tombstonesEndedBelow ?? ended)) return undefined;
