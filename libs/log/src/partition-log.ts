@@ -214,13 +214,17 @@ export class PartitionLog {
     });
   }
 
-  /** Base offset of the first durable batch that holds a timestamp at or above the given one; undefined when none. */
+  /**
+   * Base offset of the first durable batch that reaches above logStart and holds a timestamp at or above the given one, at
+   * least logStart; undefined when there is none.
+   */
   async offsetForTime(timestampMs: bigint): Promise<bigint | undefined> {
     return this.#gate.read(async () => {
       this.#checkOpen();
-      for (const segment of [...this.#segments]) {
-        const found = await findTime(segment, timestampMs);
-        if (found !== undefined) return found;
+      // Not those that a trim is just removing.
+      for (const segment of this.#segments.filter(({ endOffset }) => endOffset > this.logStart)) {
+        const found = await findTime(segment, timestampMs, this.logStart);
+        if (found !== undefined) return found > this.logStart ? found : this.logStart;
       }
       return undefined;
     });

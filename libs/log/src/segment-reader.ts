@@ -110,8 +110,11 @@ class Reading {
   }
 }
 
-/** Base offset of the segment's first batch with a timestamp at or above the given one; undefined when it has none. */
-export async function findTime(segment: Segment, timestampMs: bigint): Promise<bigint | undefined> {
+/**
+ * Base offset of the segment's first batch that ends above `logStart` and has a timestamp at or above the given one;
+ * undefined when it has none.
+ */
+export async function findTime(segment: Segment, timestampMs: bigint, logStart: bigint): Promise<bigint | undefined> {
   const index = await segment.index();
   const max = index.maxTimestampMs;
   if (max === undefined || max < timestampMs) return undefined;
@@ -121,7 +124,8 @@ export async function findTime(segment: Segment, timestampMs: bigint): Promise<b
   let found: bigint | undefined;
   const stop = await segment.use((file) =>
     scanBatches({ file, seed: segment.home.seed, ...scanStart(segment, before), end }, (bytes, at) => {
-      if (maxTimestampMsAt(bytes, at) >= timestampMs) found = baseOffsetAt(bytes, at);
+      const isKept = lastOffsetAt(bytes, at) >= logStart;
+      if (isKept && maxTimestampMsAt(bytes, at) >= timestampMs) found = baseOffsetAt(bytes, at);
       return found === undefined;
     }),
   );
