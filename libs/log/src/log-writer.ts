@@ -51,6 +51,8 @@ export class LogWriter {
   #untoldEnd: bigint | undefined;
   #waitsForSpace = false;
   #rollIsAsked = false;
+  /** A roll broke off for want of space: files of the next segment may be there, and nothing is written before them. */
+  #rollIsBegun = false;
   /** Written with flush=os since a sync was last begun. */
   #unsyncedBytes = 0;
   #isSyncingBehind = false;
@@ -182,7 +184,8 @@ export class LogWriter {
   async #writeNext(): Promise<void> {
     try {
       const first = this.queue.first;
-      if (!this.active.isEmpty && (this.#rollIsAsked || this.#isFull(first))) await this.#roll();
+      const isDue = this.#rollIsAsked || this.#rollIsBegun || this.#isFull(first);
+      if (!this.active.isEmpty && isDue) await this.#roll();
       this.#rollIsAsked = false;
       if (first === undefined) return;
       const batches = this.queue.head(Math.min(WRITE_BYTES_MAX, this.#roomBytes()));
@@ -252,11 +255,13 @@ export class LogWriter {
   async #roll(): Promise<void> {
     const sealed = this.active;
     const baseOffset = sealed.endOffset;
+    this.#rollIsBegun = true;
     await sealed.complete(this.settings.flush === 'os');
     await writeSnapshot(this.#home, this.state.snapshot(baseOffset));
     const next = await Segment.create(this.#home, baseOffset);
     sealed.seal();
     this.#segments.push(next);
+    this.#rollIsBegun = false;
   }
 
   /** The index can be made again from the log, so a full disk fails nothing here: the next write tries again. */
