@@ -1,7 +1,7 @@
 import { figure } from '@partita/tool-e2e/figures.ts';
 import { LONG } from '@partita/tool-e2e/root.ts';
 import { describe, expect, it } from 'vitest';
-import { runWithFaultAt } from './every-call.ts';
+import { firstCallOf, runWithFaultAt } from './every-call.ts';
 
 /** Each with other chances of what a failed or interrupted call leaves behind. */
 const SEED_COUNT = LONG ? 10 : 1;
@@ -17,7 +17,8 @@ describe('whatever call it is that', () => {
       const kinds = new Map<string, number>();
       let callCount = 0;
       for (let seed = 1; seed <= SEED_COUNT; seed += 1) {
-        for (let call = 1; ; call += 1) {
+        const first = deletion === 'cut' ? 1 : await firstCallOf(deletion, seed);
+        for (let call = first; ; call += 1) {
           const met = await runWithFaultAt(call, fault, seed, deletion).catch((error: unknown) => {
             throw new Error(`${deletion}, ${fault} at call ${call}, seed ${seed}: ${String(error)}`, { cause: error });
           });

@@ -36,13 +36,24 @@ export async function runWithFaultAt(
   seed: number,
   deletion: Deletion = 'cut',
 ): Promise<Met> {
-  const script = new Script(call, fault, seed, deletion);
+  const script = new Script(seed, deletion);
+  script.failAt(call, fault);
   await script.run();
   return script.met;
 }
 
+/** Number of the first call of the first deletion: those before are the same in all scripts. */
+export async function firstCallOf(deletion: Deletion, seed: number): Promise<number> {
+  const script = new Script(seed, deletion);
+  await script.run();
+  return (script.callsBefore ?? 0) + 1;
+}
+
 class Script {
   met: Met;
+  /** Calls before the first deletion. */
+  callsBefore: number | undefined;
+  #callCount = 0;
   readonly #disk: FaultyDisk;
   readonly #time = new SimulatedTime(1_700_000_000_000);
   readonly #model = new LogModel();
@@ -52,14 +63,18 @@ class Script {
   readonly #deletion: Deletion;
   readonly #facts: StoredFacts = { marker: undefined, checkpoints: [undefined], starts: [0n] };
 
-  constructor(call: number, fault: DiskErrorCode | 'power', seed: number, deletion: Deletion) {
+  constructor(seed: number, deletion: Deletion) {
     this.#deletion = deletion;
     this.#disk = new FaultyDisk({
       seed,
       onCall: (made) => {
+        this.#callCount += 1;
         if (made.outcome !== 'ok') this.met = made;
       },
     });
+  }
+
+  failAt(call: number, fault: DiskErrorCode | 'power'): void {
     this.#disk.faults.failAt(call, fault);
   }
 
@@ -196,6 +211,7 @@ class Script {
   }
 
   async #delete(log: PartitionLog): Promise<void> {
+    this.callsBefore ??= this.#callCount;
     if (this.#deletion === 'cut') await this.#cut(log);
     else if (this.#disk.isRunning && !this.#hasFailed && this.#device !== undefined) {
       const { disk } = this.#device;

@@ -179,7 +179,9 @@ export class LogProgram {
     if (random.chance(0.5)) await this.#roll();
     if (random.chance(0.5)) model.highMark = most(model.highMark, model.ackedEnd);
     else this.#raiseHighMark();
-    this.#reading(this.#compactor.compact());
+    const pass = this.#compactor.compact();
+    this.#reading(pass);
+    if (random.chance(0.5)) await settle(pass, 'the compaction');
   }
 
   async #checkpoint(syncedEnd: bigint): Promise<boolean> {

@@ -28,7 +28,10 @@ export async function trimChecked(
   if (random.chance(plan.deletionCrash)) disk.faults.failAt(random.between(1, DELETION_CALL_MAX), 'power');
   trace.note(`    trim to ${to} of ${model.logStart}..${model.ackedEnd}`);
   world.phase = 'trim';
-  if (mutant?.trimsBeforeNote === true) await settle(log.trim(to), 'the trim');
+  if (mutant?.trimsBeforeNote === true) {
+    model.logStart = to;
+    await settle(log.trim(to), 'the trim');
+  }
   const noted = await settle(writeStart(device.disk, facts, to), 'the note of the start');
   if ('value' in noted) {
     model.logStart = to;
