@@ -18,12 +18,7 @@ export function scriptedRecord(number: number): StoredRecord {
 }
 
 /** Trims within the second of the last segments. */
-export async function trimScripted(
-  log: PartitionLog,
-  disk: Disk,
-  model: LogModel,
-  facts: StoredFacts,
-): Promise<void> {
+export async function trimScripted(log: PartitionLog, disk: Disk, model: LogModel, facts: StoredFacts): Promise<void> {
   const to = model.batches.at(-3)?.base ?? 0n;
   await writeStart(disk, facts, to);
   model.logStart = to;

@@ -202,7 +202,7 @@ class Script {
         checkSlice(this.#model, outcome.value, start);
         if (outcome.value.nextOffset === from) return;
         from = outcome.value.nextOffset;
-      // The files of a swap that failed are neither the old nor the new ones: only a start reads them.
+        // The files of a swap that failed are neither the old nor the new ones: only a start reads them.
       } else if (this.#hasFailed) return;
       else if (before !== undefined || this.met === undefined) {
         throw new Violation(`a reading failed: ${reasonOf(outcome.error)}`);

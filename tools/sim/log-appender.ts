@@ -4,7 +4,7 @@ import type { BatchType } from '@partita/batch';
 import { reasonOf } from './excuses.ts';
 import type { Excuses } from './excuses.ts';
 import { makeBatch } from './log-identity.ts';
-import type { StoredRecord } from './log-identity.ts';
+import type { StoredBatch, StoredRecord } from './log-identity.ts';
 import type { OpenedLog } from './log-start.ts';
 import type { LogWorld } from './log-world.ts';
 import { comesTrue, passTurns } from './settle.ts';
@@ -34,25 +34,9 @@ export class LogAppender {
 
   /** Appends a batch as the plan has it; a refusal must have its reason. */
   append(seed: number): void {
-    const { model, plan, random, time, tally, trace } = this.#world;
+    const { model, tally, trace } = this.#world;
     if (!this.#isWorking()) return;
-    const [least, most] = plan.valueBytes;
-    const embedded = random.chance(0.05) ? model.batches.at(-1) : undefined;
-    const isFew = most > 100_000 && random.chance(0.8);
-    const value =
-      embedded?.bytes ?? Buffer.alloc(random.between(least, isFew ? 10_000 : most), seed + random.below(250));
-    const type = this.#type();
-    const recordCount = value.length > 20_000 ? 1 : random.between(1, plan.recordCountMax);
-    const batch = makeBatch({
-      base: this.#opened.log.logEnd,
-      epoch: model.epoch,
-      appendTimeMs: BigInt(time.wallMs()),
-      timestampMs: BigInt(time.wallMs() - random.below(5000)),
-      recordCount: type === BATCH_DATA ? recordCount : 1,
-      records: type === BATCH_DATA ? this.#records(recordCount) : [],
-      type,
-      value,
-    });
+    const batch = this.#nextBatch(seed);
     try {
       this.#opened.log.append(batch.bytes);
       model.batches.push(batch);
@@ -65,6 +49,27 @@ export class LogAppender {
       const isFull = reason === 'STORAGE_FULL' && (this.#wasFull || this.#world.errorCount > this.#excuses.errorCount);
       if (!isFull && reason !== 'QUEUE_FULL' && this.#isWorking()) throw error;
     }
+  }
+
+  #nextBatch(seed: number): StoredBatch {
+    const { model, plan, random, time } = this.#world;
+    const [least, most] = plan.valueBytes;
+    const embedded = random.chance(0.05) ? model.batches.at(-1) : undefined;
+    const isFew = most > 100_000 && random.chance(0.8);
+    const value =
+      embedded?.bytes ?? Buffer.alloc(random.between(least, isFew ? 10_000 : most), seed + random.below(250));
+    const type = this.#type();
+    const recordCount = value.length > 20_000 ? 1 : random.between(1, plan.recordCountMax);
+    return makeBatch({
+      base: this.#opened.log.logEnd,
+      epoch: model.epoch,
+      appendTimeMs: BigInt(time.wallMs()),
+      timestampMs: BigInt(time.wallMs() - random.below(5000)),
+      recordCount: type === BATCH_DATA ? recordCount : 1,
+      records: type === BATCH_DATA ? this.#records(recordCount) : [],
+      type,
+      value,
+    });
   }
 
   #type(): BatchType {

@@ -50,7 +50,8 @@ export class LogCompactor {
     } catch (error) {
       // A trim removed what the pass was reading.
       const isTrimmed = model.logStart > before && reasonOf(error) === 'ENOENT';
-      if (isTrimmed || error instanceof Cancelled || this.#isStopping(error)) this.#world.tally.add('passes ended early');
+      if (isTrimmed || error instanceof Cancelled || this.#isStopping(error))
+        this.#world.tally.add('passes ended early');
       else this.#excuse(error, 'compaction');
     } finally {
       this.isBusy = false;
@@ -65,7 +66,9 @@ export class LogCompactor {
     this.#world.compaction = 'pass';
     this.#mayCrash();
     const result = await compactSegments(this.#opened.device.disk, pass, this.#hooks());
-    trace.note(`    compacted: ${result.groups.length} groups, ${result.recordsAfter} of ${result.recordsBefore} records`);
+    trace.note(
+      `    compacted: ${result.groups.length} groups, ${result.recordsAfter} of ${result.recordsBefore} records`,
+    );
     this.#world.compaction = 'swap';
     this.#mayCrash();
     model.compaction.begin(pass, result.cleanedTo, time.wallMs());

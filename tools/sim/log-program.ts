@@ -149,6 +149,10 @@ export class LogProgram {
     if (step === 'cut') await this.#cut();
     if (step === 'disk full') await this.#appender.fillDisk();
     if (step === 'time passes') time.advance(random.below(2500));
+    await this.#delete(step);
+  }
+
+  async #delete(step: Step): Promise<void> {
     if (step === 'trim') await this.#trim();
     if (step === 'roll') await this.#roll();
     if (step === 'compact') await this.#compact();
@@ -172,7 +176,7 @@ export class LogProgram {
     else this.#world.tally.add('rolls asked');
   }
 
-  /** Goes on beside the steps that follow. */
+  /** Goes on beside the steps that follow, or is waited for. */
   async #compact(): Promise<void> {
     const { model, random } = this.#world;
     if (this.#compactor.isBusy) return;

@@ -39,7 +39,8 @@ export async function learnFacts(world: LogWorld, disk: Disk, stored: StoredFact
   // A checkpoint that is older than the newest is harmless: it only ever lags behind.
   const isStale = world.random.chance(0.2);
   known.knownSynced = known.cleanEnd ?? (isStale ? 0n : (syncedEnd ?? 0n));
-  if (world.plan.weights.some(([step]) => step === 'trim')) known.logStart = await readStart(disk, stored, () => world.readFlipCount > 0);
+  if (world.plan.weights.some(([step]) => step === 'trim'))
+    known.logStart = await readStart(disk, stored, () => world.readFlipCount > 0);
 }
 
 /** Notes the offset below which everything may be deleted: it stands for the broker's journal, which is simulated alone. */
