@@ -53,11 +53,18 @@ async function foldSealed(segment: Segment, state: LogState): Promise<void> {
   if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
 }
 
-/** The intact snapshot in front of an offset, or undefined. */
+/**
+ * The intact snapshot in front of an offset, or undefined. One bad reading is not believed: what is made again in its place
+ * may say less, once the segments before it were compacted.
+ */
 export async function readSnapshot(home: SegmentHome, baseOffset: bigint): Promise<Snapshot | undefined> {
-  const bytes = await readFileIfExists(home.device.disk, segmentPath(home.directory, baseOffset, 'snapshot'));
-  const snapshot = bytes === undefined ? undefined : decodeSnapshot(bytes);
-  if (snapshot?.baseOffset === baseOffset) return snapshot;
+  const path = segmentPath(home.directory, baseOffset, 'snapshot');
+  for (let reading = 0; reading < 2; reading += 1) {
+    const bytes = await readFileIfExists(home.device.disk, path);
+    if (bytes === undefined) break;
+    const snapshot = decodeSnapshot(bytes);
+    if (snapshot?.baseOffset === baseOffset) return snapshot;
+  }
   return baseOffset === 0n ? EMPTY_SNAPSHOT : undefined;
 }
 
