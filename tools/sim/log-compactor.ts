@@ -35,6 +35,7 @@ export class LogCompactor {
     const { model, random, plan, time } = this.#world;
     this.isBusy = true;
     const before = model.logStart;
+    const { readFlipCount } = this.#world;
     try {
       const rules = {
         nowMs: time.wallMs(),
@@ -50,7 +51,9 @@ export class LogCompactor {
     } catch (error) {
       // A trim removed what the pass was reading.
       const isTrimmed = model.logStart > before && reasonOf(error) === 'ENOENT';
-      if (isTrimmed || error instanceof Cancelled || this.#isStopping(error))
+      // The state of the last pass was read wrongly: the next pass reads it anew.
+      const isFlipped = this.#world.readFlipCount > readFlipCount && reasonOf(error) === 'STORAGE_FAILED';
+      if (isFlipped || isTrimmed || error instanceof Cancelled || this.#isStopping(error))
         this.#world.tally.add('passes ended early');
       else this.#excuse(error, 'compaction');
     } finally {
