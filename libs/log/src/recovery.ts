@@ -52,10 +52,10 @@ export interface RecoveredLog {
 
 export async function recoverLog(home: SegmentHome, options: RecoveryOptions): Promise<RecoveredLog> {
   const { knownSynced, cleanShutdown } = options;
-  const { segments, compaction } = await findSegments(home, options);
+  const { segments, deleted, compaction } = await findSegments(home, options);
   let last = segments.at(-1);
   // A program that was killed may have left names that are seen, but not on the device.
-  if (!cleanShutdown) await home.device.disk.syncDirectory(home.directory);
+  if (!cleanShutdown || deleted.length > 0) await home.device.disk.syncDirectory(home.directory);
   if (last === undefined) {
     const lost = knownSynced > 0n ? `the files of offsets below ${knownSynced} are gone` : undefined;
     last = await Segment.create(home, 0n);
@@ -78,6 +78,8 @@ export async function recoverLog(home: SegmentHome, options: RecoveryOptions): P
     // It speaks of this moment only: once the log has been written or cut it would be wrong.
     await unlinkIfExists(home.device.disk, segmentPath(home.directory, last.endOffset, 'snapshot'));
   }
+  // Not before: until what stays is durable they alone say where the log ends.
+  for (const segment of deleted) await segment.remove();
   const isShort = last.endOffset < knownSynced;
   const lost = `the log ends at offset ${last.endOffset}, but was durable up to ${knownSynced}`;
   return { segments, compaction, state, cutBytes, suspect: isShort ? lost : suspect };
@@ -114,7 +116,7 @@ function hasClosingSnapshot(last: Segment): boolean {
 async function findSegments(
   home: SegmentHome,
   options: RecoveryOptions,
-): Promise<{ segments: Segment[]; compaction: CompactionState }> {
+): Promise<{ segments: Segment[]; deleted: Segment[]; compaction: CompactionState }> {
   const { device, directory } = home;
   let names = await device.disk.list(directory);
   let compaction: CompactionState | undefined;
@@ -122,15 +124,19 @@ async function findSegments(
     compaction = await finishCompaction(device.disk, directory);
     names = await device.disk.list(directory);
   }
-  const segments = await listSegments(home, names, options);
+  const { segments, deleted } = await listSegments(home, names, options);
   const last = segments.at(-1);
   if (last === undefined && compaction !== undefined) await forgetCompaction(device.disk, directory);
   else if (compaction !== undefined) home.gaps.below = last?.baseOffset ?? 0n;
-  return { segments, compaction: last === undefined ? NEVER_COMPACTED : (compaction ?? NEVER_COMPACTED) };
+  return { segments, deleted, compaction: last === undefined ? NEVER_COMPACTED : (compaction ?? NEVER_COMPACTED) };
 }
 
-/** The segments of the names, oldest first; removes what a crash left, and what was to be deleted. */
-async function listSegments(home: SegmentHome, names: readonly string[], options: RecoveryOptions): Promise<Segment[]> {
+/** The segments of the names, oldest first, apart from those that are to be deleted; removes what a crash left. */
+async function listSegments(
+  home: SegmentHome,
+  names: readonly string[],
+  options: RecoveryOptions,
+): Promise<{ segments: Segment[]; deleted: Segment[] }> {
   const { disk } = home.device;
   const parsed = names.map((name) => ({ name, file: parseSegmentName(name) }));
   const bases = parsed.flatMap(({ file }) => (file?.kind === 'log' ? [file.baseOffset] : []));
@@ -141,9 +147,10 @@ async function listSegments(home: SegmentHome, names: readonly string[], options
   }
   const segments = bases.map((base, index) => new Segment(home, base, bases[index + 1] ?? base));
   // A crash may have removed a later one of the segments to be deleted and left an earlier one.
-  while (segments.length > 1 && (segments[0]?.endOffset ?? 0n) <= options.logStart) await segments.shift()?.remove();
+  const deleted = segments.slice(0, -1).filter(({ endOffset }) => endOffset <= options.logStart);
+  segments.splice(0, deleted.length);
   for (const sealed of segments.slice(0, -1)) sealed.size = await disk.fileBytes(sealed.path);
-  return segments;
+  return { segments, deleted };
 }
 
 /** True when the broker stopped while it made the file: it never held a batch. */
