@@ -51,6 +51,13 @@ async function foldSealed(segment: Segment, state: LogState): Promise<void> {
   const size = await segment.use((file) => file.size());
   const stop = await foldSegment(segment, state, size);
   if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
+  if (stop.nextOffset === segment.endOffset || segment.mayHaveGaps) return;
+  throw corruptBatch(
+    segment.home,
+    segment.path,
+    size,
+    `it ends at offset ${stop.nextOffset}, not ${segment.endOffset}`,
+  );
 }
 
 /**
