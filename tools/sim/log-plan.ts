@@ -90,8 +90,8 @@ function withDeletions(plan: LogPlan, random: SeededRandom): LogPlan {
     weights: [...plan.weights, ...weights],
     // Most of the power cuts are to fall into deletions.
     crash: random.pick([0, 0, 0.3]),
-    // With flush=os a failed sync may lose sealed records, and with them why others went.
-    ioError: plan.flush === 'os' ? 0 : plan.ioError,
+    // With flush=os a failed sync may lose sealed records, and with them why others went; a full disk fails syncs too.
+    ...(plan.flush === 'os' ? { ioError: 0, noSpace: 0 } : {}),
     readFlip: random.chance(0.2) ? 0.005 : 0,
     recordCountMax: random.pick([1, 3, 20]),
     keyCount: compacts ? random.pick([1, 3, 10, 40]) : 0,
