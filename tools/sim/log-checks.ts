@@ -103,7 +103,7 @@ export function checkTime(
       ? !isDurable
       : found >= start.logStart &&
         matching.some(
-          ({ base, next }) => base <= found && found < next && [base, start.logStart, model.logStart].includes(found),
+          ({ base, next }) => found < next && (found === base || (found > base && found <= model.logStart)),
         ) &&
         (certain === undefined || found <= most(certain.base, model.logStart));
   if (!isRight) throw new Violation(`wrong offset for time ${start.timestampMs}: ${found}, not ${certain?.base}`);
