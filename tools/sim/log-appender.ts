@@ -1,7 +1,10 @@
 /** The part of a simulated program that appends: batches, waiting until they are durable, a disk that is full. */
+import { BATCH_CLAIM, BATCH_CONFIG, BATCH_DATA, BATCH_EPOCH_START } from '@partita/batch';
+import type { BatchType } from '@partita/batch';
 import { reasonOf } from './excuses.ts';
 import type { Excuses } from './excuses.ts';
 import { makeBatch } from './log-identity.ts';
+import type { StoredBatch, StoredRecord } from './log-identity.ts';
 import type { OpenedLog } from './log-start.ts';
 import type { LogWorld } from './log-world.ts';
 import { comesTrue, passTurns } from './settle.ts';
@@ -31,21 +34,9 @@ export class LogAppender {
 
   /** Appends a batch as the plan has it; a refusal must have its reason. */
   append(seed: number): void {
-    const { model, plan, random, time, tally, trace } = this.#world;
+    const { model, tally, trace } = this.#world;
     if (!this.#isWorking()) return;
-    const [least, most] = plan.valueBytes;
-    const embedded = random.chance(0.05) ? model.batches.at(-1) : undefined;
-    const isFew = most > 100_000 && random.chance(0.8);
-    const value =
-      embedded?.bytes ?? Buffer.alloc(random.between(least, isFew ? 10_000 : most), seed + random.below(250));
-    const batch = makeBatch({
-      base: this.#opened.log.logEnd,
-      epoch: model.epoch,
-      appendTimeMs: BigInt(time.wallMs()),
-      timestampMs: BigInt(time.wallMs() - random.below(5000)),
-      recordCount: value.length > 20_000 ? 1 : random.between(1, plan.recordCountMax),
-      value,
-    });
+    const batch = this.#nextBatch(seed);
     try {
       this.#opened.log.append(batch.bytes);
       model.batches.push(batch);
@@ -58,6 +49,43 @@ export class LogAppender {
       const isFull = reason === 'STORAGE_FULL' && (this.#wasFull || this.#world.errorCount > this.#excuses.errorCount);
       if (!isFull && reason !== 'QUEUE_FULL' && this.#isWorking()) throw error;
     }
+  }
+
+  #nextBatch(seed: number): StoredBatch {
+    const { model, plan, random, time } = this.#world;
+    const [least, most] = plan.valueBytes;
+    const embedded = random.chance(0.05) ? model.batches.at(-1) : undefined;
+    const isFew = most > 100_000 && random.chance(0.8);
+    const value =
+      embedded?.bytes ?? Buffer.alloc(random.between(least, isFew ? 10_000 : most), seed + random.below(250));
+    const type = this.#type();
+    const recordCount = value.length > 20_000 ? 1 : random.between(1, plan.recordCountMax);
+    return makeBatch({
+      base: this.#opened.log.logEnd,
+      epoch: model.epoch,
+      appendTimeMs: BigInt(time.wallMs()),
+      timestampMs: BigInt(time.wallMs() - random.below(5000)),
+      recordCount: type === BATCH_DATA ? recordCount : 1,
+      records: type === BATCH_DATA ? this.#records(recordCount) : [],
+      type,
+      value,
+    });
+  }
+
+  #type(): BatchType {
+    const { plan, random } = this.#world;
+    if (plan.control === 0 || !random.chance(plan.control)) return BATCH_DATA;
+    return random.pick([BATCH_EPOCH_START, BATCH_CONFIG, BATCH_CLAIM]);
+  }
+
+  /** Keys and tombstones as the plan has them. */
+  #records(count: number): StoredRecord[] {
+    const { plan, random } = this.#world;
+    if (plan.keyCount === 0) return [];
+    return Array.from({ length: count }, () => ({
+      key: random.chance(0.9) ? `key ${random.below(plan.keyCount)}` : undefined,
+      isTombstone: random.chance(plan.tombstone),
+    }));
   }
 
   /** Waits until everything appended is durable, or the log waits for space, or its life ends. */

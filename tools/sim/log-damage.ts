@@ -24,7 +24,7 @@ function damage(world: LogWorld, kind: Damage): void {
   } else if (kind === 'stale index') file.shorten(random.below(file.size));
   else if (kind === 'shorten log') {
     file.shorten(random.below(file.size));
-    world.shortened.add(BigInt(/(\d{20})\.log$/.exec(path)?.[1] ?? 0));
+    world.shortened.add(file);
   } else disk.flip(path);
 }
 

@@ -1,9 +1,20 @@
 /** What the log must hold: every batch that was appended, and what was promised of it. */
+import { BATCH_CLAIM, BATCH_CONFIG, BATCH_DATA, BATCH_EPOCH_START } from '@partita/batch';
+import { CONFIG_RECORD_COUNT } from '@partita/domain';
 import type { EpochStart } from '@partita/log';
+import { CompactionModel } from './compaction-model.ts';
 import type { StoredBatch } from './log-identity.ts';
 
+/** What the durable batches add up to: ends and places. */
+export interface ModelState {
+  readonly dataEnd: bigint;
+  /** Offsets, newest first. */
+  readonly configs: readonly bigint[];
+  readonly claim: bigint | undefined;
+}
+
 export class LogModel {
-  /** Everything that may be in the log, gapless from offset 0: what was appended and neither cut nor lost since. */
+  /** All that was ever appended and neither cut nor lost since, gapless from offset 0: deleted and compacted ones too. */
   batches: StoredBatch[] = [];
   /** What the program was told to be durable (with flush=os: written). */
   ackedEnd = 0n;
@@ -13,6 +24,9 @@ export class LogModel {
   sealedEnd = 0n;
   /** Leader epoch of the next batch. */
   epoch = 1;
+  /** Everything below was deleted. */
+  logStart = 0n;
+  readonly compaction = new CompactionModel(() => this.batches);
   /** Grows at each cut. */
   cutCount = 0;
   /** Where a cut is going on. */
@@ -90,6 +104,20 @@ export class LogModel {
     return starts;
   }
 
+  /** The fold of the batches below the offset. */
+  stateBelow(end: bigint): ModelState {
+    let dataEnd = 0n;
+    let claim: bigint | undefined;
+    const configs: bigint[] = [];
+    for (const { type, base, next } of this.batches) {
+      if (next > end) break;
+      if (type === BATCH_DATA) dataEnd = next;
+      if (type === BATCH_CLAIM) claim = base;
+      if (type === BATCH_EPOCH_START || type === BATCH_CONFIG) configs.unshift(base);
+    }
+    return { dataEnd, configs: configs.slice(0, CONFIG_RECORD_COUNT), claim };
+  }
+
   /** True when a batch begins at the offset, or the log ends there. */
   isBoundary(offset: bigint): boolean {
     return offset === 0n || this.batches[this.numberOf(offset - 1n)]?.next === offset;
@@ -103,4 +131,8 @@ export class LogModel {
 
 export function least(one: bigint, other: bigint): bigint {
   return one < other ? one : other;
+}
+
+export function most(one: bigint, other: bigint): bigint {
+  return one > other ? one : other;
 }

@@ -27,7 +27,11 @@ export function checkOpened(world: LogWorld, log: PartitionLog, facts: KnownFact
   noteSights(world, log, before);
   world.damagedAtStart.clear();
   world.hadLogDamage = isDamaged(world);
+  const removed = [...before.keys()].filter((_, number, bases) => (bases[number + 1] ?? end + 1n) <= facts.logStart);
+  if (removed.length > 0) tally.add('seen: trim finished at a start');
   model.restart(end);
+  model.logStart = least(facts.logStart, end);
+  model.compaction.restart(log.compaction.cleanedTo, plan.readFlip > 0);
   checkState(log, model);
 }
 

@@ -14,6 +14,9 @@ export const STEPS = [
   'cut',
   'disk full',
   'time passes',
+  'trim',
+  'roll',
+  'compact',
 ] as const;
 export type Step = (typeof STEPS)[number];
 
@@ -52,12 +55,54 @@ export interface LogPlan {
   /** Probability of damage after a life, and the kinds that this seed knows. */
   readonly damage: number;
   readonly damages: readonly Damage[];
+  /** Records have keys of so many, are tombstones, stand beside control batches; only in seeds that compact. */
+  readonly keyCount: number;
+  readonly tombstone: number;
+  readonly control: number;
+  readonly tombstoneDelayMs: number;
+  /** Probability that the power goes within a trim, a compaction or a swap, each time. */
+  readonly deletionCrash: number;
 }
 
 const KIB = 1024;
 
-/** Draws a plan. Half of the seeds are without damage and read flips: in those nothing may ever be refused. */
-export function drawPlan(random: SeededRandom): LogPlan {
+/** Steps that only seeds take which delete something. */
+const DELETIONS: readonly Step[] = ['trim', 'roll', 'compact'];
+
+/**
+ * Draws a plan. Half of the seeds are without damage and read flips: in those nothing may ever be refused. Of these, many
+ * also delete: what deleted records said about the damaged ones nobody can hold against the log.
+ */
+export function drawPlan(random: SeededRandom, ofDeletions: SeededRandom): LogPlan {
+  const plan = drawBasicPlan(random);
+  return plan.damage === 0 && ofDeletions.chance(0.7) ? withDeletions(plan, ofDeletions) : plan;
+}
+
+function withDeletions(plan: LogPlan, random: SeededRandom): LogPlan {
+  const compacts = random.chance(0.7);
+  const weights: LogPlan['weights'] = [
+    ['trim', random.pick(compacts ? [0, 0, 1, 2] : [1, 3, 6])],
+    ['roll', random.pick([0, 1, 3])],
+    ['compact', compacts ? random.pick([3, 6, 12]) : 0],
+  ];
+  return {
+    ...plan,
+    weights: [...plan.weights, ...weights],
+    // Most of the power cuts are to fall into deletions.
+    crash: random.pick([0, 0, 0.3]),
+    // With flush=os a failed sync may lose sealed records, and with them why others went; a full disk fails syncs too.
+    ...(plan.flush === 'os' ? { ioError: 0, noSpace: 0 } : {}),
+    readFlip: random.chance(0.2) ? 0.005 : 0,
+    recordCountMax: random.pick([1, 3, 20]),
+    keyCount: compacts ? random.pick([1, 3, 10, 40]) : 0,
+    tombstone: random.pick([0, 0.1, 0.4]),
+    control: random.pick([0, 0.1, 0.4]),
+    tombstoneDelayMs: random.pick([0, 0, 3000, Infinity]),
+    deletionCrash: random.pick([0, 0.15, 0.4]),
+  };
+}
+
+function drawBasicPlan(random: SeededRandom): LogPlan {
   const isLarge = random.chance(0.02);
   const segmentBytesMax = isLarge ? 6 * KIB * KIB : random.pick([3, 5, 8, 16, 32, 50, 120]) * KIB;
   const isDamaging = random.chance(0.5);
@@ -69,7 +114,7 @@ export function drawPlan(random: SeededRandom): LogPlan {
     recordCountMax: random.pick([1, 1, 3, 20]),
     lifeCount: random.between(2, isLarge ? 3 : 7),
     stepsMax: random.between(4, isLarge ? 15 : 40),
-    weights: STEPS.map((step) => [step, weightOf(step, random)] as const),
+    weights: STEPS.filter((step) => !DELETIONS.includes(step)).map((step) => [step, weightOf(step, random)] as const),
     turnsMax: random.pick([0, 1, 3, 10, 30]),
     ioError: isCalm ? 0 : random.pick([0, 0, 0.002, 0.01, 0.05]),
     noSpace: isCalm ? 0 : random.pick([0, 0, 0.002, 0.02, 0.1]),
@@ -80,6 +125,7 @@ export function drawPlan(random: SeededRandom): LogPlan {
     kill: random.pick([0, 0.2, 0.4]),
     damage: isDamaging ? random.pick([0.2, 0.5, 0.9]) : 0,
     damages: DAMAGES.filter(() => random.chance(0.5)),
+    ...{ keyCount: 0, tombstone: 0, control: 0, tombstoneDelayMs: Infinity, deletionCrash: 0 },
   };
 }
 

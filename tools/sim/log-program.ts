@@ -6,8 +6,10 @@ import { checkState } from './log-checks.ts';
 import { isExcused, reasonOf } from './excuses.ts';
 import type { Excuses } from './excuses.ts';
 import { DATA, PARTITION, TOPIC_ID } from './log-identity.ts';
-import { least } from './log-model.ts';
+import { least, most } from './log-model.ts';
 import { LogAppender } from './log-appender.ts';
+import { LogCompactor } from './log-compactor.ts';
+import { trimChecked } from './log-trim.ts';
 import { drawStep } from './log-plan.ts';
 import type { Step } from './log-plan.ts';
 import { findTimeChecked, readAllChecked, readChecked } from './log-readings.ts';
@@ -25,6 +27,8 @@ export class LogProgram {
   readonly #opened: OpenedLog;
   readonly #excuses: Excuses;
   readonly #appender: LogAppender;
+  readonly #compactor: LogCompactor;
+  /** Readings and compactions under way. */
   readonly #readings = new Set<Promise<void>>();
   #violation: Violation | undefined;
   #failure: PartitaError | undefined;
@@ -35,6 +39,9 @@ export class LogProgram {
     this.#opened = opened;
     this.#excuses = excuses;
     this.#appender = new LogAppender(world, opened, excuses, () => this.#works());
+    this.#compactor = new LogCompactor(world, opened, (error, what) => {
+      this.#excuse(error, what);
+    });
   }
 
   /** Called by the log when it can no longer be written. */
@@ -87,6 +94,7 @@ export class LogProgram {
   async stop(): Promise<void> {
     const { model, disk, trace, tally, plan } = this.#world;
     this.#world.phase = 'stop';
+    this.#compactor.cancel();
     await this.#endReadings();
     const outcome = await settle(this.#log.close({ clean: true }), 'the close');
     const isClean = 'value' in outcome && outcome.value;
@@ -141,12 +149,43 @@ export class LogProgram {
     if (step === 'cut') await this.#cut();
     if (step === 'disk full') await this.#appender.fillDisk();
     if (step === 'time passes') time.advance(random.below(2500));
+    await this.#delete(step);
+  }
+
+  async #delete(step: Step): Promise<void> {
+    if (step === 'trim') await this.#trim();
+    if (step === 'roll') await this.#roll();
+    if (step === 'compact') await this.#compact();
   }
 
   #raiseHighMark(): void {
     const { model, random } = this.#world;
     const boundaries = model.batches.filter(({ next }) => next <= model.ackedEnd && next > model.highMark);
     if (boundaries.length > 0) model.highMark = random.pick(boundaries).next;
+  }
+
+  async #trim(): Promise<void> {
+    await trimChecked(this.#world, this.#facts, this.#opened, (error, what) => {
+      this.#excuse(error, what);
+    });
+  }
+
+  async #roll(): Promise<void> {
+    const outcome = await settle(this.#log.roll(), 'the roll');
+    if ('error' in outcome) this.#excuse(outcome.error, 'roll');
+    else this.#world.tally.add('rolls asked');
+  }
+
+  /** Goes on beside the steps that follow, or is waited for. */
+  async #compact(): Promise<void> {
+    const { model, random } = this.#world;
+    if (this.#compactor.isBusy) return;
+    if (random.chance(0.5)) await this.#roll();
+    if (random.chance(0.5)) model.highMark = most(model.highMark, model.ackedEnd);
+    else this.#raiseHighMark();
+    const pass = this.#compactor.compact();
+    this.#reading(pass);
+    if (random.chance(0.5)) await settle(pass, 'the compaction');
   }
 
   async #checkpoint(syncedEnd: bigint): Promise<boolean> {
@@ -206,7 +245,7 @@ export class LogProgram {
   }
 
   async #endReadings(): Promise<void> {
-    await settle(Promise.all(this.#readings), 'a reading');
+    await settle(Promise.all(this.#readings), 'a reading or a compaction');
     if (this.#violation !== undefined) throw this.#violation;
   }
 }

@@ -13,18 +13,21 @@ const ATTEMPT_COUNT_MAX = 3;
 
 /** Reads somewhere. */
 export async function readChecked(world: LogWorld, log: PartitionLog): Promise<void> {
-  const { random, tally } = world;
+  const { random, tally, model } = world;
   const from = BigInt(random.below(Number(log.logEnd) + 1));
   const end = random.chance(0.7) ? log.logEnd : BigInt(random.below(Number(log.logEnd) + 1));
   const maxBytes = random.pick([1, 500, 5000, 100_000]);
-  if (from < log.logStart) return;
   tally.add('reads');
   await attempt(world, from, async () => {
+    const { logStart } = model;
     const start = startOf(world, log, { from, end, maxBytes });
     const slice = await log.read(from, end, maxBytes).catch((error: unknown) => {
-      if (reasonOf(error) === 'OFFSET_OUT_OF_RANGE' && from > log.logEnd) return undefined;
+      const isOutside = from > log.logEnd || from < model.logStart;
+      if (reasonOf(error) === 'OFFSET_OUT_OF_RANGE' && isOutside) return undefined;
       throw error;
     });
+    if (slice !== undefined && from < logStart)
+      throw new Violation(`came back: offset ${from} was served, deleted below ${logStart}`);
     if (slice !== undefined) check(world, slice, start);
   });
 }
@@ -35,7 +38,8 @@ export async function findTimeChecked(world: LogWorld, log: PartitionLog): Promi
   const timestampMs = BigInt(time.wallMs() - random.below(20_000));
   tally.add('times asked');
   await attempt(world, undefined, async () => {
-    const start = { timestampMs, cutCount: model.cutCount, syncedEnd: log.syncedEnd };
+    const { cutCount, logStart } = model;
+    const start = { timestampMs, cutCount, logStart, syncedEnd: log.syncedEnd };
     checkTime(model, await log.offsetForTime(timestampMs), start);
   });
 }
@@ -54,7 +58,10 @@ export async function readAllChecked(world: LogWorld, log: PartitionLog): Promis
       check(world, slice, start);
       next = slice.nextOffset;
     });
+    // Nothing may be left up to the end; what a fault spoiled is passed over.
+    if (next === begin) break;
     from = next ?? model.batches[model.numberOf(begin)]?.next ?? start.end;
+    if (from < model.logStart) from = model.logStart;
   }
 }
 
@@ -63,7 +70,8 @@ function startOf(
   log: PartitionLog,
   range: Pick<ReadingStart, 'from' | 'end' | 'maxBytes'>,
 ): ReadingStart {
-  return { ...range, cutCount: world.model.cutCount, syncedEnd: log.syncedEnd };
+  const { cutCount, compaction } = world.model;
+  return { ...range, cutCount, syncedEnd: log.syncedEnd, cleanedTo: compaction.cleanedTo };
 }
 
 function check(world: LogWorld, slice: LogSlice, start: ReadingStart): void {
@@ -73,6 +81,7 @@ function check(world: LogWorld, slice: LogSlice, start: ReadingStart): void {
 
 /** Tries until it succeeds or fails for good, which only damage and faults excuse. `from`: where it reads first. */
 async function attempt(world: LogWorld, from: bigint | undefined, read: () => Promise<void>): Promise<void> {
+  let before: Excuses = { errorCount: 0, readFlipCount: 0 };
   for (let left = ATTEMPT_COUNT_MAX; left > 0; left -= 1) {
     const now = { errorCount: world.errorCount, readFlipCount: world.readFlipCount };
     try {
@@ -80,8 +89,9 @@ async function attempt(world: LogWorld, from: bigint | undefined, read: () => Pr
       return;
     } catch (error) {
       if (error instanceof Violation) throw error;
-      // The first attempts may share the loading of an index with a reading that a fault met before.
-      const since = left > 1 ? { errorCount: 0, readFlipCount: 0 } : now;
+      // An attempt may share the loading of an index with a reading that a fault met just before.
+      const since = before;
+      before = now;
       if (reasonOf(error) === 'CORRUPT_BATCH' && world.readFlipCount > now.readFlipCount) {
         world.tally.add('seen: read flip caught');
       }
@@ -94,6 +104,8 @@ async function attempt(world: LogWorld, from: bigint | undefined, read: () => Pr
 function isFinal(world: LogWorld, error: unknown, from: bigint | undefined, since: Excuses): boolean {
   const reason = reasonOf(error);
   if (!world.disk.isRunning || reason === 'SHUTTING_DOWN' || world.hasFailed) return true;
+  // A trim was faster.
+  if (reason === 'OFFSET_OUT_OF_RANGE' && from !== undefined && from < world.model.logStart) return true;
   if (reason === 'CORRUPT_BATCH' && world.readFlipCount > since.readFlipCount) return false;
   if (reason === 'CORRUPT_BATCH' && isDamageMet(world, from)) {
     world.tally.add('seen: damaged batch not served');

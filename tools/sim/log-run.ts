@@ -25,7 +25,7 @@ async function runLives(world: LogWorld): Promise<void> {
   trace.note(`plan ${JSON.stringify(plan)}`);
   await disk.start().makeDirectory(DATA);
   disk.names.sync('/');
-  const facts: StoredFacts = { marker: undefined, checkpoints: [undefined] };
+  const facts: StoredFacts = { marker: undefined, checkpoints: [undefined], starts: [0n] };
   for (let life = 0; life < plan.lifeCount; life += 1) {
     trace.note(`life ${life}`);
     setFaults(world);

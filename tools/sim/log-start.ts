@@ -8,7 +8,7 @@ import { CLUSTER_ID, DATA, DIRECTORY, PARTITION, TOPIC_ID } from './log-identity
 import { checkOpened, checkUntouched, logContents } from './log-opened.ts';
 import type { LogWorld } from './log-world.ts';
 import { settle } from './settle.ts';
-import { learnFacts } from './stored-facts.ts';
+import { learnFacts, writeStart } from './stored-facts.ts';
 import type { KnownFacts, StoredFacts } from './stored-facts.ts';
 import { isDamaged } from './stored-files.ts';
 import { Violation } from './trace.ts';
@@ -32,7 +32,7 @@ export async function startProgram(world: LogWorld, records: StoredFacts, listen
   const excuses: Excuses = { errorCount: world.errorCount, readFlipCount: world.readFlipCount };
   world.phase = 'start';
   const before = logContents(world);
-  const facts: KnownFacts = { cleanEnd: undefined, knownSynced: 0n };
+  const facts: KnownFacts = { cleanEnd: undefined, knownSynced: 0n, logStart: 0n };
   const outcome = await settle(open(world, records, listeners, facts), 'the start');
   if ('value' in outcome) {
     checkOpened(world, outcome.value.log, facts, before);
@@ -80,7 +80,10 @@ async function open(
     settings: { segmentBytesMax: plan.segmentBytesMax, segmentAgeMsMax: Infinity, flush: plan.flush },
     cleanShutdown: mutant?.trustsEveryStart === true || known.cleanEnd !== undefined,
     knownSynced: mutant?.forgetsCheckpoints === true ? 0n : known.knownSynced,
+    logStart: known.logStart,
     ...listeners,
   });
+  // As a broker does: what is appended below it must not be taken for deleted at the next start.
+  if (known.logStart > log.logEnd) await writeStart(disk, stored, log.logEnd);
   return { log, device };
 }

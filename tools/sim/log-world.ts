@@ -10,7 +10,10 @@ import type { Mutant } from './mutants.ts';
 import { Tally, Trace } from './trace.ts';
 
 /** What the program is doing. */
-export type Phase = 'start' | 'run' | 'cut' | 'stop';
+export type Phase = 'start' | 'run' | 'cut' | 'trim' | 'stop';
+
+/** Makes plans of deletions that the other plans do not depend on. */
+const DELETION_SEED = 0x5eed_de1e;
 
 export class LogWorld {
   readonly plan: LogPlan;
@@ -22,6 +25,8 @@ export class LogWorld {
   readonly tally = new Tally();
   readonly mutant: Mutant | undefined;
   phase: Phase = 'start';
+  /** What goes on beside that. */
+  compaction: 'none' | 'pass' | 'swap' = 'none';
   /** Calls that failed by themselves, and readings with a wrong bit, in all. */
   errorCount = 0;
   readFlipCount = 0;
@@ -31,8 +36,8 @@ export class LogWorld {
   syncLied = false;
   /** Since the log was last opened the power was cut. */
   powerCut = false;
-  /** Base offsets of the segments whose log was shortened behind the program's back. */
-  readonly shortened = new Set<bigint>();
+  /** Files that were shortened behind the program's back: a power cut may bring one back that was removed. */
+  readonly shortened = new WeakSet();
   /** At the last start: base offsets of the segments that were damaged by injection, and the batches hit. */
   readonly damagedAtStart = new Map<bigint, readonly bigint[]>();
   hadLogDamage = false;
@@ -41,7 +46,7 @@ export class LogWorld {
 
   constructor(seed: number, options: { keepsTrace: boolean; mutant?: Mutant | undefined }) {
     this.random = new SeededRandom(seed);
-    this.plan = drawPlan(this.random.fork());
+    this.plan = drawPlan(this.random.fork(), new SeededRandom(seed ^ DELETION_SEED));
     this.trace = new Trace(options.keepsTrace);
     this.mutant = options.mutant;
     this.time = new SimulatedTime(1_700_000_000_000 + this.random.below(1_000_000));
@@ -78,17 +83,19 @@ export class LogWorld {
 
   #onDone(kind: string, name: string): void {
     const base = /^(\d{20})\.log$/.exec(name)?.[1];
-    if (base !== undefined && (kind === 'create' || kind === 'unlink')) {
-      this.shortened.delete(BigInt(base));
-      if (kind === 'create') this.model.seal(BigInt(base));
-    }
-    if (kind !== 'rename' || this.phase !== 'start') return;
+    if (base !== undefined && kind === 'create') this.model.seal(BigInt(base));
+    if (this.phase !== 'start') return;
+    if (kind === 'unlink' && name.endsWith('.compacted')) this.tally.add('seen: leftovers of a compaction removed');
+    if (kind !== 'rename') return;
+    if (name.endsWith('.log.compacted')) this.tally.add('seen: swap completed at a start');
     if (name.endsWith('.snapshot.new')) this.tally.add('seen: snapshot made again');
     if (name.endsWith('.idx.new')) this.tally.add('seen: index made again');
   }
 
   #onPowerOff(kind: string, name: string): void {
     this.tally.add(`crash in ${this.phase}`);
+    if (this.compaction !== 'none') this.tally.add(`seen: crash during a ${this.compaction}`);
+    if (this.phase === 'trim') this.tally.add('seen: crash during a trim');
     if (this.phase !== 'run') return;
     const step = ROLL_STEPS.find(([, pattern]) => pattern.test(`${kind} ${name}`));
     if (step !== undefined) this.tally.add(`seen: crash in a roll, ${step[0]}`);

@@ -28,6 +28,12 @@ const SIGHTS = [
   'suspect',
   'damaged log refused',
   'damaged batch not served',
+  'crash during a trim',
+  'trim finished at a start',
+  'crash during a pass',
+  'crash during a swap',
+  'swap completed at a start',
+  'leftovers of a compaction removed',
 ];
 
 it(

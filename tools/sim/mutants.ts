@@ -13,7 +13,12 @@ export interface Mutant {
   readonly trustsEveryStart?: boolean;
   /** What checkpoint and marker say is not passed on. */
   readonly forgetsCheckpoints?: boolean;
+  /** A trim removes files before the start is noted. */
+  readonly trimsBeforeNote?: boolean;
 }
+
+/** Where the file `compaction` holds the number of groups that are being swapped in. */
+const GROUP_COUNT_AT = 20;
 
 const nothing = async (): Promise<void> => Promise.resolve();
 
@@ -73,6 +78,17 @@ export const MUTANTS: readonly Mutant[] = [
       }),
   },
   { name: 'every start is taken for one after a clean stop', trustsEveryStart: true },
+  { name: 'a trim removes files before its start is noted', trimsBeforeNote: true },
+  {
+    name: 'the intent of a swap is not written',
+    wrapDisk: (disk) =>
+      changed(disk, {
+        writeFileAtomically: (path, content) =>
+          path.endsWith('/compaction') && Buffer.from(content).readUInt32LE(GROUP_COUNT_AT) > 0
+            ? nothing()
+            : disk.writeFileAtomically(path, content),
+      }),
+  },
   { name: 'what was known as synced is forgotten', isRare: true, forgetsCheckpoints: true },
 ];
 

@@ -9,6 +9,8 @@ const PROMISES: Readonly<Record<Subject, readonly (readonly [string, string])[]>
     ['wrong bytes served', 'wrong bytes'],
     ['wrong offsets', 'wrong offset'],
     ['wrong epochs', 'wrong epochs'],
+    ['wrong state', 'wrong state'],
+    ['deleted or compacted records that came back', 'came back'],
     ['suspect by a power cut alone', 'suspect'],
     ['refused without damage', 'a log without damage'],
   ],

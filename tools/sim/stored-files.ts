@@ -22,7 +22,7 @@ export function basesOf(disk: FaultyDisk, kind: 'log' | 'idx' | 'snapshot'): big
 export function damagedBatches(world: LogWorld, base: bigint): bigint[] {
   const file = world.disk.names.file(segmentFile(base, 'log'));
   const places = [...(file?.flips ?? [])];
-  if (world.shortened.has(base)) places.push(file?.size ?? 0);
+  if (file !== undefined && world.shortened.has(file)) places.push(file.size);
   if (places.length === 0) return [];
   const found = places.map((place) => batchAt(world, base, place));
   return found.sort((one, other) => Number(one - other));

@@ -109,6 +109,27 @@ it('loses and changes nothing for one bit that was wrong on the way of any one r
   }
 });
 
+describe('a roll that is asked for', () => {
+  it('loses nothing that is appended behind it when it broke off for want of space', async () => {
+    let brokenOffCount = 0;
+    for (let number = 1; number < 14; number += 1) {
+      const real = new FaultyBench(number, { segmentBytesMax: 100_000 });
+      const log = await real.open();
+      await real.bench.fill(log, 2);
+      real.disk.faults.failAt(number, 'ENOSPC');
+      await log.roll();
+      if (log.segments.length > 1 || real.bench.failure !== undefined) continue;
+      brokenOffCount += 1;
+      real.bench.time.advance(2000);
+      for (let turn = 0; turn < 500; turn += 1) await Promise.resolve();
+      await real.bench.fill(log, 2);
+      real.disk.kill();
+      expect((await real.open(4n)).logEnd).toBe(4n);
+    }
+    expect(brokenOffCount).toBeGreaterThan(5);
+  });
+});
+
 describe('a cut', () => {
   it('leaves no segment of a roll that failed for want of space', async () => {
     for (let number = 1; number < 90; number += 1) {

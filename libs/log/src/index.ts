@@ -18,6 +18,8 @@ export type { RetentionRules } from './retention.ts';
 export { planCompaction } from './compaction/compaction-rules.ts';
 export type { CompactionRules } from './compaction/compaction-rules.ts';
 export type { CompactionPlan, CompactionResult } from './compaction/compaction-plan.ts';
+export { compactSegments } from './compaction/compact-segments.ts';
+export type { CompactionHooks } from './compaction/compaction-io.ts';
 export { CompactionThread } from './compaction/compaction-thread.ts';
 export { scrubLog } from './scrub.ts';
 export type { LogState } from './log-state.ts';

@@ -51,6 +51,8 @@ export class LogWriter {
   #untoldEnd: bigint | undefined;
   #waitsForSpace = false;
   #rollIsAsked = false;
+  /** A roll broke off for want of space: files of the next segment may be there, and nothing is written before them. */
+  #rollIsBegun = false;
   /** Written with flush=os since a sync was last begun. */
   #unsyncedBytes = 0;
   #isSyncingBehind = false;
@@ -76,6 +78,12 @@ export class LogWriter {
   /** True when an earlier write failed: what is on the disk is unknown. */
   get hasFailed(): boolean {
     return this.#failure !== undefined;
+  }
+
+  /** Age of the active segment's first batch by the wall clock, milliseconds; 0 while it is empty. */
+  get activeAgeMs(): number {
+    const { firstAppendTimeMs } = this.active;
+    return firstAppendTimeMs === undefined ? 0 : this.#home.device.clock.wallMs() - Number(firstAppendTimeMs);
   }
 
   /** Throws STORAGE_FAILED when an earlier write failed. */
@@ -189,7 +197,8 @@ export class LogWriter {
   async #writeNext(): Promise<void> {
     try {
       const first = this.queue.first;
-      if (!this.active.isEmpty && (this.#rollIsAsked || this.#isFull(first))) await this.#roll();
+      const isDue = this.#rollIsAsked || this.#rollIsBegun || this.#isFull(first);
+      if (!this.active.isEmpty && isDue) await this.#roll();
       this.#rollIsAsked = false;
       if (first === undefined) return;
       const batches = this.queue.head(Math.min(WRITE_BYTES_MAX, this.#roomBytes()));
@@ -211,9 +220,7 @@ export class LogWriter {
   /** True when the next batch belongs into a new segment. */
   #isFull(next: Uint8Array | undefined): boolean {
     if (next === undefined) return false;
-    const { firstAppendTimeMs } = this.active;
-    const ageMs = firstAppendTimeMs === undefined ? 0 : this.#home.device.clock.wallMs() - Number(firstAppendTimeMs);
-    return this.#roomBytes() < next.length || ageMs >= this.settings.segmentAgeMsMax;
+    return this.#roomBytes() < next.length || this.activeAgeMs >= this.settings.segmentAgeMsMax;
   }
 
   /**
@@ -271,11 +278,13 @@ export class LogWriter {
     await this.#behind;
     const sealed = this.active;
     const baseOffset = sealed.endOffset;
+    this.#rollIsBegun = true;
     await sealed.complete(this.settings.flush === 'os');
     await writeSnapshot(this.#home, this.state.snapshot(baseOffset));
     const next = await Segment.create(this.#home, baseOffset);
     sealed.seal();
     this.#segments.push(next);
+    this.#rollIsBegun = false;
   }
 
   /** The index can be made again from the log, so a full disk fails nothing here: the next write tries again. */

@@ -126,8 +126,7 @@ export class PartitionLog {
 
   /** Age of the active segment's first batch by the wall clock, milliseconds; 0 while it is empty. */
   get activeAgeMs(): number {
-    const { firstAppendTimeMs } = this.#writer.active;
-    return firstAppendTimeMs === undefined ? 0 : this.#home.device.clock.wallMs() - Number(firstAppendTimeMs);
+    return this.#writer.activeAgeMs;
   }
 
   /** Bytes of the segment files. */
@@ -140,12 +139,9 @@ export class PartitionLog {
     return this.#segments;
   }
 
-  get directory(): string {
-    return this.#home.directory;
-  }
-
-  get identity(): LogIdentity {
-    return this.#home.identity;
+  /** Where it is, and whose. */
+  get place(): { readonly directory: string; readonly identity: LogIdentity } {
+    return this.#home;
   }
 
   get settings(): LogSettings {
@@ -216,13 +212,17 @@ export class PartitionLog {
     });
   }
 
-  /** Base offset of the first durable batch that holds a timestamp at or above the given one; undefined when none. */
+  /**
+   * Base offset of the first durable batch that reaches above logStart and holds a timestamp at or above the given one, at
+   * least logStart; undefined when there is none.
+   */
   async offsetForTime(timestampMs: bigint): Promise<bigint | undefined> {
     return this.#gate.read(async () => {
       this.#checkOpen();
-      for (const segment of [...this.#segments]) {
-        const found = await findTime(segment, timestampMs);
-        if (found !== undefined) return found;
+      // Not those that a trim is just removing.
+      for (const segment of this.#segments.filter(({ endOffset }) => endOffset > this.logStart)) {
+        const found = await findTime(segment, timestampMs, this.logStart);
+        if (found !== undefined) return found > this.logStart ? found : this.logStart;
       }
       return undefined;
     });
@@ -290,7 +290,8 @@ export class PartitionLog {
           state: this.#compaction,
           result: made.result,
           nowMs: made.clockIsTrusted ? BigInt(Math.floor(this.#home.device.clock.wallMs())) : undefined,
-          tombstoneDelayMs: BigInt(Math.floor(made.tombstoneDelayMs)),
+          // Infinity is allowed, a bigint cannot be.
+          tombstoneDelayMs: BigInt(Math.floor(Math.min(made.tombstoneDelayMs, Number.MAX_SAFE_INTEGER))),
         };
         const state = await this.#gate.closed(() => adoptCompaction(adoption));
         if (state === undefined) return false;

@@ -60,10 +60,10 @@ export async function recoverLog(
   options: RecoveryOptions,
 ): Promise<RecoveredLog> {
   const { knownSynced, cleanShutdown } = options;
-  const { segments, compaction } = await findSegments(home, names, options);
+  const { segments, deleted, compaction } = await findSegments(home, names, options);
   let last = segments.at(-1);
   // A program that was killed may have left names that are seen, but not on the device.
-  if (!cleanShutdown) await home.device.disk.syncDirectory(home.directory);
+  if (!cleanShutdown || deleted.length > 0) await home.device.disk.syncDirectory(home.directory);
   if (last === undefined) {
     const lost = knownSynced > 0n ? `the files of offsets below ${knownSynced} are gone` : undefined;
     last = await Segment.create(home, 0n);
@@ -71,6 +71,8 @@ export async function recoverLog(
   }
   let look = await SegmentLook.at(last);
   if (await isUnborn(last, look, knownSynced)) {
+    // A log that is refused for what lies before is left as it is.
+    await stateBefore(home, segments);
     last = await Segment.create(home, last.baseOffset);
     segments[segments.length - 1] = last;
     look = await SegmentLook.at(last);
@@ -88,6 +90,8 @@ export async function recoverLog(
     // It speaks of this moment only: once the log has been written or cut it would be wrong.
     await unlinkIfExists(home.device.disk, segmentPath(home.directory, last.endOffset, 'snapshot'));
   }
+  // Not before: until what stays is durable they alone say where the log ends.
+  for (const segment of deleted) await segment.remove();
   return { segments, compaction, state, cutBytes, suspect: missing(segments, last, options) ?? suspect };
 }
 
@@ -133,22 +137,26 @@ async function findSegments(
   home: SegmentHome,
   names: readonly string[],
   options: RecoveryOptions,
-): Promise<{ segments: Segment[]; compaction: CompactionState }> {
+): Promise<{ segments: Segment[]; deleted: Segment[]; compaction: CompactionState }> {
   const { device, directory } = home;
   if (!names.some(isCompactionName)) {
-    return { segments: await listSegments(home, names, options), compaction: NEVER_COMPACTED };
+    return { ...(await listSegments(home, names, options)), compaction: NEVER_COMPACTED };
   }
   const compaction = await finishCompaction(device.disk, directory);
-  const segments = await listSegments(home, await device.disk.list(directory), options);
-  const last = segments.at(-1);
+  const listed = await listSegments(home, await device.disk.list(directory), options);
+  const last = listed.segments.at(-1);
   if (last === undefined) await forgetCompaction(device.disk, directory);
-  if (last === undefined || compaction === undefined) return { segments, compaction: NEVER_COMPACTED };
+  if (last === undefined || compaction === undefined) return { ...listed, compaction: NEVER_COMPACTED };
   home.gaps.below = last.baseOffset;
-  return { segments, compaction };
+  return { ...listed, compaction };
 }
 
-/** The segments of the names, oldest first; removes what a crash left, and what was to be deleted. */
-async function listSegments(home: SegmentHome, names: readonly string[], options: RecoveryOptions): Promise<Segment[]> {
+/** The segments of the names, oldest first, apart from those that are to be deleted; removes what a crash left. */
+async function listSegments(
+  home: SegmentHome,
+  names: readonly string[],
+  options: RecoveryOptions,
+): Promise<{ segments: Segment[]; deleted: Segment[] }> {
   const { disk } = home.device;
   const parsed = names.map((name) => ({ name, file: parseSegmentName(name) }));
   const bases = parsed.flatMap(({ file }) => (file?.kind === 'log' ? [file.baseOffset] : []));
@@ -159,9 +167,10 @@ async function listSegments(home: SegmentHome, names: readonly string[], options
   }
   const segments = bases.map((base, index) => new Segment(home, base, bases[index + 1] ?? base));
   // A crash may have removed a later one of the segments to be deleted and left an earlier one.
-  while (segments.length > 1 && (segments[0]?.endOffset ?? 0n) <= options.logStart) await segments.shift()?.remove();
+  const deleted = segments.slice(0, -1).filter(({ endOffset }) => endOffset <= options.logStart);
+  segments.splice(0, deleted.length);
   for (const sealed of segments.slice(0, -1)) sealed.size = await disk.fileBytes(sealed.path);
-  return segments;
+  return { segments, deleted };
 }
 
 /**

@@ -57,8 +57,9 @@ async function readSegment(segment: Segment, range: SliceRange): Promise<LogSlic
   const { position } = scanStart(segment, entry);
   // Whoever reads on from batch to batch often begins at an indexed one: nothing is read to be passed over.
   const passedBytesMax = entry?.baseOffset === range.fromOffset ? 0 : INDEX_INTERVAL_BYTES;
-  const size = segment.size;
-  return segment.use((file) => new Reading(segment, file, size).slice(position, passedBytesMax, range));
+  // Taken together: batches that become durable meanwhile are no part of this reading.
+  const { size, endOffset } = segment;
+  return segment.use((file) => new Reading(segment, file, { size, endOffset }).slice(position, passedBytesMax, range));
 }
 
 /** One reading: a window of the file that begins at a batch. */
@@ -67,12 +68,14 @@ class Reading {
   readonly #file: DiskFile;
   readonly #size: number;
   #bytes: Buffer = Buffer.alloc(0);
+  readonly #endOffset: bigint;
   #start = 0;
 
-  constructor(segment: Segment, file: DiskFile, size: number) {
+  constructor(segment: Segment, file: DiskFile, durable: { readonly size: number; readonly endOffset: bigint }) {
     this.#segment = segment;
     this.#file = file;
-    this.#size = size;
+    this.#size = durable.size;
+    this.#endOffset = durable.endOffset;
   }
 
   async slice(position: number, passedBytesMax: number, range: SliceRange): Promise<LogSlice> {
@@ -96,7 +99,7 @@ class Reading {
   /** Where the next batch begins when none from the offset on is handed out, at most `endOffset`. */
   #behindHole(at: number, { fromOffset, endOffset }: SliceRange): bigint {
     const isAtEnd = this.#start + at >= this.#size;
-    const next = isAtEnd ? this.#segment.endOffset : baseOffsetAt(this.#bytes, at);
+    const next = isAtEnd ? this.#endOffset : baseOffsetAt(this.#bytes, at);
     if (next >= endOffset) return endOffset > fromOffset ? endOffset : fromOffset;
     return next > fromOffset ? next : fromOffset;
   }
@@ -139,8 +142,11 @@ class Reading {
   }
 }
 
-/** Base offset of the segment's first batch with a timestamp at or above the given one; undefined when it has none. */
-export async function findTime(segment: Segment, timestampMs: bigint): Promise<bigint | undefined> {
+/**
+ * Base offset of the segment's first batch that ends above `logStart` and has a timestamp at or above the given one;
+ * undefined when it has none.
+ */
+export async function findTime(segment: Segment, timestampMs: bigint, logStart: bigint): Promise<bigint | undefined> {
   const index = await segment.index();
   const max = index.maxTimestampMs;
   if (max === undefined || max < timestampMs) return undefined;
@@ -150,7 +156,8 @@ export async function findTime(segment: Segment, timestampMs: bigint): Promise<b
   let found: bigint | undefined;
   const stop = await segment.use((file) =>
     scanBatches({ file, seed: segment.home.seed, ...scanStart(segment, before), end }, (bytes, at) => {
-      if (maxTimestampMsAt(bytes, at) >= timestampMs) found = baseOffsetAt(bytes, at);
+      const isKept = lastOffsetAt(bytes, at) >= logStart;
+      if (isKept && maxTimestampMsAt(bytes, at) >= timestampMs) found = baseOffsetAt(bytes, at);
       return found === undefined;
     }),
   );

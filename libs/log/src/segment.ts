@@ -111,6 +111,7 @@ export class Segment {
   /** Opens it for writing: `index` is complete up to `size`, its file holds the first `indexedCount` entries. */
   resume(index: OffsetIndex, indexedCount: number, size: number): void {
     this.home.device.indexes.drop(this);
+    this.#repaired = undefined;
     this.#index = index;
     this.#indexedCount = indexedCount;
     this.size = size;

@@ -51,14 +51,29 @@ async function foldSealed(segment: Segment, state: LogState): Promise<void> {
   const size = await segment.use((file) => file.size());
   const stop = await foldSegment(segment, state, size);
   if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
+  if (stop.nextOffset === segment.endOffset || segment.mayHaveGaps) return;
+  throw corruptBatch(
+    segment.home,
+    segment.path,
+    size,
+    `it ends at offset ${stop.nextOffset}, not ${segment.endOffset}`,
+  );
 }
 
-/** The intact snapshot in front of an offset, or undefined. */
+/**
+ * The intact snapshot in front of an offset, or undefined. One bad reading is not believed: what is made again in its place
+ * may say less, once the segments before it were compacted.
+ */
 export async function readSnapshot(home: SegmentHome, baseOffset: bigint): Promise<Snapshot | undefined> {
   if (baseOffset === 0n) return EMPTY_SNAPSHOT;
-  const bytes = await readFileIfExists(home.device.disk, segmentPath(home.directory, baseOffset, 'snapshot'));
-  const snapshot = bytes === undefined ? undefined : decodeSnapshot(bytes);
-  return snapshot?.baseOffset === baseOffset ? snapshot : undefined;
+  const path = segmentPath(home.directory, baseOffset, 'snapshot');
+  for (let reading = 0; reading < 2; reading += 1) {
+    const bytes = await readFileIfExists(home.device.disk, path);
+    if (bytes === undefined) break;
+    const snapshot = decodeSnapshot(bytes);
+    if (snapshot?.baseOffset === baseOffset) return snapshot;
+  }
+  return undefined;
 }
 
 /** Puts a snapshot in place, durable on return. */

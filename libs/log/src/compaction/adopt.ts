@@ -3,6 +3,7 @@ import { invariant } from '@partita/domain';
 import { diskErrorCode } from '../disk.ts';
 import { Segment } from '../segment.ts';
 import type { SegmentHome } from '../segment.ts';
+import { compactedPath } from './compacted-names.ts';
 import type { CompactedGroup, CompactionResult } from './compaction-plan.ts';
 import { readCompactionState, withPass } from './compaction-state.ts';
 import type { CompactionState } from './compaction-state.ts';
@@ -50,7 +51,7 @@ export async function adoptCompaction(adoption: Adoption): Promise<CompactionSta
   try {
     done = await swapIn(disk, home.directory, next);
   } catch (error) {
-    if (diskErrorCode(error) !== 'ENOSPC' || !(await isUntouched(home))) {
+    if (diskErrorCode(error) !== 'ENOSPC' || !(await isUntouched(home, result))) {
       throw new SwapError('a compaction could not be put in place', { cause: error });
     }
     await removeCompacted(disk, home.directory);
@@ -85,10 +86,17 @@ async function closeSources(home: SegmentHome, segments: readonly Segment[], res
   for (const segment of segments) if (sources.has(segment.baseOffset)) await segment.close();
 }
 
-/** True when the intent of a swap did not get to the disk. */
-async function isUntouched({ device, directory }: SegmentHome): Promise<boolean> {
-  return readCompactionState(device.disk, directory).then(
-    ({ pending }) => pending.length === 0,
-    () => false,
-  );
+/**
+ * True when the intent of a swap did not get to the disk. That none is there does not say it: the last step of a swap that
+ * went well removes it. But then the new files have lost the names that they were made under.
+ */
+async function isUntouched({ device, directory }: SegmentHome, result: CompactionResult): Promise<boolean> {
+  try {
+    const { pending } = await readCompactionState(device.disk, directory);
+    const names = await device.disk.list(directory);
+    const made = result.groups.map(({ baseOffset }) => compactedPath(directory, baseOffset, 'log'));
+    return pending.length === 0 && made.every((path) => names.includes(path.slice(directory.length + 1)));
+  } catch {
+    return false;
+  }
 }

@@ -26,7 +26,7 @@ export interface BatchRange {
 export class BatchReader {
   readonly #io: CompactionIo;
   readonly #range: BatchRange;
-  readonly #window = Buffer.allocUnsafe(Math.max(IO_BYTES, BATCH_BYTES_MAX));
+  readonly #window: Buffer;
   /** What of the window was read. */
   #filled = 0;
   /** Place in the file of the window's first byte. */
@@ -39,6 +39,8 @@ export class BatchReader {
   constructor(io: CompactionIo, range: BatchRange) {
     this.#io = io;
     this.#range = range;
+    // A small segment needs no large window, and a pass makes several of each.
+    this.#window = Buffer.allocUnsafe(Math.min(Math.max(IO_BYTES, BATCH_BYTES_MAX), range.end - range.position));
     this.#start = this.#position = this.#next = range.position;
     this.#nextOffset = range.baseOffset;
   }

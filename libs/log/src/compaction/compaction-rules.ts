@@ -24,14 +24,14 @@ export interface CompactionRules {
 export async function planCompaction(log: PartitionLog, rules: CompactionRules): Promise<CompactionPlan | undefined> {
   const segments = await ripeSegments(log, rules);
   const { cleanedTo } = log.compaction;
-  // A longer lag, or a high watermark that is not known again yet: what is clean already is not looked at without the rest.
+  // A high watermark that a restart set back, or a longer lag: the keys up to there are known only in one pass.
   if ((segments.at(-1)?.endOffset ?? 0n) < cleanedTo) return undefined;
   const dirty = segments.filter(({ endOffset }) => endOffset > cleanedTo);
   const ended = tombstonesEnd(log, rules);
   if (!(await isWorthIt(log, segments, dirty, rules)) && ended <= (log.tombstonesEndedBelow ?? ended)) return undefined;
   return {
-    directory: log.directory,
-    identity: log.identity,
+    directory: log.place.directory,
+    identity: log.place.identity,
     segments: segments.map(({ baseOffset, endOffset, size }) => ({ baseOffset, endOffset, size })),
     cleanedTo,
     tombstonesEndBelow: ended,
