@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { fromRpcStatus } from '@partita/rpc';
@@ -87,4 +87,28 @@ it('keeps only its topic offline when the topic.config is damaged', async () => 
   expect(reasonOf(result)).toBe('TOPIC_NOT_FOUND');
   await broker.elect(await broker.createTopic('other'), 1);
   await broker.appendOk(entryFor('other', batchOf('a')));
+});
+
+it('is judged by the same checkpoint at every start, so that damage never becomes a torn write', async () => {
+  broker = await TestBroker.start(broker.dir);
+  await broker.elect(topic, 2);
+  await broker.appendOk(entryFor('flights', batchOf('the last one')));
+  // Until the checkpoint knows of it; the index does not.
+  await new Promise((go) => setTimeout(go, 1500));
+  const killed = await broker.copyOfDirectory();
+  const dir = join(killed, topic.config.topicId, '0');
+  const last = (await readdir(dir))
+    .filter((name) => name.endsWith('.log'))
+    .sort()
+    .at(-1)!;
+  const size = (await readFile(join(dir, last))).length;
+  const damaged = await flip(join(dir, last), size - 1);
+  for (let starts = 0; starts < 3; starts += 1) {
+    const again = await TestBroker.start(killed);
+    const [result] = await again.append(entryFor('flights', batchOf('a')));
+    expect(reasonOf(result)).toBe('CORRUPT_BATCH');
+    await again.stop();
+    expect(await readFile(join(dir, last))).toEqual(damaged);
+  }
+  await rm(killed, { recursive: true });
 });

@@ -215,7 +215,7 @@ export class ReplicaStore {
   }
 
   #creationFault({ topicId, partition, replicaId, config: record }: ReplicaToCreate): PartitaError | undefined {
-    const { registry, directory, host } = this.#options;
+    const { registry, directory } = this.#options;
     if (this.#isDeleted(topicId)) {
       return new PartitaError('TOPIC_NOT_FOUND', `topic ${topicId} was deleted`, { topic: topicId });
     }
@@ -224,19 +224,30 @@ export class ReplicaStore {
     if (partition < 0 || partition >= PARTITION_COUNT_MAX || !isUuid(replicaId)) {
       return badField('replica', `${partition}/${replicaId}`, 'a partition and a lower-case UUID');
     }
-    const damaged = registry.damagedReplica(topicId, partition);
-    if (damaged !== undefined) return damaged.error;
-    const stored = directory.journal.get(replicaKey({ topicId, partition }));
-    if (stored !== undefined && registry.actor(topicId, partition) === undefined && hasPromised(stored)) {
-      // Made anew it would forget what it promised.
-      const message = `replica ${partition} of topic ${topicId} is there and offline; see the broker's log`;
-      return new PartitaError('STORAGE_FAILED', message, { topic_id: topicId, partition: String(partition) });
-    }
     const actor = registry.actor(topicId, partition);
     if (actor !== undefined) {
       if (actor.replicaId === replicaId) return undefined;
       return badField('replica_id', replicaId, `${actor.replicaId}, the replica that is there`);
     }
+    const fault = this.#offlineFault(topicId, partition) ?? this.#configFault(record, replicaId);
+    if (fault !== undefined) return fault;
+    const { space } = directory.device;
+    return space.isFull(topic.settings.segmentBytes) ? this.#full(topicId) : undefined;
+  }
+
+  /** A replica that did not open is never made anew: it would forget what it promised. */
+  #offlineFault(topicId: string, partition: number): PartitaError | undefined {
+    const { registry, directory } = this.#options;
+    const damaged = registry.damagedReplica(topicId, partition);
+    if (damaged !== undefined) return damaged.error;
+    const stored = directory.journal.get(replicaKey({ topicId, partition }));
+    if (stored === undefined || !hasPromised(stored)) return undefined;
+    const message = `replica ${partition} of topic ${topicId} is there and offline; see the broker's log`;
+    return new PartitaError('STORAGE_FAILED', message, { topic_id: topicId, partition: String(partition) });
+  }
+
+  #configFault(record: ReplicaToCreate['config'], replicaId: string): PartitaError | undefined {
+    const { host } = this.#options;
     try {
       const config = replicaConfig(record);
       const own = [...config.replicas, ...config.learners].find((replica) => replica.replicaId === replicaId);
@@ -248,8 +259,7 @@ export class ReplicaStore {
     } catch (error) {
       return asPartitaError(error);
     }
-    const { space } = directory.device;
-    return space.isFull(topic.settings.segmentBytes) ? this.#full(topicId) : undefined;
+    return undefined;
   }
 
   #full(topicId: string): PartitaError {

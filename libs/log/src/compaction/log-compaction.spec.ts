@@ -140,6 +140,39 @@ it('lets readers see the old segments or the new ones, and appends go on', async
   expect(values.at(-1)).toBe('79 new=19');
 });
 
+it('leads a reader over holes, also one at the end of the log', async () => {
+  const bench = new LogBench({ segmentBytesMax: 400 });
+  const log = await bench.open();
+  bench.time.nowMs = 10_000;
+  for (let count = 0; count < 12; count += 1) await put(bench, log, `k${count}`, undefined);
+  await log.roll();
+  expect(await compact(bench, log)).toBe(true);
+  bench.time.nowMs = 20_000;
+  expect(await compact(bench, log, { nowMs: 20_000 })).toBe(true);
+  expect(await recordsOf(log)).toEqual([]);
+  for (const from of [0n, 5n, 11n]) {
+    expect(await log.read(from, 12n, 1000)).toEqual({ bytes: Buffer.alloc(0), nextOffset: 12n });
+  }
+  await put(bench, log, 'k0', 'x');
+  expect((await log.read(3n, 13n, 1000)).nextOffset).toBe(13n);
+  await log.trim(7n);
+  await expect(log.read(3n, 13n, 1000)).rejects.toMatchObject({ reason: 'OFFSET_OUT_OF_RANGE' });
+});
+
+it('lets no tombstone begin its delay by a clock that is not trusted', async () => {
+  const bench = new LogBench({ segmentBytesMax: 200 });
+  const log = await bench.open();
+  bench.time.nowMs = 1000;
+  await put(bench, log, 'a', undefined);
+  await put(bench, log, 'b', '1');
+  const plan = await planCompaction(log, rules(log));
+  const result = await compactSegments(bench.disk, plan!, HOOKS);
+  expect(await log.adopt({ plan: plan!, result, tombstoneDelayMs: 1000, clockIsTrusted: false })).toBe(true);
+  expect(log.compaction.cleanedTo).toBe(1n);
+  // The clock was far behind: by it the delay would be over now.
+  expect(await compact(bench, log, { nowMs: 900_000 })).toBe(false);
+});
+
 it('gives way to retention that deleted its sources, and leaves no file behind', async () => {
   const bench = new LogBench({ segmentBytesMax: 300 });
   const log = await bench.open();

@@ -86,7 +86,13 @@ export class LogBench {
 
   /** Opens the log as after an unclean stop, unless told otherwise. */
   async open(
-    options: { cleanShutdown?: boolean; knownSynced?: bigint; logStart?: bigint; disk?: Disk } = {},
+    options: {
+      cleanShutdown?: boolean;
+      knownSynced?: bigint;
+      logStart?: bigint;
+      disk?: Disk;
+      onSuspect?: (why: string) => Promise<void>;
+    } = {},
   ): Promise<PartitionLog> {
     await this.disk.makeDirectory('/data');
     const device: LogDevice = await createLogDevice({
@@ -105,6 +111,7 @@ export class LogBench {
       cleanShutdown: options.cleanShutdown ?? false,
       knownSynced: options.knownSynced ?? 0n,
       logStart: options.logStart ?? 0n,
+      onSuspect: options.onSuspect ?? (() => Promise.resolve()),
       onSynced: (end) => {
         this.synced.push(end);
         for (const { resolve } of this.#waiting.filter((waiting) => waiting.end <= end)) resolve();
@@ -142,7 +149,7 @@ export async function readAll(log: PartitionLog, maxBytes = 64 * 1024): Promise<
   let from = log.logStart;
   while (from < log.syncedEnd) {
     const { bytes, nextOffset } = await log.read(from, log.syncedEnd, maxBytes);
-    if (bytes.length === 0) throw new Error(`nothing to read at ${from}`);
+    if (nextOffset <= from) throw new Error(`a read at ${from} leads to ${nextOffset}`);
     slices.push(bytes);
     from = nextOffset;
   }
