@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseSettings } from './topic-settings.ts';
+import { parseSettings, resetSettings } from './topic-settings.ts';
 
 test('settings take the units that people write', () => {
   expect(
@@ -31,4 +31,10 @@ test.each([
   ['min_in_sync_replicas=two', 'no whole number'],
 ])('%s is refused', (pair, message) => {
   expect(() => parseSettings([pair])).toThrow(message);
+});
+
+test('a reset gives the default again', () => {
+  expect(resetSettings(['retention-age', 'allowed_codecs'])).toEqual({ retentionAge: undefined, allowedCodecs: [] });
+  expect(Object.keys(resetSettings(['segment_bytes']))).toEqual(['segmentBytes']);
+  expect(() => resetSettings(['retention_aeg'])).toThrow('did you mean retention_age?');
 });

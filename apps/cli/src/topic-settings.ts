@@ -55,13 +55,26 @@ export function parseSettings(pairs: readonly string[]): Change {
   return settings;
 }
 
-function parseSetting(name: string, text: string): Change {
+/** `["retention_age", …]` as a message that gives each its default again. Throws UsageError naming the setting. */
+export function resetSettings(names: readonly string[]): Change {
+  const keys = names.map((given) => {
+    const name = given.replaceAll('-', '_');
+    parserOf(name);
+    return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+  });
+  return Object.fromEntries(keys.map((key) => [key, key === 'allowedCodecs' ? [] : undefined]));
+}
+
+function parserOf(name: string): (text: string) => Change {
   const parse = Object.hasOwn(PARSERS, name) ? PARSERS[name] : undefined;
-  if (parse === undefined) {
-    const meant = nearest(name, Object.keys(PARSERS));
-    const hint = meant === undefined ? `there are ${Object.keys(PARSERS).join(', ')}` : `did you mean ${meant}?`;
-    throw new UsageError(`topics have no setting "${name}": ${hint}`);
-  }
+  if (parse !== undefined) return parse;
+  const meant = nearest(name, Object.keys(PARSERS));
+  const hint = meant === undefined ? `there are ${Object.keys(PARSERS).join(', ')}` : `did you mean ${meant}?`;
+  throw new UsageError(`topics have no setting "${name}": ${hint}`);
+}
+
+function parseSetting(name: string, text: string): Change {
+  const parse = parserOf(name);
   try {
     return parse(text);
   } catch (error) {

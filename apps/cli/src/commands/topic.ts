@@ -1,17 +1,17 @@
-/** `partita topic …`: what there is, where its partitions are, and how to make and remove it. */
+/** `partita topic …`: what there is, where its partitions are, and how to make, change and remove it. */
 import { PARTITION_COUNT_MAX, REPLICATION_FACTOR_MAX } from '@partita/domain';
-import { PartitionState, SettingSource, TopicState } from '@partita/protocol';
-import type { Topic } from '@partita/protocol';
 import type { Command } from 'commander';
 import { collect, wholeNumber } from '../arguments.ts';
 import { withClient } from '../connect.ts';
 import type { GlobalOptions } from '../connect.ts';
 import { UsageError } from '../exit-code.ts';
-import { enumWord, jsonLine, timeText } from '../output/json.ts';
+import { jsonLine, timeText } from '../output/json.ts';
 import { fields, table } from '../output/table.ts';
+import { describe, sourceOf, stateOf } from '../output/topic-json.ts';
 import type { Terminal } from '../terminal.ts';
 import { parseSettings } from '../topic-settings.ts';
 import { addDeleteRecordsCommand } from './delete-records.ts';
+import { addUpdateTopicCommand } from './update-topic.ts';
 
 interface CreateOptions extends GlobalOptions {
   readonly partitions: number;
@@ -26,7 +26,9 @@ interface ListOptions extends GlobalOptions {
 }
 
 export function addTopicCommand(program: Command, terminal: Terminal): void {
-  const topic = program.command('topic').description('create, list, describe and delete topics, and their records');
+  const topic = program
+    .command('topic')
+    .description('create, list, describe, change and delete topics, and their records');
   topic
     .command('create')
     .argument('<name>', 'letters, digits, `.`, `_` and `-`, at most 249')
@@ -66,6 +68,7 @@ export function addTopicCommand(program: Command, terminal: Terminal): void {
     .action((name: string, _options: unknown, command: Command) =>
       describeTopic(name, command.optsWithGlobals(), terminal),
     );
+  addUpdateTopicCommand(topic, terminal);
   topic
     .command('delete')
     .argument('<name>')
@@ -151,39 +154,6 @@ async function deleteTopic(
     throw new UsageError(`this deletes ${name} with all its records; to do it: partita topic delete ${name} --yes`);
   await withClient(options, terminal, (client) => client.admin.deleteTopic(name));
   return terminal.line(options.json === true ? jsonLine({ name, deleted: true }) : `deleted ${name}`);
-}
-
-function describe(topic: Topic) {
-  return {
-    name: topic.name,
-    topicId: topic.topicId,
-    state: stateOf(topic),
-    partitionCount: topic.partitionCount,
-    replicationFactor: topic.replicationFactor,
-    createTime: timeText(topic.createTime),
-    etag: topic.etag,
-    settings: Object.fromEntries(
-      topic.effectiveSettings.map(({ name, value, source }) => [name, { value, source: sourceOf(source) }]),
-    ),
-    partitions: topic.partitions.map((partition) => ({
-      partition: partition.partition,
-      leader: partition.leaderId,
-      leaderEpoch: partition.leaderEpoch,
-      replicas: partition.replicas.map((replica) => replica.brokerId),
-      inSync: partition.inSyncIds,
-      state: enumWord(PartitionState, 'PARTITION_STATE_', partition.state),
-      hashMin: partition.hashMin,
-      hashMax: partition.hashMax,
-    })),
-  };
-}
-
-function stateOf(topic: Topic): string {
-  return enumWord(TopicState, 'TOPIC_STATE_', topic.state);
-}
-
-function sourceOf(source: SettingSource): string {
-  return enumWord(SettingSource, 'SETTING_SOURCE_', source);
 }
 
 function hex(hash: number): string {

@@ -10,6 +10,7 @@ import {
   ListOffsetsResponse,
   ProducerServiceService,
   ServiceKind,
+  SettingSource,
   Topic,
   TopicServiceService,
 } from '@partita/protocol';
@@ -18,6 +19,7 @@ import type {
   ProduceStreamRequest,
   ProduceStreamResponse,
   Record as WireRecord,
+  UpdateTopicRequest,
 } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import { bidi, createRpcServer, unary } from '@partita/rpc/server';
@@ -29,6 +31,8 @@ export class SmallCluster {
   readonly logs: [WireRecord[], WireRecord[]] = [[], []];
   /** Lowest offset kept of each partition. */
   readonly logStarts = [0n, 0n];
+  /** Changes of topics that were asked for. */
+  readonly updates: UpdateTopicRequest[] = [];
   readonly #server: RpcServer = createRpcServer({
     name: 'spec',
     listen: '127.0.0.1:0',
@@ -83,6 +87,14 @@ export class SmallCluster {
         topics: [Topic.fromPartial({ name: 't', partitionCount: 2, replicationFactor: 3, state: 2 })],
         nextPageToken: '',
       })),
+      updateTopic: unary((request) => {
+        this.updates.push(request);
+        const effectiveSettings = [
+          { name: 'retention_age', value: '7d', source: SettingSource.SETTING_SOURCE_TOPIC },
+          { name: 'flush', value: 'fsync', source: SettingSource.SETTING_SOURCE_DEFAULT },
+        ];
+        return { topic: Topic.fromPartial({ name: request.topic?.name ?? '', state: 2, effectiveSettings }) };
+      }),
       deleteTopic: unary(() => ({ topic: undefined })),
     });
   }

@@ -1,0 +1,65 @@
+/** `partita topic update`: other settings for a topic that is there, without a restart of anything. */
+import type { Command } from 'commander';
+import { collect } from '../arguments.ts';
+import { withClient } from '../connect.ts';
+import type { GlobalOptions } from '../connect.ts';
+import { UsageError } from '../exit-code.ts';
+import { jsonLine } from '../output/json.ts';
+import { table } from '../output/table.ts';
+import { describe, sourceOf } from '../output/topic-json.ts';
+import type { Terminal } from '../terminal.ts';
+import { parseSettings, resetSettings } from '../topic-settings.ts';
+
+interface UpdateOptions extends GlobalOptions {
+  readonly setting: readonly string[];
+  readonly reset: readonly string[];
+  readonly etag?: string;
+  readonly dryRun?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  partita topic update flights --setting retention_age=7d --setting retention_bytes=10GiB
+  partita topic update flights --reset retention_age --dry-run`;
+
+export function addUpdateTopicCommand(topic: Command, terminal: Terminal): void {
+  topic
+    .command('update')
+    .argument('<name>')
+    .description('change settings of a topic; brokers take them up without a restart')
+    .option('--setting <name=value>', 'a new value, may be repeated: retention_age=7d', collect, [])
+    .option('--reset <name>', "back to the cluster's default, may be repeated", collect, [])
+    .option('--etag <etag>', 'only when the topic has not changed since `describe --json` gave this')
+    .option('--dry-run', 'check everything and change nothing')
+    .addHelpText('after', EXAMPLES)
+    .action((name: string, _options: unknown, command: Command) =>
+      updateTopic(name, command.optsWithGlobals<UpdateOptions>(), terminal),
+    );
+}
+
+async function updateTopic(name: string, options: UpdateOptions, terminal: Terminal): Promise<void> {
+  const given = parseSettings(options.setting);
+  const reset = resetSettings(options.reset);
+  const both = Object.keys(reset).find((key) => Object.hasOwn(given, key));
+  if (both !== undefined) throw new UsageError('a setting is given by --setting and by --reset: which is meant?');
+  const settings = { ...given, ...reset };
+  if (Object.keys(settings).length === 0) {
+    throw new UsageError('nothing to change: name it with --setting name=value or --reset name');
+  }
+  const topic = await withClient(options, terminal, ({ admin }) =>
+    admin.updateTopic(
+      name,
+      { settings, etag: options.etag, validateOnly: options.dryRun },
+      { signal: terminal.interrupted },
+    ),
+  );
+  if (options.json === true) return terminal.line(jsonLine(describe(topic)));
+  const changed = new Set(
+    Object.keys(settings).map((key) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)),
+  );
+  const rows = topic.effectiveSettings
+    .filter((setting) => changed.has(setting.name))
+    .map((setting) => [setting.name, setting.value, sourceOf(setting.source)]);
+  await terminal.line(`${options.dryRun === true ? 'could change' : 'changed'} ${topic.name}:`);
+  return terminal.line(table(['SETTING', 'VALUE', 'SOURCE'], rows, terminal.colors));
+}
