@@ -61,7 +61,8 @@ export class LogState {
 
   /** Takes in the next durable batch; of a control batch all bytes must be there. */
   note(bytes: Uint8Array, at: number): void {
-    this.epochs.note(leaderEpochAt(bytes, at), baseOffsetAt(bytes, at));
+    const epoch = leaderEpochAt(bytes, at);
+    if (epoch !== this.epochs.lastEpoch) this.epochs.note(epoch, baseOffsetAt(bytes, at));
     this.#lastAppendTimeMs = appendTimeMsAt(bytes, at);
     const type = batchTypeAt(bytes, at);
     if (type === BATCH_DATA) {

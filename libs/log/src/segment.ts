@@ -4,7 +4,7 @@
  *
  * `size` and `endOffset` count what is durable (with flush=os: written); readers never look behind them.
  */
-import { appendTimeMsAt, headerSeed, lastOffsetAt } from '@partita/batch';
+import { appendTimeMsAt, headerSeed, lastOffsetAt, leaderEpochAt, maxTimestampMsAt } from '@partita/batch';
 import { PartitaError } from '@partita/domain';
 import { indexEntryOf, scanBatches } from './batch-scan.ts';
 import type { ScanEnd } from './batch-scan.ts';
@@ -140,11 +140,16 @@ export class Segment {
     let position = this.size;
     const [first] = batches;
     if (first !== undefined) this.firstAppendTimeMs ??= appendTimeMsAt(first, 0);
+    const last = batches.at(-1);
     for (const batch of batches) {
-      this.#index?.note(indexEntryOf(batch, 0, position));
+      const index = this.#index;
+      if (batch === last || index?.isDue(position, leaderEpochAt(batch, 0)) === true) {
+        index?.note(indexEntryOf(batch, 0, position));
+      } else {
+        index?.pass(maxTimestampMsAt(batch, 0));
+      }
       position += batch.length;
     }
-    const last = batches.at(-1);
     if (last !== undefined) this.endOffset = lastOffsetAt(last, 0) + 1n;
     this.size = position;
   }
