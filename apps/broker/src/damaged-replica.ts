@@ -1,6 +1,7 @@
 /**
- * A replica whose files cannot be opened: damage where the log was once durable, or a disk that fails. Its files are left as they are for the
- * operator. It is told to coordinators as suspect, so that nobody counts on it, and requests learn why it does not serve.
+ * A replica whose files cannot be opened: damage where the log was once durable, or a disk that fails. Its files are
+ * left as they are for the operator. It is told to coordinators as suspect, so that nobody counts on it, and requests
+ * learn why it does not serve.
  */
 import type { PartitaError, TopicPartition } from '@partita/domain';
 import type { ReplicaInventory, ReplicaMeta } from '@partita/protocol';

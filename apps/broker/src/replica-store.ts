@@ -1,8 +1,8 @@
 /**
  * Makes, recovers and removes replicas. The journal says which ones there are (`replica/<topic id>/<partition>`), what
  * they promised, which records are deleted (`start/<topic id>/<partition>`) and which topics (`tombstone/<topic id>`);
- * each topic's config lies in its directory. A replica is made config first, journal entry second, log last; a topic is deleted tombstone first. So whatever a crash
- * leaves is completed at the next start. Changes run one after the other.
+ * each topic's config lies in its directory. A replica is made config first, journal entry second, log last; a topic is
+ * deleted tombstone first. So whatever a crash leaves is completed at the next start. Changes run one after the other.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
