@@ -1,5 +1,6 @@
 /** Processes of one home directory, found by /proc: what a cluster left behind is seen whoever its parent was. */
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { sep } from 'node:path';
 import { until } from './until.ts';
 
 export interface FoundProcess {
@@ -16,14 +17,24 @@ function read(pid: number, file: 'cmdline' | 'environ' | 'stat'): string {
   }
 }
 
-/** Every live process that names `home` in its arguments or environment; zombies do not count. */
+/** True when it works in `home` or below: Redis overwrites arguments and environment, and is found by this alone. */
+function worksIn(pid: number, home: string): boolean {
+  try {
+    return `${readlinkSync(`/proc/${pid}/cwd`)}${sep}`.startsWith(`${home}${sep}`);
+  } catch {
+    return false; // gone, or of another user
+  }
+}
+
+/** Every live process that names `home` in its arguments or environment, or works in it; zombies do not count. */
 export function processesOf(home: string): FoundProcess[] {
   const found: FoundProcess[] = [];
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     const command = read(pid, 'cmdline').replaceAll('\0', ' ').trim();
-    if (command !== '' && (command.includes(home) || read(pid, 'environ').includes(home))) found.push({ pid, command });
+    if (command === '') continue;
+    if (command.includes(home) || read(pid, 'environ').includes(home) || worksIn(pid, home)) found.push({ pid, command });
   }
   return found;
 }
