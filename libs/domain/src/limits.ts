@@ -169,6 +169,27 @@ export const METADATA_AUDIT_COUNT_MAX = 10_000;
 /** How long a deleted topic's id is remembered in the directory. */
 export const METADATA_TOMBSTONE_MS = 30 * 24 * 60 * 60 * 1000;
 
+// Replicas.
+/** A follower that has made no progress for this long leaves the in-sync set. */
+export const REPLICA_LAG_MS_MAX = 1000;
+/** Appends of a new epoch wait this long for followers to come in sync; after it they are refused at once. */
+export const NEW_EPOCH_WAIT_MS_MAX = 1000;
+/** A leader whose own disk has made no progress for this long resigns. */
+export const LEADER_STALL_MS_MAX = 2000;
+/** A replication stream from which nothing was heard for this long is given up. */
+export const REPLICATION_SILENCE_MS_MAX = 2000;
+/** How often the other side of a replication stream is told that this one lives. */
+export const REPLICATION_HEARTBEAT_MS = 500;
+/** How often a broker looks at the progress of the followers of what it leads, and for leaders that it should follow. */
+export const REPLICA_TICK_MS = 200;
+/** Bytes on their way to one follower of one partition, and to all that one stream carries. */
+export const REPLICA_IN_FLIGHT_BYTES_MAX = 8 * MIB;
+export const REPLICATION_STREAM_BYTES_MAX = 64 * MIB;
+/** Batches of one replication message. */
+export const REPLICATION_MESSAGE_BYTES_MAX = 2 * MIB;
+/** Batches just appended that a process keeps in memory for its followers; others are read from their files. */
+export const RECENT_BATCH_BYTES_MAX = 128 * MIB;
+
 // Coordinator and brokers.
 /** Version of the protocol between peers (proto/partita/peer/v1); one that differs is refused. */
 export const PEER_PROTOCOL_VERSION = 1;

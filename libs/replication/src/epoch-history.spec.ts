@@ -7,7 +7,7 @@ import type { EpochStart, LogShape } from './epoch-history.ts';
 function shapeOf(epochs: readonly number[]): LogShape {
   const history: EpochStart[] = [];
   epochs.forEach((epoch, offset) => {
-    if (history.at(-1)?.epoch !== epoch) history.push({ epoch, startOffset: BigInt(offset) });
+    if (history.at(-1)?.epoch !== epoch) history.push({ epoch, startOffset: BigInt(offset), unclean: false });
   });
   return { history, logEnd: BigInt(epochs.length) };
 }
@@ -79,8 +79,8 @@ describe('divergence', () => {
 
 describe('withEpoch', () => {
   it('refuses an epoch that does not grow', () => {
-    const history = withEpoch([], { epoch: 2, startOffset: 4n });
-    expect(() => withEpoch(history, { epoch: 2, startOffset: 9n })).toThrow('does not follow');
-    expect(() => withEpoch(history, { epoch: 3, startOffset: 4n })).toThrow('does not follow');
+    const history = withEpoch([], { epoch: 2, startOffset: 4n, unclean: false });
+    expect(() => withEpoch(history, { epoch: 2, startOffset: 9n, unclean: false })).toThrow('does not follow');
+    expect(() => withEpoch(history, { epoch: 3, startOffset: 4n, unclean: false })).toThrow('does not follow');
   });
 });

@@ -8,11 +8,18 @@ import { invariant } from '@partita/domain';
 export interface EpochStart {
   readonly epoch: number;
   readonly startOffset: bigint;
+  /** True = begun by an operator who accepted the loss of records. */
+  readonly unclean: boolean;
 }
 
 /** The newest epoch of a history; 0 when nothing was ever appended. */
 export function lastEpoch(history: readonly EpochStart[]): number {
   return history.at(-1)?.epoch ?? 0;
+}
+
+/** Epoch of the last batch below the offset; 0 when there is none. */
+export function epochBefore(history: readonly EpochStart[], offset: bigint): number {
+  return history.findLast((start) => start.startOffset < offset)?.epoch ?? 0;
 }
 
 /** The history with an epoch that begins at the end of the log. */

@@ -1,40 +1,100 @@
-/** A replica that does not lead: it refuses appends and may be told to lead the epoch that it has promised. */
-import { PartitaError } from '@partita/domain';
-import { lastEpoch } from './epoch-history.ts';
-import type { AppendInput, LeadInput, ReplicaEffect } from './messages.ts';
-import type { PartitionState } from './partition-state.ts';
-import { isMember } from './replica-config.ts';
-import { leadRefusal } from './promise.ts';
+/** A replica that does not lead: it learns who does, takes what that one sends, and may be told to lead itself. */
+import { invariant } from '@partita/domain';
+import { lastEpoch, withEpoch } from './epoch-history.ts';
+import { ackOf, beginFollowing, joinWhenQuiet, seekAgain } from './following.ts';
+import type {
+  FollowInput,
+  LeadInput,
+  ReplicaEffect,
+  ReplicateInput,
+  ReplicatedBatch,
+} from './messages.ts';
 import { currentConfig } from './partition-state.ts';
+import type { PartitionState } from './partition-state.ts';
+import { beginGrant, leadRefusal, persistNext } from './promise.ts';
+import { isMember } from './replica-config.ts';
 
-/** Refuses an append: nothing was stored. The runner's owner adds where the leader is. */
-export function notLeader(state: PartitionState): PartitaError {
-  const { role, meta, topicId, partition } = state;
-  if (role.kind === 'offline') {
-    return new PartitaError('STORAGE_FAILED', 'the disk of this replica failed; find the new leader and resend', {
-      topic_id: topicId,
-      partition: String(partition),
-    });
+/**
+ * Somebody leads an epoch. One above the promise is promised first, to nobody who could lead by it. May be said again at
+ * any time: a replica that has lost the stream looks for it anew.
+ */
+export function onFollow(state: PartitionState, { epoch, leaderId }: FollowInput): ReplicaEffect[] {
+  const { meta, role, following, self } = state;
+  const isBusy = state.grant !== undefined || role.kind === 'becoming-leader' || role.kind === 'offline';
+  if (isBusy || leaderId === self.brokerId || epoch < meta.promisedEpoch) return [];
+  if (role.kind === 'leader' && epoch <= role.epoch) return [];
+  if (following?.epoch === epoch) {
+    return following.phase === 'seeking' ? [{ kind: 'seek', leaderId: following.leaderId, epoch }] : [];
   }
-  return new PartitaError('NOT_LEADER', 'this broker does not lead the partition; refresh the routes and resend', {
-    topic_id: topicId,
-    partition: String(partition),
-    promised_epoch: String(meta.promisedEpoch),
-  });
+  if (epoch === meta.promisedEpoch) return beginFollowing(state, epoch, leaderId);
+  return beginGrant(state, { epoch, nonce: '', replies: [], leaderId });
 }
 
-/** An append that reached a replica which does not lead. */
-export function refuseAppend(state: PartitionState, input: AppendInput): ReplicaEffect[] {
-  return [{ kind: 'answer-append', reply: input.reply, outcome: { ok: false, error: notLeader(state) } }];
+/** Takes what the leader sends, if it is from the stream that this replica has joined. */
+export function onReplicate(state: PartitionState, input: ReplicateInput): ReplicaEffect[] {
+  const { following } = state;
+  if (following?.phase !== 'live' || following.nonce !== input.nonce || following.epoch !== input.epoch) return [];
+  if (input.baseOffset !== state.logEnd) return seekAgain(following);
+  const before = lastEpoch(state.history);
+  invariant(input.previousEpoch === before, `epoch ${before} lies where the leader has ${input.previousEpoch}`);
+  const { highWatermark, batches, inSync, logStart } = input;
+  if (highWatermark > following.leaderHighWatermark) following.leaderHighWatermark = highWatermark;
+  const effects: ReplicaEffect[] = batches.length > 0 ? [{ kind: 'store', batches }] : [];
+  effects.push(...advanceFollower(state));
+  if (inSync && state.meta.suspect && state.suspectWish === undefined) {
+    state.suspectWish = false;
+    effects.push(...persistNext(state));
+  }
+  const trimTo = logStart < state.highWatermark ? logStart : state.highWatermark;
+  if (trimTo > state.logStart) effects.push({ kind: 'trim', toOffset: trimTo });
+  return effects;
+}
+
+/** The log took a leader's batch: from here on it counts. */
+export function onLogStored(state: PartitionState, stored: ReplicatedBatch): ReplicaEffect[] {
+  const { baseOffset, endOffset, leaderEpoch, appendTimeMs, control } = stored;
+  invariant(baseOffset >= state.logEnd, `a batch at ${baseOffset} lies in front of the log's end ${state.logEnd}`);
+  state.logEnd = endOffset;
+  state.lastAppendTimeMs = appendTimeMs;
+  if (lastEpoch(state.history) !== leaderEpoch) {
+    const unclean = control?.kind === 'epoch-start' && control.unclean;
+    state.history = withEpoch(state.history, { epoch: leaderEpoch, startOffset: baseOffset, unclean });
+  }
+  if (control === undefined) state.dataEnd = endOffset;
+  else if (control.kind === 'claim') state.claim = control.claim;
+  else if (control.config.version > currentConfig(state).version) state.configs = [control.config, ...state.configs];
+  return [];
+}
+
+/** The log has no room: the stream is given up, whoever says `follow` again begins another. */
+export function onStoreRefused({ following }: PartitionState): ReplicaEffect[] {
+  return following === undefined ? [] : seekAgain(following);
+}
+
+/** The own log is durable further: tells the leader, or goes on with what waited for it. */
+export function onFollowerSynced(state: PartitionState): ReplicaEffect[] {
+  const { following } = state;
+  if (following?.phase !== 'live') return joinWhenQuiet(state);
+  return [ackOf(state, following), ...advanceFollower(state)];
+}
+
+/** The high watermark is what the leader says, as far as the own log is durable. It never falls. */
+function advanceFollower(state: PartitionState): ReplicaEffect[] {
+  const said = state.following?.leaderHighWatermark ?? 0n;
+  const end = said < state.durableEnd ? said : state.durableEnd;
+  if (end <= state.highWatermark) return [];
+  state.highWatermark = end;
+  return [{ kind: 'changed', what: 'high-watermark' }];
 }
 
 /**
  * Follows an order to lead iff it is for exactly the promise that it gave, the epoch was never led, nothing acknowledged
- * may be missing, and the log is what was reported. `ledEpoch` is durable before the epoch's first record is appended.
+ * may be missing (or an operator accepts that), and the log is what was reported. `ledEpoch` is durable before the epoch's
+ * first record is appended.
  */
 export function onLead(state: PartitionState, input: LeadInput): ReplicaEffect[] {
   const { role, meta } = state;
-  const { epoch, nonce, reply } = input;
+  const { epoch, nonce, reply, unclean } = input;
   const isPromised = state.grant === undefined && meta.promisedEpoch === epoch && meta.grantNonce === nonce;
   if (isPromised && role.kind === 'becoming-leader') {
     role.replies.push(reply);
@@ -49,14 +109,17 @@ export function onLead(state: PartitionState, input: LeadInput): ReplicaEffect[]
     return [];
   }
   if (!isPromised || !mayLead(state, input)) return [{ kind: 'answer-lead', reply, outcome: leadRefusal(state) }];
+  state.following = undefined;
   state.role = { kind: 'becoming-leader', order: input, replies: [reply] };
-  return [{ kind: 'persist', meta: { ...meta, ledEpoch: epoch } }];
+  state.persisting = 'lead';
+  return [{ kind: 'persist', meta: { ...meta, ledEpoch: epoch, suspect: meta.suspect && !unclean } }];
 }
 
 function mayLead(state: PartitionState, input: LeadInput): boolean {
-  const { role, meta, self } = state;
-  if (role.kind !== 'follower' || meta.ledEpoch >= input.epoch || meta.suspect) return false;
-  if (!isMember(currentConfig(state), self.replicaId)) return false;
+  const { role, meta, self, suspectWish } = state;
+  if (role.kind !== 'follower' || state.persisting !== undefined || state.isCutting) return false;
+  const isSuspect = (meta.suspect || suspectWish === true) && !input.unclean;
+  if (isSuspect || meta.ledEpoch >= input.epoch || !isMember(currentConfig(state), self.replicaId)) return false;
   const isSameLog = state.durableEnd === input.logEnd && lastEpoch(state.history) === input.lastEpoch;
   return isSameLog && state.durableEnd === state.logEnd;
 }

@@ -1,8 +1,8 @@
-/** The rule of commitment (REPLICATION: "ISR, HW, ack"). */
+/** The rule of commitment (REPLICATION: "ISR, HW, ack"; docs/adr: the m-th highest end). */
 
 /** What a leader knows when it asks how far its log is committed. */
 export interface CommitView {
-  /** Durable ends of the in-sync replicas, the leader's own included, exclusive. */
+  /** Durable ends of the in-sync replicas, the leader's own first, exclusive. */
   readonly inSyncEnds: readonly bigint[];
   /** m: in-sync replicas that must hold a record. */
   readonly minInSyncReplicas: number;
@@ -13,14 +13,14 @@ export interface CommitView {
 }
 
 /**
- * The high watermark, exclusive: the lowest durable end among the in-sync replicas, if these are at least m and the
- * epoch's first record is below it (records of earlier epochs are committed with it, never by counting alone). It never
- * falls.
+ * The high watermark, exclusive: the end that m in-sync replicas have reached, the leader among them, if the epoch's first
+ * record is below it (records of earlier epochs are committed with it, never by counting alone). It never falls.
  */
 export function committedEnd(view: CommitView): bigint {
-  if (view.inSyncEnds.length < view.minInSyncReplicas) return view.highWatermark;
-  let lowest = view.inSyncEnds[0] ?? 0n;
-  for (const end of view.inSyncEnds) if (end < lowest) lowest = end;
-  if (lowest <= view.epochStartOffset) return view.highWatermark;
-  return lowest > view.highWatermark ? lowest : view.highWatermark;
+  const { inSyncEnds, minInSyncReplicas, epochStartOffset, highWatermark } = view;
+  const held = inSyncEnds.toSorted((a, b) => (a < b ? 1 : a > b ? -1 : 0))[minInSyncReplicas - 1];
+  const [own] = inSyncEnds;
+  if (held === undefined || own === undefined) return highWatermark;
+  const end = held < own ? held : own;
+  return end > epochStartOffset && end > highWatermark ? end : highWatermark;
 }

@@ -1,17 +1,34 @@
-/** One partition's replica: promises, leadership, commitment. PROTOCOL.md beside src/ tells the rules. */
+/** One partition's replica: promises, leadership, following, commitment. PROTOCOL.md beside src/ tells the rules. */
+export { inSyncIds } from './append-rules.ts';
 export { divergence, lastEpoch } from './epoch-history.ts';
+export type { EpochStart } from './epoch-history.ts';
+export { FollowerSender } from './follower-sender.ts';
+export type {
+  FollowerSenderOptions,
+  OutgoingAppend,
+  OutgoingBatches,
+  SenderSource,
+  SenderStream,
+} from './follower-sender.ts';
 export type {
   AppendOutcome,
   Claim,
+  ControlContent,
   DurableMeta,
+  JoinOutcome,
   LeadOutcome,
+  LogFacts,
+  PlannedAppend,
   PromiseOutcome,
+  ReplicaChange,
+  ReplicaEffect,
   ReplicaInput,
+  ReplicatedBatch,
   Stamp,
 } from './messages.ts';
 export { PartitionRunner } from './partition-runner.ts';
-export type { PartitionLogPort } from './partition-runner.ts';
+export type { JournalPort, LeaderLinkPort, PartitionLogPort, PartitionObserver } from './partition-runner.ts';
 export { currentConfig, recoveredState } from './partition-state.ts';
 export type { LeaderRole, PartitionState } from './partition-state.ts';
 export { configFault, isMember } from './replica-config.ts';
-export type { FlushMode, ReplicaConfig } from './replica-config.ts';
+export type { FlushMode, ReplicaConfig, ReplicaIdentity } from './replica-config.ts';

@@ -78,6 +78,8 @@ export interface AppendInput {
 export interface PlannedAppend {
   readonly stamp: Stamp;
   readonly recordCount: number;
+  /** True for the first record of an epoch that an operator began, accepting the loss of records. */
+  readonly unclean: boolean;
   /** Undefined for the first record of an epoch, which the leader writes for itself. */
   readonly request: AppendInput | undefined;
 }
@@ -102,6 +104,9 @@ export interface LeadOutcome {
   readonly config: ReplicaConfig;
 }
 
+/** `followed`: the stream to the leader has begun or ended. */
+export type ReplicaChange = 'high-watermark' | 'role' | 'in-sync' | 'log-end' | 'followed';
+
 /** Asks for the promise to take part in no epoch below `epoch`, and in it only for this attempt. */
 export interface PromiseInput {
   readonly kind: 'promise';
@@ -125,10 +130,16 @@ export interface LeadInput {
 
 /** Where a follower's log must be cut before it takes appends of the leader. */
 export interface JoinOutcome {
+  /** False = not led here in that epoch, or the replica is no part of the partition. */
   readonly joined: boolean;
+  /** Epoch of the leader, or the highest that the refusing replica has promised. */
   readonly epoch: number;
-  /** Exclusive. */
+  /** Exclusive; at least the log start of the leader, unless `fromSnapshot`. */
   readonly truncateTo: bigint;
+  /** True = the follower ends below the leader's log: it begins anew with the leader's first segment. */
+  readonly fromSnapshot: boolean;
+  /** Unclean epochs of the leader's log that the follower has not met: with one it may cut below its high watermark. */
+  readonly unclean: readonly EpochStart[];
 }
 
 /** A follower opens its stream for this partition. */
@@ -140,6 +151,7 @@ export interface JoinInput {
   /** Of this stream, hex; acks carry it, so that those of an earlier stream do not count. */
   readonly nonce: string;
   readonly history: readonly EpochStart[];
+  /** Durable, exclusive. */
   readonly logEnd: bigint;
   readonly reply: Reply<JoinOutcome>;
 }
@@ -161,6 +173,83 @@ export interface FollowerLostInput {
   readonly nonce: string;
 }
 
+/** Somebody leads an epoch, as the directory or another replica says: the replica follows, unless it knows better. */
+export interface FollowInput {
+  readonly kind: 'follow';
+  readonly epoch: number;
+  readonly leaderId: number;
+}
+
+/** The stream to the leader's broker is there, for the leader that was sought. */
+export interface LinkOpenInput {
+  readonly kind: 'link-open';
+  readonly leaderId: number;
+  readonly epoch: number;
+  /** Fresh for each join, hex: what belongs to an earlier one is dropped. */
+  readonly nonce: string;
+}
+
+/** The leader's answer to a join. */
+export interface JoinAckInput extends Omit<JoinOutcome, 'joined'> {
+  readonly kind: 'join-ack';
+  readonly nonce: string;
+}
+
+/** The state in front of the leader's first segment, for a follower that begins there. */
+export interface SnapshotInput {
+  readonly kind: 'snapshot';
+  readonly nonce: string;
+  readonly baseOffset: bigint;
+  /** Opaque here. */
+  readonly content: Uint8Array;
+}
+
+/** What a control batch says, as far as replication acts on it. */
+export type ControlContent =
+  | { readonly kind: 'epoch-start'; readonly config: ReplicaConfig; readonly unclean: boolean }
+  | { readonly kind: 'config'; readonly config: ReplicaConfig }
+  | { readonly kind: 'claim'; readonly claim: Claim };
+
+/** A batch as its leader stored it, checked against both checksums. */
+export interface ReplicatedBatch {
+  readonly batch: Uint8Array;
+  readonly baseOffset: bigint;
+  /** Behind its last record. */
+  readonly endOffset: bigint;
+  readonly leaderEpoch: number;
+  readonly appendTimeMs: bigint;
+  /** Undefined for data. */
+  readonly control: ControlContent | undefined;
+}
+
+/** The leader's batches from the end of the follower's log on, or news of the watermarks alone. */
+export interface ReplicateInput {
+  readonly kind: 'replicate';
+  readonly epoch: number;
+  readonly nonce: string;
+  /** Where the follower's log must end; the first batch may begin above, where compaction left a hole. */
+  readonly baseOffset: bigint;
+  /** Epoch of the leader's last batch below `baseOffset`; 0 = none. */
+  readonly previousEpoch: number;
+  readonly batches: readonly ReplicatedBatch[];
+  readonly highWatermark: bigint;
+  readonly logStart: bigint;
+  /** True = the leader counts this replica as in sync, in this epoch. */
+  readonly inSync: boolean;
+}
+
+/** What a log adds up to, as recovery, a cut or a new beginning leave it. All of it is durable. */
+export interface LogFacts {
+  /** Known configs, newest first, at least one. */
+  readonly configs: readonly ReplicaConfig[];
+  readonly history: readonly EpochStart[];
+  readonly logStart: bigint;
+  readonly logEnd: bigint;
+  readonly dataEnd: bigint;
+  readonly claim: Claim;
+  readonly lastAppendTimeMs: bigint;
+}
+
 export type ReplicaInput =
   | PromiseInput
   | LeadInput
@@ -168,6 +257,29 @@ export type ReplicaInput =
   | JoinInput
   | FollowerAckInput
   | FollowerLostInput
+  | FollowInput
+  | LinkOpenInput
+  | JoinAckInput
+  | SnapshotInput
+  | ReplicateInput
+  /** The leader's broker does not lead the partition, or will not have this replica: look for the leader again. */
+  | { readonly kind: 'join-refused'; readonly nonce: string }
+  /** The stream to the leader's broker broke or fell silent. */
+  | { readonly kind: 'link-lost'; readonly leaderId: number }
+  /** A follower has promised a higher epoch: this one is over. */
+  | { readonly kind: 'fenced'; readonly promisedEpoch: number }
+  /** The last `cut` or `install` is done, and durable. */
+  | { readonly kind: 'log-cut'; readonly facts: LogFacts }
+  /** The last `cut` or `install` could not be done for now (the disk is full); the log is as before. */
+  | { readonly kind: 'cut-failed' }
+  /** The log took a batch of the `store` effect. Fed before anything else. */
+  | { readonly kind: 'log-stored'; readonly batch: ReplicatedBatch }
+  /** The log refused a batch of the `store` effect and those behind it, and holds nothing of them. */
+  | { readonly kind: 'store-refused' }
+  /** Records below the offset are deleted, durably. */
+  | { readonly kind: 'trimmed'; readonly logStart: bigint }
+  /** What is on the disk of the log is not what was written: it must not count until a leader has checked it. */
+  | { readonly kind: 'damaged' }
   /** The journal entry of the last `persist` is durable. */
   | { readonly kind: 'journaled'; readonly wallMs: number }
   /** The log took the batch of the `append` effect: it will be written, or the log fails. Fed before anything else. */
@@ -176,7 +288,7 @@ export type ReplicaInput =
   | { readonly kind: 'log-refused'; readonly planned: PlannedAppend; readonly error: PartitaError }
   /** The own log is durable (as its flush mode says) up to `end`, exclusive. */
   | { readonly kind: 'synced'; readonly end: bigint }
-  /** Deadlines up to `nowMs` on the monotonic clock have passed. */
+  /** Deadlines up to `nowMs` on the monotonic clock have passed; who makes no progress is looked at. */
   | { readonly kind: 'expire'; readonly nowMs: number }
   /** The log can no longer be written. */
   | { readonly kind: 'storage-failed'; readonly error: PartitaError };
@@ -189,12 +301,43 @@ export type ReplicaEffect =
       readonly kind: 'append-epoch-start';
       readonly planned: PlannedAppend;
       readonly config: ReplicaConfig;
-      readonly unclean: boolean;
     }
   /** Make the entry durable, then feed `journaled`. At most one is under way. */
   | { readonly kind: 'persist'; readonly meta: DurableMeta }
-  /** Committed records or the role have changed: wake readers, tell the coordinator. */
-  | { readonly kind: 'changed'; readonly what: 'high-watermark' | 'role' }
+  /** Something that others wait for has changed: wake readers and senders, tell the coordinator. */
+  | { readonly kind: 'changed'; readonly what: ReplicaChange }
+  /** Feed the inputs, in their order, before any other. */
+  | { readonly kind: 'again'; readonly inputs: readonly ReplicaInput[] }
+  /** Find the stream to the leader's broker, or open it, then feed `link-open`. */
+  | { readonly kind: 'seek'; readonly leaderId: number; readonly epoch: number }
+  /** Send the join; all that it says is durable. */
+  | {
+      readonly kind: 'send-join';
+      readonly leaderId: number;
+      readonly epoch: number;
+      readonly nonce: string;
+      readonly history: readonly EpochStart[];
+      readonly logEnd: bigint;
+    }
+  /** Cut the log, which is quiet, to the offset, then feed `log-cut`, or `cut-failed`. */
+  | { readonly kind: 'cut'; readonly toOffset: bigint }
+  /** Drop the log, which is quiet, and begin anew behind the snapshot (none at offset 0), then feed as for `cut`. */
+  | { readonly kind: 'install'; readonly baseOffset: bigint; readonly content: Uint8Array }
+  /** Hand the batches to the log one by one and feed `log-stored` for each; after the first refusal `store-refused`. */
+  | { readonly kind: 'store'; readonly batches: readonly ReplicatedBatch[] }
+  /** Tell the leader how far the own log is durable. */
+  | {
+      readonly kind: 'send-ack';
+      readonly leaderId: number;
+      readonly epoch: number;
+      readonly nonce: string;
+      readonly durableEnd: bigint;
+      readonly fsynced: boolean;
+    }
+  /** Tell a broker that leads a lower epoch, or believes so, what is promised. */
+  | { readonly kind: 'send-fenced'; readonly leaderId: number; readonly promisedEpoch: number }
+  /** The leader has deleted records below the offset, which is committed here: delete them, too. */
+  | { readonly kind: 'trim'; readonly toOffset: bigint }
   /** Call `reply(outcome)`. For `ok` the bytes are durable already. */
   | { readonly kind: 'answer-append'; readonly reply: Reply<AppendOutcome>; readonly outcome: AppendOutcome }
   /** The promise, when granted, is durable already, and no append of a lower epoch is acknowledged after this. */

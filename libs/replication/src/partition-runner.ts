@@ -1,14 +1,25 @@
 /**
- * Carries out what the core decides, on ports: the one place where a replica meets its log and its journal. Inputs that
- * arrive while effects are carried out (an answer that appends again, a log that syncs at once) wait their turn, so that
- * effects are never mixed.
+ * Carries out what the core decides, on ports: the one place where a replica meets its log, its journal and other brokers.
+ * Inputs that arrive while effects are carried out (an answer that appends again, a log that syncs at once) wait their turn,
+ * so that effects are never mixed.
  */
 import { PartitaError } from '@partita/domain';
 import type { Clock } from '@partita/domain';
+import { joinRefusal } from './in-sync-set.ts';
 import { step } from './partition.ts';
-import type { DurableMeta, PlannedAppend, ReplicaEffect, ReplicaInput, Stamp } from './messages.ts';
+import type {
+  DurableMeta,
+  LogFacts,
+  PlannedAppend,
+  ReplicaChange,
+  ReplicaEffect,
+  ReplicaInput,
+  ReplicatedBatch,
+  Stamp,
+} from './messages.ts';
 import type { PartitionState } from './partition-state.ts';
-import { failUnanswered, leadRefusal, promiseOutcome } from './promise.ts';
+import { leadRefusal, promiseOutcome } from './promise.ts';
+import { failUnanswered } from './refusals.ts';
 import type { ReplicaConfig } from './replica-config.ts';
 
 /** The log of one partition. Tells the runner of `synced` and `storage-failed` through `feed`. */
@@ -17,6 +28,14 @@ export interface PartitionLogPort {
   append(batch: Uint8Array, stamp: Stamp): PartitaError | undefined;
   /** As `append`, for the control batch that begins an epoch. */
   appendEpochStart(stamp: Stamp, config: ReplicaConfig, unclean: boolean): PartitaError | undefined;
+  /** Queues a batch as its leader stamped it. */
+  store(batch: ReplicatedBatch): PartitaError | undefined;
+  /** Cuts the log. Rejects with STORAGE_FULL when that must wait; the log is then as before. */
+  cut(toOffset: bigint): Promise<LogFacts>;
+  /** Replaces the log by an empty one behind the snapshot; rejects as `cut` does. */
+  install(baseOffset: bigint, content: Uint8Array): Promise<LogFacts>;
+  /** Deletes records below the offset, by and by; feeds `trimmed`. */
+  trim(toOffset: bigint): void;
 }
 
 /** The broker's journal, as far as one replica uses it. */
@@ -25,41 +44,46 @@ export interface JournalPort {
   persist(meta: DurableMeta): Promise<void>;
 }
 
+/** Streams to the brokers that lead. What cannot be sent is dropped: then the stream is broken, and `link-lost` follows. */
+export interface LeaderLinkPort {
+  seek(order: Extract<ReplicaEffect, { kind: 'seek' }>): void;
+  join(message: Extract<ReplicaEffect, { kind: 'send-join' }>): void;
+  ack(message: Extract<ReplicaEffect, { kind: 'send-ack' }>): void;
+  fenced(message: Extract<ReplicaEffect, { kind: 'send-fenced' }>): void;
+}
+
 export interface PartitionObserver {
-  /** The high watermark or the role has changed. Called in the middle of a step: look, do not feed. */
-  onChanged(what: 'high-watermark' | 'role'): void;
+  /** Called in the middle of a step: look, do not feed. */
+  onChanged(what: ReplicaChange): void;
+  /** A batch of this leader lies in the log's queue; its bytes do not change any more. */
+  onAppended(batch: Uint8Array, planned: PlannedAppend): void;
   /** The replica is stopped: a broken invariant, or a journal that cannot be written. Called once. */
   onStopped(error: unknown): void;
 }
 
+export interface RunnerOptions {
+  readonly state: PartitionState;
+  readonly log: PartitionLogPort;
+  readonly journal: JournalPort;
+  readonly links: LeaderLinkPort;
+  readonly clock: Clock;
+  readonly observer: PartitionObserver;
+}
+
 export class PartitionRunner {
-  readonly #state: PartitionState;
-  readonly #log: PartitionLogPort;
-  readonly #journal: JournalPort;
-  readonly #clock: Clock;
-  readonly #observer: PartitionObserver;
-  /** Inputs fed from within effects; bounded by what the replies of one step feed. */
+  readonly #options: RunnerOptions;
+  /** Inputs fed from within effects; bounded by what the replies of one step feed, and by what a leader holds back. */
   #waiting: ReplicaInput[] = [];
   #isRunning = false;
   #isStopped = false;
 
-  constructor(options: {
-    state: PartitionState;
-    log: PartitionLogPort;
-    journal: JournalPort;
-    clock: Clock;
-    observer: PartitionObserver;
-  }) {
-    this.#state = options.state;
-    this.#log = options.log;
-    this.#journal = options.journal;
-    this.#clock = options.clock;
-    this.#observer = options.observer;
+  constructor(options: RunnerOptions) {
+    this.#options = options;
   }
 
   /** The replica as it is; never changed from outside. */
   get state(): Readonly<PartitionState> {
-    return this.#state;
+    return this.#options.state;
   }
 
   /** True after a broken invariant or a failed journal: nothing is taken in any more, appends are refused. */
@@ -86,40 +110,87 @@ export class PartitionRunner {
   }
 
   #run(input: ReplicaInput): void {
-    for (const effect of step(this.#state, input)) this.#carryOut(effect);
+    for (const effect of step(this.#options.state, input)) this.#carryOut(effect);
   }
 
   #carryOut(effect: ReplicaEffect): void {
     switch (effect.kind) {
       case 'append':
-        this.#logged(effect.planned, this.#log.append(effect.batch, effect.planned.stamp));
-        return;
-      case 'append-epoch-start': {
-        const { planned, config, unclean } = effect;
-        this.#logged(planned, this.#log.appendEpochStart(planned.stamp, config, unclean));
-        return;
-      }
+      case 'append-epoch-start':
+      case 'store':
+      case 'cut':
+      case 'install':
+      case 'trim':
+        return this.#changeLog(effect);
+      case 'seek':
+      case 'send-join':
+      case 'send-ack':
+      case 'send-fenced':
+        return this.#send(effect);
       case 'persist':
-        this.#journal.persist(effect.meta).then(
-          () => this.feed({ kind: 'journaled', wallMs: this.#clock.wallMs() }),
+        this.#options.journal.persist(effect.meta).then(
+          () => this.feed({ kind: 'journaled', wallMs: this.#options.clock.wallMs() }),
           (error: unknown) => this.#stop(error),
         );
         return;
       case 'changed':
-        this.#observer.onChanged(effect.what);
+        return this.#options.observer.onChanged(effect.what);
+      case 'again':
+        this.#waiting.unshift(...effect.inputs);
         return;
       case 'answer-append':
-        effect.reply(effect.outcome);
-        return;
+        return effect.reply(effect.outcome);
       case 'answer-promise':
-        effect.reply(effect.outcome);
-        return;
+        return effect.reply(effect.outcome);
       case 'answer-lead':
-        effect.reply(effect.outcome);
-        return;
+        return effect.reply(effect.outcome);
       case 'answer-join':
-        effect.reply(effect.outcome);
+        return effect.reply(effect.outcome);
+    }
+  }
+
+  #changeLog(
+    effect: Extract<
+      ReplicaEffect,
+      { kind: 'append' | 'append-epoch-start' | 'store' | 'cut' | 'install' | 'trim' }
+    >,
+  ): void {
+    const { log } = this.#options;
+    switch (effect.kind) {
+      case 'append': {
+        const { batch, planned } = effect;
+        const refusal = log.append(batch, planned.stamp);
+        // First, since what follows makes followers hungry.
+        if (refusal === undefined) this.#options.observer.onAppended(batch, planned);
+        return this.#logged(planned, refusal);
+      }
+      case 'append-epoch-start': {
+        const { planned, config } = effect;
+        this.#logged(planned, log.appendEpochStart(planned.stamp, config, planned.unclean));
         return;
+      }
+      case 'store':
+        return this.#store(effect.batches);
+      case 'cut':
+        return this.#await(log.cut(effect.toOffset));
+      case 'install':
+        return this.#await(log.install(effect.baseOffset, effect.content));
+      case 'trim':
+        return log.trim(effect.toOffset);
+    }
+  }
+
+  #send(effect: Extract<ReplicaEffect, { kind: 'seek' | 'send-join' | 'send-ack' | 'send-fenced' }>): void {
+    const { links } = this.#options;
+    switch (effect.kind) {
+      case 'seek':
+        return links.seek(effect);
+      case 'send-join':
+        return links.join(effect);
+      case 'send-ack':
+        return links.ack(effect);
+      case 'send-fenced':
+        return links.fenced(effect);
     }
   }
 
@@ -128,18 +199,39 @@ export class PartitionRunner {
     this.#run(refusal === undefined ? { kind: 'log-took', planned } : { kind: 'log-refused', planned, error: refusal });
   }
 
+  #store(batches: readonly ReplicatedBatch[]): void {
+    for (const batch of batches) {
+      if (this.#options.log.store(batch) !== undefined) {
+        this.#run({ kind: 'store-refused' });
+        return;
+      }
+      this.#run({ kind: 'log-stored', batch });
+    }
+  }
+
+  #await(change: Promise<LogFacts>): void {
+    change.then(
+      (facts) => this.feed({ kind: 'log-cut', facts }),
+      (error: unknown) => {
+        if (error instanceof PartitaError && error.reason === 'STORAGE_FULL') this.feed({ kind: 'cut-failed' });
+        else this.#stop(error);
+      },
+    );
+  }
+
   #stop(error: unknown): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const effect of failUnanswered(this.#state)) this.#carryOut(effect);
+    for (const effect of failUnanswered(this.#options.state)) this.#carryOut(effect);
     for (const input of waiting) this.#refuse(input);
-    this.#observer.onStopped(error);
+    this.#options.observer.onStopped(error);
   }
 
   /** The answer of a replica that has stopped: nothing is taken in any more. */
   #refuse(input: ReplicaInput): void {
+    const { state } = this.#options;
     switch (input.kind) {
       case 'append': {
         const error = new PartitaError('STORAGE_FAILED', 'this replica has stopped; find the new leader and resend');
@@ -147,10 +239,13 @@ export class PartitionRunner {
         return;
       }
       case 'promise':
-        input.reply(promiseOutcome(this.#state, false));
+        input.reply(promiseOutcome(state, false));
         return;
       case 'lead':
-        input.reply(leadRefusal(this.#state));
+        input.reply(leadRefusal(state));
+        return;
+      case 'join':
+        input.reply(joinRefusal(state));
         return;
       default:
         return;

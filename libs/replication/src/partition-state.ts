@@ -2,10 +2,10 @@
 import type { EpochStart } from './epoch-history.ts';
 import type {
   AppendInput,
-  Claim,
   DurableMeta,
   LeadInput,
   LeadOutcome,
+  LogFacts,
   PromiseOutcome,
   Reply,
   Stamp,
@@ -31,6 +31,18 @@ export interface Follower {
   durableEnd: bigint;
   fsynced: boolean;
   inSync: boolean;
+  readonly progress: Progress;
+}
+
+/** When an end last moved, or had nowhere to move to; kept by `expire` alone, so that no other input needs the time. */
+export interface Progress {
+  seenEnd: bigint;
+  /** Monotonic, milliseconds; undefined until the first look. */
+  atMs: number | undefined;
+}
+
+export function noProgress(): Progress {
+  return { seenEnd: -1n, atMs: undefined };
 }
 
 /** Leads an epoch. Invariant: epoch = promisedEpoch = ledEpoch. */
@@ -43,6 +55,30 @@ export interface LeaderRole {
   leadReplies: Reply<LeadOutcome>[];
   /** By broker id. */
   readonly followers: Map<number, Follower>;
+  /** Grows with each change of the in-sync set. */
+  inSyncVersion: number;
+  /** When the epoch began, as `expire` first saw it, monotonic milliseconds. */
+  sinceMs: number | undefined;
+  /** Appends that wait for followers to come in sync, in the epoch's first moments; undefined when those are over. */
+  held: AppendInput[] | undefined;
+  /** Of the own log. */
+  readonly progress: Progress;
+}
+
+/**
+ * Follows a leader. `seeking`: has no stream for it; `joining`: has asked where to cut, or waits for its own writes before
+ * it asks; `cutting`: the log is being changed; `live`: takes what the leader sends.
+ */
+export interface Following {
+  readonly epoch: number;
+  readonly leaderId: number;
+  phase: 'seeking' | 'joining' | 'cutting' | 'live';
+  /** Of the join; empty while seeking. */
+  nonce: string;
+  /** The join has not been sent: writes are under way. */
+  joinIsDue: boolean;
+  /** What the leader said last. */
+  leaderHighWatermark: bigint;
 }
 
 /** `becoming-leader`: `ledEpoch` is being made durable. `offline`: the log cannot be written. */
@@ -57,13 +93,16 @@ export interface GrantUnderWay {
   readonly epoch: number;
   readonly nonce: string;
   readonly replies: Reply<PromiseOutcome>[];
-  /** False while it waits for writes under way; then no append is taken any more, but those in the log are answered. */
-  isPersisting: boolean;
+  /** Whom to follow once it is persisted: the promise was made on the word of a leader, and nobody may lead by it. */
+  readonly leaderId: number | undefined;
 }
 
+/** What the journal entry under way is for. */
+export type Persisting = 'grant' | 'lead' | 'suspect';
+
 /**
- * Invariants: logStart <= highWatermark <= durableEnd <= logEnd; ledEpoch <= promisedEpoch; at most one of grant
- * persisting and role becoming-leader, since one journal entry is under way at a time.
+ * Invariants: logStart <= highWatermark <= durableEnd <= logEnd; ledEpoch <= promisedEpoch; one journal entry is under way
+ * at a time; only a replica that does not lead follows, in the epoch that it has promised, and not while it grants another.
  */
 export interface PartitionState {
   readonly self: ReplicaIdentity;
@@ -73,6 +112,14 @@ export interface PartitionState {
   role: Role;
   meta: DurableMeta;
   grant: GrantUnderWay | undefined;
+  persisting: Persisting | undefined;
+  /** What `meta.suspect` is to become, when that is not persisted yet. */
+  suspectWish: boolean | undefined;
+  following: Following | undefined;
+  /** True while a cut or a new beginning is under way: the log changes, whoever is followed meanwhile. */
+  isCutting: boolean;
+  /** True = the log lies wholly above what the leader has: the next join says that there is none. */
+  forgetsLog: boolean;
   /** Known configs, newest first, at least one. */
   configs: readonly ReplicaConfig[];
   history: readonly EpochStart[];
@@ -83,28 +130,20 @@ export interface PartitionState {
   highWatermark: bigint;
   /** Behind the last data record; control records do not count. */
   dataEnd: bigint;
-  claim: Claim;
+  claim: LogFacts['claim'];
   lastAppendTimeMs: bigint;
   /** In log order. Bounded by the log's queue, and beyond m = 1 by appends being refused without enough replicas. */
   readonly unanswered: UnansweredAppend[];
 }
 
 /** What recovery found of a replica. */
-export interface RecoveredReplica {
+export interface RecoveredReplica extends LogFacts {
   readonly self: ReplicaIdentity;
   readonly topicId: string;
   readonly partition: number;
   readonly meta: DurableMeta;
-  /** Newest first, at least one. */
-  readonly configs: readonly ReplicaConfig[];
-  readonly history: readonly EpochStart[];
-  readonly logStart: bigint;
-  readonly logEnd: bigint;
   /** As last checkpointed; the true one may be higher. */
   readonly highWatermark: bigint;
-  readonly dataEnd: bigint;
-  readonly claim: Claim;
-  readonly lastAppendTimeMs: bigint;
 }
 
 /** A replica after a start: a follower, whatever it was before. All that recovery kept is durable. */
@@ -115,6 +154,11 @@ export function recoveredState(found: RecoveredReplica): PartitionState {
     ...found,
     role: { kind: 'follower' },
     grant: undefined,
+    persisting: undefined,
+    suspectWish: undefined,
+    following: undefined,
+    isCutting: false,
+    forgetsLog: false,
     durableEnd: logEnd,
     highWatermark: capped > logStart ? capped : logStart,
     unanswered: [],

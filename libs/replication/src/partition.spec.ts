@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { PartitaError } from '@partita/domain';
+import { LEADER_STALL_MS_MAX, NEW_EPOCH_WAIT_MS_MAX, PartitaError, REPLICA_LAG_MS_MAX } from '@partita/domain';
 import { describe, expect, it } from 'vitest';
-import { inSyncIds } from './leader.ts';
+import { inSyncIds } from './append-rules.ts';
 import { configOf, TestReplica } from './testing/replica.fixture.ts';
 
 function leaderOf(replica: TestReplica) {
@@ -71,11 +71,9 @@ describe('an election', () => {
   });
 
   it('drops the acknowledgements that followers owe when it grants', () => {
-    const replica = new TestReplica(configOf(3, 1));
+    const replica = new TestReplica(configOf(3, 2));
     replica.elect(1);
-    const reply = () => undefined;
-    replica.feed({ kind: 'join', epoch: 1, brokerId: 2, replicaId: 'r2', nonce: 'j', history: [], logEnd: 0n, reply });
-    replica.feed({ kind: 'follower-ack', epoch: 1, brokerId: 2, nonce: 'j', durableEnd: 1n, fsynced: true });
+    replica.joinedBy(2);
     replica.append();
     replica.sync();
     expect(replica.lastReasons).toEqual([]);
@@ -112,45 +110,94 @@ describe('a leader', () => {
     const replica = new TestReplica(configOf(3, 2));
     replica.elect(1);
     replica.append();
-    expect(replica.lastReasons).toEqual(['NOT_ENOUGH_REPLICAS']);
+    replica.feed({ kind: 'expire', nowMs: 0 });
+    expect(replica.lastReasons).toEqual([]);
+    replica.feed({ kind: 'expire', nowMs: NEW_EPOCH_WAIT_MS_MAX });
+    replica.append();
+    expect(replica.lastReasons).toEqual(['NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS']);
     expect(replica.state.logEnd).toBe(1n);
   });
 
-  it('commits what all in-sync replicas hold, and goes on without one that is lost', () => {
+  it('lets appends of its first moments wait for followers, and takes them in their order', () => {
     const replica = new TestReplica(configOf(3, 2));
     replica.elect(1);
-    const joins: bigint[] = [];
-    for (const brokerId of [2, 3]) {
-      replica.feed({
-        kind: 'join',
-        epoch: 1,
-        brokerId,
-        replicaId: `r${brokerId}`,
-        nonce: `j${brokerId}`,
-        history: [],
-        logEnd: 0n,
-        reply: ({ truncateTo }) => joins.push(truncateTo),
-      });
-      replica.feed({ kind: 'follower-ack', epoch: 1, brokerId, nonce: `j${brokerId}`, durableEnd: 1n, fsynced: true });
-    }
-    expect(joins).toEqual([0n, 0n]);
-    expect(inSyncIds(replica.state, leaderOf(replica))).toEqual([1, 2, 3]);
+    replica.append({ deadlineMs: 50 });
+    replica.append({ recordCount: 2 });
+    replica.append({ recordCount: 3 });
+    replica.feed({ kind: 'expire', nowMs: 100 });
+    expect(replica.lastReasons).toEqual(['NOT_ENOUGH_REPLICAS']);
+    replica.joinedBy(2);
+    expect(replica.state.logEnd).toBe(6n);
+    replica.sync();
+    replica.feed({ kind: 'follower-ack', epoch: 1, brokerId: 2, nonce: 'j2', durableEnd: 6n, fsynced: true });
+    expect(replica.appends.slice(1)).toMatchObject([
+      { ok: true, stamp: { baseOffset: 1n } },
+      { ok: true, stamp: { baseOffset: 3n } },
+    ]);
+  });
+
+  it('refuses what waits when a higher epoch is promised', () => {
+    const replica = new TestReplica(configOf(3, 2));
+    replica.elect(1);
+    replica.append();
+    replica.promise(2, 'b');
+    replica.settleJournal();
+    expect(replica.lastReasons).toEqual(['NOT_LEADER']);
+  });
+
+  it('drops a follower that makes no progress, and counts it again when it has caught up', () => {
+    const replica = new TestReplica(configOf(3, 2));
+    replica.elect(1);
+    replica.joinedBy(2);
+    replica.joinedBy(3);
     replica.append();
     replica.sync();
+    replica.feed({ kind: 'follower-ack', epoch: 1, brokerId: 2, nonce: 'j2', durableEnd: 2n, fsynced: true });
+    replica.feed({ kind: 'expire', nowMs: 10 });
+    replica.feed({ kind: 'expire', nowMs: 10 + REPLICA_LAG_MS_MAX + 1 });
+    expect(inSyncIds(replica.state, leaderOf(replica))).toEqual([1, 2]);
+    replica.feed({ kind: 'follower-ack', epoch: 1, brokerId: 3, nonce: 'j3', durableEnd: 2n, fsynced: true });
+    expect(inSyncIds(replica.state, leaderOf(replica))).toEqual([1, 2, 3]);
+  });
+
+  it('resigns when its own disk makes no progress, and when a follower has promised more', () => {
+    const replica = new TestReplica(configOf(3, 2));
+    replica.elect(1);
+    replica.joinedBy(2);
+    replica.append();
+    replica.feed({ kind: 'expire', nowMs: 10 });
+    replica.feed({ kind: 'expire', nowMs: 10 + LEADER_STALL_MS_MAX + 1 });
+    expect(replica.lastReasons).toEqual(['OUTCOME_UNKNOWN']);
+    expect(replica.state.role.kind).toBe('follower');
+    replica.sync();
+    replica.elect(2);
+    replica.feed({ kind: 'fenced', promisedEpoch: 2 });
+    expect(replica.state.role.kind).toBe('leader');
+    replica.feed({ kind: 'fenced', promisedEpoch: 3 });
+    expect(replica.state.role.kind).toBe('follower');
+  });
+
+  it('commits what m in-sync replicas hold, itself among them', () => {
+    const replica = new TestReplica(configOf(3, 2));
+    replica.elect(1);
+    expect([replica.joinedBy(2), replica.joinedBy(3)]).toMatchObject([{ truncateTo: 0n }, { truncateTo: 0n }]);
+    expect(inSyncIds(replica.state, leaderOf(replica))).toEqual([1, 2, 3]);
+    replica.append();
     replica.feed({ kind: 'follower-ack', epoch: 1, brokerId: 2, nonce: 'j2', durableEnd: 2n, fsynced: false });
-    replica.feed({ kind: 'follower-ack', epoch: 1, brokerId: 3, nonce: 'old', durableEnd: 2n, fsynced: true });
     expect(replica.lastReasons).toEqual([]);
+    replica.feed({ kind: 'follower-lost', brokerId: 3, nonce: 'old' });
+    expect(inSyncIds(replica.state, leaderOf(replica))).toEqual([1, 2, 3]);
     replica.feed({ kind: 'follower-lost', brokerId: 3, nonce: 'j3' });
+    expect(inSyncIds(replica.state, leaderOf(replica))).toEqual([1, 2]);
+    replica.sync();
     expect(replica.appends).toMatchObject([{ ok: true, replicasAcked: 2, fsynced: false }]);
     expect(replica.state.highWatermark).toBe(2n);
   });
 
   it('acknowledges acks=leader when it is durable here, and never out of order', () => {
-    const replica = new TestReplica(configOf(3, 1));
+    const replica = new TestReplica(configOf(3, 2));
     replica.elect(1);
-    const reply = () => undefined;
-    replica.feed({ kind: 'join', epoch: 1, brokerId: 2, replicaId: 'r2', nonce: 'j', history: [], logEnd: 0n, reply });
-    replica.feed({ kind: 'follower-ack', epoch: 1, brokerId: 2, nonce: 'j', durableEnd: 1n, fsynced: true });
+    replica.joinedBy(2);
     replica.append({ acks: 'leader' });
     replica.append({ acks: 'all' });
     replica.append({ acks: 'leader' });

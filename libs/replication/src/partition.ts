@@ -3,56 +3,141 @@
  * returns orders. Nothing in here waits, reads a clock or touches a disk; partition-runner.ts does.
  */
 import { invariant } from '@partita/domain';
-import { onLead, refuseAppend } from './follower.ts';
-import {
-  expire,
-  onAppend,
-  onFollowerAck,
-  onFollowerLost,
-  onJoin,
-  onLeaderSynced,
-  onLeadJournaled,
-  onLogRefused,
-  onLogTook,
-} from './leader.ts';
-import type { JoinInput, ReplicaEffect, ReplicaInput } from './messages.ts';
+import { onFollow, onFollowerSynced, onLead, onLogStored, onReplicate, onStoreRefused } from './follower.ts';
+import { onCutFailed, onJoinAck, onLinkOpen, onLogCut, onSnapshot, seekAgain } from './following.ts';
+import { expire, onFollowerAck, onFollowerLost, onJoin, joinRefusal } from './in-sync-set.ts';
+import { onAppend, onLeaderSynced, onLeadJournaled, onLogRefused, onLogTook } from './leader.ts';
+import type { ReplicaEffect, ReplicaInput } from './messages.ts';
+import { currentConfig } from './partition-state.ts';
 import type { PartitionState } from './partition-state.ts';
 import {
-  failUnanswered,
   leadRefusal,
   onGrantJournaled,
   onPromise,
-  persistWhenQuiet,
+  onSuspectJournaled,
+  persistNext,
   refuseWaitingGrant,
   stepDown,
 } from './promise.ts';
+import { failUnanswered, notLeader, refused } from './refusals.ts';
 
 /** Takes one event in. Throws InvariantError for a bug; the replica must not be used after that. */
 export function step(state: PartitionState, input: ReplicaInput): ReplicaEffect[] {
-  const { role } = state;
   switch (input.kind) {
     case 'append':
-      return role.kind === 'leader' ? onAppend(state, role, input) : refuseAppend(state, input);
-    case 'log-took':
-      return onLogTook(state, input.planned);
-    case 'log-refused':
-      return onLogRefused(state, input.planned, input.error);
-    case 'synced':
-      return onSynced(state, input.end);
+    case 'join':
+    case 'follower-ack':
+    case 'follower-lost':
+    case 'fenced':
+      return stepAsLeader(state, input);
+    case 'follow':
+    case 'link-open':
+    case 'link-lost':
+    case 'join-ack':
+    case 'join-refused':
+    case 'snapshot':
+    case 'replicate':
+    case 'store-refused':
+      return stepAsFollower(state, input);
     case 'promise':
       return onPromise(state, input);
     case 'lead':
       return onLead(state, input);
-    case 'journaled':
-      return role.kind === 'becoming-leader' ? onLeadJournaled(state, input.wallMs) : onGrantJournaled(state);
     case 'expire':
       return expire(state, input.nowMs);
+    default:
+      return stepOfDisk(state, input);
+  }
+}
+
+type Of<Kind extends ReplicaInput['kind']> = Extract<ReplicaInput, { kind: Kind }>;
+
+function stepAsLeader(
+  state: PartitionState,
+  input: Of<'append' | 'join' | 'follower-ack' | 'follower-lost' | 'fenced'>,
+): ReplicaEffect[] {
+  const { role } = state;
+  if (role.kind !== 'leader') {
+    if (input.kind === 'append') return [refused(input, notLeader(state))];
+    if (input.kind !== 'join') return [];
+    return [{ kind: 'answer-join', reply: input.reply, outcome: joinRefusal(state) }];
+  }
+  switch (input.kind) {
+    case 'append':
+      return onAppend(state, role, input);
     case 'join':
-      return role.kind === 'leader' ? onJoin(state, role, input) : [refuseJoin(state, input)];
+      return onJoin(state, role, input);
     case 'follower-ack':
-      return role.kind === 'leader' ? onFollowerAck(state, role, input) : [];
+      return onFollowerAck(state, role, input);
     case 'follower-lost':
-      return role.kind === 'leader' ? onFollowerLost(state, role, input) : [];
+      return onFollowerLost(state, role, input);
+    case 'fenced':
+      return input.promisedEpoch > role.epoch ? stepDown(state) : [];
+  }
+}
+
+function stepAsFollower(
+  state: PartitionState,
+  input: Of<
+    'follow' | 'link-open' | 'link-lost' | 'join-ack' | 'join-refused' | 'snapshot' | 'replicate' | 'store-refused'
+  >,
+): ReplicaEffect[] {
+  const { following } = state;
+  switch (input.kind) {
+    case 'follow':
+      return onFollow(state, input);
+    case 'link-open':
+      return onLinkOpen(state, input);
+    case 'link-lost':
+      return following?.leaderId === input.leaderId ? seekAgain(following) : [];
+    case 'join-ack':
+      return onJoinAck(state, input);
+    case 'join-refused':
+      return following !== undefined && following.nonce === input.nonce ? seekAgain(following) : [];
+    case 'snapshot':
+      return onSnapshot(state, input);
+    case 'replicate':
+      return onReplicate(state, input);
+    case 'store-refused':
+      return onStoreRefused(state);
+  }
+}
+
+function stepOfDisk(
+  state: PartitionState,
+  input: Of<
+    | 'log-took'
+    | 'log-refused'
+    | 'log-stored'
+    | 'log-cut'
+    | 'cut-failed'
+    | 'synced'
+    | 'trimmed'
+    | 'journaled'
+    | 'damaged'
+    | 'storage-failed'
+  >,
+): ReplicaEffect[] {
+  switch (input.kind) {
+    case 'log-took':
+      return onLogTook(state, input.planned);
+    case 'log-refused':
+      return onLogRefused(state, input.planned, input.error);
+    case 'log-stored':
+      return onLogStored(state, input.batch);
+    case 'log-cut':
+      return [...onLogCut(state, input.facts), ...persistNext(state)];
+    case 'cut-failed':
+      return [...onCutFailed(state), ...persistNext(state)];
+    case 'synced':
+      return onSynced(state, input.end);
+    case 'trimmed':
+      if (input.logStart > state.logStart) state.logStart = input.logStart;
+      return [];
+    case 'journaled':
+      return onJournaled(state, input.wallMs);
+    case 'damaged':
+      return onDamaged(state);
     case 'storage-failed':
       return onStorageFailed(state);
   }
@@ -62,13 +147,26 @@ function onSynced(state: PartitionState, end: bigint): ReplicaEffect[] {
   invariant(end >= state.durableEnd && end <= state.logEnd, `synced ${end} is in ${state.durableEnd}..${state.logEnd}`);
   state.durableEnd = end;
   const { role } = state;
-  const effects = role.kind === 'leader' ? onLeaderSynced(state, role) : [];
-  return [...effects, ...persistWhenQuiet(state)];
+  const effects = role.kind === 'leader' ? onLeaderSynced(state, role) : onFollowerSynced(state);
+  return [...effects, ...persistNext(state)];
 }
 
-function refuseJoin(state: PartitionState, input: JoinInput): ReplicaEffect {
-  const outcome = { joined: false, epoch: state.meta.promisedEpoch, truncateTo: 0n };
-  return { kind: 'answer-join', reply: input.reply, outcome };
+function onJournaled(state: PartitionState, wallMs: number): ReplicaEffect[] {
+  const { persisting } = state;
+  invariant(persisting !== undefined, 'a journal entry is durable that nobody asked for');
+  state.persisting = undefined;
+  if (persisting === 'lead') return onLeadJournaled(state, wallMs);
+  return persisting === 'grant' ? onGrantJournaled(state) : onSuspectJournaled(state);
+}
+
+/**
+ * A replica of several that finds damage in its log leads no more and counts no more until it has copied the log anew. One
+ * that is alone goes on with what is intact.
+ */
+function onDamaged(state: PartitionState): ReplicaEffect[] {
+  if (currentConfig(state).replicas.length === 1) return [];
+  state.suspectWish = true;
+  return [...stepDown(state), ...persistNext(state)];
 }
 
 /** What is in the log may or may not be on the disk: nobody gets an acknowledgement any more. */
@@ -77,6 +175,7 @@ function onStorageFailed(state: PartitionState): ReplicaEffect[] {
   if (role.kind === 'offline') return [];
   const effects = role.kind === 'leader' ? stepDown(state) : failUnanswered(state);
   state.role = { kind: 'offline' };
+  state.following = undefined;
   if (role.kind === 'becoming-leader') {
     const outcome = leadRefusal(state);
     for (const reply of role.replies) effects.push({ kind: 'answer-lead', reply, outcome });

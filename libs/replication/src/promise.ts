@@ -3,11 +3,12 @@
  * attempt that has it. The grant is a barrier: no append is taken once it is asked for, what the log holds already is
  * made durable and answered first, the rest is answered OUTCOME_UNKNOWN, then the promise is persisted, then it is given.
  */
-import { PartitaError } from '@partita/domain';
 import { lastEpoch } from './epoch-history.ts';
+import { beginFollowing, unfollow } from './following.ts';
 import type { LeadOutcome, PromiseInput, PromiseOutcome, ReplicaEffect } from './messages.ts';
 import { currentConfig } from './partition-state.ts';
 import type { PartitionState } from './partition-state.ts';
+import { failUnanswered, notLeader } from './refusals.ts';
 
 /** Judges a request for a promise. */
 export function onPromise(state: PartitionState, input: PromiseInput): ReplicaEffect[] {
@@ -24,34 +25,57 @@ export function onPromise(state: PartitionState, input: PromiseInput): ReplicaEf
   if (epoch === meta.promisedEpoch && nonce === meta.grantNonce) return [answer(state, reply, true)];
   // A replica whose log cannot be written knows no durable end to report.
   if (epoch <= meta.promisedEpoch || state.role.kind === 'offline') return [answer(state, reply, false)];
-  state.grant = { epoch, nonce, replies: [reply], isPersisting: false };
-  return persistWhenQuiet(state);
+  return beginGrant(state, { epoch, nonce, replies: [reply], leaderId: undefined });
 }
 
-/** Persists the grant once no write and no other journal entry is under way. Call it after whatever may end one. */
-export function persistWhenQuiet(state: PartitionState): ReplicaEffect[] {
-  const { grant, role } = state;
-  if (grant === undefined || grant.isPersisting || role.kind === 'becoming-leader') return [];
-  if (state.durableEnd < state.logEnd) return [];
-  grant.isPersisting = true;
+/** From here on nothing of a lower epoch is taken in; what this replica follows no longer hears of it. */
+export function beginGrant(state: PartitionState, grant: NonNullable<PartitionState['grant']>): ReplicaEffect[] {
+  state.grant = grant;
+  return [...unfollow(state, grant.epoch), ...persistNext(state)];
+}
+
+/**
+ * Persists what waits for it: one journal entry at a time, and a grant only once no write and no change of the log is under
+ * way. Call it after whatever may end one.
+ */
+export function persistNext(state: PartitionState): ReplicaEffect[] {
+  const { grant, meta, suspectWish } = state;
+  if (state.persisting !== undefined) return [];
+  if (suspectWish !== undefined && suspectWish !== meta.suspect) {
+    state.persisting = 'suspect';
+    return [{ kind: 'persist', meta: { ...meta, suspect: suspectWish } }];
+  }
+  state.suspectWish = undefined;
+  if (grant === undefined || state.durableEnd < state.logEnd || state.isCutting) return [];
+  state.persisting = 'grant';
   const effects = stepDown(state);
-  effects.push({ kind: 'persist', meta: { ...state.meta, promisedEpoch: grant.epoch, grantNonce: grant.nonce } });
+  effects.push({ kind: 'persist', meta: { ...meta, promisedEpoch: grant.epoch, grantNonce: grant.nonce } });
   return effects;
 }
 
-/** The grant is durable: gives it. */
+/** The grant is durable: gives it, or follows the leader on whose word it was made. */
 export function onGrantJournaled(state: PartitionState): ReplicaEffect[] {
   const { grant } = state;
-  if (grant === undefined || !grant.isPersisting) return [];
+  if (grant === undefined) return [];
   state.meta = { ...state.meta, promisedEpoch: grant.epoch, grantNonce: grant.nonce };
   state.grant = undefined;
-  return grant.replies.map((reply) => answer(state, reply, true));
+  const effects = grant.replies.map((reply) => answer(state, reply, true));
+  if (grant.leaderId !== undefined) effects.push(...beginFollowing(state, grant.epoch, grant.leaderId));
+  return [...effects, ...persistNext(state)];
+}
+
+/** The suspicion, or its end, is durable. */
+export function onSuspectJournaled(state: PartitionState): ReplicaEffect[] {
+  const suspect = !state.meta.suspect;
+  state.meta = { ...state.meta, suspect };
+  if (state.suspectWish === suspect) state.suspectWish = undefined;
+  return [{ kind: 'changed', what: 'role' }, ...persistNext(state)];
 }
 
 /** The log has failed: the writes that a grant waits for will never be durable. */
 export function refuseWaitingGrant(state: PartitionState): ReplicaEffect[] {
   const { grant } = state;
-  if (grant === undefined || grant.isPersisting) return [];
+  if (grant === undefined || state.persisting === 'grant') return [];
   state.grant = undefined;
   return grant.replies.map((reply) => answer(state, reply, false));
 }
@@ -62,40 +86,18 @@ export function stepDown(state: PartitionState): ReplicaEffect[] {
   if (role.kind !== 'leader') return [];
   state.role = { kind: 'follower' };
   const refusal: LeadOutcome = leadRefusal(state);
-  return [
-    ...failUnanswered(state),
-    ...role.leadReplies.map((reply): ReplicaEffect => ({ kind: 'answer-lead', reply, outcome: refusal })),
-    { kind: 'changed', what: 'role' },
-  ];
-}
-
-/** Answers OUTCOME_UNKNOWN to all that is in the log and not acknowledged. */
-export function failUnanswered(state: PartitionState): ReplicaEffect[] {
-  const effects: ReplicaEffect[] = [];
-  for (const { reply } of state.unanswered) {
-    if (reply === undefined) continue;
-    effects.push({ kind: 'answer-append', reply, outcome: { ok: false, error: outcomeUnknown(state) } });
+  const effects: ReplicaEffect[] = role.leadReplies.map((reply) => ({ kind: 'answer-lead', reply, outcome: refusal }));
+  for (const { reply } of role.held ?? []) {
+    effects.push({ kind: 'answer-append', reply, outcome: { ok: false, error: notLeader(state) } });
   }
-  state.unanswered.length = 0;
+  effects.push(...failUnanswered(state), { kind: 'changed', what: 'role' });
   return effects;
-}
-
-/** The doubt about an append that is in the log and will not be waited for. */
-export function outcomeUnknown(state: PartitionState): PartitaError {
-  return new PartitaError(
-    'OUTCOME_UNKNOWN',
-    'the batch was appended, but it is not known whether it will be kept; resend it only with the same sequence',
-    { topic_id: state.topicId, partition: String(state.partition) },
-  );
 }
 
 /** The answer to an order to lead that cannot be followed. */
 export function leadRefusal(state: PartitionState): LeadOutcome {
-  return { leading: false, promisedEpoch: highestPromise(state), config: currentConfig(state) };
-}
-
-function highestPromise(state: PartitionState): number {
-  return Math.max(state.meta.promisedEpoch, state.grant?.epoch ?? 0);
+  const promisedEpoch = Math.max(state.meta.promisedEpoch, state.grant?.epoch ?? 0);
+  return { leading: false, promisedEpoch, config: currentConfig(state) };
 }
 
 /** What the replica says to a request for a promise. */
@@ -111,7 +113,7 @@ export function promiseOutcome(
     lastEpoch: lastEpoch(state.history),
     logEnd: state.durableEnd,
     highWatermark,
-    suspect: meta.suspect,
+    suspect: meta.suspect || state.suspectWish === true,
     configs,
     configFloor: meta.configFloor,
   };

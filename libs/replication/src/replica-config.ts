@@ -29,6 +29,11 @@ export function isMember(config: ReplicaConfig, replicaId: string): boolean {
   return config.replicas.some((replica) => replica.replicaId === replicaId);
 }
 
+/** True when the replica may copy the log: a member or a learner. */
+export function belongsTo(config: ReplicaConfig, replicaId: string): boolean {
+  return [...config.replicas, ...config.learners].some((replica) => replica.replicaId === replicaId);
+}
+
 /** Why nobody can work with the config, or undefined when it is sound. */
 export function configFault(config: ReplicaConfig): string | undefined {
   const { version, replicas, learners, minInSyncReplicas } = config;

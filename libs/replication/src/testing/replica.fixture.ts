@@ -7,6 +7,7 @@ import type {
   AppendInput,
   AppendOutcome,
   DurableMeta,
+  JoinOutcome,
   LeadOutcome,
   PromiseOutcome,
   ReplicaEffect,
@@ -116,6 +117,18 @@ export class TestReplica {
     this.feed({ kind: 'journaled', wallMs: 1000 });
   }
 
+  /** A follower without a log joins and has what is there. */
+  joinedBy(brokerId: number): JoinOutcome | undefined {
+    const { role, logEnd: durableEnd } = this.state;
+    const epoch = role.kind === 'leader' ? role.epoch : 0;
+    const nonce = `j${brokerId}`;
+    const outcomes: JoinOutcome[] = [];
+    const reply = (outcome: JoinOutcome) => outcomes.push(outcome);
+    this.feed({ kind: 'join', epoch, brokerId, replicaId: `r${brokerId}`, nonce, history: [], logEnd: 0n, reply });
+    this.feed({ kind: 'follower-ack', epoch, brokerId, nonce, durableEnd, fsynced: true });
+    return outcomes[0];
+  }
+
   /** The whole election, everything durable at once. */
   elect(epoch: number): void {
     this.promise(epoch, `n${epoch}`);
@@ -174,7 +187,8 @@ export class TestReplica {
         invariant(effect.meta.promisedEpoch >= this.#meta.promisedEpoch, 'a promise never falls');
         this.#persisting = effect.meta;
         return;
-      case 'changed':
+      case 'again':
+        for (const input of effect.inputs) this.feed(input);
         return;
       case 'answer-append':
         effect.reply(effect.outcome);
@@ -187,6 +201,8 @@ export class TestReplica {
         return;
       case 'answer-join':
         effect.reply(effect.outcome);
+        return;
+      default:
         return;
     }
   }
@@ -206,7 +222,7 @@ export class TestReplica {
       partition: 0,
       meta: this.#meta,
       configs: [this.#config],
-      history: [...history].map(([epoch, startOffset]) => ({ epoch, startOffset })),
+      history: [...history].map(([epoch, startOffset]) => ({ epoch, startOffset, unclean: false })),
       logStart: 0n,
       logEnd: this.#durableEnd,
       highWatermark: 0n,
