@@ -1,5 +1,5 @@
 /** What a broker does by the clock: looks at deadlines of appends, and notes on disk how far its partitions are. */
-import { APPEND_EXPIRY_MS, CHECKPOINT_MS } from '@partita/domain';
+import { APPEND_EXPIRY_MS, CHECKPOINT_MS, PartitaError } from '@partita/domain';
 import type { Clock, TimerHandle, Timers } from '@partita/domain';
 import { diskErrorCode } from '@partita/log';
 import type { PartitionCheckpoint } from '@partita/log';
@@ -49,7 +49,9 @@ export class CheckpointTask {
     onFailed: (error: unknown) => void;
   };
   #timer: TimerHandle | undefined;
+  /** The write under way; never rejects. */
   #running: Promise<void> = Promise.resolve();
+  #flushing: Promise<void> | undefined;
   #isDue = false;
   #isStopped = false;
 
@@ -67,8 +69,25 @@ export class CheckpointTask {
     this.#isDue = true;
     if (this.#timer !== undefined || this.#isStopped) return;
     this.#timer = this.#options.timers.after(CHECKPOINT_MS, () => {
-      this.#running = this.#write().catch((error: unknown) => this.#options.onFailed(error));
+      this.#running = this.#running.then(() => this.#write()).catch((error: unknown) => this.#options.onFailed(error));
     });
+  }
+
+  /**
+   * Resolves when a checkpoint that was begun after this call is durable; calls meanwhile share it. Rejects with STORAGE_FULL
+   * when there is no room for it.
+   */
+  flush(): Promise<void> {
+    this.#flushing ??= this.#running.then(async () => {
+      this.#flushing = undefined;
+      const written = this.#writeUnlessFull();
+      this.#running = written.then(
+        () => undefined,
+        () => undefined,
+      );
+      if (!(await written)) throw new PartitaError('STORAGE_FULL', 'the disk has no room for a checkpoint; free some');
+    });
+    return this.#flushing;
   }
 
   /** Writes a last time and ends. */
@@ -104,11 +123,11 @@ export class CheckpointTask {
   }
 
   #lines(): PartitionCheckpoint[] {
-    return [...this.#options.registry.actors()].map(({ topicId, partition, state, log }) => ({
+    return [...this.#options.registry.actors()].map(({ topicId, partition, state, log, checkpointEnd }) => ({
       topicId,
       partition,
-      highWatermark: state.highWatermark,
-      syncedEnd: state.durableEnd,
+      highWatermark: state.highWatermark < checkpointEnd ? state.highWatermark : checkpointEnd,
+      syncedEnd: checkpointEnd,
       logStart: log.logStart,
     }));
   }

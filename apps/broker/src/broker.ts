@@ -40,6 +40,10 @@ import { LogCare } from './log-care/log-care.ts';
 import { PartitionRegistry } from './partition-registry.ts';
 import { replicaMethods } from './replica-service.ts';
 import { ReplicaStore } from './replica-store.ts';
+import { FollowingTask } from './replication/following-task.ts';
+import { LeaderLinks } from './replication/leader-links.ts';
+import { RecentBudget } from './replication/recent-batches.ts';
+import { replicationMethods } from './replication/replication-service.ts';
 
 /** Time for calls and streams to end themselves when the broker drains; the rest is for closing logs. */
 const GRACE_MS = DRAIN_MS_MAX / 2;
@@ -87,6 +91,8 @@ class Broker implements RunningService {
   readonly #checkpoints: CheckpointTask;
   readonly #care: LogCare;
   readonly #pool: ChannelPool;
+  readonly #links: LeaderLinks;
+  readonly #following: FollowingTask;
   readonly #servers: { readonly publicServer: RpcServer; readonly peerServer: RpcServer };
   readonly #sessions: CoordinatorSession[] = [];
   #addresses = { address: '', peerAddress: '' };
@@ -130,6 +136,21 @@ class Broker implements RunningService {
       compactionBytesPerSecond: config.compactionBytesPerSecond,
     });
     this.#pool = new ChannelPool({ clientId: `broker-${config.id}`, tracing: false });
+    const { clusterId, brokerId, dirUuid: directoryId, incarnation } = data.identity;
+    this.#links = new LeaderLinks({
+      pool: this.#pool,
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+      open: { clusterId, brokerId, directoryId, incarnation: BigInt(incarnation) },
+    });
+    this.#following = new FollowingTask({
+      registry: this.#registry,
+      directory: this.#directory,
+      links: this.#links,
+      clock: systemClock,
+      timers: systemTimers,
+    });
     this.#servers = { publicServer: this.#publicServer(), peerServer: this.#peerServer() };
   }
 
@@ -164,12 +185,15 @@ class Broker implements RunningService {
           wallMs: BigInt(systemClock.wallMs()),
           draining: this.#isDraining,
         }),
+        leaders: () => [...this.#registry.actors()].filter((actor) => actor.leader !== undefined),
+        onPeers: (peers) => this.#links.setAddresses(new Map(peers.map((peer) => [peer.brokerId, peer.peerAddress]))),
         onClocks: (clocks) => this.#care.hear(clocks),
         onRefused: (error) => this.#options.fail(new ExitError(EXIT_CODES.refused, error.message, { cause: error })),
       });
       this.#sessions.push(session);
       session.open();
     }
+    this.#following.start();
     this.#care.start();
   }
 
@@ -186,6 +210,8 @@ class Broker implements RunningService {
   async close(): Promise<void> {
     this.#isClosing = true;
     for (const session of this.#sessions) session.close();
+    this.#following.stop();
+    this.#links.close();
     this.#pool.close();
     this.#servers.publicServer.close();
     this.#servers.peerServer.close();
@@ -215,13 +241,20 @@ class Broker implements RunningService {
       directoryId: identity.dirUuid,
       persist: (partition, meta) => this.#store.persist(partition, meta),
       noteLogStart: (partition, logStart) => this.#store.noteLogStart(partition, logStart),
-      onChanged: (actor) => {
+      noteCut: () => this.#checkpoints.flush(),
+      recent: new RecentBudget(),
+      linksOf: (actor) => this.#links.portOf(actor),
+      onChanged: (actor, what) => {
         this.#checkpoints.note();
-        for (const session of this.#sessions) session.noteChange(actor);
+        for (const session of this.#sessions) {
+          if (what === 'in-sync' || what === 'role') session.noteInSync(actor);
+          session.noteChange(actor, what === 'role' || what === 'followed');
+        }
       },
       onDamaged: ({ topicId, partition }, error) => {
         const fields = { err: error, topicId, partition };
         repeated.error(`${topicId}/${partition}`, fields, 'a read found damage; the partition serves what is intact');
+        void this.#store.refetch({ topicId, partition }).catch((failure: unknown) => this.#fail(failure));
       },
       onStorageFailed: (error) => this.#fail(error),
       onStopped: ({ topicId, partition }, error) => {
@@ -273,7 +306,18 @@ class Broker implements RunningService {
     const { clusterId } = this.#data.identity;
     server.addService(ElectionServiceService, electionMethods({ registry: this.#registry, clusterId }));
     server.addService(ReplicaServiceService, replicaMethods({ store: this.#store, clusterId }));
-    server.addService(ReplicationServiceService, {});
+    const following = this.#following;
+    server.addService(
+      ReplicationServiceService,
+      replicationMethods({
+        registry: this.#registry,
+        clusterId,
+        brokerId: config.id,
+        clock: systemClock,
+        onOpened: (stream) => following.add(stream),
+        onClosed: (stream) => following.remove(stream),
+      }),
+    );
     return server;
   }
 

@@ -2,10 +2,19 @@
  * The session with one coordinator: registers the broker with all that it holds, tells twice a second what has changed,
  * takes in the directory, and opens itself again with a growing pause. A broker keeps one with every coordinator.
  */
-import { BROKER_HEARTBEAT_MS, PartitaError, STREAM_SILENCE_MS_MAX } from '@partita/domain';
+import {
+  BROKER_HEARTBEAT_MS,
+  PartitaError,
+  PEER_CALL_ENTRY_COUNT_MAX,
+  STREAM_SILENCE_MS_MAX,
+} from '@partita/domain';
 import type { Clock, Random, TimerHandle, Timers } from '@partita/domain';
 import { BrokerSessionServiceService } from '@partita/protocol';
-import type { BrokerHeartbeat, BrokerRegister, BrokerSessionRequest, BrokerSessionResponse } from '@partita/protocol';
+import type {
+  BrokerHeartbeat,
+  BrokerPeer,
+  BrokerRegister,
+  BrokerSessionRequest, BrokerSessionResponse } from '@partita/protocol';
 import { backoffDelayMs, openBidi } from '@partita/rpc/client';
 import type { BidiStream, ChannelPool } from '@partita/rpc/client';
 import type { Logger } from '@partita/runtime';
@@ -15,6 +24,8 @@ import type { PartitionActor } from './partition-actor.ts';
 
 /** How long refusals that may pass by themselves are borne before the process gives up. */
 const REFUSAL_MS_MAX = 15_000;
+/** In-sync sets are reported at most this often; safety does not rest on the reports. */
+const IN_SYNC_REPORT_MS = 200;
 
 export interface CoordinatorSessionOptions {
   /** Peer address of the coordinator. */
@@ -29,6 +40,10 @@ export interface CoordinatorSessionOptions {
   register(): BrokerRegister;
   /** What goes with the changed replicas. */
   heartbeat(): Omit<BrokerHeartbeat, 'changed'>;
+  /** Partitions that are led here: a new session is told of their in-sync sets. */
+  leaders(): Iterable<PartitionActor>;
+  /** Where brokers listen for their peers. */
+  onPeers(peers: readonly BrokerPeer[]): void;
   /** The wall clocks of the others. */
   onClocks(clocks: OtherClocks): void;
   /** The cluster does not want this broker. */
@@ -38,6 +53,9 @@ export interface CoordinatorSessionOptions {
 export class CoordinatorSession {
   readonly #options: CoordinatorSessionOptions;
   readonly #changed = new Set<PartitionActor>();
+  readonly #inSync = new Set<PartitionActor>();
+  #inSyncTimer: TimerHandle | undefined;
+  #beatIsDue = false;
   #stream: BidiStream<BrokerSessionRequest> | undefined;
   #isAccepted = false;
   #wasAccepted = false;
@@ -67,14 +85,28 @@ export class CoordinatorSession {
     this.#beatLater();
   }
 
-  /** The replica's next report differs. */
-  noteChange(actor: PartitionActor): void {
+  /** The replica's next report differs. `urgent`: others wait for it, it goes out at once. */
+  noteChange(actor: PartitionActor, urgent: boolean): void {
     this.#changed.add(actor);
+    if (!urgent || this.#beatIsDue) return;
+    this.#beatIsDue = true;
+    // A broker that is lost or found changes many replicas in one turn.
+    setImmediate(() => {
+      this.#beatIsDue = false;
+      this.beat();
+    });
+  }
+
+  /** The in-sync set of a partition that is led here has changed. */
+  noteInSync(actor: PartitionActor): void {
+    this.#inSync.add(actor);
+    this.#inSyncTimer ??= this.#options.timers.after(IN_SYNC_REPORT_MS, () => this.#reportInSync());
   }
 
   close(): void {
     this.#isClosed = true;
     this.#timer?.cancel();
+    this.#inSyncTimer?.cancel();
     this.#stream?.cancel();
   }
 
@@ -84,6 +116,21 @@ export class CoordinatorSession {
     const changed = [...this.#changed].filter((actor) => !actor.isClosed).map((actor) => actor.inventory());
     this.#changed.clear();
     this.#stream.send({ message: { $case: 'heartbeat', heartbeat: { ...this.#options.heartbeat(), changed } } });
+  }
+
+  /** What finds no room waits for the next time; of a set that changes on and on the last state is told. */
+  #reportInSync(): void {
+    this.#inSyncTimer = undefined;
+    if (!this.#isAccepted || this.#stream?.writable !== true) {
+      if (this.#inSync.size > 0) this.#inSyncTimer = this.#options.timers.after(IN_SYNC_REPORT_MS, () => this.#reportInSync());
+      return;
+    }
+    const entries = [...this.#inSync].flatMap((actor) => actor.inSyncReport() ?? []);
+    this.#inSync.clear();
+    for (let at = 0; at < entries.length; at += PEER_CALL_ENTRY_COUNT_MAX) {
+      const reportIsr = { entries: entries.slice(at, at + PEER_CALL_ENTRY_COUNT_MAX) };
+      this.#stream.send({ message: { $case: 'reportIsr', reportIsr } });
+    }
   }
 
   #beatLater(): void {
@@ -105,12 +152,14 @@ export class CoordinatorSession {
         this.#wasAccepted = true;
         this.#refusedSinceMs = undefined;
         this.#attempt = 0;
+        for (const actor of this.#options.leaders()) this.noteInSync(actor);
         this.#options.logger.info(
           { coordinator: this.#options.address, active: message.accepted.active },
           'registered with a coordinator',
         );
         return;
       case 'directory':
+        if (message.directory.peers.length > 0) this.#options.onPeers(message.directory.peers);
         this.#options.feed.apply(message.directory);
         return;
       case 'heartbeat':

@@ -3,8 +3,15 @@
  * left as they are for the operator. It is told to coordinators as suspect, so that nobody counts on it, and requests
  * learn why it does not serve.
  */
+import { rename, rm } from 'node:fs/promises';
 import type { PartitaError, TopicPartition } from '@partita/domain';
 import type { ReplicaInventory, ReplicaMeta } from '@partita/protocol';
+
+/** Keeps the files of a damaged log for the operator, those of the last damage only. */
+export async function putAside(dir: string): Promise<void> {
+  await rm(`${dir}.damaged`, { recursive: true, force: true });
+  await rename(dir, `${dir}.damaged`);
+}
 
 export class DamagedReplica implements TopicPartition {
   readonly topicId: string;

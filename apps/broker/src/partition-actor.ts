@@ -2,24 +2,28 @@
  * One replica on this broker: its log, its state machine, and whoever waits for news of it. Everything that happens to
  * the replica goes through `feed`, one event at a time.
  */
-import { BATCH_EPOCH_START, buildControlBatch, headerSeed, stampBatch } from '@partita/batch';
-import { asPartitaError, invariant, PartitaError } from '@partita/domain';
+import { headerSeed } from '@partita/batch';
+import { invariant, PartitaError } from '@partita/domain';
 import type { Clock, TopicPartition } from '@partita/domain';
 import { openPartitionLog } from '@partita/log';
 import type { LogDevice, LogSettings, LogSlice, PartitionLog } from '@partita/log';
-import { EpochStartRecord } from '@partita/protocol';
-import type { ReplicaInventory, ReplicaMeta } from '@partita/protocol';
-import { currentConfig, lastEpoch, PartitionRunner, recoveredState } from '@partita/replication';
+import type { IsrEntry, ReplicaInventory, ReplicaMeta } from '@partita/protocol';
+import { currentConfig, inSyncIds, lastEpoch, PartitionRunner, recoveredState } from '@partita/replication';
 import type {
   FlushMode,
+  FollowerSender,
+  LeaderLinkPort,
   LeaderRole,
-  PartitionLogPort,
   PartitionState,
+  ReplicaChange,
   ReplicaInput,
-  Stamp,
+  SenderSource,
 } from '@partita/replication';
-import { replicaFold } from './log-fold.ts';
 import { durableMeta, replicaConfig, replicaConfigRecord, replicaMeta } from './peer-messages.ts';
+import { logFacts, replicaLog } from './replica-log.ts';
+import { leaderLog } from './replication/leader-log.ts';
+import { RecentBatches } from './replication/recent-batches.ts';
+import type { RecentBudget } from './replication/recent-batches.ts';
 import type { KnownTopic } from './topic-settings.ts';
 
 /** What an actor needs of its broker. */
@@ -33,8 +37,14 @@ export interface ActorHost {
   persist(partition: TopicPartition, meta: ReplicaMeta): Promise<void>;
   /** Makes durable that records below the offset are deleted. Calls for one partition take effect in their order. */
   noteLogStart(partition: TopicPartition, logStart: bigint): Promise<void>;
+  /** Writes a checkpoint that begins from here on: it says of a log about to be cut that no more of it is known. */
+  noteCut(): Promise<void>;
+  /** Memory for what followers are sent at once. */
+  readonly recent: RecentBudget;
+  /** Streams to the brokers that lead. */
+  linksOf(actor: () => PartitionActor): LeaderLinkPort;
   /** The replica's role, watermark or log has changed: its next report differs. */
-  onChanged(actor: PartitionActor): void;
+  onChanged(actor: PartitionActor, what: ReplicaChange): void;
   /** What is on disk of the log is not what was written there. */
   onDamaged(partition: TopicPartition, error: PartitaError): void;
   /** The disk of the log failed. */
@@ -71,13 +81,25 @@ export class PartitionActor implements TopicPartition {
   readonly partition: number;
   readonly replicaId: string;
   readonly log: PartitionLog;
+  /** Of the checksums of the partition's batch headers. */
+  readonly seed: number;
+  /** The log as a leader's followers see it. */
+  readonly senderSource: SenderSource<Uint8Array>;
   readonly #host: ActorHost;
   readonly #runner: PartitionRunner;
+  readonly #recent: RecentBatches;
+  readonly #meta: { value: ReplicaMeta };
+  readonly #senders = new Set<FollowerSender<Uint8Array>>();
+  #pumpIsDue = false;
   #topic: KnownTopic;
+  /** Where the log is being cut; means something only while the core says that it is. */
+  #cutTo: bigint | undefined;
   /** What `noteLogStart` was last called with. */
   #notedStart: bigint;
   readonly #listeners = new Set<() => void>();
   #isClosed = false;
+  /** True once the log is to be copied anew. */
+  isRefetching = false;
 
   /** Use openActor. */
   constructor(options: ActorOptions, opened: OpenedReplica) {
@@ -87,12 +109,31 @@ export class PartitionActor implements TopicPartition {
     this.partition = partition;
     this.replicaId = meta.value.replicaId;
     this.#topic = topic;
+    this.#meta = meta;
     this.#host = host;
     this.#notedStart = log.logStart;
     this.log = log;
+    this.seed = headerSeed(this.topicId, partition);
+    this.#recent = new RecentBatches(host.recent);
+    this.senderSource = leaderLog(log, this.#recent, (error) => this.#reportDamage(error));
     this.#runner = new PartitionRunner({
       state,
-      log: logPort(log, headerSeed(this.topicId, partition), host.brokerId),
+      log: replicaLog({
+        log,
+        seed: this.seed,
+        brokerId: host.brokerId,
+        initialConfig: replicaConfig(options.meta.initialConfig),
+        beforeCut: async (toOffset) => {
+          this.#cutTo = toOffset;
+          await host.noteCut();
+        },
+        afterInstall: async (logStart) => {
+          this.#notedStart = logStart;
+          await host.noteLogStart(this, logStart);
+        },
+        trim: (toOffset) => void this.trim(toOffset).catch((error: unknown) => this.#onTrimFailed(error)),
+      }),
+      links: host.linksOf(() => this),
       clock: host.clock,
       journal: {
         persist: async (decided) => {
@@ -102,9 +143,10 @@ export class PartitionActor implements TopicPartition {
         },
       },
       observer: {
-        onChanged: () => {
-          host.onChanged(this);
-          for (const listener of this.#listeners) listener();
+        onChanged: (what) => this.#onChanged(what),
+        onAppended: (batch, { stamp, recordCount }) => {
+          if (this.#senders.size === 0) return;
+          this.#recent.push(batch, stamp.baseOffset, stamp.baseOffset + BigInt(recordCount));
         },
         onStopped: (error) => host.onStopped(this, error),
       },
@@ -140,6 +182,72 @@ export class PartitionActor implements TopicPartition {
     this.#runner.feed(input);
   }
 
+  /** The journal entry as it is durable. */
+  get meta(): ReplicaMeta {
+    return this.#meta.value;
+  }
+
+  /** Damage was found: resolves when the replica is suspect, durably, or has stopped by itself. */
+  async becomeSuspect(): Promise<void> {
+    this.feed({ kind: 'damaged' });
+    while (!this.#meta.value.suspect && !this.#runner.isStopped && !this.#isClosed) {
+      await new Promise<void>((resolve) => {
+        const stop = this.onChange(() => {
+          stop();
+          resolve();
+        });
+      });
+    }
+  }
+
+  /** How far the log is durable, for the checkpoint: what is about to be cut off no longer counts. */
+  get checkpointEnd(): bigint {
+    const { durableEnd, isCutting } = this.state;
+    return isCutting && this.#cutTo !== undefined && this.#cutTo < durableEnd ? this.#cutTo : durableEnd;
+  }
+
+  /** A follower is sent what is appended from here on. */
+  addSender(sender: FollowerSender<Uint8Array>): void {
+    this.#senders.add(sender);
+  }
+
+  removeSender(sender: FollowerSender<Uint8Array>): void {
+    this.#senders.delete(sender);
+    if (this.#senders.size === 0) this.#recent.clear();
+  }
+
+  /** More of the log is durable: what is not in memory can be read now. */
+  wakeSenders(): void {
+    if (this.#pumpIsDue || this.#senders.size === 0) return;
+    this.#pumpIsDue = true;
+    // All that is appended in this turn of the event loop goes into the same messages.
+    queueMicrotask(() => {
+      this.#pumpIsDue = false;
+      let lowest = this.state.logEnd;
+      for (const sender of this.#senders) {
+        sender.pump();
+        if (sender.isCurrent && sender.nextOffset < lowest) lowest = sender.nextOffset;
+      }
+      this.#recent.dropBelow(lowest);
+    });
+  }
+
+  #onChanged(what: ReplicaChange): void {
+    if (what !== 'followed') this.wakeSenders();
+    if (what === 'role' && this.leader === undefined) this.#recent.clear();
+    this.#host.onChanged(this, what);
+    if (what === 'high-watermark' || what === 'role') for (const listener of this.#listeners) listener();
+  }
+
+  #reportDamage(error: unknown): void {
+    if (error instanceof PartitaError && error.reason === 'CORRUPT_BATCH') this.#host.onDamaged(this, error);
+  }
+
+  /** A log that was closed or has failed says so elsewhere. */
+  #onTrimFailed(error: unknown): void {
+    if (!(error instanceof PartitaError)) this.#host.onStopped(this, error);
+  }
+
   /** Calls `listener` after each change of watermark or role, and when the replica is closed; returns how to stop. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -151,7 +259,7 @@ export class PartitionActor implements TopicPartition {
     try {
       return await this.log.read(fromOffset, this.state.highWatermark, maxBytes);
     } catch (error) {
-      if (error instanceof PartitaError && error.reason === 'CORRUPT_BATCH') this.#host.onDamaged(this, error);
+      this.#reportDamage(error);
       throw error;
     }
   }
@@ -173,19 +281,30 @@ export class PartitionActor implements TopicPartition {
       throw error;
     }
     await this.log.trim(toOffset);
-    this.#host.onChanged(this);
+    this.feed({ kind: 'trimmed', logStart: this.log.logStart });
+    this.#host.onChanged(this, 'log-end');
   }
 
   /** Stops appends and reads, then the log. False when not everything is on disk. */
   async close(clean: boolean): Promise<boolean> {
     this.#isClosed = true;
+    this.#recent.clear();
     for (const listener of this.#listeners) listener();
     return this.log.close({ clean });
   }
 
+  /** The in-sync set as coordinators are told of it; undefined when nothing is led here. */
+  inSyncReport(): IsrEntry | undefined {
+    const { leader } = this;
+    if (leader === undefined) return undefined;
+    const { topicId, partition } = this;
+    const { epoch: leaderEpoch, inSyncVersion: isrVersion } = leader;
+    return { topicId, partition, leaderEpoch, isrVersion, inSyncIds: inSyncIds(this.state, leader) };
+  }
+
   /** The replica as coordinators are told of it. */
   inventory(): ReplicaInventory {
-    const { meta, role, history, durableEnd, highWatermark } = this.state;
+    const { meta, role, history, durableEnd, highWatermark, following } = this.state;
     return {
       topicId: this.topicId,
       partition: this.partition,
@@ -200,7 +319,7 @@ export class PartitionActor implements TopicPartition {
       configFloor: meta.configFloor,
       leadingEpoch: role.kind === 'leader' ? role.epoch : 0,
       logBytes: BigInt(this.log.bytes + this.log.queuedBytes),
-      followingId: 0,
+      followingId: following?.phase === 'live' ? following.leaderId : 0,
     };
   }
 }
@@ -229,7 +348,10 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     knownSynced,
     logStart,
     onSuspect: () => suspect(),
-    onSynced: (end) => opened.actor?.feed({ kind: 'synced', end }),
+    onSynced: (end) => {
+      opened.actor?.feed({ kind: 'synced', end });
+      opened.actor?.wakeSenders();
+    },
     onFailed: (error) => {
       opened.actor?.feed({ kind: 'storage-failed', error });
       host.onStorageFailed(error);
@@ -243,12 +365,8 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     topicId,
     partition,
     meta: durableMeta(meta.value),
-    history: log.epochHistory.map((start) => ({ ...start })),
-    logStart: log.logStart,
-    logEnd: log.logEnd,
     highWatermark: options.highWatermark,
-    ...replicaFold(log.state, config),
-    lastAppendTimeMs: log.lastAppendTimeMs,
+    ...logFacts(log, config),
   });
   opened.actor = new PartitionActor(options, { log, state, meta });
   return opened.actor;
@@ -257,23 +375,4 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
 function logSettings(topic: KnownTopic, flush: FlushMode): LogSettings {
   const { segmentBytes, segmentAgeMsMax } = topic.settings;
   return { segmentBytesMax: segmentBytes, segmentAgeMsMax, flush };
-}
-
-function logPort(log: PartitionLog, seed: number, leaderId: number): PartitionLogPort {
-  const append = (batch: Uint8Array, stamp: Stamp): PartitaError | undefined => {
-    stampBatch(batch, stamp, seed);
-    try {
-      log.append(batch);
-      return undefined;
-    } catch (error) {
-      return asPartitaError(error);
-    }
-  };
-  return {
-    append,
-    appendEpochStart: (stamp, config, unclean) => {
-      const record = { leaderEpoch: stamp.leaderEpoch, leaderId, config: replicaConfigRecord(config), unclean };
-      return append(buildControlBatch(BATCH_EPOCH_START, EpochStartRecord.encode(record).finish()), stamp);
-    },
-  };
 }

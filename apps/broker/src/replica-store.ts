@@ -18,9 +18,9 @@ import type { Clock, TopicPartition } from '@partita/domain';
 import { diskErrorCode, readTopicConfigFile, writeTopicConfigFile } from '@partita/log';
 import { FlushMode, ReplicaMeta, TopicConfig, TopicTombstone } from '@partita/protocol';
 import type { ReplicaToCreate } from '@partita/protocol';
-import { isMember } from '@partita/replication';
+import { currentConfig, isMember } from '@partita/replication';
 import type { Logger } from '@partita/runtime';
-import { DamagedReplica } from './damaged-replica.ts';
+import { DamagedReplica, putAside } from './damaged-replica.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { inParallel } from './in-parallel.ts';
 import { openActor } from './partition-actor.ts';
@@ -39,6 +39,8 @@ const OPEN_TRY_COUNT_MAX = 3;
 /** A log start in the journal: int64, little-endian. */
 const START_BYTES = 8;
 const TOMBSTONE_PREFIX = 'tombstone/';
+
+const NO_PROGRESS = { cleanShutdown: false, knownSynced: 0n, highWatermark: 0n };
 
 /** A replica as the journal knows it. */
 interface StoredReplica extends TopicPartition {
@@ -96,7 +98,7 @@ export class ReplicaStore {
         } catch (error) {
           // A bit may be wrong on the way of one reading only.
           if (tries < OPEN_TRY_COUNT_MAX && isDamage(error)) continue;
-          await this.#setAside({ topicId, partition }, meta, error);
+          await this.#setAside(topic, { topicId, partition }, meta, error);
           return;
         }
       }
@@ -189,10 +191,42 @@ export class ReplicaStore {
     return value === undefined ? 0n : Buffer.from(value).readBigInt64LE();
   }
 
-  /** Keeps a replica that cannot be opened for coordinators and requests to know of; a damaged one is suspect for good. */
-  async #setAside(place: TopicPartition, meta: ReplicaMeta, error: unknown): Promise<void> {
+  /**
+   * A replica of several in whose log damage was found copies it anew from the leader. It leads no more and does not count
+   * until that is done; the damaged files are kept aside. One that is alone stays as it is.
+   */
+  async refetch(place: TopicPartition): Promise<void> {
+    const actor = this.#options.registry.actor(place.topicId, place.partition);
+    if (actor === undefined || actor.isRefetching || currentConfig(actor.state).replicas.length === 1) return;
+    actor.isRefetching = true;
+    await actor.becomeSuspect();
+    await this.#exclusively(async () => {
+      if (actor.isClosed) return;
+      await actor.close(false);
+      await this.#beginAnew(actor.topic, actor.partition, actor.meta);
+    });
+  }
+
+  async #beginAnew(topic: KnownTopic, partition: number, meta: ReplicaMeta): Promise<void> {
+    const { topicId } = topic.config;
+    await putAside(join(this.#options.directory.dir, topicId, String(partition)));
+    await this.#open(topic, partition, { ...meta, suspect: true }, true);
+    this.#options.logger.warn({ topicId, partition }, 'a damaged replica is copied anew from its leader');
+  }
+
+  /**
+   * A damaged replica that is not alone begins anew as a suspect one. Any other that cannot be opened is kept for
+   * coordinators and requests to know of; a damaged one is suspect for good.
+   */
+  async #setAside(topic: KnownTopic, place: TopicPartition, meta: ReplicaMeta, error: unknown): Promise<void> {
     const { logger, registry } = this.#options;
     const damaged = isDamage(error);
+    if (damaged && (meta.initialConfig?.replicas.length ?? 1) > 1) {
+      logger.error({ err: error, ...place }, 'a replica is damaged; its files are put aside');
+      if (!meta.suspect) await this.persist(place, { ...meta, suspect: true });
+      await this.#beginAnew(topic, place.partition, meta);
+      return;
+    }
     const what = damaged ? 'is damaged' : 'cannot be opened';
     logger.error({ err: error, ...place }, `a replica ${what}; it stays offline, its files are left as they are`);
     // A disk that is full or fails for now says nothing about what is on it: the next start tries again.
@@ -200,12 +234,13 @@ export class ReplicaStore {
     registry.putDamaged(new DamagedReplica(place, meta, asPartitaError(error)));
   }
 
-  async #open(topic: KnownTopic, partition: number, meta: ReplicaMeta): Promise<void> {
+  /** `isNew`: nothing that the last run left to know of the log holds for it. */
+  async #open(topic: KnownTopic, partition: number, meta: ReplicaMeta, isNew = false): Promise<void> {
     const { directory, registry, host, logger } = this.#options;
     const { topicId } = topic.config;
     const dir = join(directory.dir, topicId, String(partition));
-    const progress = directory.progressOf(topicId, partition);
-    const logStart = this.#logStart({ topicId, partition });
+    const progress = isNew ? NO_PROGRESS : directory.progressOf(topicId, partition);
+    const logStart = isNew ? 0n : this.#logStart({ topicId, partition });
     const actor = await openActor({ host, topic, partition, dir, meta, logStart, ...progress });
     const { suspect, cutBytes } = actor.log;
     if (suspect !== undefined)

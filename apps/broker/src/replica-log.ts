@@ -1,0 +1,71 @@
+/** The log of one replica as the core of replication uses it. */
+import { BATCH_EPOCH_START, buildControlBatch, stampBatch } from '@partita/batch';
+import { asPartitaError } from '@partita/domain';
+import type { PartitaError } from '@partita/domain';
+import type { PartitionLog } from '@partita/log';
+import { EpochStartRecord } from '@partita/protocol';
+import type { LogFacts, PartitionLogPort, ReplicaConfig, Stamp } from '@partita/replication';
+import { replicaFold } from './log-fold.ts';
+import { replicaConfigRecord } from './peer-messages.ts';
+
+/** What the core has to know of a log. `initial`: the config that the replica was made with. */
+export function logFacts(log: PartitionLog, initial: ReplicaConfig): LogFacts {
+  return {
+    ...replicaFold(log.state, initial),
+    history: log.epochHistory.map((start) => ({ ...start })),
+    logStart: log.logStart,
+    logEnd: log.logEnd,
+    lastAppendTimeMs: log.lastAppendTimeMs,
+  };
+}
+
+export interface ReplicaLogOptions {
+  readonly log: PartitionLog;
+  /** Of the partition's header checksums. */
+  readonly seed: number;
+  /** Broker of this replica. */
+  readonly brokerId: number;
+  readonly initialConfig: ReplicaConfig;
+  /** Makes durable that the log ends below what the last checkpoint says. */
+  readonly beforeCut: (toOffset: bigint) => Promise<void>;
+  /** Makes durable where the log begins now. */
+  readonly afterInstall: (logStart: bigint) => Promise<void>;
+  readonly trim: (toOffset: bigint) => void;
+}
+
+export function replicaLog(options: ReplicaLogOptions): PartitionLogPort {
+  const { log, seed, brokerId, initialConfig } = options;
+  const attempt = (work: () => void): PartitaError | undefined => {
+    try {
+      work();
+      return undefined;
+    } catch (error) {
+      return asPartitaError(error);
+    }
+  };
+  const append = (batch: Uint8Array, stamp: Stamp) => {
+    stampBatch(batch, stamp, seed);
+    return attempt(() => log.append(batch));
+  };
+  return {
+    append,
+    appendEpochStart: (stamp, config, unclean) => {
+      const { leaderEpoch } = stamp;
+      const record = { leaderEpoch, leaderId: brokerId, config: replicaConfigRecord(config), unclean };
+      return append(buildControlBatch(BATCH_EPOCH_START, EpochStartRecord.encode(record).finish()), stamp);
+    },
+    store: ({ batch }) => attempt(() => log.appendReplicated(batch)),
+    cut: async (toOffset) => {
+      await options.beforeCut(toOffset);
+      await log.truncate(toOffset);
+      return logFacts(log, initialConfig);
+    },
+    install: async (baseOffset, content) => {
+      await options.beforeCut(0n);
+      await log.restart(baseOffset, content);
+      await options.afterInstall(baseOffset);
+      return logFacts(log, initialConfig);
+    },
+    trim: options.trim,
+  };
+}
