@@ -21,7 +21,7 @@ const builder = new BatchBuilder();
 for (const text of ['old', 'new']) builder.tryAdd({ key: Buffer.from('key'), value: Buffer.from(text), timestampMs: 1n });
 const batch = builder.build({ codec: CODEC_ZSTD });
 stampBatch(batch, { baseOffset: 0n, leaderEpoch: 1, appendTimeMs: 1n }, headerSeed(uuid, 3));
-const content = Buffer.concat([encodeSegmentHeader({ ...identity, baseOffset: 0n, createTimeMs: 1n }), batch]);
+const content = Buffer.concat([encodeSegmentHeader({ ...identity, baseOffset: 0n, createTimeMs: 1n, isSparse: false }), batch]);
 await writeFile(directory + '/00000000000000000000.log', content);
 const thread = new CompactionThread({ after: () => ({ cancel: () => {} }) });
 const segments = [{ baseOffset: 0n, endOffset: 2n, size: content.length }];

@@ -69,6 +69,7 @@ export class LogAppender {
       records: type === BATCH_DATA ? this.#records(recordCount) : [],
       type,
       value,
+      isUnclean: type === BATCH_EPOCH_START && this.#world.model.batches.length % 2 === 0,
     });
   }
 

@@ -1,6 +1,6 @@
 /** Holds a log against the model. Every function throws a Violation when a promise is broken. */
 import { baseOffsetAt, batchBytesAt, isBatchAt } from '@partita/batch';
-import type { LogSlice, PartitionLog } from '@partita/log';
+import type { EpochStart, LogSlice, PartitionLog } from '@partita/log';
 import { isPartOf, keptOffsets } from './compacted-batch.ts';
 import type { StoredBatch } from './log-identity.ts';
 import type { LogModel } from './log-model.ts';
@@ -122,15 +122,16 @@ export function checkState(log: PartitionLog, model: LogModel): void {
   if (log.lastAppendTimeMs !== time) {
     throw new Violation(`the last append time is ${log.lastAppendTimeMs}, not ${time}`);
   }
-  const found = log.epochHistory.map(({ epoch, startOffset }) => `${epoch}@${startOffset}`).join(' ');
-  const expected = model
-    .epochHistory()
-    .map(({ epoch, startOffset }) => `${epoch}@${startOffset}`)
-    .join(' ');
+  const found = log.epochHistory.map(epochText).join(' ');
+  const expected = model.epochHistory().map(epochText).join(' ');
   if (found !== expected) throw new Violation(`wrong epochs: ${found}, not ${expected}`);
   if (log.logStart !== model.logStart)
     throw new Violation(`wrong offset: the log starts at ${log.logStart}, not ${model.logStart}`);
   checkFold(log, model);
+}
+
+function epochText({ epoch, startOffset, unclean }: EpochStart): string {
+  return `${epoch}@${startOffset}${unclean ? ' unclean' : ''}`;
 }
 
 /** The state that is made from the batches, those that were deleted or compacted included. */

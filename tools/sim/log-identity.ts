@@ -1,6 +1,7 @@
 /** The one partition that is simulated, and its batches. */
 import {
   BATCH_DATA,
+  BATCH_EPOCH_START,
   BatchBuilder,
   buildControlBatch,
   CODEC_NONE,
@@ -33,6 +34,8 @@ export interface StoredBatch {
   readonly epoch: number;
   readonly appendTimeMs: bigint;
   readonly maxTimestampMs: bigint;
+  /** An EPOCH_START that says that its leader was forced. */
+  readonly isUnclean: boolean;
   /** One for each offset. */
   readonly records: readonly StoredRecord[];
   readonly bytes: Buffer;
@@ -50,18 +53,32 @@ export interface BatchPlan {
   readonly records?: readonly StoredRecord[];
   /** Data where it is absent. */
   readonly type?: BatchType;
+  /** Of an EPOCH_START, whose content is then made up of that alone. */
+  readonly isUnclean?: boolean;
 }
 
 const PLAIN: StoredRecord = { key: undefined, isTombstone: false };
 
 /** A batch as a leader of the partition appends it. */
 export function makeBatch(plan: BatchPlan): StoredBatch {
-  const { base, epoch, appendTimeMs, timestampMs, recordCount, value, type = BATCH_DATA } = plan;
+  const { base, epoch, appendTimeMs, timestampMs, recordCount, type = BATCH_DATA, isUnclean = false } = plan;
+  // Field 4 of an EpochStartRecord.
+  const value = type === BATCH_EPOCH_START ? Buffer.from(isUnclean ? [0x20, 1] : []) : plan.value;
   const records = Array.from({ length: recordCount }, (_, index) => plan.records?.[index] ?? PLAIN);
   const bytes = type === BATCH_DATA ? dataBatch(plan, records) : buildControlBatch(type, value, timestampMs);
   stampBatch(bytes, { baseOffset: base, leaderEpoch: epoch, appendTimeMs }, SEED);
   const next = lastOffsetAt(bytes, 0) + 1n;
-  return { type, base, next, epoch, appendTimeMs, maxTimestampMs: maxTimestampMsAt(bytes, 0), records, bytes };
+  return {
+    type,
+    base,
+    next,
+    epoch,
+    appendTimeMs,
+    maxTimestampMs: maxTimestampMsAt(bytes, 0),
+    isUnclean,
+    records,
+    bytes,
+  };
 }
 
 function dataBatch({ timestampMs, value }: BatchPlan, records: readonly StoredRecord[]): Buffer {

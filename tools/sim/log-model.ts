@@ -98,8 +98,8 @@ export class LogModel {
   /** Every leader epoch and its first offset. */
   epochHistory(): EpochStart[] {
     const starts: EpochStart[] = [];
-    for (const { epoch, base } of this.batches) {
-      if (epoch !== starts.at(-1)?.epoch) starts.push({ epoch, startOffset: base });
+    for (const { epoch, base, isUnclean } of this.batches) {
+      if (epoch !== starts.at(-1)?.epoch) starts.push({ epoch, startOffset: base, unclean: isUnclean });
     }
     return starts;
   }

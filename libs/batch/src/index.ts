@@ -48,6 +48,7 @@ export { checkRecord } from './check-record.ts';
 export type { RecordLimits } from './check-record.ts';
 export { decodeRecordSet, encodeRecordSet, recordBytes } from './record-set.ts';
 export type { DecodedRecord, RecordHeader, RecordInput } from './record-set.ts';
+export { isUncleanStart } from './epoch-start.ts';
 export { BatchBuilder, buildControlBatch } from './batch-builder.ts';
 export type { BatchBuilderLimits, BatchFraming } from './batch-builder.ts';
 export { compress, decompress, isBatchCodec } from './compression/codec.ts';

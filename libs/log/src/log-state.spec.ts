@@ -9,6 +9,7 @@ import {
 } from '@partita/batch';
 import { CLOSING_SNAPSHOT_BYTES_MIN, PRODUCER_EXPIRY_MS, PRODUCER_WINDOW_COUNT } from '@partita/domain';
 import { expect, it } from 'vitest';
+import type { EpochStart } from './epoch-history.ts';
 import type { LogState } from './log-state.ts';
 import type { PartitionLog } from './partition-log.ts';
 import { DIRECTORY, LogBench, makeBatch, readAll, TOPIC_ID } from './testing/log-fixture.ts';
@@ -140,4 +141,24 @@ it('forgets a producer a day after its last batch, by the time of the log', asyn
   await bench.durable(4n, log);
   expect(log.state.snapshot(4n).producers).toEqual([]);
   expect((await readAll(log)).length).toBeGreaterThan(0);
+});
+
+it('remembers which epochs began with a forced leader: live, in snapshots, after a start', async () => {
+  const bench = new LogBench({ segmentBytesMax: 2000 });
+  const log = await bench.open();
+  // Fields 1 and 2 of an EpochStartRecord, then `unclean`.
+  const record = (epoch: number, isUnclean: boolean): Buffer =>
+    Buffer.from([0x08, epoch, 0x10, 1, ...(isUnclean ? [0x20, 1] : [])]);
+  for (const epoch of [1, 2, 3, 4]) {
+    log.append(stamped(log, buildControlBatch(BATCH_EPOCH_START, record(epoch, epoch % 2 === 0)), epoch));
+    for (let left = 4; left > 0; left -= 1) log.append(stamped(log, makeBatch({ base: 0n, valueBytes: 400 }), epoch));
+  }
+  const unclean = (starts: readonly EpochStart[]): number[] =>
+    starts.filter((start) => start.unclean).map(({ epoch }) => epoch);
+  expect(unclean(log.epochHistory)).toEqual([2, 4]);
+  await bench.durable(log.logEnd, log);
+  expect(unclean(log.state.epochs.starts)).toEqual([2, 4]);
+  expect(log.segments.length).toBeGreaterThan(2);
+  await log.close({ clean: false });
+  expect(unclean((await bench.open()).epochHistory)).toEqual([2, 4]);
 });

@@ -61,8 +61,7 @@ export class LogState {
 
   /** Takes in the next durable batch; of a control batch all bytes must be there. */
   note(bytes: Uint8Array, at: number): void {
-    const epoch = leaderEpochAt(bytes, at);
-    if (epoch !== this.epochs.lastEpoch) this.epochs.note(epoch, baseOffsetAt(bytes, at));
+    if (leaderEpochAt(bytes, at) !== this.epochs.lastEpoch) this.epochs.note(bytes, at);
     this.#lastAppendTimeMs = appendTimeMsAt(bytes, at);
     const type = batchTypeAt(bytes, at);
     if (type === BATCH_DATA) {

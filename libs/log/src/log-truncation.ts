@@ -2,19 +2,21 @@
  * Cuts the end of a log off: what a follower does with batches that its new leader does not have. The index goes before
  * the log, so that after a crash it never knows a batch that the log lacks.
  */
-import { lastOffsetAt } from '@partita/batch';
+import { baseOffsetAt, batchBytesAt, lastOffsetAt } from '@partita/batch';
 import { invariant } from '@partita/domain';
 import { scanBatches } from './batch-scan.ts';
-import type { ScanEnd, ScanRange } from './batch-scan.ts';
+import type { ScanRange } from './batch-scan.ts';
 import type { LogState } from './log-state.ts';
-import { reopenTail } from './recovery.ts';
+import type { CompactionState } from './compaction/compaction-state.ts';
+import { lowerCleaned } from './compaction/compaction-swap.ts';
+import { expectGaps, reopenTail } from './recovery.ts';
 import { parseSegmentName } from './segment-files.ts';
 import { corruptBatch, scanStart } from './segment.ts';
 import type { Segment, SegmentHome } from './segment.ts';
 
 /**
- * Removes everything from `toOffset` on and opens what is then the last segment for writing. Changes `segments`. Returns
- * the state of what is left.
+ * Removes everything from `toOffset` on and opens what is then the last segment for writing: the log ends there, or, where
+ * a hole lies below, at the end of the last batch before it. Changes `segments`. Returns the state of what is left.
  */
 export async function cutLog(home: SegmentHome, segments: Segment[], toOffset: bigint): Promise<LogState> {
   await removeUnborn(home, segments.at(-1)?.baseOffset ?? 0n);
@@ -27,6 +29,13 @@ export async function cutLog(home: SegmentHome, segments: Segment[], toOffset: b
   invariant(last !== undefined, `a log that is cut at ${toOffset} keeps a segment`);
   await cutSegment(last, toOffset);
   return reopenTail(home, segments);
+}
+
+/** Lowers what is known of a compaction to the end of a log that was cut, durable on return. */
+export async function noteCut(home: SegmentHome, last: Segment, before: CompactionState): Promise<CompactionState> {
+  const compaction = await lowerCleaned(home.device.disk, home.directory, before, last.endOffset);
+  expectGaps(home, last, compaction);
+  return compaction;
 }
 
 /**
@@ -43,23 +52,29 @@ async function removeUnborn(home: SegmentHome, lastBase: bigint): Promise<void> 
 
 async function cutSegment(segment: Segment, toOffset: bigint): Promise<void> {
   const index = await segment.index();
-  const start = scanStart(segment, index.at(index.floorNumber(toOffset)));
-  const range = { seed: segment.home.seed, ...start, end: segment.size };
-  const cut = await segment.use((file) => scanUpTo({ ...range, file }, toOffset));
-  if (cut.fault !== undefined) throw corruptBatch(segment.home, segment.path, cut.position, cut.fault.why);
-  invariant(cut.nextOffset === toOffset, `offset ${toOffset} to cut at is not where a batch begins`);
   const count = index.floorNumber(toOffset - 1n) + 1;
+  const start = scanStart(segment, index.at(count - 1));
+  const position = await segment.use((file) => findCut(segment, { ...start, file }, toOffset));
   // With flush=os nothing below the cut need be on the device yet, and an index may only know what is.
   await segment.use((file) => file.datasync());
   await segment.replaceIndexFile(index, count);
   await segment.use(async (file) => {
-    await file.truncate(cut.position);
+    await file.truncate(position);
     await file.datasync();
   });
 }
 
-/** Scans until the next batch begins at or above the offset. */
-async function scanUpTo(range: ScanRange, toOffset: bigint): Promise<ScanEnd> {
-  if (range.nextOffset >= toOffset) return { position: range.position, nextOffset: range.nextOffset, fault: undefined };
-  return scanBatches(range, (bytes, at) => lastOffsetAt(bytes, at) + 1n < toOffset);
+/** Where the last batch below the offset ends; what is behind is not looked at where no hole makes it necessary. */
+async function findCut(segment: Segment, from: Omit<ScanRange, 'seed' | 'end'>, toOffset: bigint): Promise<number> {
+  let cutAt = from.position;
+  const range = { ...from, seed: segment.home.seed, end: segment.size };
+  const stop = await scanBatches(range, (bytes, at, position) => {
+    if (baseOffsetAt(bytes, at) >= toOffset) return false;
+    const next = lastOffsetAt(bytes, at) + 1n;
+    invariant(next <= toOffset, `offset ${toOffset} to cut at is within a batch`);
+    cutAt = position + batchBytesAt(bytes, at);
+    return next < toOffset;
+  });
+  if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
+  return cutAt;
 }

@@ -7,10 +7,12 @@
  * disk has been looked at; meanwhile nothing is accepted. Any other error, and every error of a sync, ends writing for
  * good: Linux reports a failed sync once and takes the lost pages for clean, so a second one would lie.
  */
+import { baseOffsetAt } from '@partita/batch';
 import { invariant, PartitaError, WRITE_BYTES_MAX } from '@partita/domain';
 import { AppendQueue } from './append-queue.ts';
 import { diskErrorCode } from './disk.ts';
 import type { LogState } from './log-state.ts';
+import { QueuedHoles } from './queued-holes.ts';
 import type { RecoveredLog } from './recovery.ts';
 import { Segment, SyncError } from './segment.ts';
 import type { SegmentHome } from './segment.ts';
@@ -37,6 +39,8 @@ export interface LogEvents {
 
 export class LogWriter {
   readonly queue = new AppendQueue();
+  /** Of the batches in the queue. */
+  readonly holes = new QueuedHoles();
   /** The fold of the durable batches. Replaced when the log is cut. */
   state: LogState;
   /** What holds from the next write on. */
@@ -50,9 +54,13 @@ export class LogWriter {
   /** End of the last write, when its listener has not been told yet. */
   #untoldEnd: bigint | undefined;
   #waitsForSpace = false;
+  /** A write broke off for want of space: that its bytes were cut off again is not durable before the next sync. */
+  #hasRemains = false;
   #rollIsAsked = false;
   /** A roll broke off for want of space: files of the next segment may be there, and nothing is written before them. */
   #rollIsBegun = false;
+  /** Sparse segments take turns while holes keep coming, so that a copy of a compacted log does not roll at each. */
+  #activeTookHole = false;
   /** Written with flush=os since a sync was last begun. */
   #unsyncedBytes = 0;
   #isSyncingBehind = false;
@@ -78,6 +86,11 @@ export class LogWriter {
   /** True when an earlier write failed: what is on the disk is unknown. */
   get hasFailed(): boolean {
     return this.#failure !== undefined;
+  }
+
+  /** True when a power cut could bring back bytes of a write that broke off: whoever drops its batches syncs the file. */
+  get hasRemains(): boolean {
+    return this.#hasRemains;
   }
 
   /** Age of the active segment's first batch by the wall clock, milliseconds; 0 while it is empty. */
@@ -197,14 +210,17 @@ export class LogWriter {
   async #writeNext(): Promise<void> {
     try {
       const first = this.queue.first;
-      const isDue = this.#rollIsAsked || this.#rollIsBegun || this.#isFull(first);
+      const isDue = this.#rollIsAsked || this.#rollIsBegun || this.#isFull(first) || this.#needsSparse(first);
       if (!this.active.isEmpty && isDue) await this.#roll();
       this.#rollIsAsked = false;
       if (first === undefined) return;
-      const batches = this.queue.head(Math.min(WRITE_BYTES_MAX, this.#roomBytes()));
+      if (this.#needsSparse(first)) await this.active.makeSparse();
+      const batches = this.#takeable(this.queue.head(Math.min(WRITE_BYTES_MAX, this.#roomBytes())));
       await this.#writeBesideIndex(batches);
       this.active.commit(batches);
+      this.#hasRemains = false;
       for (const batch of batches) this.state.note(batch, 0);
+      this.holes.dropBelow(this.active.endOffset);
       this.#untoldEnd = this.active.endOffset;
       this.queue.drop(batches.length);
       if (this.settings.flush === 'os') this.#syncBehind(batches);
@@ -273,6 +289,18 @@ export class LogWriter {
     return this.settings.segmentBytesMax - this.active.size;
   }
 
+  /** True when the batch begins behind a hole and the active segment takes none. */
+  #needsSparse(first: Uint8Array | undefined): boolean {
+    return first !== undefined && !this.active.isSparse && this.holes.isBefore(baseOffsetAt(first, 0));
+  }
+
+  /** Those of the batches that the active segment takes. */
+  #takeable(batches: readonly Uint8Array[]): readonly Uint8Array[] {
+    if (!this.active.isSparse) return this.holes.upToNext(batches);
+    this.#activeTookHole ||= this.holes.isAmong(batches);
+    return batches;
+  }
+
   /** Closes the active segment and begins the next one. Repeats cleanly when the disk was full at any point of it. */
   async #roll(): Promise<void> {
     await this.#behind;
@@ -281,7 +309,9 @@ export class LogWriter {
     this.#rollIsBegun = true;
     await sealed.complete(this.settings.flush === 'os');
     await writeSnapshot(this.#home, this.state.snapshot(baseOffset));
-    const next = await Segment.create(this.#home, baseOffset);
+    const isSparse = this.#activeTookHole || this.#needsSparse(this.queue.first);
+    const next = await Segment.create(this.#home, baseOffset, isSparse);
+    this.#activeTookHole = false;
     sealed.seal();
     this.#segments.push(next);
     this.#rollIsBegun = false;
@@ -302,6 +332,7 @@ export class LogWriter {
       return;
     }
     this.#waitsForSpace = true;
+    this.#hasRemains = true;
     this.#home.device.space.afterNextPoll(() => {
       this.#waitsForSpace = false;
       this.#pump();

@@ -14,8 +14,8 @@ it('numbers, writes and reads back batches', async () => {
   expect((await log.read(2n, 4n, 1)).bytes).toEqual(batches[0]);
   expect((await log.read(3n, 4n, 1)).bytes).toEqual(batches[1]);
   expect(log.epochHistory).toEqual([
-    { epoch: 1, startOffset: 0n },
-    { epoch: 2, startOffset: 3n },
+    { epoch: 1, startOffset: 0n, unclean: false },
+    { epoch: 2, startOffset: 3n, unclean: false },
   ]);
   expect(log.lastAppendTimeMs).toBe(5003n);
   await log.close({ clean: false });

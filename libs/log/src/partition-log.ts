@@ -2,21 +2,12 @@
  * The log of one partition on this broker's disk. `append` is synchronous: it checks, gives the batch its place and
  * queues it; log-writer.ts makes it durable and tells `onSynced`.
  *
- * Invariants: logStart <= syncedEnd <= logEnd; a segment begins where the one before it ends; nothing below logStart or
- * behind syncedEnd is ever read; after a failed sync nothing is written any more.
+ * Invariants: logStart <= syncedEnd <= logEnd; a segment begins where the one before it ends (or ended, before it was
+ * compacted); nothing below logStart or behind syncedEnd is ever read; after a failed sync nothing is written any more.
  */
-import {
-  appendTimeMsAt,
-  BATCH_DATA,
-  baseOffsetAt,
-  batchBytesAt,
-  batchTypeAt,
-  isBatchAt,
-  lastOffsetAt,
-  leaderEpochAt,
-  verifyHeaderCrc,
-} from '@partita/batch';
-import { BATCH_BYTES_MAX, invariant, PartitaError } from '@partita/domain';
+import { appendTimeMsAt, BATCH_DATA, baseOffsetAt, batchTypeAt, lastOffsetAt } from '@partita/batch';
+import { invariant, PartitaError } from '@partita/domain';
+import { checkFollows } from './append-check.ts';
 import { ChangeGate } from './change-gate.ts';
 import { adoptCompaction, SwapError } from './compaction/adopt.ts';
 import type { CompactionPlan, CompactionResult } from './compaction/compaction-plan.ts';
@@ -24,7 +15,7 @@ import type { CompactionState } from './compaction/compaction-state.ts';
 import { EpochHistory } from './epoch-history.ts';
 import type { EpochStart } from './epoch-history.ts';
 import type { LogState } from './log-state.ts';
-import { cutLog } from './log-truncation.ts';
+import { cutLog, noteCut } from './log-truncation.ts';
 import { LogWriter } from './log-writer.ts';
 import type { LogSettings } from './log-writer.ts';
 import type { PartitionLogOptions } from './open-partition-log.ts';
@@ -174,26 +165,25 @@ export class PartitionLog {
    * change. QUEUE_FULL, STORAGE_FULL, STORAGE_FAILED or SHUTTING_DOWN are thrown before anything has changed.
    */
   append(batch: Uint8Array): void {
+    this.#take(batch, false);
+  }
+
+  /**
+   * As `append`, for a follower: a batch that its leader has, whose base offset is `logEnd` or, where a compaction has
+   * left a hole in the leader's log, above. The caller has verified both checksums; the header's is verified again.
+   */
+  appendReplicated(batch: Uint8Array): void {
+    this.#take(batch, true);
+  }
+
+  #take(batch: Uint8Array, mayLeaveHole: boolean): void {
     this.#checkOpen();
     invariant(!this.#isCutting, 'nothing is appended while the log is being cut');
-    invariant(
-      isBatchAt(batch, 0) && batchBytesAt(batch, 0) === batch.length,
-      'what is appended is one canonical batch',
-    );
-    invariant(
-      batch.length <= BATCH_BYTES_MAX,
-      () => `a batch has at most ${BATCH_BYTES_MAX} bytes, not ${batch.length}`,
-    );
-    invariant(verifyHeaderCrc(batch, 0, this.#home.seed), 'an appended batch is stamped for this partition');
-    const base = baseOffsetAt(batch, 0);
-    invariant(
-      base === this.#logEnd,
-      () => `a batch at offset ${base} is appended to a log that ends at ${this.#logEnd}`,
-    );
-    const epoch = leaderEpochAt(batch, 0);
-    invariant(epoch >= this.#epochs.lastEpoch, () => `epoch ${epoch} is appended behind ${this.#epochs.lastEpoch}`);
+    checkFollows(batch, this.#home.seed, { logEnd: this.#logEnd, lastEpoch: this.#epochs.lastEpoch, mayLeaveHole });
     this.#writer.checkAccepts(batch.length, batchTypeAt(batch, 0) !== BATCH_DATA);
-    this.#epochs.note(epoch, base);
+    const base = baseOffsetAt(batch, 0);
+    if (base > this.#logEnd) this.#writer.holes.note(base);
+    this.#epochs.note(batch, 0);
     this.#logEnd = lastOffsetAt(batch, 0) + 1n;
     this.#lastAppendTimeMs = appendTimeMsAt(batch, 0);
     this.#writer.push(batch);
@@ -229,9 +219,9 @@ export class PartitionLog {
   }
 
   /**
-   * Cuts everything from `toOffset` on, which must be where a batch begins, or the end. Queued batches from there on are
-   * dropped, those below it are written first (STORAGE_FULL when there is no room for them). Nothing may be appended
-   * until it resolves.
+   * Cuts everything from `toOffset` on, which must not lie within a batch. Queued batches from there on are dropped, those
+   * below it are written first (STORAGE_FULL when there is no room for them). Where a hole lies below it the log ends at
+   * the batch before that: `logEnd` tells. Nothing may be appended until it resolves.
    */
   async truncate(toOffset: bigint): Promise<void> {
     this.#checkOpen();
@@ -354,7 +344,8 @@ export class PartitionLog {
     const { queue } = this.#writer;
     await this.#writer.idle(() => {
       queue.dropFrom((batch) => baseOffsetAt(batch, 0) >= toOffset);
-      this.#endAt(toOffset > this.syncedEnd ? toOffset : this.syncedEnd);
+      this.#writer.holes.dropFrom(toOffset);
+      this.#endAt(queue.last === undefined ? this.syncedEnd : lastOffsetAt(queue.last, 0) + 1n);
     });
     await this.#writer.settleBehind();
     this.#writer.checkWorks();
@@ -362,15 +353,16 @@ export class PartitionLog {
     if (waiting !== undefined) this.#writer.checkAccepts(waiting.length);
     invariant(waiting === undefined, 'the batches below a cut are written before it');
     try {
-      if (toOffset < this.syncedEnd) {
+      if (toOffset < this.syncedEnd || this.#writer.hasRemains) {
         this.#writer.state = await cutLog(this.#home, this.#segments, toOffset);
+        this.#compaction = await noteCut(this.#home, this.#writer.active, this.#compaction);
       }
-      invariant(this.syncedEnd === toOffset, `the log ends at ${this.syncedEnd} after it was cut at ${toOffset}`);
+      invariant(this.syncedEnd <= toOffset, `the log ends at ${this.syncedEnd} after it was cut at ${toOffset}`);
     } catch (error) {
       this.#writer.fail(error);
       throw error;
     }
-    this.#endAt(toOffset);
+    this.#endAt(this.syncedEnd);
   }
 
   /** Forgets what was appended from the offset on, once it is neither queued nor on disk. */

@@ -29,7 +29,7 @@ it('finds everything that was durable after a power cut', async () => {
   expect(again.lastAppendTimeMs).toBe(log.lastAppendTimeMs);
   expect((await readAll(again)).equals(Buffer.concat(batches))).toBe(true);
   await bench.fill(again, 5, { epoch: 9 });
-  expect(again.epochHistory.at(-1)).toEqual({ epoch: 9, startOffset: 80n });
+  expect(again.epochHistory.at(-1)).toEqual({ epoch: 9, startOffset: 80n, unclean: false });
 });
 
 it('reads no batches at a clean start', async () => {

@@ -15,7 +15,7 @@ import { CLOSING_SNAPSHOT_BYTES_MIN } from '@partita/domain';
 import { isCompactionName } from './compaction/compacted-names.ts';
 import { NEVER_COMPACTED } from './compaction/compaction-state.ts';
 import type { CompactionState } from './compaction/compaction-state.ts';
-import { finishCompaction, forgetCompaction } from './compaction/compaction-swap.ts';
+import { finishCompaction, forgetCompaction, lowerCleaned } from './compaction/compaction-swap.ts';
 import { unlinkIfExists } from './disk.ts';
 import { LogState } from './log-state.ts';
 import { Segment } from './segment.ts';
@@ -92,7 +92,8 @@ export async function recoverLog(
   }
   // Not before: until what stays is durable they alone say where the log ends.
   for (const segment of deleted) await segment.remove();
-  return { segments, compaction, state, cutBytes, suspect: missing(segments, last, options) ?? suspect };
+  const known = await lowerCleaned(home.device.disk, home.directory, compaction, last.endOffset);
+  return { segments, compaction: known, state, cutBytes, suspect: missing(segments, last, options) ?? suspect };
 }
 
 /** Why acknowledged batches are missing at one of the ends of the log; undefined when none are. */
@@ -147,8 +148,16 @@ async function findSegments(
   const last = listed.segments.at(-1);
   if (last === undefined) await forgetCompaction(device.disk, directory);
   if (last === undefined || compaction === undefined) return { ...listed, compaction: NEVER_COMPACTED };
-  home.gaps.below = last.baseOffset;
+  expectGaps(home, last, compaction);
   return { ...listed, compaction };
+}
+
+/**
+ * Where holes are expected whatever the headers say: in all segments but the last, and in that too when it is what a cut
+ * left of one that was compacted.
+ */
+export function expectGaps(home: SegmentHome, last: Segment, compaction: CompactionState): void {
+  home.gaps.below = compaction.cleanedTo > last.baseOffset ? compaction.cleanedTo : last.baseOffset;
 }
 
 /** The segments of the names, oldest first, apart from those that are to be deleted; removes what a crash left. */

@@ -46,12 +46,15 @@ async function step(
   end: number,
 ): Promise<ScanEnd | undefined> {
   try {
-    return await segment.use((file) =>
-      scanBatches(
-        { file, seed: segment.home.seed, ...from, end, verifyFrom: 0 },
+    return await segment.use(async (file) => {
+      await segment.verifyHeader(file);
+      // Whether there may be holes is known only now.
+      const { mayHaveGaps } = segment;
+      return scanBatches(
+        { file, seed: segment.home.seed, ...from, mayHaveGaps, end, verifyFrom: 0 },
         (_bytes, _at, position) => position - from.position < SCRUB_STEP_BYTES,
-      ),
-    );
+      );
+    });
   } catch (error) {
     if (diskErrorCode(error) === 'ENOENT') return undefined;
     throw error;

@@ -3,7 +3,7 @@
  * order, so that it always has 111 bytes. Numbers are little-endian.
  *
  *      0  12 6D        tag of `segment`, length of the message (109)
- *      2  0D,   3-6    format_version, 1
+ *      2  0D,   3-6    format_version: 1, or 2 when the offsets of the batches may leave holes
  *      7  15,   8-11   crc: CRC-32C of bytes 2 to 110 with these four as zeros
  *     12  1A 24, 14-49 cluster_id, 36 characters
  *     50  22 24, 52-87 topic_id, 36 characters
@@ -11,7 +11,8 @@
  *     93  31,  94-101  base_offset
  *    102  39, 103-110  create_time_ms
  *
- * It is written and synced before the file takes its first batch; a file that ends within it never held one.
+ * It is written and synced before the file takes its first batch; a file that ends within it never held one. That holes
+ * are a version of their own makes a release that takes them for damage refuse the file instead of judging it.
  */
 import { crc32c } from '@partita/batch';
 import { invariant, isUuid, PartitaError } from '@partita/domain';
@@ -19,7 +20,8 @@ import { invariant, isUuid, PartitaError } from '@partita/domain';
 /** Where the first batch of a segment file begins. */
 export const SEGMENT_HEADER_BYTES = 111;
 
-const FORMAT_VERSION = 1;
+const DENSE_VERSION = 1;
+const SPARSE_VERSION = 2;
 const UUID_CHARS = 36;
 const TAGS: readonly (readonly [number, number])[] = [
   [0, 0x12],
@@ -52,6 +54,8 @@ export interface LogIdentity {
 export interface SegmentHeader extends LogIdentity {
   readonly baseOffset: bigint;
   readonly createTimeMs: bigint;
+  /** True when a batch may begin above the end of the one before it: a replica copied what a compaction had left. */
+  readonly isSparse: boolean;
 }
 
 /** The 111 bytes of a header. */
@@ -59,7 +63,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
   invariant(isUuid(header.clusterId) && isUuid(header.topicId), 'cluster id and topic id are lower-case UUIDs');
   const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
   for (const [at, value] of TAGS) bytes[at] = value;
-  bytes.writeUInt32LE(FORMAT_VERSION, VERSION_AT);
+  bytes.writeUInt32LE(header.isSparse ? SPARSE_VERSION : DENSE_VERSION, VERSION_AT);
   bytes.write(header.clusterId, CLUSTER_ID_AT, 'latin1');
   bytes.write(header.topicId, TOPIC_ID_AT, 'latin1');
   bytes.writeInt32LE(header.partition, PARTITION_AT);
@@ -77,11 +81,11 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
   unsigned.fill(0, CRC_AT - 2, CRC_AT + 2);
   if (crc32c(unsigned) !== bytes.readUInt32LE(CRC_AT)) return undefined;
   const version = bytes.readUInt32LE(VERSION_AT);
-  if (version !== FORMAT_VERSION) {
+  if (version !== DENSE_VERSION && version !== SPARSE_VERSION) {
     throw new PartitaError(
       'VERSION_NOT_SUPPORTED',
-      `a segment file has format version ${version}, this broker reads ${FORMAT_VERSION}; run the release that wrote it`,
-      { found: String(version), supported: String(FORMAT_VERSION) },
+      `a segment file has format version ${version}, this broker reads up to ${SPARSE_VERSION}; run the release that wrote it`,
+      { found: String(version), supported: String(SPARSE_VERSION) },
     );
   }
   return {
@@ -90,5 +94,6 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
     partition: bytes.readInt32LE(PARTITION_AT),
     baseOffset: bytes.readBigInt64LE(BASE_OFFSET_AT),
     createTimeMs: bytes.readBigInt64LE(CREATE_TIME_AT),
+    isSparse: version === SPARSE_VERSION,
   };
 }

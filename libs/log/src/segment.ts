@@ -5,7 +5,7 @@
  * `size` and `endOffset` count what is durable (with flush=os: written); readers never look behind them.
  */
 import { appendTimeMsAt, headerSeed, lastOffsetAt, leaderEpochAt, maxTimestampMsAt } from '@partita/batch';
-import { PartitaError } from '@partita/domain';
+import { invariant, PartitaError } from '@partita/domain';
 import { indexEntryOf, scanBatches } from './batch-scan.ts';
 import type { ScanEnd } from './batch-scan.ts';
 import { diskErrorCode, readFileIfExists, unlinkIfExists } from './disk.ts';
@@ -25,7 +25,7 @@ export interface SegmentHome {
   readonly identity: LogIdentity;
   /** Seed of the partition's header checksums. */
   readonly seed: number;
-  /** Segments that begin below `below` were compacted: their offsets may have holes. */
+  /** Segments that begin below `below` may have been compacted: their offsets may have holes. */
   readonly gaps: { below: bigint };
 }
 
@@ -57,6 +57,8 @@ export class Segment {
   /** Append time of the first batch, milliseconds UTC, while the segment takes writes; undefined without one. */
   firstAppendTimeMs: bigint | undefined;
   readonly #indexPath: string;
+  /** As its header says; of a sealed segment unknown, and false, until `index` or `verifyHeader` has read it. */
+  #isSparse = false;
   /** Kept while the segment takes writes. */
   #index: OffsetIndex | undefined;
   /** Of a sealed segment whose index file is missing or damaged. */
@@ -73,8 +75,11 @@ export class Segment {
     this.#indexPath = segmentPath(home.directory, baseOffset, 'idx');
   }
 
-  /** Makes an empty segment, durable before it is used: content, then names. Replaces the rest of a failed try. */
-  static async create(home: SegmentHome, baseOffset: bigint): Promise<Segment> {
+  /**
+   * Makes an empty segment, durable before it is used: content, then names. Replaces the rest of a failed try. Only a
+   * sparse one takes batches that begin above the end of the one before.
+   */
+  static async create(home: SegmentHome, baseOffset: bigint, isSparse = false): Promise<Segment> {
     const segment = new Segment(home, baseOffset, baseOffset);
     const { disk, clock, files } = home.device;
     await files.close(segment.path);
@@ -82,19 +87,38 @@ export class Segment {
     await (await createAnew(disk, segment.#indexPath)).close();
     const file = await createAnew(disk, segment.path);
     try {
-      const createTimeMs = BigInt(Math.round(clock.wallMs()));
-      await file.writev([encodeSegmentHeader({ ...home.identity, baseOffset, createTimeMs })], 0);
+      await file.writev([segment.#header(clock.wallMs(), isSparse)], 0);
       await file.datasync();
     } finally {
       await file.close();
     }
     await disk.syncDirectory(home.directory);
+    segment.#isSparse = isSparse;
     segment.resume(new OffsetIndex(home.seed), 0, SEGMENT_HEADER_BYTES);
     return segment;
   }
 
-  /** True when its offsets may have holes. */
+  /** Makes a segment that is empty sparse, durable on return: there is the old file or the new one at any moment. */
+  async makeSparse(): Promise<void> {
+    invariant(this.isEmpty && this.size === SEGMENT_HEADER_BYTES, 'only an empty segment becomes sparse');
+    const { disk, clock, files } = this.home.device;
+    await files.close(this.path);
+    await disk.writeFileAtomically(this.path, this.#header(clock.wallMs(), true));
+    this.#isSparse = true;
+  }
+
+  /** True when its header lets it take batches behind holes. */
+  get isSparse(): boolean {
+    return this.#isSparse;
+  }
+
+  /** True when its offsets may have holes: its header says so, or it may have been compacted. */
   get mayHaveGaps(): boolean {
+    return this.#isSparse || this.baseOffset < this.home.gaps.below;
+  }
+
+  /** True when its last batch may end below the next segment's base: only where a compaction may have been. */
+  get mayEndEarly(): boolean {
     return this.baseOffset < this.home.gaps.below;
   }
 
@@ -262,6 +286,12 @@ export class Segment {
       const found = `${header.topicId}/${header.partition} from offset ${header.baseOffset}`;
       throw corruptBatch(this.home, this.path, 0, `it holds ${found}; it was moved or copied here`);
     }
+    this.#isSparse = header.isSparse;
+  }
+
+  #header(wallMs: number, isSparse: boolean): Buffer {
+    const createTimeMs = BigInt(Math.round(wallMs));
+    return encodeSegmentHeader({ ...this.home.identity, baseOffset: this.baseOffset, createTimeMs, isSparse });
   }
 
   async #loadIndex(): Promise<OffsetIndex> {
@@ -281,7 +311,7 @@ export class Segment {
     }
     const finalEntry = index.at(index.count - 1);
     const endOffset = finalEntry === undefined ? this.baseOffset : endOffsetOf(finalEntry);
-    if (endOffset > this.endOffset || (endOffset < this.endOffset && !this.mayHaveGaps)) {
+    if (endOffset > this.endOffset || (endOffset < this.endOffset && !this.mayEndEarly)) {
       throw corruptBatch(this.home, this.path, size, `it ends at offset ${endOffset}, not ${this.endOffset}`);
     }
     if (intactCount !== index.count || fileBytes !== intactCount * INDEX_ENTRY_BYTES) {

@@ -15,6 +15,8 @@
  * Kind 4, producers:                   producer id 16 bytes, epoch int32, last append time int64, batch count uint32,
  *                                      then each, oldest first: first sequence int64, last sequence int64,
  *                                      records_crc uint32, base offset int64
+ * Kind 5, unclean epochs: epoch int32 of each of kind 1 whose leader was forced; absent in files of older releases,
+ *                         which knew of none
  *
  * A kind that is not known is passed over, so that a release can add one that the release before it ignores.
  */
@@ -34,6 +36,8 @@ const CONFIGS = 2;
 const CLAIM = 3;
 const CONTROL_HEAD_BYTES = 16;
 const PRODUCERS = 4;
+const UNCLEAN = 5;
+const UNCLEAN_BYTES = 4;
 const PRODUCER_HEAD_BYTES = 32;
 const PRODUCED_BYTES = 28;
 
@@ -77,6 +81,7 @@ export function encodeSnapshot(snapshot: Snapshot): Buffer {
     section(CONFIGS, configs.map(encodeControl)),
     section(CLAIM, claim === undefined ? [] : [encodeControl(claim)]),
     section(PRODUCERS, producers.map(encodeProducer)),
+    section(UNCLEAN, epochs.filter(({ unclean }) => unclean).map(encodeUnclean)),
   ];
   const head = Buffer.alloc(HEAD_BYTES);
   head.writeUInt32LE(MAGIC, 0);
@@ -108,7 +113,7 @@ export function decodeSnapshot(bytes: Buffer): Snapshot | undefined {
     baseOffset: bytes.readBigInt64LE(8),
     lastAppendTimeMs: bytes.readBigInt64LE(16),
     dataEnd: bytes.readBigInt64LE(24),
-    epochs: decodeEpochs(content(EPOCHS)),
+    epochs: decodeEpochs(content(EPOCHS), content(UNCLEAN)),
     configs: decodeControls(content(CONFIGS)),
     claim: decodeControls(content(CLAIM))[0],
     producers: decodeProducers(content(PRODUCERS)),
@@ -132,10 +137,19 @@ function encodeEpoch({ epoch, startOffset }: EpochStart): Buffer {
   return bytes;
 }
 
-function decodeEpochs(bytes: Buffer): EpochStart[] {
+function encodeUnclean({ epoch }: EpochStart): Buffer {
+  const bytes = Buffer.alloc(UNCLEAN_BYTES);
+  bytes.writeInt32LE(epoch, 0);
+  return bytes;
+}
+
+function decodeEpochs(bytes: Buffer, uncleanBytes: Buffer): EpochStart[] {
+  const unclean = new Set<number>();
+  for (let at = 0; at < uncleanBytes.length; at += UNCLEAN_BYTES) unclean.add(uncleanBytes.readInt32LE(at));
   const epochs: EpochStart[] = [];
   for (let at = 0; at < bytes.length; at += EPOCH_BYTES) {
-    epochs.push({ epoch: bytes.readInt32LE(at), startOffset: bytes.readBigInt64LE(at + 4) });
+    const epoch = bytes.readInt32LE(at);
+    epochs.push({ epoch, startOffset: bytes.readBigInt64LE(at + 4), unclean: unclean.has(epoch) });
   }
   return epochs;
 }

@@ -39,19 +39,20 @@ export async function stateBefore(home: SegmentHome, segments: readonly Segment[
 
 /** Folds the batches of a segment up to `end` (bytes) into the state, by their headers; says where it stopped. */
 export async function foldSegment(segment: Segment, state: LogState, end: number): Promise<ScanEnd> {
-  return segment.use((file) =>
-    scanBatches({ file, seed: segment.home.seed, ...scanStart(segment, undefined), end }, (bytes, at) => {
+  return segment.use(async (file) => {
+    await segment.verifyHeader(file);
+    return scanBatches({ file, seed: segment.home.seed, ...scanStart(segment, undefined), end }, (bytes, at) => {
       state.note(bytes, at);
       return true;
-    }),
-  );
+    });
+  });
 }
 
 async function foldSealed(segment: Segment, state: LogState): Promise<void> {
   const size = await segment.use((file) => file.size());
   const stop = await foldSegment(segment, state, size);
   if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
-  if (stop.nextOffset === segment.endOffset || segment.mayHaveGaps) return;
+  if (stop.nextOffset === segment.endOffset || segment.mayEndEarly) return;
   throw corruptBatch(
     segment.home,
     segment.path,

@@ -139,6 +139,7 @@ it('reads back any segment header and snapshot, and none with a flipped bit', ()
     partition: fc.nat(2 ** 31 - 1),
     baseOffset: offset,
     createTimeMs: offset,
+    isSparse: fc.boolean(),
   });
   const control = fc.record({
     type: fc.constantFrom(BATCH_EPOCH_START, BATCH_CONFIG, BATCH_CLAIM),
@@ -163,7 +164,9 @@ it('reads back any segment header and snapshot, and none with a flipped bit', ()
     baseOffset: offset,
     lastAppendTimeMs: offset,
     dataEnd: offset,
-    epochs: fc.array(fc.record({ epoch: fc.nat(2 ** 31 - 1), startOffset: offset })),
+    epochs: fc.uniqueArray(fc.record({ epoch: fc.nat(2 ** 31 - 1), startOffset: offset, unclean: fc.boolean() }), {
+      selector: ({ epoch }) => epoch,
+    }),
     configs: fc.array(control, { maxLength: 3 }),
     claim: fc.option(control, { nil: undefined }),
     producers: fc.array(producer, { maxLength: 4 }),

@@ -136,7 +136,8 @@ async function judgeEnd(segment: Segment, tail: TailEnd, options: RecoveryOption
  * in place: after a failed fsync Linux takes their pages for clean, and a mere fsync would answer OK without writing.
  */
 async function secureTail(segment: Segment, from: number, end: number, size: number): Promise<void> {
-  if (from === end && end === size) return;
+  // Where offsets do not tell, what a write that broke off left behind the end must not come back behind the next one.
+  if (from === end && end === size && !segment.isSparse) return;
   await segment.use(async (file) => {
     if (end < size) await file.truncate(end);
     for (let position = from; position < end; position += WRITE_BYTES_MAX) {

@@ -34,6 +34,7 @@ interface StoredSegmentHeader {
   readonly partition: number;
   readonly baseOffset: bigint;
   readonly createTimeMs: bigint;
+  readonly isSparse: boolean;
 }
 
 interface StoredBatch {
@@ -118,10 +119,22 @@ export class DumpPrinter {
     if (this.#options.records === true) return;
     const path = pathBelow(this.#root, this.#path);
     const created = timeOf(header.createTimeMs);
-    const { topicId, partition, baseOffset } = header;
+    const { topicId, partition, baseOffset, isSparse, ...rest } = header;
+    const sparse = isSparse ? '  sparse' : '';
     await this.#line(
-      { kind: 'segment', path, ...header, createTimeMs: undefined, createTime: created, fileBytes },
-      `segment ${path}  ${topicId}/${partition}  from offset ${baseOffset}  created ${created}  ${fileBytes} bytes`,
+      {
+        kind: 'segment',
+        path,
+        ...rest,
+        topicId,
+        partition,
+        baseOffset,
+        sparse: isSparse,
+        createTimeMs: undefined,
+        createTime: created,
+        fileBytes,
+      },
+      `segment ${path}  ${topicId}/${partition}  from offset ${baseOffset}  created ${created}  ${fileBytes} bytes${sparse}`,
     );
   }
 

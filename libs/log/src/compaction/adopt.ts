@@ -46,7 +46,8 @@ export async function adoptCompaction(adoption: Adoption): Promise<CompactionSta
       : withPass({ ...state, pending }, cleanedTo, nowMs, tombstoneDelayMs);
   await closeSources(home, segments, result);
   // Readers that come later must know that offsets may have holes, whichever files they meet.
-  home.gaps.below = segments.at(-1)?.baseOffset ?? 0n;
+  const lastBase = segments.at(-1)?.baseOffset ?? 0n;
+  if (home.gaps.below < lastBase) home.gaps.below = lastBase;
   let done: CompactionState;
   try {
     done = await swapIn(disk, home.directory, next);

@@ -36,7 +36,8 @@ export class CompactedSegment {
     await unlinkIfExists(io.disk, path);
     await unlinkIfExists(io.disk, compactedPath(io.directory, baseOffset, 'idx'));
     const segment = new CompactedSegment(io, baseOffset, path, await io.disk.open(path, 'create'));
-    segment.#put(encodeSegmentHeader({ ...io.identity, baseOffset, createTimeMs }));
+    // That it has holes is in the file `compaction` instead, which speaks of all segments before the last at once.
+    segment.#put(encodeSegmentHeader({ ...io.identity, baseOffset, createTimeMs, isSparse: false }));
     return segment;
   }
 

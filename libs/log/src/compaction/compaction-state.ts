@@ -138,6 +138,16 @@ export function withPass(
   return { ...state, cleanedTo, passes };
 }
 
+/** What is left of the state when the log ends at the offset: what will be appended from there on is not clean. */
+export function cutState(state: CompactionState, end: bigint): CompactionState {
+  if (state.cleanedTo <= end) return state;
+  const kept = state.passes.filter(({ cleanedTo }) => cleanedTo <= end);
+  // The first pass beyond the end made all below it clean too.
+  const first = state.passes[kept.length];
+  const isNews = first !== undefined && kept.at(-1)?.cleanedTo !== end && end > 0n;
+  return { ...state, cleanedTo: end, passes: isNews ? [...kept, { cleanedTo: end, atMs: first.atMs }] : kept };
+}
+
 /** Number of the pass between whose neighbours the least time lies: without it the others still lie evenly. */
 function densest(passes: readonly CompactionPassNote[]): number {
   let found = 1;

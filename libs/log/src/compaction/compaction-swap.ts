@@ -24,6 +24,7 @@ import { segmentPath } from '../segment-files.ts';
 import { compactedPath, isCompactedName } from './compacted-names.ts';
 import {
   compactionStatePath,
+  cutState,
   decodeCompactionState,
   encodeCompactionState,
   NEVER_COMPACTED,
@@ -70,6 +71,21 @@ export async function finishCompaction(disk: Disk, directory: string): Promise<C
   if (stored.pending.length > 0) await writeState(disk, directory, state);
   await removeCompacted(disk, directory);
   return bytes === undefined ? undefined : state;
+}
+
+/**
+ * Notes that the log ends at the offset, durable on return, when the state knows of more: it was cut, or lost its end.
+ * After the cut, not before: until then the holes that the state tells of are there.
+ */
+export async function lowerCleaned(
+  disk: Disk,
+  directory: string,
+  state: CompactionState,
+  end: bigint,
+): Promise<CompactionState> {
+  const next = cutState(state, end);
+  if (next !== state) await writeState(disk, directory, next);
+  return next;
 }
 
 /** Forgets what is known about a log that begins anew (its files were removed): nothing of it is clean. */

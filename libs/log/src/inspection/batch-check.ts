@@ -23,7 +23,7 @@ export class BatchCheck {
   /** Offset behind the last batch. */
   nextOffset: bigint;
   /** Epochs as the headers tell them. Right while `isWhole`. */
-  readonly epochs: EpochStart[] = [];
+  readonly epochs: Pick<EpochStart, 'epoch' | 'startOffset'>[] = [];
   /** Append time of the last batch; undefined before the first. */
   lastAppendTimeMs: bigint | undefined;
   /** False once something was missing or wrong: what the headers add up to is not the whole. */

@@ -241,8 +241,8 @@ describe('a snapshot', () => {
       'other epochs',
       {
         epochs: [
-          { epoch: 1, startOffset: 0n },
-          { epoch: 2, startOffset: 7n },
+          { epoch: 1, startOffset: 0n, unclean: false },
+          { epoch: 2, startOffset: 7n, unclean: false },
         ],
       },
       'leader epochs',

@@ -99,17 +99,22 @@ class PartitionScan {
 
   async #segment(path: string, baseOffset: bigint, isLast: boolean): Promise<void> {
     const { disk, expected, only, onBytes } = this.#inspection;
-    const { holeCount, missingCount } = this.#batches;
+    const before = { ...this.#holes };
     const fault = this.#batches.begin(baseOffset);
     if (fault !== undefined) await this.#tell('damage', fault.check, path, fault.message);
+    if (!this.#isCompacted) await this.#tellHoles(path, before, 'and the segment before was never compacted');
+    const atStart = this.#isCompacted ? before : { ...this.#holes };
     if (only === undefined && baseOffset > 0n) await this.#snapshot(baseOffset, isLast);
     const indexPath = path.endsWith('.log') ? path.replace(/\.log$/, '.idx') : `${path}.idx`;
     const place: SegmentPlace = { path, indexPath, baseOffset, isLast };
     const seed = headerSeed(expected.topicId, expected.partition);
     const report: Report = (finding) =>
       this.#tell(finding.severity, finding.check, finding.path, finding.message, finding.position);
+    let isSparse = false;
     try {
-      this.#bytes += await inspectSegment({ disk, seed, expected, report, onBytes }, place, this.#batches);
+      const found = await inspectSegment({ disk, seed, expected, report, onBytes }, place, this.#batches);
+      this.#bytes += found.size;
+      isSparse = found.isSparse;
     } catch (error) {
       const code = diskErrorCode(error);
       if (code === undefined) throw error;
@@ -117,15 +122,34 @@ class PartitionScan {
       else await this.#tell('damage', 'partition', path, `it cannot be read: ${code}`);
       this.#batches.isWhole = false;
     }
-    const holes = this.#batches.holeCount - holeCount;
-    if (holes > 0) await this.#tellHoles(path, holes, this.#batches.missingCount - missingCount);
+    if (this.#isCompacted) await this.#tellHoles(path, atStart, 'as after compaction', 'note');
+    else if (isSparse) await this.#tellHoles(path, atStart, 'as in a copy of a compacted log', 'note');
+    else await this.#tellHoles(path, atStart, 'and the log was never compacted');
   }
 
-  async #tellHoles(path: string, count: number, missing: bigint): Promise<void> {
-    const what = `${missing} offsets in ${count} places have no batch, the first at ${this.#batches.firstHole ?? 0n}`;
+  /** Holes so far. */
+  get #holes(): { readonly count: number; readonly missing: bigint } {
+    return { count: this.#batches.holeCount, missing: this.#batches.missingCount };
+  }
+
+  /** Tells of the holes that were met since. */
+  async #tellHoles(
+    path: string,
+    since: { readonly count: number; readonly missing: bigint },
+    why: string,
+    severity: Severity = 'damage',
+  ): Promise<void> {
+    const count = this.#holes.count - since.count;
+    if (count === 0) return;
+    const missing = this.#holes.missing - since.missing;
+    const first = this.#batches.firstHole ?? 0n;
     this.#batches.firstHole = undefined;
-    if (this.#isCompacted) await this.#tell('note', 'offsets', path, `${what}, as after compaction`);
-    else await this.#tell('damage', 'offsets', path, `${what}, and the log was never compacted`);
+    await this.#tell(
+      severity,
+      'offsets',
+      path,
+      `${missing} offsets in ${count} places have no batch, the first at ${first}, ${why}`,
+    );
   }
 
   async #snapshot(baseOffset: bigint, isLast: boolean): Promise<void> {
@@ -209,7 +233,7 @@ class PartitionScan {
   }
 }
 
-function epochText({ epoch, startOffset }: EpochStart): string {
+function epochText({ epoch, startOffset }: Pick<EpochStart, 'epoch' | 'startOffset'>): string {
   return `${epoch} from ${startOffset}`;
 }
 

@@ -4,6 +4,7 @@ import { PartitaError } from '@partita/domain';
 import { readFileIfExists } from '../disk.ts';
 import type { ReadingDisk, DiskFile } from '../disk.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../segment-header.ts';
+import type { SegmentHeader } from '../segment-header.ts';
 import type { BatchCheck, BatchFault } from './batch-check.ts';
 import { walkBatches } from './batch-walk.ts';
 import type { WalkedBatch } from './batch-walk.ts';
@@ -50,24 +51,25 @@ export interface SegmentInspection {
   readonly onBytes: (bytes: number) => void;
 }
 
-/** Checks a segment and carries `batches` on to its end; answers its size in bytes. */
+/** Checks a segment and carries `batches` on to its end; answers its size in bytes and whether it may have holes. */
 export async function inspectSegment(
   inspection: SegmentInspection,
   place: SegmentPlace,
   batches: BatchCheck,
-): Promise<number> {
+): Promise<{ size: number; isSparse: boolean }> {
   const { disk, seed } = inspection;
   const index = new IndexCheck(place.indexPath, await readFileIfExists(disk, place.indexPath), seed);
   const file = await disk.open(place.path, 'read');
   try {
     const size = await file.size();
-    const header = await headerFinding(file, size, place, inspection.expected, index.last === undefined);
-    if (header !== undefined) await inspection.report(header);
-    if (size > SEGMENT_HEADER_BYTES || header === undefined) {
+    const header = await readHeader(file);
+    const finding = headerFinding(header, size, place, inspection.expected, index.last === undefined);
+    if (finding !== undefined) await inspection.report(finding);
+    if (size > SEGMENT_HEADER_BYTES || finding === undefined) {
       const scan = new SegmentScan(inspection, place, batches, index);
-      await scan.run(file, size, header !== undefined);
+      await scan.run(file, size, finding !== undefined);
     }
-    return size;
+    return { size, isSparse: header !== undefined && 'isSparse' in header && header.isSparse };
   } finally {
     await file.close();
   }
@@ -152,14 +154,26 @@ class SegmentScan {
   }
 }
 
+/** The header, undefined when none is intact, or why it cannot be read. */
+async function readHeader(file: DiskFile): Promise<SegmentHeader | PartitaError | undefined> {
+  const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
+  const read = await file.read(bytes, 0);
+  try {
+    return decodeSegmentHeader(bytes.subarray(0, read));
+  } catch (error) {
+    if (!(error instanceof PartitaError)) throw error;
+    return error;
+  }
+}
+
 /** What is wrong with the segment header; undefined when nothing is. */
-async function headerFinding(
-  file: DiskFile,
+function headerFinding(
+  header: SegmentHeader | PartitaError | undefined,
   size: number,
   place: SegmentPlace,
   expected: PartitionExpectation,
   isUnindexed: boolean,
-): Promise<Finding | undefined> {
+): Finding | undefined {
   const tell = (severity: Severity, message: string): Finding => ({
     severity,
     check: 'segment-header',
@@ -167,14 +181,7 @@ async function headerFinding(
     position: 0,
     message,
   });
-  const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
-  let header;
-  try {
-    header = decodeSegmentHeader(bytes.subarray(0, await file.read(bytes, 0)));
-  } catch (error) {
-    if (!(error instanceof PartitaError)) throw error;
-    return tell('damage', error.message);
-  }
+  if (header instanceof PartitaError) return tell('damage', header.message);
   if (header === undefined) {
     const isUnborn = place.isLast && isUnindexed && size <= SEGMENT_HEADER_BYTES && !expected.closedClean;
     if (isUnborn) return tell('note', 'the broker stopped while it made the segment; the next start makes it again');

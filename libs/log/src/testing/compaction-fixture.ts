@@ -71,7 +71,7 @@ export async function writeSegment(
   baseOffset: bigint,
   batches: readonly Buffer[],
 ): Promise<SealedSegment> {
-  const header = encodeSegmentHeader({ ...IDENTITY, baseOffset, createTimeMs: 7000n + baseOffset });
+  const header = encodeSegmentHeader({ ...IDENTITY, baseOffset, createTimeMs: 7000n + baseOffset, isSparse: false });
   const content = Buffer.concat([header, ...batches]);
   for (const [kind, bytes] of [
     ['log', content],
