@@ -203,6 +203,18 @@ export class PartitionLog {
   }
 
   /**
+   * Reads as `read` does, for a replica that copies the log: all that is durable, and from the first segment's base on, since
+   * the state in front of that is what a replica can begin with.
+   */
+  async readForReplica(fromOffset: bigint, maxBytes: number): Promise<LogSlice> {
+    return this.#gate.read(() => {
+      this.#checkOpen();
+      if (fromOffset < (this.#segments[0]?.baseOffset ?? 0n)) this.#checkRange(fromOffset);
+      return readLog(this.#segments, { fromOffset, endOffset: this.syncedEnd, maxBytes });
+    });
+  }
+
+  /**
    * Base offset of the first durable batch that reaches above logStart and holds a timestamp at or above the given one, at
    * least logStart; undefined when there is none.
    */
