@@ -1,21 +1,27 @@
 /**
  * Sessions of brokers. Every coordinator keeps one with every broker and hears the same; only the active one orders. A
- * session that ends, or is silent for SESSION_SILENCE_MS_MAX, costs the broker its leaderships until it is back.
+ * broker whose session ends, or is silent for SESSION_SILENCE_MS_MAX, loses the leaderships under which it cannot commit.
  */
 import {
   checkBrokerId,
-  loseBroker,
   registerBroker,
   reportInSync,
   reportReplicas,
   resignedLeaders,
+  reviseLeaders,
   setBrokerStatus,
 } from '@partita/cluster';
 import type { TopicDefinition } from '@partita/cluster';
 import { BROKER_HEARTBEAT_MS, PartitaError, SESSION_SILENCE_MS_MAX } from '@partita/domain';
 import type { Clock } from '@partita/domain';
 import { BrokerSessionServiceService } from '@partita/protocol';
-import type { BrokerHeartbeat, BrokerRegister, BrokerSessionRequest, BrokerSessionResponse } from '@partita/protocol';
+import type {
+  BrokerHeartbeat,
+  BrokerPeer,
+  BrokerRegister,
+  BrokerSessionRequest,
+  BrokerSessionResponse,
+} from '@partita/protocol';
 import { bidi, implement } from '@partita/rpc/server';
 import type { BidiHandlers, CallContext, DirectoryView, Implementation, ServerBidiStream } from '@partita/rpc/server';
 import type { Logger } from '@partita/runtime';
@@ -57,6 +63,8 @@ interface Session {
 export class BrokerSessions {
   readonly #options: BrokerSessionsOptions;
   readonly #sessions = new Map<number, Session>();
+  /** Peer addresses as all sessions know them. */
+  #peersSent = '';
 
   constructor(options: BrokerSessionsOptions) {
     this.#options = options;
@@ -70,6 +78,9 @@ export class BrokerSessions {
         endpoints: endpointsChanged ? endpoints : [],
       };
       for (const session of this.#sessions.values()) this.#sendDirectory(session.stream, { reset: false, ...news });
+    });
+    options.model.onChange(({ brokerIds }) => {
+      if (brokerIds.size > 0) this.#sendPeers();
     });
   }
 
@@ -93,6 +104,7 @@ export class BrokerSessions {
       session.stream.send({ message: { $case: 'heartbeat', heartbeat: { active, wallMs, brokersWallMs } } });
       this.#watchResignations(session, nowMs);
     }
+    this.#options.model.apply(reviseLeaders(this.#options.model.state));
   }
 
   #open(stream: Stream, context: CallContext): BidiHandlers<BrokerSessionRequest> {
@@ -139,6 +151,7 @@ export class BrokerSessions {
     replaced?.stream.end(new PartitaError('CANCELLED', 'the broker has opened another session'));
     model.apply(registerBroker(model.state, registration, clock.wallMs()));
     model.mergeInventory(registration);
+    model.apply(reviseLeaders(model.state));
     logger.info(
       { brokerId, incarnation, peerAddress, replicas: replicas.length, topics: topics.length },
       'broker registered',
@@ -146,7 +159,7 @@ export class BrokerSessions {
     const accepted = { coordinatorRunId: runId, heartbeatMs: BROKER_HEARTBEAT_MS, active: lease.mayOrder() };
     stream.send({ message: { $case: 'accepted', accepted } });
     const { routes, brokers, endpoints } = this.#options.view.snapshot();
-    this.#sendDirectory(stream, { reset: true, routes, deletedTopicIds: [], brokers, endpoints });
+    this.#sendDirectory(stream, { reset: true, routes, deletedTopicIds: [], brokers, endpoints }, this.#peers());
     onRegistered(brokerId, peerAddress, topics);
     return session;
   }
@@ -155,7 +168,11 @@ export class BrokerSessions {
     const { model, clock } = this.#options;
     const { brokerId } = session;
     session.clockOffsetMs = clockOffset(wallMs, clock.wallMs());
-    if (changed.length > 0) model.apply(reportReplicas(model.state, brokerId, changed.map(reportFromMessage)));
+    if (changed.length > 0) {
+      const reports = changed.map(reportFromMessage);
+      model.apply(reportReplicas(model.state, brokerId, reports));
+      model.apply(reviseLeaders(model.state, reports));
+    }
     model.apply([{ type: 'disk_reported', brokerId, freeBytes }]);
     if (draining) model.apply(setBrokerStatus(model.state, brokerId, 'draining', clock.wallMs()));
   }
@@ -171,7 +188,7 @@ export class BrokerSessions {
     return offsets[Math.floor(offsets.length / 2)] ?? 0;
   }
 
-  /** A leader that says for as long as silence may last that it does not lead has resigned. */
+  /** A leader that says for as long as silence may last that it does not lead has resigned, whether or not it can prove it. */
   #watchResignations(session: Session, nowMs: number): void {
     const { model } = this.#options;
     const since = new Map<string, number>();
@@ -189,14 +206,34 @@ export class BrokerSessions {
     if (this.#sessions.get(session.brokerId) !== session) return;
     this.#sessions.delete(session.brokerId);
     session.stream.end(new PartitaError('CANCELLED', `the session is over: ${why}`));
-    model.apply(loseBroker(model.state, session.brokerId, clock.wallMs()));
+    model.apply(setBrokerStatus(model.state, session.brokerId, 'down', clock.wallMs()));
+    model.apply(reviseLeaders(model.state));
     logger.warn({ brokerId: session.brokerId, incarnation: session.incarnation, why }, 'broker lost');
   }
 
-  #sendDirectory(stream: Stream, news: DirectoryNews): void {
+  /** `peers` goes with the last part: who has it has the whole. */
+  #sendDirectory(stream: Stream, news: DirectoryNews, peers: BrokerPeer[] = []): void {
     const leaseToken = BigInt(this.#options.lease.tokenNumber());
-    for (const routes of directoryMessages(this.#options.view, news))
-      stream.send({ message: { $case: 'directory', directory: { routes, leaseToken } } });
+    for (const routes of directoryMessages(this.#options.view, news)) {
+      const directory = { routes, leaseToken, peers: routes.complete ? peers : [] };
+      stream.send({ message: { $case: 'directory', directory } });
+    }
+  }
+
+  /** Silent brokers too: they may answer their peers. */
+  #peers(): BrokerPeer[] {
+    return [...this.#options.model.state.brokers()]
+      .map(({ facts: { brokerId, peerAddress } }) => ({ brokerId, peerAddress }))
+      .sort((a, b) => a.brokerId - b.brokerId);
+  }
+
+  #sendPeers(): void {
+    const peers = this.#peers();
+    const text = JSON.stringify(peers);
+    if (text === this.#peersSent) return;
+    this.#peersSent = text;
+    const nothing = { reset: false, routes: [], deletedTopicIds: [], brokers: [], endpoints: [] };
+    for (const session of this.#sessions.values()) this.#sendDirectory(session.stream, nothing, peers);
   }
 }
 

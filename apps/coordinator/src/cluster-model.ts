@@ -19,6 +19,9 @@ export interface ModelChange {
   readonly shards: boolean;
 }
 
+/** Changes of one partition's in-sync set are told at most this often. */
+const IN_SYNC_NEWS_MS = 200;
+
 export class ClusterModel {
   readonly state = new ClusterState();
   readonly #listeners = new Set<(change: ModelChange) => void>();
@@ -28,6 +31,8 @@ export class ClusterModel {
   #instances = false;
   #shards = false;
   #scheduled = false;
+  /** Partitions of which only the in-sync set differs: news that may wait. */
+  #inSyncPartitions = new Map<string, TopicPartition>();
 
   apply(records: readonly ClusterRecord[]): void {
     for (const record of records) this.applyOne(record);
@@ -35,6 +40,7 @@ export class ClusterModel {
 
   readonly applyOne = (record: ClusterRecord): void => {
     this.state.apply(record);
+    if (record.type === 'in_sync_changed') return this.#noteInSync(record);
     this.#note(record);
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -73,7 +79,20 @@ export class ClusterModel {
     });
   }
 
-  #note(record: ClusterRecord): void {
+  /** In-sync sets decide nothing, and come and go with every pause of a disk. */
+  #noteInSync({ topicId, partition }: TopicPartition): void {
+    if (this.#inSyncPartitions.size === 0) setTimeout(() => this.#tellInSync(), IN_SYNC_NEWS_MS);
+    this.#inSyncPartitions.set(partitionKey({ topicId, partition }), { topicId, partition });
+  }
+
+  #tellInSync(): void {
+    const partitions = this.#inSyncPartitions;
+    this.#inSyncPartitions = new Map();
+    const topicIds = new Set([...partitions.values()].map(({ topicId }) => topicId));
+    this.#call({ topicIds, partitions, brokerIds: new Set(), instances: false, shards: false });
+  }
+
+  #note(record: Exclude<ClusterRecord, { type: 'in_sync_changed' }>): void {
     switch (record.type) {
       case 'topic_put':
         this.#topicIds.add(record.definition.topicId);
@@ -136,6 +155,10 @@ export class ClusterModel {
     this.#instances = false;
     this.#shards = false;
     this.#scheduled = false;
+    this.#call(change);
+  }
+
+  #call(change: ModelChange): void {
     for (const listener of [...this.#listeners]) listener(change);
   }
 }

@@ -82,7 +82,8 @@ describe('creating topics', () => {
     [{ name: '__mine', partitionCount: 1 }, 'INTERNAL_TOPIC'],
     [{ name: 'a', partitionCount: 0 }, 'INVALID_SETTING'],
     [{ name: 'a', partitionCount: 10_001 }, 'LIMIT_EXCEEDED'],
-    [{ name: 'a', partitionCount: 1, replicationFactor: 3 }, 'NOT_IMPLEMENTED'],
+    [{ name: 'a', partitionCount: 1, replicationFactor: 8 }, 'INVALID_SETTING'],
+    [{ name: 'a', partitionCount: 1, replicationFactor: 3 }, 'NOT_ENOUGH_BROKERS'],
     [{ name: 'a', partitionCount: 1, settings: { recordBytesMax: 10, allowedCodecs: [] } }, 'INVALID_SETTING'],
   ])('refuses %j with %s', async (topic, reason) => {
     const { client } = await started([1]);
@@ -185,7 +186,7 @@ describe('listing, changing and deleting topics', () => {
 
   it('refuses to delete what a broker that is away holds, and keeps it', async () => {
     const { client, brokers } = await started([1, 2]);
-    await client.create({ name: 'orders', partitionCount: 2 });
+    await client.create({ name: 'orders', partitionCount: 2, replicationFactor: 1 });
     brokers[1]!.stop();
     await eventually(async () => (await client.describe()).brokers[1]?.broker?.state === BrokerState.BROKER_STATE_DOWN);
     expect(await refusal(client.delete('orders'))).toMatchObject({ reason: 'NOT_ENOUGH_BROKERS' });
@@ -196,7 +197,7 @@ describe('listing, changing and deleting topics', () => {
 describe('brokers that go and come', () => {
   it('shows partitions offline while their broker is away, and elects anew when it is back', async () => {
     const { client, brokers } = await started([1, 2]);
-    await client.create({ name: 'orders', partitionCount: 2 });
+    await client.create({ name: 'orders', partitionCount: 2, replicationFactor: 1 });
     brokers[0]!.stop();
     await eventually(async () => (await client.describe()).offlineCount === 1);
     const offline = (await client.get('orders')).partitions.find(({ leaderId }) => leaderId === 0);

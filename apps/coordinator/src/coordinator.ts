@@ -111,13 +111,14 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const { onWrongCluster } = options;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
+  const brokersHolder = new DirectoryHolder(clock);
   const base = { model, clock, random, logger };
   const lease = new Lease({ ...base, store, runId, url: address, expectedBrokers, rebuildIncomplete, onWrongCluster });
-  const feed = new RouteFeed({ clusterId, runId, model, lease, holder, address });
+  const feed = new RouteFeed({ clusterId, runId, model, lease, holder, brokersHolder, address });
   const publisher = new DirectoryPublisher({ ...base, store, lease });
   const orders = new BrokerOrders({ clusterId, coordinatorRunId: runId, model, pool });
   const acting = { ...base, lease, orders, publisher };
-  const elections = new Elections(acting);
+  const elections = new Elections({ ...acting, onTombstone: (tombstone) => deletions.found(tombstone) });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
@@ -130,7 +131,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   });
   const brokerSessions = new BrokerSessions({
     ...session,
-    view: holder,
+    view: brokersHolder,
     onRegistered: (brokerId, peerAddress, topics) => {
       // A channel that met a dead broker waits for seconds before it dials again; the broker is back now.
       pool.forget(peerAddress);

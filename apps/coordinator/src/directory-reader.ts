@@ -1,5 +1,5 @@
 /** Takes a directory that was read into the model: it adds and raises, and only its tombstones remove. */
-import { mergeStoredPartition, mergeStoredTopic, mergeTombstone, repeatReports } from '@partita/cluster';
+import { mergeStoredPartition, mergeStoredTopic, mergeTombstone, repeatReports, reviseLeaders } from '@partita/cluster';
 import type { BrokerEntry, MetadataSnapshot } from '@partita/metadata-store';
 import type { ClusterModel } from './cluster-model.ts';
 import { hintedInstance, storedPartition, storedTopic } from './directory-codec.ts';
@@ -20,6 +20,7 @@ export function mergeSnapshot(model: ClusterModel, snapshot: MetadataSnapshot): 
   }
   for (const entry of snapshot.brokers) mergeBroker(model, entry);
   model.apply(repeatReports(state));
+  model.apply(reviseLeaders(state));
   for (const hint of snapshot.groups) {
     const instanceId = hintedInstance(hint);
     if (instanceId !== undefined && !state.shards().has(hint.shard)) {

@@ -5,10 +5,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { evaluatePromises, planElections, recordLeader } from '@partita/cluster';
-import type { ElectionOutcome, ElectionPlan, PromiseReply, ReplicaIdentity } from '@partita/cluster';
+import type { ElectionOutcome, ElectionPlan, PromiseReply, ReplicaIdentity, Tombstone } from '@partita/cluster';
 import { partitionKey } from '@partita/domain';
 import type { Clock, Random } from '@partita/domain';
-import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult } from '@partita/protocol';
+import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult, Status } from '@partita/protocol';
+import { fromRpcStatus } from '@partita/rpc';
 import { backoffDelayMs } from '@partita/rpc/client';
 import type { Logger } from '@partita/runtime';
 import { chunks } from './broker-orders.ts';
@@ -25,7 +26,12 @@ export interface ElectionsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** A broker has stored that the topic is deleted: there is nothing to elect. */
+  readonly onTombstone: (tombstone: Tombstone) => void;
 }
+
+/** How long the other replicas are waited for once those that answered suffice: the fuller the picture, the fewer cuts. */
+const PROMISE_GRACE_MS = 200;
 
 /** Without the store another coordinator may be electing too: leave it the first seconds. */
 const UNANCHORED_DELAY_MS = 3000;
@@ -50,6 +56,8 @@ export class Elections {
   readonly #callCounts = new Map<string, number>();
   /** Partitions whose last attempt failed; forgotten when they have a leader. */
   readonly #failures = new Map<string, { count: number; notBeforeMs: number }>();
+  #retryTimer: NodeJS.Timeout | undefined;
+  #retryAtMs = Infinity;
 
   constructor(options: ElectionsOptions) {
     this.#options = options;
@@ -93,6 +101,8 @@ export class Elections {
   async #elect(plans: readonly ElectionPlan[]): Promise<void> {
     for (const plan of plans) this.#busy.add(partitionKey(plan));
     const nonce = randomBytes(16);
+    // Asked once, an epoch is spent: whatever becomes of this attempt, the next one chooses anew above it.
+    for (const plan of plans) this.#seen(plan, plan.epoch);
     try {
       await this.#appointLeaders(await this.#collectPromises(plans, nonce), nonce);
     } catch (error) {
@@ -113,12 +123,28 @@ export class Elections {
     const count = (this.#failures.get(key)?.count ?? 0) + 1;
     const notBeforeMs = this.#options.clock.monotonicMs() + backoffDelayMs(count - 1, this.#options.random);
     this.#failures.set(key, { count, notBeforeMs });
+    this.#retryAt(notBeforeMs);
+  }
+
+  /** One timer serves all: when it fires, `run` takes what is due, and failures set it again. */
+  #retryAt(atMs: number): void {
+    if (atMs >= this.#retryAtMs) return;
+    clearTimeout(this.#retryTimer);
+    this.#retryAtMs = atMs;
+    const fire = () => {
+      this.#retryAtMs = Infinity;
+      this.run();
+    };
+    this.#retryTimer = setTimeout(fire, Math.ceil(atMs - this.#options.clock.monotonicMs())).unref();
   }
 
   async #collectPromises(plans: readonly ElectionPlan[], nonce: Buffer): Promise<Election[]> {
     const replies = new Map<ElectionPlan, PromiseReply[]>(plans.map((plan) => [plan, []]));
     const asked = plans.flatMap((plan) => plan.replicas.map((replica) => ({ plan, replica })));
-    await this.#atEachBroker(
+    let goOn = (): void => undefined;
+    const enough = new Promise<void>((resolve) => (goOn = resolve));
+    const outcomeOf = (plan: ElectionPlan) => evaluatePromises(plan, replies.get(plan) ?? []);
+    const calls = this.#atEachBroker(
       asked,
       ({ replica }) => replica.brokerId,
       async (brokerId, entries) => {
@@ -128,21 +154,29 @@ export class Elections {
           const result = results[index];
           if (result?.error === undefined && result !== undefined)
             replies.get(plan)?.push(promiseReply(replica, result));
-          else
-            this.#options.logger.warn(
-              { ...place(plan), brokerId, status: result?.error },
-              'a replica refused an election',
-            );
+          else this.#refused(plan, brokerId, result?.error);
         });
+        // A broker that hangs and is not known to be silent yet must not hold up the others.
+        if (plans.every((plan) => outcomeOf(plan).kind === 'elected')) setTimeout(goOn, PROMISE_GRACE_MS);
       },
     );
+    await Promise.race([calls, enough]);
     return plans.flatMap((plan) => {
-      const outcome = evaluatePromises(plan, replies.get(plan) ?? []);
+      const outcome = outcomeOf(plan);
       if (outcome.kind === 'elected') return [{ plan, outcome }];
       this.#options.logger.debug({ ...place(plan), why: outcome.why }, 'no leader elected');
       if (outcome.promisedEpoch > 0) this.#seen(plan, outcome.promisedEpoch);
       return [];
     });
+  }
+
+  #refused(plan: ElectionPlan, brokerId: number, status: Status | undefined): void {
+    const { logger, clock, onTombstone } = this.#options;
+    logger.warn({ ...place(plan), brokerId, status }, 'a replica refused an election');
+    const { reason, metadata } = status === undefined ? {} : fromRpcStatus(status);
+    const deleteId = metadata?.['delete_id'];
+    if (reason !== 'TOPIC_NOT_FOUND' || deleteId === undefined) return;
+    onTombstone({ topicId: plan.topicId, name: '', deleteId, deleteTimeMs: clock.wallMs() });
   }
 
   async #appointLeaders(elections: readonly Election[], nonce: Buffer): Promise<void> {

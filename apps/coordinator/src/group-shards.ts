@@ -99,7 +99,7 @@ export class GroupShards {
     const request = {
       name: GROUPS_TOPIC,
       partitionCount: SHARD_COUNT,
-      replicationFactor: 1,
+      replicationFactor: 0,
       settings,
       requestId: '',
       internal: true,

@@ -52,6 +52,7 @@ export function reportFromMessage(message: ReplicaInventory): ReplicaReport {
     logBytes: message.logBytes,
     suspect: message.suspect,
     leadingEpoch: message.leadingEpoch,
+    followingId: message.followingId,
     config: message.config === undefined ? undefined : configFromMessage(message.config),
   };
 }

@@ -1,7 +1,10 @@
 /**
- * Routes, brokers and endpoints as everybody should know them: kept in a DirectoryHolder, from which GetCluster, GetRoutes and
- * WatchRoutes answer, and sent to brokers through their sessions.
+ * Routes, brokers and endpoints as everybody should know them, kept in two DirectoryHolders: one from which GetCluster, GetRoutes
+ * and WatchRoutes answer, and one that is sent to brokers through their sessions. Brokers are also told of topics that are being
+ * created, once leaders are elected: followers find their leaders before the first client writes. A topic that brokers know is
+ * never given up (creation-fate.ts).
  */
+import { creationFate } from '@partita/cluster';
 import { ServiceKind } from '@partita/protocol';
 import type { ServiceEndpoint, TopicRoute, WatchRoutesResponse } from '@partita/protocol';
 import { RESPONSE_BYTES_MAX } from '@partita/domain';
@@ -16,6 +19,7 @@ export interface RouteFeedOptions {
   readonly model: ClusterModel;
   readonly lease: Lease;
   readonly holder: DirectoryHolder;
+  readonly brokersHolder: DirectoryHolder;
   /** Public address of this coordinator. */
   readonly address: () => string;
 }
@@ -23,6 +27,7 @@ export interface RouteFeedOptions {
 export class RouteFeed {
   readonly #options: RouteFeedOptions;
   readonly #routes = new Map<string, TopicRoute>();
+  readonly #brokersRoutes = new Map<string, TopicRoute>();
 
   constructor(options: RouteFeedOptions) {
     this.#options = options;
@@ -32,7 +37,7 @@ export class RouteFeed {
 
   /** Tells the directory that it is current, and what the coordinator's own address is. */
   start(): void {
-    this.#options.holder.update({ clusterId: this.#options.clusterId, endpoints: this.#endpoints() });
+    this.#updateBoth({ clusterId: this.#options.clusterId, endpoints: this.#endpoints() });
   }
 
   /** The directory has been looked at, and nothing is newer. */
@@ -41,31 +46,40 @@ export class RouteFeed {
   }
 
   #take(change: ModelChange): void {
-    const { holder, model } = this.#options;
+    const { holder, brokersHolder, model } = this.#options;
     const parts: { -readonly [Name in keyof Directory]?: Directory[Name] } = {};
-    if (change.topicIds.size > 0) {
-      for (const topicId of change.topicIds) this.#route(topicId);
-      parts.routes = [...this.#routes.values()];
-    }
     if (change.brokerIds.size > 0) {
       parts.brokers = [...model.state.brokers()]
         .map(({ facts }) => brokerMessage(facts))
         .sort((a, b) => a.brokerId - b.brokerId);
     }
     if (change.brokerIds.size > 0 || change.instances) parts.endpoints = this.#endpoints();
-    holder.update(parts);
+    if (change.topicIds.size === 0) return this.#updateBoth(parts);
+    for (const topicId of change.topicIds) this.#route(topicId);
+    holder.update({ ...parts, routes: [...this.#routes.values()] });
+    brokersHolder.update({ ...parts, routes: [...this.#brokersRoutes.values()] });
+  }
+
+  #updateBoth(parts: Partial<Directory>): void {
+    this.#options.holder.update(parts);
+    this.#options.brokersHolder.update(parts);
   }
 
   /** Topics that are not complete yet, or on their way out, have no route. */
   #route(topicId: string): void {
     const { state } = this.#options.model;
     const topic = state.topicById(topicId);
-    if (topic?.life === 'active') this.#routes.set(topicId, routeMessage(state, topic));
-    else this.#routes.delete(topicId);
+    this.#routes.delete(topicId);
+    this.#brokersRoutes.delete(topicId);
+    if (topic === undefined || topic.life === 'deleting') return;
+    if (topic.life === 'creating' && creationFate(state, topic) !== 'complete') return;
+    const route = routeMessage(state, topic);
+    this.#brokersRoutes.set(topicId, route);
+    if (topic.life === 'active') this.#routes.set(topicId, route);
   }
 
   #updateEndpoints(): void {
-    this.#options.holder.update({ endpoints: this.#endpoints() });
+    this.#updateBoth({ endpoints: this.#endpoints() });
   }
 
   #endpoints(): ServiceEndpoint[] {

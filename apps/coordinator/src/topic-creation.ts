@@ -103,6 +103,9 @@ export class TopicCreations {
       }
       await this.#makeReplicas(definition, configs);
     } catch (error) {
+      // A broker that did not answer may have made its replicas and said so since: once all are there, leaders are elected
+      // and the topic stays.
+      if (topic !== undefined && creationFate(model.state, topic) === 'complete') return;
       this.#abandon(definition);
       throw error;
     }
@@ -137,6 +140,7 @@ export class TopicCreations {
       logBytes: 0n,
       suspect: false,
       leadingEpoch: 0,
+      followingId: 0,
     }));
     this.#options.model.apply([{ type: 'replicas_reported', brokerId, replicas, complete: false }]);
     for (const { partition, config } of made)

@@ -2,7 +2,7 @@
  * Deleting topics: hidden at once, gone when tombstones are on so many brokers that no election can miss them, and then from
  * the directory. A broker that was away is told when it comes back, because its inventory names a topic that has a tombstone.
  */
-import { deleteTopic } from '@partita/cluster';
+import { deleteTopic, deletionQuorum, mergeTombstone, storedByEnough } from '@partita/cluster';
 import type { ClusterTopic, Tombstone } from '@partita/cluster';
 import { PartitaError } from '@partita/domain';
 import type { Clock, Random } from '@partita/domain';
@@ -26,6 +26,8 @@ export class TopicDeletions {
   readonly #options: TopicDeletionsOptions;
   /** Deletions begun here and not yet durable. */
   readonly #begun = new Map<string, Tombstone>();
+  /** Brokers that have stored the tombstone of a deletion begun here. */
+  readonly #stored = new Map<string, Set<number>>();
   /** Orders on their way, `<broker>/<topic id>`. */
   readonly #busy = new Set<string>();
 
@@ -51,6 +53,17 @@ export class TopicDeletions {
     );
   }
 
+  /** A broker knows a topic to be deleted that this coordinator did not: another one has deleted it. */
+  found(tombstone: Tombstone): void {
+    const { model, publisher } = this.#options;
+    const name = model.state.topicById(tombstone.topicId)?.name ?? tombstone.name;
+    const records = mergeTombstone(model.state, { ...tombstone, name });
+    if (records.length === 0) return;
+    model.apply(records);
+    publisher.publishTombstone({ ...tombstone, name });
+    this.reconcile();
+  }
+
   /** Goes on with what is unfinished, and tells brokers of tombstones that they do not know. */
   reconcile(): void {
     const { model, lease } = this.#options;
@@ -71,12 +84,22 @@ export class TopicDeletions {
     const { model, publisher, logger } = this.#options;
     const { topicId } = tombstone;
     const topic = model.state.topicById(topicId);
+    if (topic === undefined) {
+      this.#begun.delete(topicId);
+      return true;
+    }
     const holders = new Set(
-      topic?.partitions.flatMap(({ config }) => config?.replicas.map(({ brokerId }) => brokerId) ?? []),
+      topic.partitions.flatMap(({ config }) => config?.replicas.map(({ brokerId }) => brokerId) ?? []),
     );
-    const stored = await Promise.all([...holders].map((brokerId) => this.#order(brokerId, tombstone)));
-    // All holders, not only as many as an election needs: simpler, and the same for one replica.
-    if (!stored.every(Boolean)) return false;
+    const stored = this.#stored.get(topicId) ?? new Set<number>();
+    this.#stored.set(topicId, stored);
+    const order = async (brokerId: number) => {
+      if (await this.#order(brokerId, tombstone)) stored.add(brokerId);
+    };
+    // The others are told as soon as they answer.
+    await Promise.all([...holders].filter((brokerId) => !stored.has(brokerId)).map(order));
+    if (!storedByEnough(topic, deletionQuorum, (brokerId) => stored.has(brokerId))) return false;
+    this.#stored.delete(topicId);
     if (!this.#begun.delete(topicId)) return true;
     model.apply([{ type: 'topic_buried', tombstone }]);
     publisher.publishTombstone(tombstone);

@@ -1,5 +1,5 @@
 /** Changing settings: one step in memory, then on the brokers that hold the topic, whoever misses it until it has it. */
-import { updateTopic } from '@partita/cluster';
+import { storedByEnough, updateQuorum, updateTopic } from '@partita/cluster';
 import type { ClusterTopic, TopicDefinition, UpdateTopicCommand } from '@partita/cluster';
 import { PartitaError } from '@partita/domain';
 import type { Logger } from '@partita/runtime';
@@ -33,7 +33,7 @@ export class TopicUpdates {
     return updateTopic(this.#options.model.state, command).response;
   }
 
-  /** Resolves with the topic when every broker that holds it has stored the change. */
+  /** Resolves with the topic when so many brokers have stored the change that no election misses it; all get it. */
   async update(command: UpdateTopicCommand): Promise<ClusterTopic> {
     const { model, lease, publisher } = this.#options;
     lease.requireWritable();
@@ -43,10 +43,11 @@ export class TopicUpdates {
     if (topic === undefined) throw new PartitaError('INTERNAL', `topic ${topicId} is updated and was not there`);
     for (const brokerId of holders(topic)) this.#markBehind(brokerId, topicId);
     await Promise.all(holders(topic).map((brokerId) => this.#push(brokerId)));
-    if (!this.#behind.has(topicId)) return topic;
+    const behind = this.#behind.get(topicId);
+    if (storedByEnough(topic, updateQuorum, (brokerId) => behind?.has(brokerId) !== true)) return topic;
     throw new PartitaError(
       'TIMED_OUT',
-      `topic "${topic.name}" is changed, but broker ${[...(this.#behind.get(topicId) ?? [])].join(', ')} has not stored it yet; it is told again by itself`,
+      `topic "${topic.name}" is changed, but broker ${[...(behind ?? [])].join(', ')} has not stored it yet; it is told again by itself`,
       { topic: topic.name },
     );
   }

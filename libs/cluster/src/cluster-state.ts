@@ -135,6 +135,11 @@ export class ClusterState {
         return this.#setLeader(record);
       case 'leader_lost':
         return this.#changePartition(record, () => ({ live: false }));
+      case 'in_sync_changed':
+        return this.#changePartition(record, ({ epoch }) => {
+          invariant(epoch === record.epoch, `in-sync set of epoch ${record.epoch} in epoch ${epoch}`);
+          return { inSync: record.inSync, inSyncVersion: record.inSyncVersion };
+        });
       case 'broker_put':
         return this.#putBroker(record.broker);
       case 'replicas_reported':

@@ -3,24 +3,25 @@ import { PartitaError } from '@partita/domain';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ClusterState } from './cluster-state.ts';
+import { creationFate } from './creation-fate.ts';
 import type { BrokerRegistration, ReplicaReport, TopicDefinition } from './inventory.ts';
 import { evenKeyRanges } from './key-ranges.ts';
 import { planElections } from './leader-election.ts';
 import { partitionStatus } from './partition-status.ts';
+import { resignedLeaders, reviseLeaders } from './leadership.ts';
 import { mergeInventory, mergeStoredPartition, mergeStoredTopic } from './rebuild.ts';
 import type { ClusterRecord, Decision } from './records.ts';
 import {
   assignShards,
   checkBrokerId,
-  loseBroker,
   recordLeader,
   registerBroker,
   repeatReports,
   reportInSync,
   reportReplicas,
-  resignedLeaders,
+  setBrokerStatus,
 } from './session-commands.ts';
-import { createTopic, creationFate, deleteTopic, topicEtag, updateTopic, visibleTopic } from './topic-commands.ts';
+import { createTopic, deleteTopic, topicEtag, updateTopic, visibleTopic } from './topic-commands.ts';
 import type { CreateTopicCommand } from './topic-commands.ts';
 
 let state: ClusterState;
@@ -73,11 +74,16 @@ function register(brokerId: number, more: Partial<BrokerRegistration> = {}): voi
   mergeInventory(state, own, (record) => state.apply(record));
 }
 
+function lose(brokerId: number): void {
+  applyAll(setBrokerStatus(state, brokerId, 'down', 0));
+  applyAll(reviseLeaders(state));
+}
+
 function wanted(name: string, more: Partial<CreateTopicCommand> = {}): CreateTopicCommand {
   return {
     name,
     partitionCount: 2,
-    replicationFactor: 0,
+    replicationFactor: 1,
     settings: {},
     requestId: '',
     internal: false,
@@ -117,6 +123,7 @@ function report(
     logBytes: 0n,
     suspect: false,
     leadingEpoch: 0,
+    followingId: 0,
     config: undefined,
     ...more,
   };
@@ -167,7 +174,8 @@ describe('creating topics', () => {
     expect(reason(() => createTopic(state, wanted('orders')))).toBe('TOPIC_ALREADY_EXISTS');
     expect(reason(() => createTopic(state, wanted('x', { requestId: 'r'.repeat(65) })))).toBe('INVALID_REQUEST');
     expect(reason(() => createTopic(state, wanted('x', { replicationFactor: -1 })))).toBe('INVALID_SETTING');
-    expect(reason(() => createTopic(state, wanted('x', { replicationFactor: 2 })))).toBe('NOT_IMPLEMENTED');
+    expect(reason(() => createTopic(state, wanted('x', { replicationFactor: 8 })))).toBe('INVALID_SETTING');
+    expect(reason(() => createTopic(state, wanted('x', { replicationFactor: 2 })))).toBe('NOT_ENOUGH_BROKERS');
     expect(createTopic(state, wanted('__groups', { internal: true })).response.kind).toBe('created');
   });
 
@@ -181,7 +189,7 @@ describe('creating topics', () => {
     expect(creationFate(state, topic())).toBe('abandon');
     applyAll(reportReplicas(state, 1, [report(topicId, 0, configs[0]!.replicas[0]!.replicaId)]));
     expect(creationFate(state, topic())).toBe('abandon');
-    applyAll(loseBroker(state, 2, 0));
+    lose(2);
     expect(creationFate(state, topic())).toBe('wait');
     // Somebody may have written under this epoch: never given up from here on.
     state.apply({ type: 'epoch_seen', topicId, partition: 0, epoch: 1 });
@@ -205,7 +213,7 @@ describe('changing and deleting topics', () => {
     const etag = topicEtag(visibleTopic(state, 'orders').definition);
     expect(run(updateTopic(state, { ...change, etag })).version).toBe(2n);
     expect(reason(() => updateTopic(state, { ...change, etag }))).toBe('ETAG_MISMATCH');
-    applyAll(loseBroker(state, 1, 0));
+    lose(1);
     expect(reason(() => deleteTopic(state, { name: 'orders', etag: '', deleteId: 'd', nowMs: 0 }))).toBe(
       'NOT_ENOUGH_BROKERS',
     );
@@ -232,7 +240,7 @@ describe('brokers', () => {
     expect(reason(() => checkBrokerId(state, registration(1, { incarnation: 3n })))).toBe('INVALID_REQUEST');
     expect(reason(() => checkBrokerId(state, registration(1, { incarnation: 4n })))).toBe('done');
     expect(reason(() => checkBrokerId(state, registration(1, { incarnation: 5n })))).toBe('done');
-    applyAll(loseBroker(state, 1, 0));
+    lose(1);
     expect(reason(() => checkBrokerId(state, registration(1, { directoryId: 'other' })))).toBe('done');
   });
 
@@ -242,7 +250,7 @@ describe('brokers', () => {
     electAll();
     const partition = () => state.partition(topicId, 0)!;
     const { replicaId } = partition().config!.replicas[0]!;
-    applyAll(loseBroker(state, 1, 0));
+    lose(1);
     expect(partitionStatus(state, topicId, partition())).toBe('offline');
     expect(partition()).toMatchObject({ live: false, leader: 1, epoch: 1 });
     register(1, { incarnation: 2n, replicas: [report(topicId, 0, replicaId, { promisedEpoch: 1, lastEpoch: 1 })] });
@@ -296,7 +304,7 @@ describe('brokers', () => {
     register(1, { knownBrokerIds: [1, 2, 3] });
     expect(state.missingBrokerIds()).toEqual([2, 3]);
     register(2);
-    applyAll(loseBroker(state, 1, 0));
+    lose(1);
     expect(state.missingBrokerIds()).toEqual([1, 3]);
   });
 });
@@ -368,7 +376,7 @@ describe('rebuilding from inventories', () => {
     applyAll(repeatReports(state));
     expect(state.partition('t', 0)).toMatchObject({ live: true, epoch: 4, leader: 1 });
     state.apply({ type: 'leader_lost', topicId: 't', partition: 0 });
-    applyAll(loseBroker(state, 1, 0));
+    lose(1);
     expect(repeatReports(state)).toEqual([]);
   });
 

@@ -13,27 +13,35 @@ export type {
 export type { KeyRange } from './key-ranges.ts';
 export { CODECS, effectiveSettings, settingKeyOf, settingsInForce } from './topic-settings.ts';
 export type { Codec, EffectiveSetting, SettingValues, TopicSettings } from './topic-settings.ts';
-export { createTopic, creationFate, deleteTopic, topicEtag, updateTopic, visibleTopic } from './topic-commands.ts';
+export {
+  createTopic,
+  deleteTopic,
+  deletionQuorum,
+  storedByEnough,
+  topicEtag,
+  updateQuorum,
+  updateTopic,
+  visibleTopic,
+} from './topic-commands.ts';
 export type {
   CreateTopicCommand,
   CreateTopicResponse,
-  CreationFate,
   DeleteTopicCommand,
   UpdateTopicCommand,
 } from './topic-commands.ts';
 export {
   assignShards,
   checkBrokerId,
-  loseBroker,
   recordLeader,
   registerBroker,
   repeatReports,
   reportInSync,
   reportReplicas,
-  resignedLeaders,
   setBrokerStatus,
 } from './session-commands.ts';
 export type { InSyncReport, LedPartition } from './session-commands.ts';
+export { creationFate } from './creation-fate.ts';
+export { resignedLeaders, reviseLeaders } from './leadership.ts';
 export { mergeInventory, mergeStoredPartition, mergeStoredTopic, mergeTombstone } from './rebuild.ts';
 export type { StoredPartition, StoredTopic } from './rebuild.ts';
 export { liveReplica, partitionStatus } from './partition-status.ts';

@@ -66,6 +66,8 @@ export interface ReplicaReport {
   readonly suspect: boolean;
   /** Epoch that it leads at the moment; 0 = does not lead. */
   readonly leadingEpoch: number;
+  /** Broker from which it has a live stream; 0 = none. */
+  readonly followingId: number;
   readonly config: ReplicaConfig | undefined;
 }
 

@@ -105,6 +105,15 @@ describe('evaluating promises', () => {
     expect(evaluatePromises(plan(three), [reply(1, { configFloor: 3 }), reply(2)])).toMatchObject({ kind: 'failed' });
   });
 
+  it('elects nobody when the best log is of a replica that is being removed', () => {
+    const newer = config(2, [1, 2, 3], 2);
+    const older = config(1, [1, 2, 3, 4], 2);
+    const replies = [reply(1, { configs: [newer, older] }), reply(2), reply(3)];
+    const longer = evaluatePromises(plan(older), [...replies, reply(4, { logEndOffset: 11n })]);
+    expect(longer).toMatchObject({ kind: 'failed', why: expect.stringContaining('best log') as string });
+    expect(evaluatePromises(plan(older, [4]), [...replies, reply(4)])).toMatchObject({ leader: replica(1) });
+  });
+
   it('elects a log that holds every record that may be committed, whoever answers', () => {
     const setup = fc.integer({ min: 1, max: 5 }).chain((replicas) =>
       fc.record({

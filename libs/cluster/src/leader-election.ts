@@ -2,7 +2,9 @@
  * Elections, the part that decides: which epoch to ask for, and whom the promises allow to lead. The coordinator sends,
  * the replicas persist; a lost or repeated message only costs another attempt.
  */
-import type { ClusterPartition, ClusterState } from './cluster-state.ts';
+import { partitionKey } from '@partita/domain';
+import type { ClusterPartition, ClusterState, ClusterTopic } from './cluster-state.ts';
+import { creationFate } from './creation-fate.ts';
 import { sameReplica } from './inventory.ts';
 import type { ReplicaConfig, ReplicaIdentity } from './inventory.ts';
 import { canElect, electionQuorum, liveReplica } from './partition-status.ts';
@@ -13,8 +15,9 @@ export interface ElectionPlan {
   readonly partition: number;
   /** One above all epochs known: a wrong guess is refused, tells the right one, and costs a retry. */
   readonly epoch: number;
-  /** Every live replica of the newest config, suspect ones too: their promise stops an old leader. */
+  /** Every replica that answers, of every replica set known, suspect ones too: their promise stops an old leader. */
   readonly replicas: readonly ReplicaIdentity[];
+  /** The newest known. */
   readonly config: ReplicaConfig;
   /** In-sync set as last published; decides between equal logs. */
   readonly inSync: readonly number[];
@@ -27,7 +30,7 @@ export function planElections(
 ): ElectionPlan[] {
   const plans: ElectionPlan[] = [];
   for (const topic of state.topics()) {
-    if (topic.life === 'deleting') continue;
+    if (topic.life === 'deleting' || !mayElect(state, topic)) continue;
     const { topicId } = topic.definition;
     for (const partition of topic.partitions) {
       if (partition.live || !wanted(topicId, partition.partition) || !canElect(state, topicId, partition)) continue;
@@ -38,14 +41,36 @@ export function planElections(
   return plans;
 }
 
+/** Before all replicas of a new topic are made it may still be given up, so nobody may write to it. */
+function mayElect(state: ClusterState, topic: ClusterTopic): boolean {
+  return topic.life !== 'creating' || creationFate(state, topic) === 'complete';
+}
+
 function planElection(state: ClusterState, topicId: string, known: ClusterPartition): ElectionPlan | undefined {
   const { partition, config, inSync } = known;
   if (config === undefined) return undefined;
-  const replicas = config.replicas.filter((identity) => liveReplica(state, topicId, partition, identity) !== undefined);
-  const promised = replicas.map(
-    (identity) => liveReplica(state, topicId, partition, identity)?.report.promisedEpoch ?? 0,
-  );
-  return { topicId, partition, epoch: 1 + Math.max(known.epochSeen, ...promised), replicas, config, inSync };
+  const answering = knownMembers(state, topicId, known).flatMap((identity) => {
+    const live = liveReplica(state, topicId, partition, identity);
+    return live === undefined ? [] : [{ identity, promisedEpoch: live.report.promisedEpoch }];
+  });
+  const epoch = 1 + Math.max(known.epochSeen, ...answering.map(({ promisedEpoch }) => promisedEpoch));
+  return { topicId, partition, epoch, replicas: answering.map(({ identity }) => identity), config, inSync };
+}
+
+/** Members of the newest config and of those that brokers report: an older one may be the one in force. */
+function knownMembers(
+  state: ClusterState,
+  topicId: string,
+  { partition, config }: ClusterPartition,
+): ReplicaIdentity[] {
+  const members = [...(config?.replicas ?? [])];
+  const key = partitionKey({ topicId, partition });
+  for (const broker of state.brokers()) {
+    const reported = broker.replicas.get(key)?.config;
+    if (reported === undefined || reported.configVersion === config?.configVersion) continue;
+    members.push(...reported.replicas.filter((member) => !members.some((other) => sameReplica(other, member))));
+  }
+  return members;
 }
 
 /** What one replica answered. */
@@ -90,11 +115,14 @@ export function evaluatePromises(plan: ElectionPlan, replies: readonly PromiseRe
     ).length;
     if (counted < needed) return failed(`${counted} of ${needed} promises needed by config ${config.configVersion}`);
   }
-  const isMember = (reply: PromiseReply) =>
-    configs.every((config) => config.replicas.some((member) => sameReplica(member, reply.replica)));
+  const memberOf = (reply: PromiseReply) => (config: ReplicaConfig) =>
+    config.replicas.some((member) => sameReplica(member, reply.replica));
   const newest = configs.at(-1) ?? plan.config;
-  const [best] = grants.filter(isMember).toSorted((a, b) => compareLogs(newest, plan.inSync, a, b));
-  if (best === undefined) return failed('no replica of every replica set in force gave a promise');
+  const rank = ranking(plan, newest, (reply) => configs.every(memberOf(reply)));
+  const [best] = grants.filter((reply) => configs.some(memberOf(reply))).toSorted((a, b) => compareLogs(rank, a, b));
+  // The best log of any set in force, or none: a shorter one may lack records that were committed in that set.
+  if (best === undefined || !configs.every(memberOf(best)))
+    return failed('the best log is not of a replica that is in every replica set in force');
   const { replica: leader, lastEpoch, logEndOffset } = best;
   return { kind: 'elected', leader, lastEpoch, logEndOffset, config: newest };
 }
@@ -109,12 +137,21 @@ function configsInForce(known: ReplicaConfig, replies: readonly PromiseReply[]):
   return inForce.sort((a, b) => a.configVersion - b.configVersion);
 }
 
-/** Negative when `a` should rather lead: the longer log of the newer epoch, then in sync, then preferred. */
-function compareLogs(config: ReplicaConfig, inSync: readonly number[], a: PromiseReply, b: PromiseReply): number {
+/** Negative when `a` should rather lead: the longer log of the newer epoch, among equals the lower rank. */
+function compareLogs(rank: (reply: PromiseReply) => number, a: PromiseReply, b: PromiseReply): number {
   if (a.lastEpoch !== b.lastEpoch) return b.lastEpoch - a.lastEpoch;
   if (a.logEndOffset !== b.logEndOffset) return a.logEndOffset > b.logEndOffset ? -1 : 1;
-  const rank = ({ replica }: PromiseReply) =>
-    (inSync.includes(replica.brokerId) ? 0 : config.replicas.length) +
-    config.replicas.findIndex((member) => sameReplica(member, replica));
   return rank(a) - rank(b);
+}
+
+/** Among equal logs: who may lead before who may not, then who is in sync, then who is preferred. */
+function ranking(
+  { inSync }: ElectionPlan,
+  { replicas }: ReplicaConfig,
+  mayLead: (reply: PromiseReply) => boolean,
+): (reply: PromiseReply) => number {
+  return (reply) =>
+    (mayLead(reply) ? 0 : 2 * replicas.length) +
+    (inSync.includes(reply.replica.brokerId) ? 0 : replicas.length) +
+    replicas.findIndex((member) => sameReplica(member, reply.replica));
 }

@@ -96,13 +96,24 @@ export function mergeReport(state: ClusterState, brokerId: number, report: Repli
   return records;
 }
 
-/** A leader of a newer epoch, or the known one that is heard again. Claims against these are left to the replicas. */
 function mergeLeader(known: ClusterPartition, brokerId: number, report: ReplicaReport): ClusterRecord[] {
-  const { topicId, partition, leadingEpoch: epoch } = report;
-  if (epoch === 0 || epoch < known.epoch) return [];
+  const { topicId, partition, leadingEpoch, followingId, lastEpoch: epoch, promisedEpoch } = report;
+  if (leadingEpoch > 0) return leaderHeard(known, { topicId, partition, epoch: leadingEpoch, brokerId });
+  // A follower that holds data of the epoch that it promised last has it from that epoch's leader.
+  if (followingId === 0 || epoch !== promisedEpoch || epoch <= known.epoch) return [];
+  const [inSync, inSyncVersion] = [[followingId], 0];
+  return [{ type: 'leader_known', topicId, partition, epoch, leader: followingId, inSync, inSyncVersion, live: false }];
+}
+
+/** A leader of a newer epoch, or the known one that is heard again. Claims against these are left to the replicas. */
+export function leaderHeard(
+  known: ClusterPartition,
+  heard: { readonly topicId: string; readonly partition: number; readonly epoch: number; readonly brokerId: number },
+): ClusterRecord[] {
+  const { topicId, partition, epoch, brokerId } = heard;
   const leader = { type: 'leader_known', topicId, partition, epoch, leader: brokerId, live: true } as const;
-  if (epoch > known.epoch || known.leader === 0) return [{ ...leader, inSync: [brokerId], inSyncVersion: 0 }];
-  if (known.live || known.leader !== brokerId) return [];
+  if (epoch > known.epoch) return [{ ...leader, inSync: [brokerId], inSyncVersion: 0 }];
+  if (epoch < known.epoch || known.live || known.leader !== brokerId) return [];
   return [{ ...leader, inSync: known.inSync, inSyncVersion: known.inSyncVersion }];
 }
 

@@ -61,6 +61,13 @@ export type ClusterRecord =
       readonly live: boolean;
     })
   | (OfPartition & { readonly type: 'leader_lost' })
+  /** The leader of this epoch has other replicas in sync. */
+  | (OfPartition & {
+      readonly type: 'in_sync_changed';
+      readonly epoch: number;
+      readonly inSync: readonly number[];
+      readonly inSyncVersion: number;
+    })
   | { readonly type: 'broker_put'; readonly broker: BrokerFacts }
   | {
       readonly type: 'replicas_reported';

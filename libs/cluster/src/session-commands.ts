@@ -2,7 +2,7 @@
 import { PartitaError } from '@partita/domain';
 import type { ClusterState } from './cluster-state.ts';
 import type { BrokerRegistration, ReplicaConfig, ReplicaReport } from './inventory.ts';
-import { mergeReport } from './rebuild.ts';
+import { leaderHeard, mergeReport } from './rebuild.ts';
 import type { BrokerStatus, ClusterRecord } from './records.ts';
 
 /** INVALID_REQUEST when the id belongs to another broker that is live. */
@@ -31,11 +31,6 @@ export function registerBroker(state: ClusterState, registration: BrokerRegistra
     { type: 'replicas_reported', brokerId, replicas, complete: true },
     { type: 'broker_rumoured', brokerIds: knownBrokerIds },
   ];
-}
-
-/** The broker is silent: what it led has no leader until it comes back or another replica is elected. */
-export function loseBroker(state: ClusterState, brokerId: number, nowMs: number): ClusterRecord[] {
-  return [...setBrokerStatus(state, brokerId, 'down', nowMs), ...lostLeaders(state, brokerId)];
 }
 
 export function setBrokerStatus(
@@ -81,24 +76,6 @@ export function repeatReports(state: ClusterState): ClusterRecord[] {
   );
 }
 
-/**
- * Leaders that count as live while their own broker's last report says that they do not lead. A report may be older than
- * an election that it crossed, so the caller acts on what stays so.
- */
-export function resignedLeaders(
-  state: ClusterState,
-  brokerId: number,
-): { readonly topicId: string; readonly partition: number; readonly epoch: number }[] {
-  const broker = state.broker(brokerId);
-  if (broker === undefined) return [];
-  return [...broker.replicas.values()].flatMap(({ topicId, partition, leadingEpoch }) => {
-    const known = state.partition(topicId, partition);
-    return known?.live === true && known.leader === brokerId && leadingEpoch < known.epoch
-      ? [{ topicId, partition, epoch: known.epoch }]
-      : [];
-  });
-}
-
 export interface InSyncReport {
   readonly topicId: string;
   readonly partition: number;
@@ -113,7 +90,7 @@ export function reportInSync(state: ClusterState, brokerId: number, reports: rea
     const known = state.partition(report.topicId, report.partition);
     if (known?.epoch !== report.epoch || known.leader !== brokerId || report.inSyncVersion <= known.inSyncVersion)
       return [];
-    return [{ type: 'leader_known', ...report, leader: brokerId, live: known.live }];
+    return [{ type: 'in_sync_changed', ...report }];
   });
 }
 
@@ -125,24 +102,17 @@ export interface LedPartition {
   readonly config: ReplicaConfig;
 }
 
-/** A replica leads. None when a newer epoch is known by now, or the broker has gone silent meanwhile. */
+/**
+ * A replica leads. None when a newer epoch is known by now, or the broker has gone silent meanwhile; a follower's report may
+ * have told of it before.
+ */
 export function recordLeader(state: ClusterState, led: LedPartition): ClusterRecord[] {
   const { topicId, partition, epoch, brokerId, config } = led;
   const known = state.partition(topicId, partition);
-  if (known === undefined || epoch <= known.epoch || state.broker(brokerId)?.facts.status === 'down') return [];
-  const records: ClusterRecord[] = [];
-  if (config.configVersion > (known.config?.configVersion ?? 0))
-    records.push({ type: 'config_learned', topicId, partition, config });
-  records.push({
-    type: 'leader_known',
-    topicId,
-    partition,
-    epoch,
-    leader: brokerId,
-    inSync: [brokerId],
-    inSyncVersion: 0,
-    live: true,
-  });
+  if (known === undefined || state.broker(brokerId)?.facts.status === 'down') return [];
+  const records = leaderHeard(known, { topicId, partition, epoch, brokerId });
+  if (records.length > 0 && config.configVersion > (known.config?.configVersion ?? 0))
+    records.unshift({ type: 'config_learned', topicId, partition, config });
   return records;
 }
 

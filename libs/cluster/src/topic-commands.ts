@@ -13,7 +13,7 @@ import {
 import type { ClusterState, ClusterTopic } from './cluster-state.ts';
 import type { ReplicaConfig, Tombstone, TopicDefinition } from './inventory.ts';
 import { evenKeyRanges } from './key-ranges.ts';
-import { canElect, electionQuorum } from './partition-status.ts';
+import { electionQuorum } from './partition-status.ts';
 import { placePartitions } from './placement.ts';
 import type { PlacementBroker } from './placement.ts';
 import type { ClusterRecord, Decision } from './records.ts';
@@ -23,7 +23,7 @@ import type { TopicSettings } from './topic-settings.ts';
 export interface CreateTopicCommand {
   readonly name: string;
   readonly partitionCount: number;
-  /** 0 = the default. */
+  /** 0 = the default: three, or as many as there are brokers. */
   readonly replicationFactor: number;
   readonly settings: TopicSettings;
   /** Empty = none. */
@@ -44,8 +44,8 @@ export type CreateTopicResponse =
     }
   | { readonly kind: 'existing'; readonly topicId: string };
 
-/** Replicas of a topic that does not say how many: replication is not available yet. */
-const REPLICATION_FACTOR_DEFAULT = 1;
+/** Replicas of a topic that does not say how many, as far as there are brokers. */
+const REPLICATION_FACTOR_DEFAULT = 3;
 
 export function createTopic(state: ClusterState, command: CreateTopicCommand): Decision<CreateTopicResponse> {
   checkName(command.name, command.internal);
@@ -60,10 +60,10 @@ export function createTopic(state: ClusterState, command: CreateTopicCommand): D
       topic_id: existing.definition.topicId,
     });
   }
-  const replicationFactor = checkedReplicationFactor(command.replicationFactor);
+  const brokers = placementBrokers(state);
+  const replicationFactor = checkedReplicationFactor(command.replicationFactor, brokers.length);
   checkPartitionCount(command.partitionCount);
   checkSettings(command.settings, replicationFactor);
-  const brokers = placementBrokers(state);
   if (brokers.length < replicationFactor) throw tooFewBrokers(replicationFactor, brokers.length);
 
   const topicId = command.newId();
@@ -105,29 +105,14 @@ function checkRequestId(requestId: string): void {
   });
 }
 
-function checkedReplicationFactor(wanted: number): number {
-  if (wanted === 0) return REPLICATION_FACTOR_DEFAULT;
-  if (wanted < 0 || wanted > REPLICATION_FACTOR_MAX) {
-    throw new PartitaError(
-      'INVALID_SETTING',
-      `replication_factor must be 0 (default) to ${REPLICATION_FACTOR_MAX}; it is ${wanted}`,
-      {
-        setting: 'replication_factor',
-        value: String(wanted),
-      },
-    );
-  }
-  if (wanted > 1) {
-    throw new PartitaError(
-      'NOT_IMPLEMENTED',
-      'replication is not available yet: create the topic with replication_factor 1',
-      {
-        setting: 'replication_factor',
-        value: String(wanted),
-      },
-    );
-  }
-  return wanted;
+function checkedReplicationFactor(wanted: number, liveBrokers: number): number {
+  if (wanted === 0) return Math.max(1, Math.min(REPLICATION_FACTOR_DEFAULT, liveBrokers));
+  if (wanted >= 1 && wanted <= REPLICATION_FACTOR_MAX) return wanted;
+  throw new PartitaError(
+    'INVALID_SETTING',
+    `replication_factor must be 0 (default) to ${REPLICATION_FACTOR_MAX}; it is ${wanted}`,
+    { setting: 'replication_factor', value: String(wanted) },
+  );
 }
 
 function checkPartitionCount(count: number): void {
@@ -197,9 +182,21 @@ export function updateTopic(state: ClusterState, command: UpdateTopicCommand): D
   const topic = changeableTopic(state, command.name, command.etag);
   const settings = command.settingsAfter(topic.definition.settings);
   checkSettings(settings, topic.definition.replicationFactor);
-  requireHolders(state, topic, (replicas, minInSync) => electionQuorum(replicas, minInSync));
+  checkMinInSyncStays(topic.definition, settings);
+  requireHolders(state, topic, updateQuorum);
   const definition = { ...topic.definition, settings, version: topic.definition.version + 1n };
   return { records: [{ type: 'topic_put', definition, name: topic.name, life: topic.life }], response: definition };
+}
+
+/** Elections count on it: changing it takes a record in the log of every partition, which cannot be made yet. */
+function checkMinInSyncStays({ settings, replicationFactor }: TopicDefinition, after: TopicSettings): void {
+  const [before, wanted] = [settings, after].map((own) => settingsInForce(own, replicationFactor).minInSyncReplicas);
+  if (before === wanted) return;
+  throw new PartitaError(
+    'NOT_IMPLEMENTED',
+    `min_in_sync_replicas of a topic cannot be changed yet, it is ${before}: create a topic with the one wanted`,
+    { setting: 'min_in_sync_replicas', value: String(wanted) },
+  );
 }
 
 export interface DeleteTopicCommand {
@@ -213,7 +210,7 @@ export interface DeleteTopicCommand {
 /** Hides the topic from clients. It is gone once tombstones are stored by so many that no election can miss them. */
 export function deleteTopic(state: ClusterState, command: DeleteTopicCommand): Decision<Tombstone> {
   const topic = changeableTopic(state, command.name, command.etag);
-  requireHolders(state, topic, (replicas, minInSync) => replicas - electionQuorum(replicas, minInSync) + 1);
+  requireHolders(state, topic, deletionQuorum);
   const { topicId } = topic.definition;
   const tombstone = { topicId, name: topic.name, deleteId: command.deleteId, deleteTimeMs: command.nowMs };
   return { records: [{ type: 'topic_deleting', topicId }], response: tombstone };
@@ -258,16 +255,34 @@ export function topicEtag({ topicId, version }: TopicDefinition): string {
   return `${topicId}-${version}`;
 }
 
-/** NOT_ENOUGH_BROKERS unless so many replicas of each partition are on brokers that answer. */
-function requireHolders(
-  state: ClusterState,
+/** Replicas of each partition that must have stored a change of its topic: then every election meets it. */
+export function updateQuorum({ replicas, minInSyncReplicas }: ReplicaConfig): number {
+  return electionQuorum(replicas.length, minInSyncReplicas);
+}
+
+/** Replicas of each partition that must have stored a tombstone: then no election succeeds without meeting it. */
+export function deletionQuorum({ replicas, minInSyncReplicas }: ReplicaConfig): number {
+  return replicas.length - electionQuorum(replicas.length, minInSyncReplicas) + 1;
+}
+
+/** True when in every partition as many replicas as `quorumOf` asks for are on brokers that `has` names. */
+export function storedByEnough(
   topic: ClusterTopic,
-  neededOf: (replicas: number, minInSync: number) => number,
-): void {
+  quorumOf: (config: ReplicaConfig) => number,
+  has: (brokerId: number) => boolean,
+): boolean {
+  return topic.partitions.every(
+    ({ config }) =>
+      config === undefined || config.replicas.filter(({ brokerId }) => has(brokerId)).length >= quorumOf(config),
+  );
+}
+
+/** NOT_ENOUGH_BROKERS unless so many replicas of each partition are on brokers that answer. */
+function requireHolders(state: ClusterState, topic: ClusterTopic, quorumOf: (config: ReplicaConfig) => number): void {
   for (const { partition, config } of topic.partitions) {
     if (config === undefined) continue;
     const live = config.replicas.filter(({ brokerId }) => state.broker(brokerId)?.facts.status !== 'down').length;
-    const needed = neededOf(config.replicas.length, config.minInSyncReplicas);
+    const needed = quorumOf(config);
     if (live >= needed) continue;
     const ids = config.replicas.map(({ brokerId }) => brokerId).join(', ');
     throw new PartitaError(
@@ -276,23 +291,4 @@ function requireHolders(
       { topic: topic.name, partition: String(partition), needed: String(needed), live: String(live) },
     );
   }
-}
-
-/** What to do with a topic whose creation was cut off. */
-export type CreationFate = 'complete' | 'wait' | 'abandon';
-
-/**
- * `complete`: every partition has replicas enough to elect, or one has had a leader, so that clients may have written.
- * `abandon`: some replica was never made, on a broker that answers. `wait`: its broker does not answer.
- */
-export function creationFate(state: ClusterState, topic: ClusterTopic): CreationFate {
-  const { topicId } = topic.definition;
-  if (topic.partitions.every((partition) => canElect(state, topicId, partition))) return 'complete';
-  if (topic.partitions.some(({ epochSeen, epoch }) => epochSeen > 0 || epoch > 0)) return 'complete';
-  const unanswered = topic.partitions.some(
-    ({ config }) =>
-      config?.replicas.some(({ brokerId }) => (state.broker(brokerId)?.facts.status ?? 'down') === 'down') ??
-      state.missingBrokerIds().length > 0,
-  );
-  return unanswered ? 'wait' : 'abandon';
 }

@@ -1,6 +1,7 @@
 /**
  * The coordinator's counterpart in its specs: speaks the peer protocol over real gRPC, keeps what a broker keeps on disk in
- * an object that survives its restarts, and stores no records.
+ * an object that survives its restarts, and stores no records. Followers find their leader by the directory that they are
+ * sent and have what it has at once, as long as its broker runs.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,8 +23,10 @@ import type {
   PromiseEntry,
   ReplicaToCreate,
   TopicConfig,
+  TopicRoute,
   TopicTombstone,
 } from '@partita/protocol';
+import { toRpcStatus } from '@partita/rpc';
 import { ChannelPool, openBidi } from '@partita/rpc/client';
 import type { BidiStream } from '@partita/rpc/client';
 import { createRpcServer, implement, unary } from '@partita/rpc/server';
@@ -35,6 +38,8 @@ interface DiskReplica {
   promisedEpoch: number;
   nonce: string;
   lastEpoch: number;
+  logEnd: bigint;
+  suspect: boolean;
 }
 
 /** What survives a restart. */
@@ -66,6 +71,8 @@ export interface SpecBrokerOptions {
   readonly refusesReplicas?: boolean;
   /** What it takes to make promises durable; default 0. */
   readonly promiseMs?: number;
+  /** Another broker, if it runs. */
+  readonly peer: (brokerId: number) => SpecBroker | undefined;
 }
 
 export class SpecBroker {
@@ -74,6 +81,9 @@ export class SpecBroker {
   /** Why the last session ended; `open` while it has not. */
   ended: PartitaError | 'open' | undefined = 'open';
   promiseCallCount = 0;
+  /** Answers orders to lead with a failure, this many times. */
+  leadFailures = 0;
+  stopped = false;
   /** Most calls for promises that were under way at once. */
   promiseCallsAtOnceMax = 0;
   #promiseCallsNow = 0;
@@ -82,7 +92,8 @@ export class SpecBroker {
   readonly #server: RpcServer;
   /** Epoch that each partition leads, `<topic>/<partition>`; not on disk. */
   readonly #leading = new Map<string, number>();
-  #session: BidiStream<BrokerSessionRequest> | undefined;
+  readonly #routes = new Map<string, TopicRoute>();
+  readonly #sessions = new Set<BidiStream<BrokerSessionRequest>>();
   #heartbeats: NodeJS.Timeout | undefined;
   #peerAddress = '';
 
@@ -109,7 +120,13 @@ export class SpecBroker {
           this.#promiseCallsNow -= 1;
           return { results: entries.map((entry) => this.#promise(entry)) };
         }),
-        leadBatch: unary(({ entries }) => ({ results: entries.map((entry) => this.#lead(entry)) })),
+        leadBatch: unary(({ entries }) => {
+          if (this.leadFailures > 0) {
+            this.leadFailures -= 1;
+            throw new PartitaError('SHUTTING_DOWN', 'as the test wants it');
+          }
+          return { results: entries.map((entry) => this.#lead(entry)) };
+        }),
       }),
     );
     this.#server.addService(
@@ -137,27 +154,35 @@ export class SpecBroker {
   dial(coordinator: string): void {
     const client = this.#pool.client(coordinator);
     this.ended = 'open';
-    this.#session = openBidi<BrokerSessionRequest, BrokerSessionResponse>(
+    const session = openBidi<BrokerSessionRequest, BrokerSessionResponse>(
       client,
       BrokerSessionServiceService.brokerSession,
       {
         onMessage: ({ message }) => {
-          if (message?.$case === 'directory') this.directory.push(message.directory);
+          if (message?.$case === 'directory') this.#learn(message.directory);
         },
         onClose: (error) => {
-          clearInterval(this.#heartbeats);
+          this.#sessions.delete(session);
           this.ended = error;
         },
       },
     );
-    this.#session.send({ message: { $case: 'register', register: this.#register() } });
+    this.#sessions.add(session);
+    session.send({ message: { $case: 'register', register: this.#register() } });
+    clearInterval(this.#heartbeats);
     this.#heartbeats = setInterval(() => this.heartbeat([...this.disk.replicas.keys()]), 200);
+  }
+
+  /** Loses its coordinators; its peers still hear it. */
+  cutOff(): void {
+    for (const session of this.#sessions) session.cancel();
   }
 
   /** Kills the broker: session and server are gone at once. */
   stop(): void {
+    this.stopped = true;
     this.silence();
-    this.#session?.cancel();
+    this.cutOff();
     this.#server.close();
     this.#pool.close();
   }
@@ -178,9 +203,38 @@ export class SpecBroker {
 
   heartbeat(keys: readonly string[]): void {
     const changed = keys.flatMap((key) => this.#report(key) ?? []);
-    this.#session?.send({
-      message: { $case: 'heartbeat', heartbeat: { changed, freeBytes: 1000n, wallMs: 0n, draining: false } },
-    });
+    const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: false };
+    for (const session of this.#sessions) session.send({ message: { $case: 'heartbeat', heartbeat } });
+  }
+
+  /** Tells who is in sync with a partition that it leads. */
+  reportInSync(key: string, inSyncIds: number[], isrVersion: number): void {
+    const { topicId, partition } = this.disk.replicas.get(key)!.made;
+    const entry = { topicId, partition, leaderEpoch: this.#leading.get(key) ?? 0, isrVersion, inSyncIds };
+    for (const session of this.#sessions)
+      session.send({ message: { $case: 'reportIsr', reportIsr: { entries: [entry] } } });
+  }
+
+  #learn(update: DirectoryUpdate): void {
+    this.directory.push(update);
+    for (const route of update.routes?.routes ?? []) this.#routes.set(route.topicId, route);
+  }
+
+  /** Takes over what the leader has; the leader's id, 0 when there is none to follow. */
+  #follow(key: string, replica: DiskReplica): number {
+    const { topicId, partition } = replica.made;
+    const { leaderId = 0, leaderEpoch = 0 } = this.#routes.get(topicId)?.partitions[partition] ?? {};
+    const leader = this.#options.peer(leaderId);
+    if (leaderId === this.disk.brokerId || leader?.leads(key) !== leaderEpoch) return 0;
+    if (leaderEpoch < replica.promisedEpoch) return 0;
+    const { lastEpoch, logEnd } = leader.disk.replicas.get(key)!;
+    Object.assign(replica, { promisedEpoch: leaderEpoch, lastEpoch, logEnd, suspect: false });
+    return leaderId;
+  }
+
+  /** The epoch that it leads; undefined when it does not. */
+  leads(key: string): number | undefined {
+    return this.#leading.get(key);
   }
 
   #register(): BrokerRegister {
@@ -203,7 +257,8 @@ export class SpecBroker {
   #report(key: string): ReplicaInventory | undefined {
     const replica = this.disk.replicas.get(key);
     if (replica === undefined) return undefined;
-    const { made, promisedEpoch, lastEpoch } = replica;
+    const followingId = this.#follow(key, replica);
+    const { made, promisedEpoch, lastEpoch, logEnd: logEndOffset, suspect } = replica;
     const { topicId, partition, replicaId, config } = made;
     const leadingEpoch = this.#leading.get(key) ?? 0;
     return ReplicaInventory.fromPartial({
@@ -213,7 +268,11 @@ export class SpecBroker {
       config: config!,
       promisedEpoch,
       lastEpoch,
+      logEndOffset,
+      highWatermark: logEndOffset,
+      suspect,
       leadingEpoch,
+      followingId,
     });
   }
 
@@ -224,7 +283,8 @@ export class SpecBroker {
     if (this.#options.refusesReplicas === true) throw new PartitaError('STORAGE_FULL', 'no space left');
     for (const topic of topics) this.disk.topics.set(topic.topicId, topic);
     for (const made of replicas) {
-      this.disk.replicas.set(`${made.topicId}/${made.partition}`, { made, promisedEpoch: 0, nonce: '', lastEpoch: 0 });
+      const empty = { promisedEpoch: 0, nonce: '', lastEpoch: 0, logEnd: 0n, suspect: false };
+      this.disk.replicas.set(`${made.topicId}/${made.partition}`, { made, ...empty });
     }
     return { results: replicas.map(() => ({ code: 0, message: '', details: [] })) };
   }
@@ -244,6 +304,11 @@ export class SpecBroker {
   #promise({ topicId, partition, replicaId, epoch, nonce }: PromiseEntry): PromiseResult {
     const key = `${topicId}/${partition}`;
     const replica = this.disk.replicas.get(key);
+    const { deleteId } = this.disk.tombstones.get(topicId) ?? {};
+    if (deleteId !== undefined)
+      return PromiseResult.fromPartial({
+        error: toRpcStatus(new PartitaError('TOPIC_NOT_FOUND', 'the topic is deleted', { delete_id: deleteId })),
+      });
     if (replica?.made.replicaId !== replicaId)
       return PromiseResult.fromPartial({ error: { code: 5, message: 'no such replica' } });
     const text = Buffer.from(nonce).toString('hex');
@@ -253,19 +318,23 @@ export class SpecBroker {
       replica.nonce = text;
       this.#leading.delete(key);
     }
-    return PromiseResult.fromPartial({ granted, promisedEpoch: replica.promisedEpoch, lastEpoch: replica.lastEpoch });
+    const { promisedEpoch, lastEpoch, logEnd: logEndOffset, suspect, made } = replica;
+    const configs = [made.config!];
+    return PromiseResult.fromPartial({ granted, promisedEpoch, lastEpoch, logEndOffset, suspect, configs });
   }
 
-  #lead({ topicId, partition, epoch, nonce }: LeadEntry): LeadResult {
+  #lead({ topicId, partition, epoch, nonce, unclean }: LeadEntry): LeadResult {
     const key = `${topicId}/${partition}`;
     const replica = this.disk.replicas.get(key);
     if (replica === undefined) return LeadResult.fromPartial({});
     const leading =
       replica.promisedEpoch === epoch &&
       replica.nonce === Buffer.from(nonce).toString('hex') &&
-      replica.lastEpoch < epoch;
+      replica.lastEpoch < epoch &&
+      (unclean || !replica.suspect);
     if (leading) {
       replica.lastEpoch = epoch;
+      replica.logEnd += 1n;
       this.#leading.set(key, epoch);
     }
     return LeadResult.fromPartial({ leading, promisedEpoch: replica.promisedEpoch, config: replica.made.config! });

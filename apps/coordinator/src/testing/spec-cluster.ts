@@ -66,9 +66,15 @@ export class SpecCluster {
   async startBroker(disk: SpecDisk | number, options: Partial<SpecBrokerOptions> = {}): Promise<SpecBroker> {
     const coordinator = this.coordinators[0]!.peerAddress;
     const own = typeof disk === 'number' ? newDisk(disk) : disk;
-    const broker = await SpecBroker.start({ disk: own, clusterId: this.clusterId, coordinator, ...options });
+    const peer = (brokerId: number) => this.broker(brokerId);
+    const broker = await SpecBroker.start({ disk: own, clusterId: this.clusterId, coordinator, peer, ...options });
     this.brokers.push(broker);
     return broker;
+  }
+
+  /** The broker of this id that runs. */
+  broker(brokerId: number): SpecBroker | undefined {
+    return this.brokers.find(({ disk, stopped }) => disk.brokerId === brokerId && !stopped);
   }
 
   async stop(): Promise<void> {
