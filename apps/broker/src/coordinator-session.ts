@@ -2,19 +2,16 @@
  * The session with one coordinator: registers the broker with all that it holds, tells twice a second what has changed,
  * takes in the directory, and opens itself again with a growing pause. A broker keeps one with every coordinator.
  */
-import {
-  BROKER_HEARTBEAT_MS,
-  PartitaError,
-  PEER_CALL_ENTRY_COUNT_MAX,
-  STREAM_SILENCE_MS_MAX,
-} from '@partita/domain';
+import { BROKER_HEARTBEAT_MS, PartitaError, PEER_CALL_ENTRY_COUNT_MAX, STREAM_SILENCE_MS_MAX } from '@partita/domain';
 import type { Clock, Random, TimerHandle, Timers } from '@partita/domain';
 import { BrokerSessionServiceService } from '@partita/protocol';
 import type {
   BrokerHeartbeat,
   BrokerPeer,
   BrokerRegister,
-  BrokerSessionRequest, BrokerSessionResponse } from '@partita/protocol';
+  BrokerSessionRequest,
+  BrokerSessionResponse,
+} from '@partita/protocol';
 import { backoffDelayMs, openBidi } from '@partita/rpc/client';
 import type { BidiStream, ChannelPool } from '@partita/rpc/client';
 import type { Logger } from '@partita/runtime';
@@ -122,7 +119,8 @@ export class CoordinatorSession {
   #reportInSync(): void {
     this.#inSyncTimer = undefined;
     if (!this.#isAccepted || this.#stream?.writable !== true) {
-      if (this.#inSync.size > 0) this.#inSyncTimer = this.#options.timers.after(IN_SYNC_REPORT_MS, () => this.#reportInSync());
+      if (this.#inSync.size > 0)
+        this.#inSyncTimer = this.#options.timers.after(IN_SYNC_REPORT_MS, () => this.#reportInSync());
       return;
     }
     const entries = [...this.#inSync].flatMap((actor) => actor.inSyncReport() ?? []);

@@ -12,7 +12,6 @@ import {
   METADATA_TOMBSTONE_MS,
   PARTITION_COUNT_MAX,
   PartitaError,
-  partitionKey,
 } from '@partita/domain';
 import type { Clock, TopicPartition } from '@partita/domain';
 import { diskErrorCode, readTopicConfigFile, writeTopicConfigFile } from '@partita/log';
@@ -23,6 +22,7 @@ import type { Logger } from '@partita/runtime';
 import { DamagedReplica, putAside } from './damaged-replica.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { inParallel } from './in-parallel.ts';
+import { REPLICA_PREFIX, replicaKey, START_PREFIX, startKey, TOMBSTONE_PREFIX } from './journal-keys.ts';
 import { openActor } from './partition-actor.ts';
 import type { ActorHost } from './partition-actor.ts';
 import type { PartitionRegistry } from './partition-registry.ts';
@@ -32,13 +32,10 @@ import type { KnownTopic } from './topic-settings.ts';
 
 /** Logs opened at once: each reads a little and may sync. */
 const OPEN_CONCURRENCY_MAX = 16;
-const REPLICA_PREFIX = 'replica/';
-const START_PREFIX = 'start/';
 /** Tries to open a replica whose files read as damaged. */
 const OPEN_TRY_COUNT_MAX = 3;
 /** A log start in the journal: int64, little-endian. */
 const START_BYTES = 8;
-const TOMBSTONE_PREFIX = 'tombstone/';
 
 const NO_PROGRESS = { cleanShutdown: false, knownSynced: 0n, highWatermark: 0n };
 
@@ -367,14 +364,6 @@ export class ReplicaStore {
     this.#last = mine.catch(() => undefined);
     return mine;
   }
-}
-
-function replicaKey(partition: TopicPartition): string {
-  return `${REPLICA_PREFIX}${partitionKey(partition)}`;
-}
-
-function startKey(partition: TopicPartition): string {
-  return `${START_PREFIX}${partitionKey(partition)}`;
 }
 
 function hasPromised(stored: Uint8Array): boolean {

@@ -2,13 +2,7 @@
 import { invariant } from '@partita/domain';
 import { lastEpoch, withEpoch } from './epoch-history.ts';
 import { ackOf, beginFollowing, joinWhenQuiet, seekAgain } from './following.ts';
-import type {
-  FollowInput,
-  LeadInput,
-  ReplicaEffect,
-  ReplicateInput,
-  ReplicatedBatch,
-} from './messages.ts';
+import type { FollowInput, LeadInput, ReplicaEffect, ReplicateInput, ReplicatedBatch } from './messages.ts';
 import { currentConfig } from './partition-state.ts';
 import type { PartitionState } from './partition-state.ts';
 import { beginGrant, leadRefusal, persistNext } from './promise.ts';

@@ -150,10 +150,7 @@ export class PartitionRunner {
   }
 
   #changeLog(
-    effect: Extract<
-      ReplicaEffect,
-      { kind: 'append' | 'append-epoch-start' | 'store' | 'cut' | 'install' | 'trim' }
-    >,
+    effect: Extract<ReplicaEffect, { kind: 'append' | 'append-epoch-start' | 'store' | 'cut' | 'install' | 'trim' }>,
   ): void {
     const { log } = this.#options;
     switch (effect.kind) {

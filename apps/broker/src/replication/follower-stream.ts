@@ -175,7 +175,10 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
       },
       append: (message) => this.#append({ topicId, partition }, nonce, message),
       snapshot: ({ epoch, baseOffset, content }) =>
-        this.#push({ $case: 'snapshot', snapshot: { topicId, partition, epoch, nonce, baseOffset, snapshot: content } }),
+        this.#push({
+          $case: 'snapshot',
+          snapshot: { topicId, partition, epoch, nonce, baseOffset, snapshot: content },
+        }),
       fail: (error) => this.#stream.end(error),
     };
   }

@@ -89,6 +89,7 @@ export class LeaderLinks {
     const { clock, random, logger } = this.#options;
     const count = link.wasOpen ? 0 : (this.#failures.get(leaderId)?.count ?? 0) + 1;
     this.#failures.set(leaderId, { count, notBeforeMs: clock.monotonicMs() + backoffDelayMs(count, random) });
-    if (count <= 1) logger.warn({ leaderId, reason: error?.reason, why: error?.message }, 'lost the stream to a leader');
+    if (count <= 1)
+      logger.warn({ leaderId, reason: error?.reason, why: error?.message }, 'lost the stream to a leader');
   }
 }

@@ -31,7 +31,10 @@ export class Outbox<Message> {
       return;
     }
     if (this.#waiting.length >= OUTBOX_COUNT_MAX) {
-      throw new PartitaError('QUEUE_FULL', `${OUTBOX_COUNT_MAX} messages wait for a replication stream that takes none`);
+      throw new PartitaError(
+        'QUEUE_FULL',
+        `${OUTBOX_COUNT_MAX} messages wait for a replication stream that takes none`,
+      );
     }
     this.#waiting.push(message);
   }

@@ -25,9 +25,13 @@ export function receivedBatches(bytes: Uint8Array, seed: number): ReplicatedBatc
   for (let at = 0; at < bytes.length; at += batchBytesAt(bytes, at)) {
     const isWhole = isBatchAt(bytes, at) && verifyHeaderCrc(bytes, at, seed) && verifyRecordsCrc(bytes, at);
     if (!isWhole) {
-      throw new PartitaError('CORRUPT_BATCH', `what a leader sent is no intact batch at byte ${at}; it is asked again`, {
-        position: String(at),
-      });
+      throw new PartitaError(
+        'CORRUPT_BATCH',
+        `what a leader sent is no intact batch at byte ${at}; it is asked again`,
+        {
+          position: String(at),
+        },
+      );
     }
     batches.push({
       batch: bytes.subarray(at, at + batchBytesAt(bytes, at)),

@@ -10,7 +10,14 @@ import {
   TopicSettings,
   WatchRoutesResponse,
 } from '@partita/protocol';
-import type { DigestResponse, IsrEntry, PromiseResult, Replica, ReplicaConfigRecord, TopicConfig } from '@partita/protocol';
+import type {
+  DigestResponse,
+  IsrEntry,
+  PromiseResult,
+  Replica,
+  ReplicaConfigRecord,
+  TopicConfig,
+} from '@partita/protocol';
 import { callUnary } from '@partita/rpc/client';
 import { parseAddress } from '@partita/runtime';
 import { CLUSTER_ID, TestBroker } from './broker.fixture.ts';
@@ -32,7 +39,11 @@ export class ReplicaSet {
     this.#address = address;
   }
 
-  static async start(count: number, minInSyncReplicas: number, settings: Partial<TopicSettings> = {}): Promise<ReplicaSet> {
+  static async start(
+    count: number,
+    minInSyncReplicas: number,
+    settings: Partial<TopicSettings> = {},
+  ): Promise<ReplicaSet> {
     const coordinator = new FakeCoordinator('127.0.0.1:0');
     const { address } = await coordinator.server.start();
     const set = new ReplicaSet(coordinator, address);

@@ -1,0 +1,18 @@
+/** Under which keys a broker's journal keeps what it knows of replicas and topics. */
+import { partitionKey } from '@partita/domain';
+import type { TopicPartition } from '@partita/domain';
+
+/** What a replica has promised: ReplicaMeta. */
+export const REPLICA_PREFIX = 'replica/';
+/** Below which offset the records of a partition are deleted. */
+export const START_PREFIX = 'start/';
+/** Deleted topics, by id. */
+export const TOMBSTONE_PREFIX = 'tombstone/';
+
+export function replicaKey(partition: TopicPartition): string {
+  return `${REPLICA_PREFIX}${partitionKey(partition)}`;
+}
+
+export function startKey(partition: TopicPartition): string {
+  return `${START_PREFIX}${partitionKey(partition)}`;
+}
