@@ -135,6 +135,7 @@ class Script {
       onSynced: (end) => {
         this.#model.acknowledge(end);
       },
+      onCut: () => Promise.resolve(),
       onFailed: () => {
         this.#hasFailed = true;
       },

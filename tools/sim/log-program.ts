@@ -188,24 +188,31 @@ export class LogProgram {
     if (random.chance(0.5)) await settle(pass, 'the compaction');
   }
 
-  async #checkpoint(syncedEnd: bigint): Promise<boolean> {
+  /** Asked by the log before it cuts: from now on no start may know more than what will be left. */
+  async onCut(endOffset: bigint): Promise<void> {
+    if (this.#world.mutant?.cutsBeforeCheckpoint === true) return;
+    const error = await this.#checkpoint(endOffset);
+    if (error !== undefined) throw new Error('the checkpoint was not written', { cause: error });
+  }
+
+  /** Answers the error that kept it from being written. */
+  async #checkpoint(syncedEnd: bigint): Promise<unknown> {
     const { model } = this.#world;
     this.#facts.checkpoints.push(syncedEnd);
     const line = { topicId: TOPIC_ID, partition: PARTITION, highWatermark: model.highMark, syncedEnd, logStart: 0n };
     const outcome = await settle(writeCheckpoint(this.#disk(), DATA, [line]), 'the checkpoint');
     if ('error' in outcome) this.#excuse(outcome.error, 'checkpoint');
     else this.#facts.checkpoints = [syncedEnd];
-    return 'value' in outcome;
+    return 'error' in outcome ? outcome.error : undefined;
   }
 
-  /** As a follower: the checkpoint first, so that it never knows more than the log. */
+  /** As a follower. */
   async #cut(): Promise<void> {
     const { model, random, trace, tally } = this.#world;
     const to = random.pick([
       model.end,
       ...model.batches.map(({ base }) => base).filter((base) => base >= model.highMark),
     ]);
-    if (!(await this.#checkpoint(least(to, this.#log.syncedEnd))) || !this.#works()) return;
     trace.note(`    cut at ${to} of ${model.end}`);
     const segmentCount = basesOf(this.#world.disk, 'log').length;
     this.#world.phase = 'cut';
@@ -213,9 +220,11 @@ export class LogProgram {
     const outcome = await settle(this.#log.truncate(to), 'the cut');
     this.#world.phase = 'run';
     if ('error' in outcome) {
-      if (reasonOf(outcome.error) === 'STORAGE_FULL') model.cut(this.#log.logEnd);
-      else this.#excuse(outcome.error, 'cut');
-      if (this.#works()) model.cuttingAt = undefined;
+      if (reasonOf(outcome.error) !== 'STORAGE_FULL') this.#excuse(outcome.error, 'cut');
+      if (!this.#works()) return;
+      // What was queued is dropped all the same.
+      model.cut(this.#log.logEnd);
+      model.cuttingAt = undefined;
       return;
     }
     model.cut(to);

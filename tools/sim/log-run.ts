@@ -64,6 +64,7 @@ async function start(world: LogWorld, facts: StoredFacts): Promise<LogProgram | 
         world.model.acknowledge(endOffset);
       },
       onFailed: (error) => program?.onFailed(error),
+      onCut: async (endOffset) => program?.onCut(endOffset),
     });
     if (opened === 'refused') return 'refused';
     if (opened !== 'again') {

@@ -22,6 +22,7 @@ export interface OpenedLog {
 export interface LogListeners {
   readonly onSynced: (endOffset: bigint) => void;
   readonly onFailed: (error: PartitaError) => void;
+  readonly onCut: (endOffset: bigint) => Promise<void>;
 }
 
 /** `refused`: the log is damaged and says so. `again`: this attempt failed for a reason that may go away. */

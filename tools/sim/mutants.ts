@@ -13,6 +13,8 @@ export interface Mutant {
   readonly trustsEveryStart?: boolean;
   /** What checkpoint and marker say is not passed on. */
   readonly forgetsCheckpoints?: boolean;
+  /** A cut does not wait for the checkpoint to say less. */
+  readonly cutsBeforeCheckpoint?: boolean;
   /** A trim removes files before the start is noted. */
   readonly trimsBeforeNote?: boolean;
 }
@@ -79,6 +81,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   { name: 'every start is taken for one after a clean stop', trustsEveryStart: true },
   { name: 'a trim removes files before its start is noted', trimsBeforeNote: true },
+  { name: 'a cut does not lower what is known as synced', cutsBeforeCheckpoint: true },
   {
     name: 'the intent of a swap is not written',
     wrapDisk: (disk) =>

@@ -12,6 +12,7 @@ export type { PartitionLogOptions } from './open-partition-log.ts';
 export type { PartitionLog } from './partition-log.ts';
 export type { LogEvents, LogSettings } from './log-writer.ts';
 export type { LogSlice } from './segment-reader.ts';
+export type { FirstSnapshot } from './state-before.ts';
 export type { EpochStart } from './epoch-history.ts';
 export { isActiveOld, retentionStart } from './retention.ts';
 export type { RetentionRules } from './retention.ts';

@@ -14,20 +14,36 @@ import { parseSegmentName } from './segment-files.ts';
 import { corruptBatch, scanStart } from './segment.ts';
 import type { Segment, SegmentHome } from './segment.ts';
 
-/**
- * Removes everything from `toOffset` on and opens what is then the last segment for writing: the log ends there, or, where
- * a hole lies below, at the end of the last batch before it. Changes `segments`. Returns the state of what is left.
- */
-export async function cutLog(home: SegmentHome, segments: Segment[], toOffset: bigint): Promise<LogState> {
+/** Where a log is to be cut. */
+export interface CutPlan {
+  /** What becomes the last segment, and its bytes and index entries that stay. */
+  readonly segment: Segment;
+  readonly position: number;
+  readonly entryCount: number;
+  /** Where the log then ends: at the offset asked for, or, where a hole lies below it, at the last batch before that. */
+  readonly endOffset: bigint;
+}
+
+/** Finds where everything from `toOffset` on begins, which must not be within a batch. Changes nothing. */
+export async function planCut(segments: readonly Segment[], toOffset: bigint): Promise<CutPlan> {
+  const segment = segments.findLast(({ baseOffset }) => baseOffset <= toOffset);
+  invariant(segment !== undefined, `a log that is cut at ${toOffset} keeps a segment`);
+  const index = await segment.index();
+  const entryCount = index.floorNumber(toOffset - 1n) + 1;
+  const start = scanStart(segment, index.at(entryCount - 1));
+  const cut = await segment.use((file) => findCut(segment, { ...start, file }, toOffset));
+  return { segment, entryCount, ...cut };
+}
+
+/** Cuts and opens what is then the last segment for writing. Changes `segments`. Returns the state of what is left. */
+export async function cutLog(home: SegmentHome, segments: Segment[], plan: CutPlan): Promise<LogState> {
   await removeUnborn(home, segments.at(-1)?.baseOffset ?? 0n);
-  for (let last = segments.at(-1); last !== undefined && last.baseOffset > toOffset; last = segments.at(-1)) {
+  for (let last = segments.at(-1); last !== undefined && last !== plan.segment; last = segments.at(-1)) {
     await last.remove();
     await home.device.disk.syncDirectory(home.directory);
     segments.pop();
   }
-  const last = segments.at(-1);
-  invariant(last !== undefined, `a log that is cut at ${toOffset} keeps a segment`);
-  await cutSegment(last, toOffset);
+  await cutSegment(plan);
   return reopenTail(home, segments);
 }
 
@@ -50,14 +66,10 @@ async function removeUnborn(home: SegmentHome, lastBase: bigint): Promise<void> 
   if (unborn.length > 0) await disk.syncDirectory(home.directory);
 }
 
-async function cutSegment(segment: Segment, toOffset: bigint): Promise<void> {
-  const index = await segment.index();
-  const count = index.floorNumber(toOffset - 1n) + 1;
-  const start = scanStart(segment, index.at(count - 1));
-  const position = await segment.use((file) => findCut(segment, { ...start, file }, toOffset));
+async function cutSegment({ segment, position, entryCount }: CutPlan): Promise<void> {
   // With flush=os nothing below the cut need be on the device yet, and an index may only know what is.
   await segment.use((file) => file.datasync());
-  await segment.replaceIndexFile(index, count);
+  await segment.replaceIndexFile(await segment.index(), entryCount);
   await segment.use(async (file) => {
     await file.truncate(position);
     await file.datasync();
@@ -65,16 +77,20 @@ async function cutSegment(segment: Segment, toOffset: bigint): Promise<void> {
 }
 
 /** Where the last batch below the offset ends; what is behind is not looked at where no hole makes it necessary. */
-async function findCut(segment: Segment, from: Omit<ScanRange, 'seed' | 'end'>, toOffset: bigint): Promise<number> {
-  let cutAt = from.position;
+async function findCut(
+  segment: Segment,
+  from: Omit<ScanRange, 'seed' | 'end'>,
+  toOffset: bigint,
+): Promise<Pick<CutPlan, 'position' | 'endOffset'>> {
+  let cut = { position: from.position, endOffset: from.nextOffset };
   const range = { ...from, seed: segment.home.seed, end: segment.size };
   const stop = await scanBatches(range, (bytes, at, position) => {
     if (baseOffsetAt(bytes, at) >= toOffset) return false;
     const next = lastOffsetAt(bytes, at) + 1n;
     invariant(next <= toOffset, `offset ${toOffset} to cut at is within a batch`);
-    cutAt = position + batchBytesAt(bytes, at);
+    cut = { position: position + batchBytesAt(bytes, at), endOffset: next };
     return next < toOffset;
   });
   if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
-  return cutAt;
+  return cut;
 }

@@ -20,6 +20,12 @@ export interface PartitionLogOptions extends LogEvents {
   readonly knownSynced?: bigint;
   /** Offset below which records were deleted: the one that was noted durably before the last `trim`. */
   readonly logStart?: bigint;
+  /**
+   * Told before durable batches are cut where the log will end: no start may be told more as `knownSynced` from when it
+   * resolves on (the checkpoint is written anew and says no more until the cut has resolved), or it would take the cut for a
+   * loss. Needed by who calls `truncate` or `restart`. What it throws ends the cut before anything has changed.
+   */
+  readonly onCut?: (endOffset: bigint) => Promise<void>;
   /** Told that the log is suspect before the proof of it is written over; durable when it resolves. */
   readonly onSuspect?: (why: string) => Promise<void>;
 }

@@ -11,20 +11,25 @@ import { checkFollows } from './append-check.ts';
 import { ChangeGate } from './change-gate.ts';
 import { adoptCompaction, SwapError } from './compaction/adopt.ts';
 import type { CompactionPlan, CompactionResult } from './compaction/compaction-plan.ts';
+import { NEVER_COMPACTED } from './compaction/compaction-state.ts';
 import type { CompactionState } from './compaction/compaction-state.ts';
 import { EpochHistory } from './epoch-history.ts';
 import type { EpochStart } from './epoch-history.ts';
+import { completeLog } from './log-completion.ts';
+import { LogCutter } from './log-cutter.ts';
 import type { LogState } from './log-state.ts';
-import { cutLog, noteCut } from './log-truncation.ts';
+import { removeBelow } from './log-trim.ts';
 import { LogWriter } from './log-writer.ts';
 import type { LogSettings } from './log-writer.ts';
 import type { PartitionLogOptions } from './open-partition-log.ts';
-import { writeClosingSnapshot } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
-import { findTime, readLog } from './segment-reader.ts';
+import { findTimeIn, readLog } from './segment-reader.ts';
 import type { LogIdentity } from './segment-header.ts';
-import type { LogSlice } from './segment-reader.ts';
+import type { LogSlice, SliceRange } from './segment-reader.ts';
 import type { Segment, SegmentHome } from './segment.ts';
+import { parseSnapshot } from './snapshot.ts';
+import { firstSnapshotOf } from './state-before.ts';
+import type { FirstSnapshot } from './state-before.ts';
 
 export class PartitionLog {
   /** Why acknowledged batches may be missing from it; undefined when none are. It must not be counted on in elections. */
@@ -34,8 +39,9 @@ export class PartitionLog {
   readonly #home: SegmentHome;
   /** Oldest first, never empty; the last one takes the writes. */
   readonly #segments: Segment[];
-  readonly #epochs: EpochHistory;
+  #epochs: EpochHistory;
   readonly #writer: LogWriter;
+  readonly #cutter: LogCutter;
   #logEnd: bigint;
   /** What was asked to be deleted; whole segments below it are removed. */
   #logStart: bigint;
@@ -54,6 +60,7 @@ export class PartitionLog {
     this.#segments = recovered.segments;
     this.#epochs = new EpochHistory(recovered.state.epochs.starts);
     this.#writer = new LogWriter(home, options.settings, options, recovered);
+    this.#cutter = new LogCutter(home, recovered.segments, this.#writer, options.onCut);
     this.#logEnd = this.#writer.active.endOffset;
     this.#lastAppendTimeMs = recovered.state.lastAppendTimeMs;
     const { logStart = 0n } = options;
@@ -144,6 +151,11 @@ export class PartitionLog {
     return this.#compaction;
   }
 
+  /** Grows with each cut and restart: a compaction plan of before is out of date. */
+  get cutCount(): number {
+    return this.#cutter.cutCount;
+  }
+
   /** Below it this process's last compaction removed tombstones; undefined when it left none to remove. */
   get tombstonesEndedBelow(): bigint | undefined {
     return this.#tombstonesEndedBelow;
@@ -195,10 +207,30 @@ export class PartitionLog {
    * outside of logStart..logEnd it is OFFSET_OUT_OF_RANGE.
    */
   async read(fromOffset: bigint, endOffset: bigint, maxBytes: number): Promise<LogSlice> {
+    return this.#read(() => this.logStart, { fromOffset, endOffset, maxBytes });
+  }
+
+  /**
+   * As `read`, for a replica that copies the log: from the first segment's base on, which may lie below logStart, since
+   * a copy begins where `firstSnapshot` belongs.
+   */
+  async readToCopy(fromOffset: bigint, endOffset: bigint, maxBytes: number): Promise<LogSlice> {
+    return this.#read(() => this.#segments[0]?.baseOffset ?? 0n, { fromOffset, endOffset, maxBytes });
+  }
+
+  /** The state in front of the first segment: with it a replica may begin there. CORRUPT_BATCH when it is lost. */
+  async firstSnapshot(): Promise<FirstSnapshot> {
     return this.#gate.read(() => {
       this.#checkOpen();
-      this.#checkRange(fromOffset);
-      return readLog(this.#segments, { fromOffset, endOffset: least(endOffset, this.syncedEnd), maxBytes });
+      return firstSnapshotOf(this.#home, this.#segments);
+    });
+  }
+
+  #read(start: () => bigint, range: SliceRange): Promise<LogSlice> {
+    return this.#gate.read(() => {
+      this.#checkOpen();
+      this.#checkRange(range.fromOffset, start());
+      return readLog(this.#segments, { ...range, endOffset: least(range.endOffset, this.syncedEnd) });
     });
   }
 
@@ -221,12 +253,7 @@ export class PartitionLog {
   async offsetForTime(timestampMs: bigint): Promise<bigint | undefined> {
     return this.#gate.read(async () => {
       this.#checkOpen();
-      // Not those that a trim is just removing.
-      for (const segment of this.#segments.filter(({ endOffset }) => endOffset > this.logStart)) {
-        const found = await findTime(segment, timestampMs, this.logStart);
-        if (found !== undefined) return found > this.logStart ? found : this.logStart;
-      }
-      return undefined;
+      return findTimeIn(this.#segments, timestampMs, this.logStart);
     });
   }
 
@@ -236,13 +263,37 @@ export class PartitionLog {
    * the batch before that: `logEnd` tells. Nothing may be appended until it resolves.
    */
   async truncate(toOffset: bigint): Promise<void> {
+    invariant(toOffset >= this.logStart && toOffset <= this.#logEnd, `offset ${toOffset} to cut at is in the log`);
+    await this.#cutting(async () => {
+      const endHere = this.#endHere.bind(this);
+      this.#compaction = await this.#cutter.cutAt(toOffset, this.#compaction, endHere);
+    });
+  }
+
+  /**
+   * Drops the whole log and begins an empty one at the offset, with the state that a leader's `firstSnapshot` gave for it
+   * (CORRUPT_BATCH or VERSION_NOT_SUPPORTED when that is not to be used; nothing has changed then). After a crash there is
+   * the old log or the new one, whatever `logStart` the next start is given. Nothing may be appended until it resolves.
+   */
+  async restart(baseOffset: bigint, snapshotContent: Uint8Array): Promise<void> {
+    const snapshot = parseSnapshot(Buffer.from(snapshotContent), baseOffset);
+    await this.#cutting(async () => {
+      await this.#cutter.restart(snapshot, this.#endHere.bind(this));
+      this.#epochs = new EpochHistory(snapshot.epochs);
+      this.#logStart = baseOffset;
+      this.#compaction = NEVER_COMPACTED;
+      this.#tombstonesEndedBelow = 0n;
+    });
+  }
+
+  async #cutting(change: () => Promise<void>): Promise<void> {
     this.#checkOpen();
     this.#writer.checkWorks();
     invariant(!this.#isCutting, 'a log is cut once at a time');
-    invariant(toOffset >= this.logStart && toOffset <= this.#logEnd, `offset ${toOffset} to cut at is in the log`);
     this.#isCutting = true;
     try {
-      await this.#gate.alone(() => this.#gate.closed(() => this.#cutAt(toOffset)));
+      await this.#gate.alone(() => this.#gate.closed(change));
+      this.#endHere();
     } finally {
       this.#isCutting = false;
     }
@@ -261,20 +312,13 @@ export class PartitionLog {
     await this.#gate.alone(async () => {
       this.#checkOpen();
       if (toOffset >= this.#writer.active.endOffset) await this.#writer.roll();
-      let removedCount = 0;
-      for (let first = this.#segments[0]; first !== undefined; first = this.#segments[0]) {
-        if (this.#segments.length === 1 || first.endOffset > toOffset) break;
-        this.#segments.shift();
-        await first.remove();
-        removedCount += 1;
-      }
-      if (removedCount > 0) await this.#home.device.disk.syncDirectory(this.#home.directory);
+      await removeBelow(this.#home, this.#segments, toOffset);
     });
   }
 
   /**
-   * Puts what a compaction made in place. False when retention was faster: then nothing has changed. Readers see the old
-   * segments or the new ones.
+   * Puts what a compaction made in place. False when retention or a cut was faster: then nothing has changed. Readers see
+   * the old segments or the new ones.
    */
   async adopt(made: {
     plan: CompactionPlan;
@@ -286,19 +330,17 @@ export class PartitionLog {
     return this.#gate.alone(async () => {
       this.#checkOpen();
       try {
+        const { plan, result, clockIsTrusted, tombstoneDelayMs } = made;
+        const nowMs = clockIsTrusted ? BigInt(Math.floor(this.#home.device.clock.wallMs())) : undefined;
         const adoption = {
-          home: this.#home,
-          segments: this.#segments,
-          state: this.#compaction,
-          result: made.result,
-          nowMs: made.clockIsTrusted ? BigInt(Math.floor(this.#home.device.clock.wallMs())) : undefined,
+          ...{ home: this.#home, segments: this.#segments, state: this.#compaction, result, nowMs },
+          isOutdated: plan.cutCount !== this.#cutter.cutCount,
           // Infinity is allowed, a bigint cannot be.
-          tombstoneDelayMs: BigInt(Math.floor(Math.min(made.tombstoneDelayMs, Number.MAX_SAFE_INTEGER))),
+          tombstoneDelayMs: BigInt(Math.floor(Math.min(tombstoneDelayMs, Number.MAX_SAFE_INTEGER))),
         };
         const state = await this.#gate.closed(() => adoptCompaction(adoption));
         if (state === undefined) return false;
         this.#compaction = state;
-        const { plan, result } = made;
         this.#tombstonesEndedBelow = result.keptTombstones === 0 ? undefined : plan.tombstonesEndBelow;
         return true;
       } catch (error) {
@@ -326,25 +368,10 @@ export class PartitionLog {
     await this.#gate.settled();
     await this.#writer.idle();
     await this.#writer.settleBehind();
-    const isClean = options.clean && (await this.#complete());
+    const isClean = options.clean && (await completeLog(this.#home, this.#segments, this.#writer));
     this.#writer.queue.dropFrom(() => true);
     for (const segment of this.#segments) await segment.close();
     return isClean;
-  }
-
-  /** Writes down what the next start needs to verify nothing; false when it cannot. */
-  async #complete(): Promise<boolean> {
-    const { queue, hasFailed, active, settings, state } = this.#writer;
-    if (queue.count > 0 || hasFailed) return false;
-    try {
-      for (const segment of this.#segments) if (segment.indexIsToRepair) await segment.repairIndex();
-      await active.complete(settings.flush === 'os');
-      await writeClosingSnapshot(this.#home, active, state);
-      return true;
-    } catch {
-      // A disk that is full or fails: the next start verifies.
-      return false;
-    }
   }
 
   #checkOpen(): void {
@@ -352,42 +379,17 @@ export class PartitionLog {
     throw new PartitaError('SHUTTING_DOWN', "the partition's log is closed; find its leader again and resend");
   }
 
-  async #cutAt(toOffset: bigint): Promise<void> {
-    const { queue } = this.#writer;
-    await this.#writer.idle(() => {
-      queue.dropFrom((batch) => baseOffsetAt(batch, 0) >= toOffset);
-      this.#writer.holes.dropFrom(toOffset);
-      this.#endAt(queue.last === undefined ? this.syncedEnd : lastOffsetAt(queue.last, 0) + 1n);
-    });
-    await this.#writer.settleBehind();
-    this.#writer.checkWorks();
-    const waiting = queue.first;
-    if (waiting !== undefined) this.#writer.checkAccepts(waiting.length);
-    invariant(waiting === undefined, 'the batches below a cut are written before it');
-    try {
-      if (toOffset < this.syncedEnd || this.#writer.hasRemains) {
-        this.#writer.state = await cutLog(this.#home, this.#segments, toOffset);
-        this.#compaction = await noteCut(this.#home, this.#writer.active, this.#compaction);
-      }
-      invariant(this.syncedEnd <= toOffset, `the log ends at ${this.syncedEnd} after it was cut at ${toOffset}`);
-    } catch (error) {
-      this.#writer.fail(error);
-      throw error;
-    }
-    this.#endAt(this.syncedEnd);
-  }
-
-  /** Forgets what was appended from the offset on, once it is neither queued nor on disk. */
-  #endAt(offset: bigint): void {
+  /** Forgets what was appended and is neither queued nor on disk any more. */
+  #endHere(): void {
     const { queue, state } = this.#writer;
-    this.#logEnd = offset;
+    this.#logEnd = queue.last === undefined ? this.syncedEnd : lastOffsetAt(queue.last, 0) + 1n;
     this.#lastAppendTimeMs = queue.last === undefined ? state.lastAppendTimeMs : appendTimeMsAt(queue.last, 0);
-    this.#epochs.truncate(offset);
+    this.#epochs.truncate(this.#logEnd);
   }
 
-  #checkRange(offset: bigint): void {
-    if (offset >= this.logStart && offset <= this.#logEnd) return;
-    const start = String(this.logStart);
+  #checkRange(offset: bigint, logStart: bigint): void {
+    if (offset >= logStart && offset <= this.#logEnd) return;
+    const start = String(logStart);
     const end = String(this.#logEnd);
     throw new PartitaError(
       'OFFSET_OUT_OF_RANGE',

@@ -17,7 +17,9 @@ import { NEVER_COMPACTED } from './compaction/compaction-state.ts';
 import type { CompactionState } from './compaction/compaction-state.ts';
 import { finishCompaction, forgetCompaction, lowerCleaned } from './compaction/compaction-swap.ts';
 import { unlinkIfExists } from './disk.ts';
+import { completeRestart } from './log-restart.ts';
 import { LogState } from './log-state.ts';
+import { readRestartNote, RESTART_NAME } from './restart-note.ts';
 import { Segment } from './segment.ts';
 import type { SegmentHome } from './segment.ts';
 import { parseSegmentName, segmentPath } from './segment-files.ts';
@@ -60,12 +62,14 @@ export async function recoverLog(
   options: RecoveryOptions,
 ): Promise<RecoveredLog> {
   const { knownSynced, cleanShutdown } = options;
-  const { segments, deleted, compaction } = await findSegments(home, names, options);
+  const begun = await findBeginning(home, names);
+  const { segments, deleted, compaction } = await findSegments(home, begun.names, options);
   let last = segments.at(-1);
   // A program that was killed may have left names that are seen, but not on the device.
   if (!cleanShutdown || deleted.length > 0) await home.device.disk.syncDirectory(home.directory);
   if (last === undefined) {
-    const lost = knownSynced > 0n ? `the files of offsets below ${knownSynced} are gone` : undefined;
+    const known = most(knownSynced, begun.baseOffset);
+    const lost = known > 0n ? `the files of offsets below ${known} are gone` : undefined;
     last = await Segment.create(home, 0n);
     return { segments: [last], compaction, state: new LogState(EMPTY_SNAPSHOT), cutBytes: 0, suspect: lost };
   }
@@ -93,12 +97,22 @@ export async function recoverLog(
   // Not before: until what stays is durable they alone say where the log ends.
   for (const segment of deleted) await segment.remove();
   const known = await lowerCleaned(home.device.disk, home.directory, compaction, last.endOffset);
-  return { segments, compaction: known, state, cutBytes, suspect: missing(segments, last, options) ?? suspect };
+  return {
+    segments,
+    compaction: known,
+    state,
+    cutBytes,
+    suspect: missing(segments, last, { knownSynced, logStart: most(options.logStart, begun.baseOffset) }) ?? suspect,
+  };
 }
 
 /** Why acknowledged batches are missing at one of the ends of the log; undefined when none are. */
-function missing(segments: readonly Segment[], last: Segment, options: RecoveryOptions): string | undefined {
-  const { knownSynced, logStart } = options;
+function missing(
+  segments: readonly Segment[],
+  last: Segment,
+  known: { readonly knownSynced: bigint; readonly logStart: bigint },
+): string | undefined {
+  const { knownSynced, logStart } = known;
   const first = segments[0]?.baseOffset ?? 0n;
   // What is deleted on purpose is noted before its files go.
   if (first > logStart) return `the log begins at offset ${first}, but only what lies below ${logStart} was deleted`;
@@ -131,6 +145,22 @@ export async function writeClosingSnapshot(home: SegmentHome, last: Segment, sta
 
 function hasClosingSnapshot(last: Segment): boolean {
   return !last.isEmpty && last.size >= CLOSING_SNAPSHOT_BYTES_MIN;
+}
+
+/** Where the log last began anew on purpose, once such a change that was under way is completed; and the names then. */
+async function findBeginning(
+  home: SegmentHome,
+  names: readonly string[],
+): Promise<{ names: readonly string[]; baseOffset: bigint }> {
+  const { disk } = home.device;
+  const note = names.includes(RESTART_NAME) ? await readRestartNote(disk, home.directory) : undefined;
+  if (note?.snapshot === undefined) return { names, baseOffset: note?.baseOffset ?? 0n };
+  await completeRestart(home, note);
+  return { names: await disk.list(home.directory), baseOffset: note.baseOffset };
+}
+
+function most(one: bigint, other: bigint): bigint {
+  return one > other ? one : other;
 }
 
 /** The segments of the names, once a compaction that was under way is completed. */

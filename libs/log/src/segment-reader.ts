@@ -142,11 +142,25 @@ class Reading {
   }
 }
 
+/** Base offset of the log's first such batch (findTime), at least `logStart`. */
+export async function findTimeIn(
+  segments: readonly Segment[],
+  timestampMs: bigint,
+  logStart: bigint,
+): Promise<bigint | undefined> {
+  // Not those that a trim is just removing.
+  for (const segment of segments.filter(({ endOffset }) => endOffset > logStart)) {
+    const found = await findTime(segment, timestampMs, logStart);
+    if (found !== undefined) return found > logStart ? found : logStart;
+  }
+  return undefined;
+}
+
 /**
  * Base offset of the segment's first batch that ends above `logStart` and has a timestamp at or above the given one;
  * undefined when it has none.
  */
-export async function findTime(segment: Segment, timestampMs: bigint, logStart: bigint): Promise<bigint | undefined> {
+async function findTime(segment: Segment, timestampMs: bigint, logStart: bigint): Promise<bigint | undefined> {
   const index = await segment.index();
   const max = index.maxTimestampMs;
   if (max === undefined || max < timestampMs) return undefined;

@@ -22,6 +22,7 @@
  */
 import { crc32c } from '@partita/batch';
 import type { BatchType } from '@partita/batch';
+import { PartitaError } from '@partita/domain';
 import type { EpochStart } from './epoch-history.ts';
 import type { ProducedBatch, ProducerEntry } from './producer-table.ts';
 
@@ -118,6 +119,27 @@ export function decodeSnapshot(bytes: Buffer): Snapshot | undefined {
     claim: decodeControls(content(CLAIM))[0],
     producers: decodeProducers(content(PRODUCERS)),
   };
+}
+
+/**
+ * The snapshot that a peer sent for the offset. CORRUPT_BATCH when it is damaged or belongs elsewhere, VERSION_NOT_SUPPORTED
+ * when the peer runs a newer release.
+ */
+export function parseSnapshot(content: Buffer, baseOffset: bigint): Snapshot {
+  const snapshot = decodeSnapshot(content);
+  if (snapshot?.baseOffset === baseOffset) return snapshot;
+  const version = content.length < HEAD_BYTES || content.readUInt32LE(0) !== MAGIC ? 0 : content.readUInt32LE(4);
+  if (version > FORMAT_VERSION) {
+    throw new PartitaError(
+      'VERSION_NOT_SUPPORTED',
+      `a snapshot has format version ${version}, this broker reads ${FORMAT_VERSION}; run the release that wrote it`,
+      { found: String(version), supported: String(FORMAT_VERSION) },
+    );
+  }
+  const why = snapshot === undefined ? 'is damaged' : `belongs to offset ${snapshot.baseOffset}`;
+  throw new PartitaError('CORRUPT_BATCH', `the snapshot for offset ${baseOffset} ${why}; ask for it again`, {
+    offset: String(baseOffset),
+  });
 }
 
 function section(kind: number, parts: readonly Buffer[]): Buffer {

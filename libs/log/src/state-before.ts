@@ -37,6 +37,22 @@ export async function stateBefore(home: SegmentHome, segments: readonly Segment[
   return state;
 }
 
+/** The state in front of a log's first segment, as a replica that begins there needs it. */
+export interface FirstSnapshot {
+  readonly baseOffset: bigint;
+  /** Serialised (snapshot.ts). */
+  readonly content: Buffer;
+}
+
+/** The state before the first of the segments; CORRUPT_BATCH when its snapshot is damaged or gone: nothing else has it. */
+export async function firstSnapshotOf(home: SegmentHome, segments: readonly Segment[]): Promise<FirstSnapshot> {
+  const { baseOffset = 0n } = segments[0] ?? {};
+  const snapshot = await readSnapshot(home, baseOffset);
+  if (snapshot !== undefined) return { baseOffset, content: encodeSnapshot(snapshot) };
+  const path = segmentPath(home.directory, baseOffset, 'snapshot');
+  throw corruptBatch(home, path, 0, 'it is missing or damaged, and so are all before it');
+}
+
 /** Folds the batches of a segment up to `end` (bytes) into the state, by their headers; says where it stopped. */
 export async function foldSegment(segment: Segment, state: LogState, end: number): Promise<ScanEnd> {
   return segment.use(async (file) => {

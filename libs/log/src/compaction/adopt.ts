@@ -15,6 +15,8 @@ export interface Adoption {
   readonly segments: Segment[];
   readonly state: CompactionState;
   readonly result: CompactionResult;
+  /** The log was cut since the pass was planned. */
+  readonly isOutdated: boolean;
   /** Wall clock, milliseconds UTC, undefined when it may be wrong; and the delay that prunes the notes of earlier passes. */
   readonly nowMs: bigint | undefined;
   readonly tombstoneDelayMs: bigint;
@@ -27,13 +29,13 @@ export class SwapError extends Error {
 
 /**
  * Swaps the files, then the list, in one step. Nobody may read meanwhile. Returns the new state, or undefined when
- * retention has deleted some of the sources since the plan was made: then the new files are removed. SwapError when the
+ * retention or a cut has removed some of the sources since the plan was made: then the new files are removed. SwapError when the
  * log must not be used any more; any other error means that nothing has changed.
  */
 export async function adoptCompaction(adoption: Adoption): Promise<CompactionState | undefined> {
   const { home, segments, state, result, nowMs, tombstoneDelayMs } = adoption;
   const { disk } = home.device;
-  if (!result.groups.every((group) => placeOf(segments, group) !== undefined)) {
+  if (adoption.isOutdated || !result.groups.every((group) => placeOf(segments, group) !== undefined)) {
     await removeCompacted(disk, home.directory);
     return undefined;
   }

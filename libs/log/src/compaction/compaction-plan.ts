@@ -16,6 +16,8 @@ export interface CompactionPlan {
   readonly identity: LogIdentity;
   /** Oldest first, adjacent, all sealed and wholly below the high watermark. */
   readonly segments: readonly SealedSegment[];
+  /** Cuts of the log before: after another one the segments may be others with the same offsets. */
+  readonly cutCount: number;
   /** Below it an earlier pass left one record of each key: only looked at where a newer record may end it. */
   readonly cleanedTo: bigint;
   /** A tombstone below it that is the last record of its key goes too. */

@@ -33,6 +33,7 @@ export async function planCompaction(log: PartitionLog, rules: CompactionRules):
     directory: log.place.directory,
     identity: log.place.identity,
     segments: segments.map(({ baseOffset, endOffset, size }) => ({ baseOffset, endOffset, size })),
+    cutCount: log.cutCount,
     cleanedTo,
     tombstonesEndBelow: ended,
     segmentBytesMax: log.settings.segmentBytesMax,

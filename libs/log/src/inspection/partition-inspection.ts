@@ -4,6 +4,7 @@ import { compactionStatePath, decodeCompactionState } from '../compaction/compac
 import { diskErrorCode, readFileIfExists } from '../disk.ts';
 import type { ReadingDisk } from '../disk.ts';
 import type { EpochStart } from '../epoch-history.ts';
+import { decodeRestartNote, RESTART_NAME } from '../restart-note.ts';
 import { parseSegmentName, segmentPath } from '../segment-files.ts';
 import { decodeSnapshot } from '../snapshot.ts';
 import type { Snapshot } from '../snapshot.ts';
@@ -59,7 +60,7 @@ class PartitionScan {
 
   async run(): Promise<PartitionTotals> {
     const { disk, directory, only } = this.#inspection;
-    if (await this.#isBeingSwapped())
+    if ((await this.#isBeingSwapped()) || (await this.#isBeingRestarted()))
       return { segments: 0, batches: 0, records: 0, bytes: 0, logStart: 0n, logEnd: 0n };
     const all = (await listSegments(disk, directory)).map((segment) => segment.baseOffset);
     const bases = only === undefined ? all : [await this.#baseOf(only)];
@@ -93,6 +94,21 @@ class PartitionScan {
     if (state === undefined) await this.#tell('note', 'partition', path, 'it is damaged; the log is compacted anew');
     if (state === undefined || state.pending.length === 0) return false;
     const what = 'a compaction was being put in place; the next start completes it, check again after that';
+    await this.#tell('note', 'partition', path, what);
+    return true;
+  }
+
+  /** True when a follower's log is being begun anew: what is there of old and new does not count. */
+  async #isBeingRestarted(): Promise<boolean> {
+    const { disk, directory } = this.#inspection;
+    const path = `${directory}/${RESTART_NAME}`;
+    const bytes = await readFileIfExists(disk, path);
+    if (bytes === undefined) return false;
+    const note = decodeRestartNote(bytes);
+    if (note === undefined)
+      await this.#tell('damage', 'partition', path, 'it is damaged: the next start refuses the log');
+    if (note?.snapshot === undefined) return false;
+    const what = `the log was being begun anew at offset ${note.baseOffset}; the next start completes it`;
     await this.#tell('note', 'partition', path, what);
     return true;
   }
@@ -214,7 +230,7 @@ class PartitionScan {
         await this.#snapshot(file.baseOffset, false);
         continue;
       }
-      if (name === 'compaction') continue;
+      if (name === 'compaction' || name === RESTART_NAME) continue;
       let what = 'it is no file of Partita and is left alone';
       if (file !== undefined) what = 'it belongs to a segment that is gone; the next start removes it';
       else if (/\.(new|compacted)$/.test(name)) what = 'it is left over from a file that was being made';

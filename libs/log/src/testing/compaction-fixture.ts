@@ -98,6 +98,7 @@ export function planOf(
     directory,
     identity: IDENTITY,
     segments,
+    cutCount: 0,
     cleanedTo: 0n,
     tombstonesEndBelow: 0n,
     segmentBytesMax: 1024 * 1024,

@@ -75,6 +75,8 @@ export class LogBench {
   readonly time = new ManualTime();
   readonly settings: LogSettings;
   failure: PartitaError | undefined;
+  /** What a checkpoint was lowered to before cuts. */
+  lowered: bigint[] = [];
   /** End offsets as onSynced told them. */
   synced: bigint[] = [];
   #waiting: { end: bigint; resolve: () => void }[] = [];
@@ -92,6 +94,7 @@ export class LogBench {
       logStart?: bigint;
       disk?: Disk;
       onSuspect?: (why: string) => Promise<void>;
+      onCut?: (end: bigint) => Promise<void>;
     } = {},
   ): Promise<PartitionLog> {
     await this.disk.makeDirectory('/data');
@@ -111,6 +114,12 @@ export class LogBench {
       cleanShutdown: options.cleanShutdown ?? false,
       knownSynced: options.knownSynced ?? 0n,
       logStart: options.logStart ?? 0n,
+      onCut:
+        options.onCut ??
+        ((end) => {
+          this.lowered.push(end);
+          return Promise.resolve();
+        }),
       onSuspect: options.onSuspect ?? (() => Promise.resolve()),
       onSynced: (end) => {
         this.synced.push(end);
