@@ -123,10 +123,6 @@ export class PartitionActor implements TopicPartition {
         seed: this.seed,
         brokerId: host.brokerId,
         initialConfig: replicaConfig(options.meta.initialConfig),
-        beforeCut: async (toOffset) => {
-          this.#cutTo = toOffset;
-          await host.noteCut();
-        },
         afterInstall: async (logStart) => {
           this.#notedStart = logStart;
           await host.noteLogStart(this, logStart);
@@ -204,6 +200,12 @@ export class PartitionActor implements TopicPartition {
   get checkpointEnd(): bigint {
     const { durableEnd, isCutting } = this.state;
     return isCutting && this.#cutTo !== undefined && this.#cutTo < durableEnd ? this.#cutTo : durableEnd;
+  }
+
+  /** Makes durable that the log, which is being cut, ends at the offset. */
+  async noteCut(toOffset: bigint): Promise<void> {
+    this.#cutTo = toOffset;
+    await this.#host.noteCut();
   }
 
   /** A follower is sent what is appended from here on. */
@@ -348,6 +350,7 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     knownSynced,
     logStart,
     onSuspect: () => suspect(),
+    onCut: async (toOffset) => opened.actor?.noteCut(toOffset),
     onSynced: (end) => {
       opened.actor?.feed({ kind: 'synced', end });
       opened.actor?.wakeSenders();

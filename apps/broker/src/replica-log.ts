@@ -26,8 +26,6 @@ export interface ReplicaLogOptions {
   /** Broker of this replica. */
   readonly brokerId: number;
   readonly initialConfig: ReplicaConfig;
-  /** Makes durable that the log ends below what the last checkpoint says. */
-  readonly beforeCut: (toOffset: bigint) => Promise<void>;
   /** Makes durable where the log begins now. */
   readonly afterInstall: (logStart: bigint) => Promise<void>;
   readonly trim: (toOffset: bigint) => void;
@@ -56,13 +54,11 @@ export function replicaLog(options: ReplicaLogOptions): PartitionLogPort {
     },
     store: ({ batch }) => attempt(() => log.appendReplicated(batch)),
     cut: async (toOffset) => {
-      await options.beforeCut(toOffset);
       await log.truncate(toOffset);
       return logFacts(log, initialConfig);
     },
     install: async (baseOffset, content) => {
-      await options.beforeCut(0n);
-      await Promise.resolve(content);
+      await log.restart(baseOffset, content);
       await options.afterInstall(baseOffset);
       return logFacts(log, initialConfig);
     },

@@ -6,13 +6,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  asPartitaError,
-  isUuid,
-  METADATA_TOMBSTONE_MS,
-  PARTITION_COUNT_MAX,
-  PartitaError,
-} from '@partita/domain';
+import { asPartitaError, isUuid, METADATA_TOMBSTONE_MS, PARTITION_COUNT_MAX, PartitaError } from '@partita/domain';
 import type { Clock, TopicPartition } from '@partita/domain';
 import { diskErrorCode, readTopicConfigFile, writeTopicConfigFile } from '@partita/log';
 import { FlushMode, ReplicaMeta, TopicConfig, TopicTombstone } from '@partita/protocol';

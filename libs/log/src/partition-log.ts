@@ -27,7 +27,7 @@ import { findTimeIn, readLog } from './segment-reader.ts';
 import type { LogIdentity } from './segment-header.ts';
 import type { LogSlice, SliceRange } from './segment-reader.ts';
 import type { Segment, SegmentHome } from './segment.ts';
-import { parseSnapshot } from './snapshot.ts';
+import { EMPTY_SNAPSHOT, parseSnapshot } from './snapshot.ts';
 import { firstSnapshotOf } from './state-before.ts';
 import type { FirstSnapshot } from './state-before.ts';
 
@@ -235,18 +235,6 @@ export class PartitionLog {
   }
 
   /**
-   * Reads as `read` does, for a replica that copies the log: all that is durable, and from the first segment's base on, since
-   * the state in front of that is what a replica can begin with.
-   */
-  async readForReplica(fromOffset: bigint, maxBytes: number): Promise<LogSlice> {
-    return this.#gate.read(() => {
-      this.#checkOpen();
-      if (fromOffset < (this.#segments[0]?.baseOffset ?? 0n)) this.#checkRange(fromOffset);
-      return readLog(this.#segments, { fromOffset, endOffset: this.syncedEnd, maxBytes });
-    });
-  }
-
-  /**
    * Base offset of the first durable batch that reaches above logStart and holds a timestamp at or above the given one, at
    * least logStart; undefined when there is none.
    */
@@ -271,12 +259,17 @@ export class PartitionLog {
   }
 
   /**
-   * Drops the whole log and begins an empty one at the offset, with the state that a leader's `firstSnapshot` gave for it
+   * Drops the whole log and begins an empty one at the offset, with the state that a leader's `firstSnapshot` gave for it;
+   * undefined = none, at offset 0
    * (CORRUPT_BATCH or VERSION_NOT_SUPPORTED when that is not to be used; nothing has changed then). After a crash there is
    * the old log or the new one, whatever `logStart` the next start is given. Nothing may be appended until it resolves.
    */
-  async restart(baseOffset: bigint, snapshotContent: Uint8Array): Promise<void> {
-    const snapshot = parseSnapshot(Buffer.from(snapshotContent), baseOffset);
+  async restart(baseOffset: bigint, content: Uint8Array | undefined): Promise<void> {
+    invariant(
+      content !== undefined || baseOffset === 0n,
+      'a log that begins above offset 0 has a state in front of it',
+    );
+    const snapshot = content === undefined ? EMPTY_SNAPSHOT : parseSnapshot(Buffer.from(content), baseOffset);
     await this.#cutting(async () => {
       await this.#cutter.restart(snapshot, this.#endHere.bind(this));
       this.#epochs = new EpochHistory(snapshot.epochs);

@@ -10,7 +10,15 @@ import type { Following, PartitionState } from './partition-state.ts';
 /** Follows the leader of the promised epoch, from the search for it on. */
 export function beginFollowing(state: PartitionState, epoch: number, leaderId: number): ReplicaEffect[] {
   invariant(epoch === state.meta.promisedEpoch, `epoch ${epoch} is followed, ${state.meta.promisedEpoch} promised`);
-  state.following = { epoch, leaderId, phase: 'seeking', nonce: '', joinIsDue: false, leaderHighWatermark: 0n };
+  state.following = {
+    epoch,
+    leaderId,
+    phase: 'seeking',
+    nonce: '',
+    cutTo: 0n,
+    joinIsDue: false,
+    leaderHighWatermark: 0n,
+  };
   return [{ kind: 'seek', leaderId, epoch }];
 }
 
@@ -64,7 +72,7 @@ export function onJoinAck(state: PartitionState, input: JoinAckInput): ReplicaEf
   if (following === undefined || input.epoch !== following.epoch || input.fromSnapshot) return [];
   const { truncateTo } = input;
   checkCut(state, input);
-  if (state.forgetsLog) return change(state, following, { kind: 'install', baseOffset: 0n, content: new Uint8Array() });
+  if (state.forgetsLog) return change(state, following, { kind: 'install', baseOffset: 0n, content: undefined });
   if (truncateTo < state.logStart) {
     state.forgetsLog = true;
     return seekAgain(following);
@@ -100,6 +108,7 @@ function change(
   order: Extract<ReplicaEffect, { kind: 'cut' | 'install' }>,
 ): ReplicaEffect[] {
   following.phase = 'cutting';
+  following.cutTo = order.kind === 'cut' ? order.toOffset : order.baseOffset;
   state.isCutting = true;
   return [order];
 }
@@ -113,7 +122,11 @@ export function onLogCut(state: PartitionState, facts: LogFacts): ReplicaEffect[
   Object.assign(state, facts, { durableEnd: logEnd, highWatermark: capped > logStart ? capped : logStart });
   state.isCutting = false;
   state.forgetsLog = false;
-  return following?.phase === 'cutting' ? goLive(state, following) : joinWhenQuiet(state);
+  if (following?.phase !== 'cutting') return joinWhenQuiet(state);
+  if (following.cutTo === logEnd) return goLive(state, following);
+  // The cut fell into a hole that compaction left: the leader has to know that this log ends in front of it.
+  const { leaderId, epoch } = following;
+  return [...seekAgain(following), { kind: 'seek', leaderId, epoch }];
 }
 
 /** The log stays as it is: tries again when somebody says `follow` again. */

@@ -322,7 +322,7 @@ export type ReplicaEffect =
   /** Cut the log, which is quiet, to the offset, then feed `log-cut`, or `cut-failed`. */
   | { readonly kind: 'cut'; readonly toOffset: bigint }
   /** Drop the log, which is quiet, and begin anew behind the snapshot (none at offset 0), then feed as for `cut`. */
-  | { readonly kind: 'install'; readonly baseOffset: bigint; readonly content: Uint8Array }
+  | { readonly kind: 'install'; readonly baseOffset: bigint; readonly content: Uint8Array | undefined }
   /** Hand the batches to the log one by one and feed `log-stored` for each; after the first refusal `store-refused`. */
   | { readonly kind: 'store'; readonly batches: readonly ReplicatedBatch[] }
   /** Tell the leader how far the own log is durable. */

@@ -32,8 +32,8 @@ export interface PartitionLogPort {
   store(batch: ReplicatedBatch): PartitaError | undefined;
   /** Cuts the log. Rejects with STORAGE_FULL when that must wait; the log is then as before. */
   cut(toOffset: bigint): Promise<LogFacts>;
-  /** Replaces the log by an empty one behind the snapshot; rejects as `cut` does. */
-  install(baseOffset: bigint, content: Uint8Array): Promise<LogFacts>;
+  /** Replaces the log by an empty one behind the snapshot (none at offset 0); rejects as `cut` does. */
+  install(baseOffset: bigint, content: Uint8Array | undefined): Promise<LogFacts>;
   /** Deletes records below the offset, by and by; feeds `trimmed`. */
   trim(toOffset: bigint): void;
 }

@@ -75,6 +75,8 @@ export interface Following {
   phase: 'seeking' | 'joining' | 'cutting' | 'live';
   /** Of the join; empty while seeking. */
   nonce: string;
+  /** While cutting: where the log is to end. */
+  cutTo: bigint;
   /** The join has not been sent: writes are under way. */
   joinIsDue: boolean;
   /** What the leader said last. */

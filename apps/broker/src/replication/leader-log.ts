@@ -13,13 +13,13 @@ export function leaderLog(
     recent: (fromOffset, maxBytes) => recent.from(fromOffset, maxBytes),
     read: async (fromOffset, maxBytes): Promise<OutgoingBatches<Uint8Array> | undefined> => {
       try {
-        const { bytes, nextOffset } = await log.readForReplica(fromOffset, maxBytes);
+        const { bytes, nextOffset } = await log.readToCopy(fromOffset, log.syncedEnd, maxBytes);
         return bytes.length === 0 ? undefined : { content: bytes, bytes: bytes.length, endOffset: nextOffset };
       } catch (error) {
         onError(error);
         throw error;
       }
     },
-    firstSnapshot: () => Promise.reject(new Error('soon')),
+    firstSnapshot: () => log.firstSnapshot(),
   };
 }
