@@ -34,7 +34,8 @@ export function processesOf(home: string): FoundProcess[] {
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     const command = read(pid, 'cmdline').replaceAll('\0', ' ').trim();
     if (command === '') continue;
-    if (command.includes(home) || read(pid, 'environ').includes(home) || worksIn(pid, home)) found.push({ pid, command });
+    if (command.includes(home) || read(pid, 'environ').includes(home) || worksIn(pid, home))
+      found.push({ pid, command });
   }
   return found;
 }

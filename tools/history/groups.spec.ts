@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import { checkHistory } from './checker.ts';
+import { ScriptedHistory } from './testing/scripted-history.ts';
+
+const [x, y, z] = [[0, 'x'] as const, [1, 'y'] as const, [2, 'z'] as const];
+const sent = (): ScriptedHistory => new ScriptedHistory().send('x', 0).send('y', 1).send('z', 2);
+
+describe('a good history of a group', () => {
+  it('may hand a partition over, what was not committed again', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y]).commit(1, 1, 1).revoked(1, 2);
+    script.assigned(2, 2, 1).consume(2, [y, z]).commit(2, 2, 3);
+    expect(script.names).toEqual([]);
+  });
+
+  it('may give records again to a member whose partition came back, which is remarked', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y]).consume(1, [y, z]).commit(1, 1, 3);
+    expect(script.names).toEqual([]);
+    expect(Object.keys(checkHistory(script.events).remarks)).toEqual(['nonmonotonic-poll']);
+  });
+
+  it('may repeat within a poll what was rebalanced in it', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y, y, z], ['a']).commit(1, 1, 3);
+    expect(script.names).toEqual([]);
+  });
+
+  it('may refuse the commit of a member that is out', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y]).assigned(2, 2, 0).commit(1, 1, 2, 'fail');
+    expect(script.consume(2, [x, y, z]).commit(2, 2, 3).names).toEqual([]);
+  });
+
+  it('may go on from a commit of unknown outcome, or from the one before it', () => {
+    const before = (): ScriptedHistory =>
+      sent().assigned(1, 1, 0).consume(1, [x, y]).commit(1, 1, 1).commit(1, 1, 2, 'info').crash(1);
+    expect(before().assigned(2, 2, 2).consume(2, [z]).names).toEqual([]);
+    expect(before().assigned(2, 2, 1).consume(2, [y, z]).names).toEqual([]);
+  });
+
+  it('may be reset, when the member is told', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y, z]).commit(1, 1, 3).resetTo(1);
+    expect(script.assigned(1, 2, 1, ['a']).consume(1, [y, z]).commit(1, 2, 3).names).toEqual([]);
+    const ahead = sent().assigned(1, 1, 0).consume(1, [x]).commit(1, 1, 1).resetTo(2).assigned(1, 2, 2, ['a']);
+    expect(ahead.consume(1, [z]).commit(1, 2, 3).poll([y], 7).names).toEqual([]);
+  });
+});
+
+describe('of groups', () => {
+  it('commit-regress: an accepted commit below an accepted one', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y, z]).commit(1, 1, 3).commit(1, 1, 2);
+    expect(script.names).toEqual(['commit-regress']);
+  });
+
+  it('zombie-commit: accepted from a member whose partition has gone to another', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y, z]).assigned(2, 2, 0).commit(1, 1, 3);
+    expect(script.names).toEqual(['zombie-commit']);
+  });
+
+  it('zombie-commit: also when the partition came back to it since', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y, z]).assigned(2, 2, 0).assigned(1, 3, 0);
+    expect(script.commit(1, 1, 3).names).toEqual(['zombie-commit']);
+  });
+
+  it('double-owner: two members in one epoch, or in overlapping ones', () => {
+    expect(sent().assigned(1, 4, 0).assigned(2, 4, 0).consume(2, [x, y, z]).names).toEqual(['double-owner']);
+    const script = sent().assigned(1, 4, 0).assigned(2, 6, 0).consume(2, [x, y, z]).revoked(1, 7);
+    expect(script.names).toEqual(['double-owner']);
+  });
+
+  it('group-skip: below the commit, and no member was given it', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x]).assigned(1, 2, 0).consume(1, [z]).commit(1, 2, 3);
+    expect(script.poll([y], 7).names).toEqual(['group-skip']);
+  });
+
+  it('reset-surprise: begins before the commit, or beyond it, and nobody said so', () => {
+    const before = (): ScriptedHistory => sent().assigned(1, 1, 0).consume(1, [x, y, z]).commit(1, 1, 2).revoked(1, 2);
+    expect(before().assigned(2, 2, 0).consume(2, [x, y, z]).names).toEqual(['reset-surprise']);
+    expect(before().assigned(2, 2, 3).names).toEqual(['reset-surprise']);
+  });
+});
