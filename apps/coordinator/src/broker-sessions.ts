@@ -152,6 +152,7 @@ export class BrokerSessions {
     model.apply(registerBroker(model.state, registration, clock.wallMs()));
     model.mergeInventory(registration);
     model.apply(reviseLeaders(model.state));
+    model.progress.note(model.state, brokerId, replicas, clock.monotonicMs());
     logger.info(
       { brokerId, incarnation, peerAddress, replicas: replicas.length, topics: topics.length },
       'broker registered',
@@ -172,6 +173,7 @@ export class BrokerSessions {
       const reports = changed.map(reportFromMessage);
       model.apply(reportReplicas(model.state, brokerId, reports));
       model.apply(reviseLeaders(model.state, reports));
+      model.progress.note(model.state, brokerId, reports, clock.monotonicMs());
     }
     model.apply([{ type: 'disk_reported', brokerId, freeBytes }]);
     if (draining) model.apply(setBrokerStatus(model.state, brokerId, 'draining', clock.wallMs()));

@@ -2,7 +2,7 @@
  * The state of the cluster in this process, and who is told when it changes. A decision and its records are applied in one
  * synchronous step; listeners hear of it once the step is over, many changes as one.
  */
-import { ClusterState } from '@partita/cluster';
+import { ClusterState, ReplicaProgress } from '@partita/cluster';
 import type { BrokerRegistration, ClusterRecord, Decision } from '@partita/cluster';
 import { mergeInventory } from '@partita/cluster';
 import { partitionKey } from '@partita/domain';
@@ -24,6 +24,7 @@ const IN_SYNC_NEWS_MS = 200;
 
 export class ClusterModel {
   readonly state = new ClusterState();
+  readonly progress = new ReplicaProgress();
   readonly #listeners = new Set<(change: ModelChange) => void>();
   #topicIds = new Set<string>();
   #partitions = new Map<string, TopicPartition>();
@@ -99,6 +100,7 @@ export class ClusterModel {
         return;
       case 'topic_buried':
         this.#topicIds.add(record.tombstone.topicId);
+        this.progress.forget(record.tombstone.topicId);
         return;
       case 'topic_activated':
       case 'topic_deleting':
@@ -107,6 +109,7 @@ export class ClusterModel {
       case 'config_learned':
       case 'leader_known':
       case 'leader_lost':
+      case 'partition_lossy':
         this.#topicIds.add(record.topicId);
         this.#partitions.set(partitionKey(record), { topicId: record.topicId, partition: record.partition });
         return;

@@ -13,6 +13,8 @@ import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder } from '@partita/rpc/server';
 import { formatAddress, PRODUCT_VERSION } from '@partita/runtime';
 import type { Logger, RunningService } from '@partita/runtime';
+import type { ElectionPlan } from '@partita/cluster';
+import { AuditLog } from './audit-log.ts';
 import { BrokerOrders } from './broker-orders.ts';
 import { BrokerSessions } from './broker-sessions.ts';
 import { ClusterModel } from './cluster-model.ts';
@@ -20,10 +22,12 @@ import { clusterService } from './cluster-service.ts';
 import { EMBEDDED_STORE } from './config.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
+import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
 import { GroupShards } from './group-shards.ts';
 import { InstanceSessions } from './instance-sessions.ts';
 import { Lease } from './lease.ts';
+import { OperatorElections } from './operator-elections.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -106,9 +110,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 }
 
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
-  const { config, store, clock, random, logger, runId } = options;
+  const { config, store, clock, random, logger, runId, onWrongCluster } = options;
   const { clusterId, expectedBrokers, rebuildIncomplete } = config;
-  const { onWrongCluster } = options;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
   const brokersHolder = new DirectoryHolder(clock);
@@ -118,7 +121,14 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const publisher = new DirectoryPublisher({ ...base, store, lease });
   const orders = new BrokerOrders({ clusterId, coordinatorRunId: runId, model, pool });
   const acting = { ...base, lease, orders, publisher };
-  const elections = new Elections({ ...acting, onTombstone: (tombstone) => deletions.found(tombstone) });
+  const audit = new AuditLog({ ...base, store, lease });
+  const calls = new ElectionCalls({
+    ...acting,
+    onTombstone: (tombstone) => deletions.found(tombstone),
+    onElected: (...elected) => noteLeader(model, audit, ...elected),
+  });
+  const elections = new Elections({ ...acting, calls });
+  const operator = new OperatorElections({ ...acting, elections, audit });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
@@ -142,24 +152,25 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   });
   const relay = { pool, target: () => lease.relayTarget() };
   const heartbeat = () => {
-    brokerSessions.tick();
-    instanceSessions.tick();
+    for (const part of [brokerSessions, instanceSessions]) part.tick();
     feed.confirm();
   };
   const reconcile = () => {
     for (const part of [creations, deletions, updates, shards]) part.reconcile();
-    elections.run();
-    publisher.run();
+    for (const part of [elections, publisher, audit]) part.run();
   };
   return {
     lease,
     feed,
     brokerSessions,
     instanceSessions,
-    topicService: topicService({ model, creations, deletions, updates, relay }),
+    topicService: topicService({ model, creations, deletions, updates, audit, relay }),
     clusterService: clusterService({
       clusterId,
       model,
+      clock,
+      operator,
+      audit,
       view: holder,
       directory: { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock },
       storeState: () => storeState(config, store, lease),
@@ -167,6 +178,13 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };
+}
+
+/** The first leaders of a topic are part of its creation. */
+function noteLeader(model: ClusterModel, audit: AuditLog, plan: ElectionPlan, leader: number, unclean: boolean): void {
+  const topic = model.state.topicById(plan.topicId);
+  if (topic === undefined || topic.life === 'creating') return;
+  audit.note('leader_elected', `${topic.name}/${plan.partition}`, '', { leader, epoch: plan.epoch, unclean });
 }
 
 /** The store as operators are told of it. */

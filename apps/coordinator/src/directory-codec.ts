@@ -142,6 +142,7 @@ export function storedPartition(
     leader: entry.leader,
     inSync: entry.isr,
     inSyncVersion: entry.isrVersion,
+    lossy: entry.status === 'lossy',
   };
 }
 

@@ -1,37 +1,29 @@
 /**
- * Elections of partitions without a leader, many in one call to a broker: promises first, then the leaders they allow. Every
- * attempt has a fresh nonce; what fails is tried again later, each partition with a back-off and jitter of its own, so that
- * two coordinators which both believe to be active do not meet for ever.
+ * When to elect: wherever a leader is missing and enough replicas answer, many partitions in one attempt (election-calls.ts).
+ * What fails is tried again later, each partition with a back-off and jitter of its own, so that two coordinators which both
+ * believe to be active do not meet for ever.
  */
-import { randomBytes } from 'node:crypto';
-import { evaluatePromises, planElections, recordLeader } from '@partita/cluster';
-import type { ElectionOutcome, ElectionPlan, PromiseReply, ReplicaIdentity, Tombstone } from '@partita/cluster';
-import { partitionKey } from '@partita/domain';
-import type { Clock, Random } from '@partita/domain';
-import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult, Status } from '@partita/protocol';
-import { fromRpcStatus } from '@partita/rpc';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { planElection, planElections } from '@partita/cluster';
+import type { ElectionPlan } from '@partita/cluster';
+import { partitionKey, PartitaError, PEER_CALL_MS_MAX } from '@partita/domain';
+import type { Clock, Random, TopicPartition } from '@partita/domain';
 import { backoffDelayMs } from '@partita/rpc/client';
 import type { Logger } from '@partita/runtime';
 import { chunks } from './broker-orders.ts';
-import type { BrokerOrders } from './broker-orders.ts';
 import type { ClusterModel } from './cluster-model.ts';
+import type { ElectionCalls, Judge } from './election-calls.ts';
 import { groupBy } from './grouping.ts';
 import type { Lease } from './lease.ts';
-import { configFromMessage } from './peer-messages.ts';
 
 export interface ElectionsOptions {
   readonly model: ClusterModel;
   readonly lease: Lease;
-  readonly orders: BrokerOrders;
+  readonly calls: ElectionCalls;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** A broker has stored that the topic is deleted: there is nothing to elect. */
-  readonly onTombstone: (tombstone: Tombstone) => void;
 }
-
-/** How long the other replicas are waited for once those that answered suffice: the fuller the picture, the fewer cuts. */
-const PROMISE_GRACE_MS = 200;
 
 /** Without the store another coordinator may be electing too: leave it the first seconds. */
 const UNANCHORED_DELAY_MS = 3000;
@@ -42,12 +34,9 @@ const UNANCHORED_DELAY_MS = 3000;
  */
 const CALL_COUNT_MAX = 2;
 
-type Elected = Extract<ElectionOutcome, { kind: 'elected' }>;
-
-interface Election {
-  readonly plan: ElectionPlan;
-  readonly outcome: Elected;
-}
+/** Attempts at an election that an operator asks for: the first may meet promises that nobody here knew of. */
+const ATTEMPT_COUNT_MAX = 3;
+const BUSY_POLL_MS = 20;
 
 export class Elections {
   readonly #options: ElectionsOptions;
@@ -78,6 +67,43 @@ export class Elections {
     }
   }
 
+  /**
+   * One election that an operator asks for, whether there is a leader or not; why it failed, or undefined. Waits for one that
+   * is under way. TIMED_OUT when that does not end, LEADER_NOT_AVAILABLE while no replica set is known.
+   */
+  async electNow(at: TopicPartition, judge: Judge | undefined, wanted = 0): Promise<string | undefined> {
+    const key = partitionKey(at);
+    const endMs = this.#options.clock.monotonicMs() + 2 * PEER_CALL_MS_MAX;
+    while (this.#busy.has(key)) {
+      if (this.#options.clock.monotonicMs() > endMs)
+        throw new PartitaError('TIMED_OUT', 'an election of this partition is under way and does not end: repeat', {});
+      await sleep(BUSY_POLL_MS);
+    }
+    this.#busy.add(key);
+    try {
+      let why: string | undefined;
+      for (let attempt = 0; attempt < ATTEMPT_COUNT_MAX; attempt += 1) {
+        const plan = this.#plan(at, wanted);
+        why = (await this.#options.calls.elect([plan], judge)).get(plan);
+        if (why === undefined) break;
+      }
+      return why;
+    } finally {
+      this.#busy.delete(key);
+      this.run();
+    }
+  }
+
+  #plan({ topicId, partition }: TopicPartition, wanted: number): ElectionPlan {
+    const { state } = this.#options.model;
+    const known = state.partition(topicId, partition);
+    const plan = known === undefined ? undefined : planElection(state, topicId, known, wanted);
+    if (plan !== undefined) return plan;
+    throw new PartitaError('LEADER_NOT_AVAILABLE', 'nobody has told yet which replicas this partition has: repeat', {
+      partition: String(partition),
+    });
+  }
+
   #isDue(key: string): boolean {
     if (this.#busy.has(key)) return false;
     const nowMs = this.#options.clock.monotonicMs();
@@ -100,11 +126,8 @@ export class Elections {
   /** Never rejects. */
   async #elect(plans: readonly ElectionPlan[]): Promise<void> {
     for (const plan of plans) this.#busy.add(partitionKey(plan));
-    const nonce = randomBytes(16);
-    // Asked once, an epoch is spent: whatever becomes of this attempt, the next one chooses anew above it.
-    for (const plan of plans) this.#seen(plan, plan.epoch);
     try {
-      await this.#appointLeaders(await this.#collectPromises(plans, nonce), nonce);
+      await this.#options.calls.elect(plans);
     } catch (error) {
       this.#options.logger.error({ err: error }, 'an election failed');
     } finally {
@@ -137,98 +160,6 @@ export class Elections {
     };
     this.#retryTimer = setTimeout(fire, Math.ceil(atMs - this.#options.clock.monotonicMs())).unref();
   }
-
-  async #collectPromises(plans: readonly ElectionPlan[], nonce: Buffer): Promise<Election[]> {
-    const replies = new Map<ElectionPlan, PromiseReply[]>(plans.map((plan) => [plan, []]));
-    const asked = plans.flatMap((plan) => plan.replicas.map((replica) => ({ plan, replica })));
-    let goOn = (): void => undefined;
-    const enough = new Promise<void>((resolve) => (goOn = resolve));
-    const outcomeOf = (plan: ElectionPlan) => evaluatePromises(plan, replies.get(plan) ?? []);
-    const calls = this.#atEachBroker(
-      asked,
-      ({ replica }) => replica.brokerId,
-      async (brokerId, entries) => {
-        const request = entries.map(({ plan, replica }) => promiseEntry(plan, replica, nonce));
-        const results = await this.#options.orders.promise(brokerId, request);
-        entries.forEach(({ plan, replica }, index) => {
-          const result = results[index];
-          if (result?.error === undefined && result !== undefined)
-            replies.get(plan)?.push(promiseReply(replica, result));
-          else this.#refused(plan, brokerId, result?.error);
-        });
-        // A broker that hangs and is not known to be silent yet must not hold up the others.
-        if (plans.every((plan) => outcomeOf(plan).kind === 'elected')) setTimeout(goOn, PROMISE_GRACE_MS);
-      },
-    );
-    await Promise.race([calls, enough]);
-    return plans.flatMap((plan) => {
-      const outcome = outcomeOf(plan);
-      if (outcome.kind === 'elected') return [{ plan, outcome }];
-      this.#options.logger.debug({ ...place(plan), why: outcome.why }, 'no leader elected');
-      if (outcome.promisedEpoch > 0) this.#seen(plan, outcome.promisedEpoch);
-      return [];
-    });
-  }
-
-  #refused(plan: ElectionPlan, brokerId: number, status: Status | undefined): void {
-    const { logger, clock, onTombstone } = this.#options;
-    logger.warn({ ...place(plan), brokerId, status }, 'a replica refused an election');
-    const { reason, metadata } = status === undefined ? {} : fromRpcStatus(status);
-    const deleteId = metadata?.['delete_id'];
-    if (reason !== 'TOPIC_NOT_FOUND' || deleteId === undefined) return;
-    onTombstone({ topicId: plan.topicId, name: '', deleteId, deleteTimeMs: clock.wallMs() });
-  }
-
-  async #appointLeaders(elections: readonly Election[], nonce: Buffer): Promise<void> {
-    await this.#atEachBroker(
-      elections,
-      ({ outcome }) => outcome.leader.brokerId,
-      async (brokerId, entries) => {
-        const results = await this.#options.orders.lead(
-          brokerId,
-          entries.map((election) => leadEntry(election, nonce)),
-        );
-        entries.forEach((election, index) => this.#takeLeader(election, results[index]));
-      },
-    );
-  }
-
-  #takeLeader({ plan, outcome }: Election, result: LeadResult | undefined): void {
-    const { model, logger } = this.#options;
-    if (result?.leading !== true) {
-      logger.debug({ ...place(plan), status: result?.error }, 'a replica does not lead though elected');
-      this.#seen(plan, Math.max(plan.epoch, result?.promisedEpoch ?? 0));
-      return;
-    }
-    const config = result.config === undefined ? outcome.config : configFromMessage(result.config);
-    const { topicId, partition, epoch } = plan;
-    model.apply(recordLeader(model.state, { topicId, partition, epoch, brokerId: outcome.leader.brokerId, config }));
-    logger.debug({ ...place(plan), leader: outcome.leader.brokerId }, 'leader elected');
-  }
-
-  #seen({ topicId, partition }: ElectionPlan, epoch: number): void {
-    this.#options.model.apply([{ type: 'epoch_seen', topicId, partition, epoch }]);
-  }
-
-  /** Calls every broker once with its entries. A broker that fails costs its own entries only. */
-  async #atEachBroker<Entry>(
-    entries: readonly Entry[],
-    brokerOf: (entry: Entry) => number,
-    call: (brokerId: number, entries: readonly Entry[]) => Promise<void>,
-  ): Promise<void> {
-    const byBroker = groupBy(entries, brokerOf);
-    const calls = [...byBroker].map(async ([brokerId, own]) => {
-      try {
-        await call(brokerId, own);
-      } catch (error) {
-        this.#options.logger.warn(
-          { err: error, brokerId, partitions: own.length },
-          'a broker did not answer an election',
-        );
-      }
-    });
-    await Promise.all(calls);
-  }
 }
 
 /** Plans whose replicas are on the same brokers, so that a broker that hangs holds up only what it takes part in. */
@@ -239,36 +170,4 @@ function bySameBrokers(plans: readonly ElectionPlan[]): ReadonlyMap<string, Elec
       .sort((a, b) => a - b)
       .join();
   return groupBy(plans, brokersOf);
-}
-
-function promiseEntry(
-  { topicId, partition, epoch }: ElectionPlan,
-  { replicaId }: ReplicaIdentity,
-  nonce: Buffer,
-): PromiseEntry {
-  return { topicId, partition, replicaId, epoch, nonce };
-}
-
-function leadEntry({ plan, outcome }: Election, nonce: Buffer): LeadEntry {
-  const { topicId, partition, epoch } = plan;
-  const { leader, lastEpoch, logEndOffset } = outcome;
-  return { topicId, partition, replicaId: leader.replicaId, epoch, nonce, lastEpoch, logEndOffset, unclean: false };
-}
-
-function promiseReply(replica: ReplicaIdentity, result: PromiseResult): PromiseReply {
-  const { granted, promisedEpoch, lastEpoch, logEndOffset, suspect, configs, configFloor } = result;
-  return {
-    replica,
-    granted,
-    promisedEpoch,
-    lastEpoch,
-    logEndOffset,
-    suspect,
-    configs: configs.map(configFromMessage),
-    configFloor,
-  };
-}
-
-function place({ topicId, partition, epoch }: ElectionPlan): { topicId: string; partition: number; epoch: number } {
-  return { topicId, partition, epoch };
 }

@@ -15,6 +15,7 @@ const PARTITION_STATES = {
   online: PartitionState.PARTITION_STATE_ONLINE,
   electing: PartitionState.PARTITION_STATE_ELECTING,
   offline: PartitionState.PARTITION_STATE_OFFLINE,
+  lossy: PartitionState.PARTITION_STATE_LOSSY,
 } as const;
 
 const BROKER_STATES = {
@@ -125,6 +126,6 @@ export function instanceEndpoint(instance: InstanceFacts): ServiceEndpoint {
   };
 }
 
-function timestamp(ms: number): Timestamp {
+export function timestamp(ms: number): Timestamp {
   return { seconds: BigInt(Math.floor(ms / 1000)), nanos: (ms % 1000) * 1e6 };
 }

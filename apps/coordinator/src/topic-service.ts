@@ -12,6 +12,7 @@ import type {
 } from '@partita/protocol';
 import { implement, unary } from '@partita/rpc/server';
 import type { Implementation, RelayChoice } from '@partita/rpc/server';
+import type { AuditLog } from './audit-log.ts';
 import type { ClusterModel } from './cluster-model.ts';
 import { settingsFromMessage } from './setting-messages.ts';
 import type { TopicCreations, TopicRequest } from './topic-creation.ts';
@@ -24,13 +25,16 @@ export interface TopicServiceOptions {
   readonly creations: TopicCreations;
   readonly deletions: TopicDeletions;
   readonly updates: TopicUpdates;
+  readonly audit: AuditLog;
   readonly relay: RelayChoice;
 }
 
 export function topicService(options: TopicServiceOptions): Implementation<TopicServiceService> {
-  const { model, deletions, relay } = options;
+  const { model, deletions, audit, relay } = options;
   return implement(TopicServiceService, {
-    createTopic: unary(async (request) => ({ topic: await create(options, request) }), { relay }),
+    createTopic: unary(async (request, { clientId }) => ({ topic: await create(options, request, clientId) }), {
+      relay,
+    }),
     getTopic: unary(
       (request) => ({
         topic: topicMessage(model.state, visibleTopic(model.state, required('topic', request.topic)), true),
@@ -38,10 +42,13 @@ export function topicService(options: TopicServiceOptions): Implementation<Topic
       { relay },
     ),
     listTopics: unary((request) => list(model, request), { relay }),
-    updateTopic: unary(async (request) => ({ topic: await update(options, request) }), { relay }),
+    updateTopic: unary(async (request, { clientId }) => ({ topic: await update(options, request, clientId) }), {
+      relay,
+    }),
     deleteTopic: unary(
-      async (request) => {
+      async (request, { clientId }) => {
         const deleted = await deletions.delete(required('topic', request.topic), request.etag);
+        audit.note('topic_delete', deleted.name, clientId, { topicId: deleted.definition.topicId });
         return { topic: { ...topicMessage(model.state, deleted, false), state: TopicState.TOPIC_STATE_DELETING } };
       },
       { relay },
@@ -49,7 +56,11 @@ export function topicService(options: TopicServiceOptions): Implementation<Topic
   });
 }
 
-async function create({ model, creations }: TopicServiceOptions, request: CreateTopicRequest): Promise<Topic> {
+async function create(
+  { model, creations, audit }: TopicServiceOptions,
+  request: CreateTopicRequest,
+  clientId: string,
+): Promise<Topic> {
   const topic = requiredTopic(request.topic);
   const wanted: TopicRequest = {
     name: topic.name,
@@ -64,10 +75,21 @@ async function create({ model, creations }: TopicServiceOptions, request: Create
     return topic;
   }
   const topicId = await creations.create(wanted);
-  return topicMessage(model.state, visibleTopic(model.state, topicId), true);
+  const created = visibleTopic(model.state, topicId);
+  const { replicationFactor } = created.definition;
+  audit.note('topic_create', created.name, clientId, {
+    topicId,
+    partitions: created.partitions.length,
+    replicationFactor,
+  });
+  return topicMessage(model.state, created, true);
 }
 
-async function update({ model, updates }: TopicServiceOptions, request: UpdateTopicRequest): Promise<Topic> {
+async function update(
+  { model, updates, audit }: TopicServiceOptions,
+  request: UpdateTopicRequest,
+  clientId: string,
+): Promise<Topic> {
   const topic = requiredTopic(request.topic);
   const paths = request.updateMask ?? [];
   if (paths.length === 0) {
@@ -81,7 +103,12 @@ async function update({ model, updates }: TopicServiceOptions, request: UpdateTo
   }
   const settingsAfter = masked(paths, settingsFromMessage(topic.settings));
   const command: UpdateTopicCommand = { name: required('topic.name', topic.name), etag: topic.etag, settingsAfter };
-  if (!request.validateOnly) return topicMessage(model.state, await updates.update(command), true);
+  if (!request.validateOnly) {
+    const updated = await updates.update(command);
+    const { topicId, version } = updated.definition;
+    audit.note('topic_update', updated.name, clientId, { topicId, version: Number(version), paths: paths.join(',') });
+    return topicMessage(model.state, updated, true);
+  }
   const definition = updates.check(command);
   return topicMessage(model.state, { ...visibleTopic(model.state, definition.topicId), definition }, true);
 }

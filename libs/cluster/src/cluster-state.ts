@@ -25,6 +25,8 @@ export interface ClusterPartition {
   readonly inSync: readonly number[];
   /** Grows with each change of the in-sync set within an epoch. */
   readonly inSyncVersion: number;
+  /** True = the leader was made with possible loss; ends with its epoch. */
+  readonly lossy: boolean;
 }
 
 export interface ClusterTopic {
@@ -135,6 +137,8 @@ export class ClusterState {
         return this.#setLeader(record);
       case 'leader_lost':
         return this.#changePartition(record, () => ({ live: false }));
+      case 'partition_lossy':
+        return this.#changePartition(record, ({ epoch }) => ({ lossy: epoch === record.epoch }));
       case 'in_sync_changed':
         return this.#changePartition(record, ({ epoch }) => {
           invariant(epoch === record.epoch, `in-sync set of epoch ${record.epoch} in epoch ${epoch}`);
@@ -207,7 +211,8 @@ export class ClusterState {
         epoch > known.epoch || known.leader === 0 || known.leader === leader,
         `partition ${partitionKey(record)} has two leaders in epoch ${epoch}: ${known.leader} and ${leader}`,
       );
-      return { epoch, leader, inSync, inSyncVersion, live, epochSeen: Math.max(known.epochSeen, epoch) };
+      const lossy = epoch === known.epoch && known.lossy;
+      return { epoch, leader, inSync, inSyncVersion, live, lossy, epochSeen: Math.max(known.epochSeen, epoch) };
     });
   }
 
@@ -259,5 +264,6 @@ function unknownPartition(partition: number, hashMin: number, hashMax: number): 
     live: false,
     inSync: [],
     inSyncVersion: 0,
+    lossy: false,
   };
 }

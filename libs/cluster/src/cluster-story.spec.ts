@@ -131,7 +131,9 @@ function report(
 
 function electAll(): void {
   for (const { topicId, partition, epoch, replicas, config } of planElections(state, () => true)) {
-    applyAll(recordLeader(state, { topicId, partition, epoch, brokerId: replicas[0]!.brokerId, config }));
+    applyAll(
+      recordLeader(state, { topicId, partition, epoch, brokerId: replicas[0]!.brokerId, config, unclean: false }),
+    );
   }
 }
 
@@ -360,7 +362,16 @@ describe('rebuilding from inventories', () => {
       minInSyncReplicas: 1,
       flush: 'fsync',
     } as const;
-    const stored = { topicId: 't', partition: 0, config, epoch: 4, leader: 1, inSync: [1], inSyncVersion: 2 };
+    const stored = {
+      topicId: 't',
+      partition: 0,
+      config,
+      epoch: 4,
+      leader: 1,
+      inSync: [1],
+      inSyncVersion: 2,
+      lossy: false,
+    };
     applyAll(mergeStoredPartition(state, stored));
     expect(state.partition('t', 0)).toMatchObject({ epoch: 4, leader: 1, live: false, inSyncVersion: 2 });
     register(1, { replicas: [report('t', 0, 'r', { leadingEpoch: 4 })] });

@@ -14,7 +14,7 @@ function config(configVersion: number, brokerIds: readonly number[], minInSyncRe
 }
 
 function plan(known: ReplicaConfig, inSync: readonly number[] = []): ElectionPlan {
-  return { topicId: 't', partition: 0, epoch: 5, replicas: known.replicas, config: known, inSync };
+  return { topicId: 't', partition: 0, epoch: 5, replicas: known.replicas, config: known, inSync, wanted: 0 };
 }
 
 function reply(brokerId: number, more: Partial<PromiseReply> = {}): PromiseReply {

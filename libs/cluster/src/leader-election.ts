@@ -21,6 +21,8 @@ export interface ElectionPlan {
   readonly config: ReplicaConfig;
   /** In-sync set as last published; decides between equal logs. */
   readonly inSync: readonly number[];
+  /** Broker that an operator wants, before those; 0 = none. */
+  readonly wanted: number;
 }
 
 /** Partitions that lack a leader and have enough replicas for an election. */
@@ -46,7 +48,13 @@ function mayElect(state: ClusterState, topic: ClusterTopic): boolean {
   return topic.life !== 'creating' || creationFate(state, topic) === 'complete';
 }
 
-function planElection(state: ClusterState, topicId: string, known: ClusterPartition): ElectionPlan | undefined {
+/** The next attempt, whether it can succeed or not; undefined while no replica set is known. */
+export function planElection(
+  state: ClusterState,
+  topicId: string,
+  known: ClusterPartition,
+  wanted = 0,
+): ElectionPlan | undefined {
   const { partition, config, inSync } = known;
   if (config === undefined) return undefined;
   const answering = knownMembers(state, topicId, known).flatMap((identity) => {
@@ -54,7 +62,7 @@ function planElection(state: ClusterState, topicId: string, known: ClusterPartit
     return live === undefined ? [] : [{ identity, promisedEpoch: live.report.promisedEpoch }];
   });
   const epoch = 1 + Math.max(known.epochSeen, ...answering.map(({ promisedEpoch }) => promisedEpoch));
-  return { topicId, partition, epoch, replicas: answering.map(({ identity }) => identity), config, inSync };
+  return { topicId, partition, epoch, replicas: answering.map(({ identity }) => identity), config, inSync, wanted };
 }
 
 /** Members of the newest config and of those that brokers report: an older one may be the one in force. */
@@ -95,6 +103,8 @@ export type ElectionOutcome =
       readonly lastEpoch: number;
       readonly logEndOffset: bigint;
       readonly config: ReplicaConfig;
+      /** True = committed records may be missing in its log. */
+      readonly unclean: boolean;
     }
   | { readonly kind: 'failed'; readonly why: string; readonly promisedEpoch: number };
 
@@ -124,11 +134,11 @@ export function evaluatePromises(plan: ElectionPlan, replies: readonly PromiseRe
   if (best === undefined || !configs.every(memberOf(best)))
     return failed('the best log is not of a replica that is in every replica set in force');
   const { replica: leader, lastEpoch, logEndOffset } = best;
-  return { kind: 'elected', leader, lastEpoch, logEndOffset, config: newest };
+  return { kind: 'elected', leader, lastEpoch, logEndOffset, config: newest, unclean: false };
 }
 
 /** Oldest first; undefined when the committed one is not among those known. */
-function configsInForce(known: ReplicaConfig, replies: readonly PromiseReply[]): ReplicaConfig[] | undefined {
+export function configsInForce(known: ReplicaConfig, replies: readonly PromiseReply[]): ReplicaConfig[] | undefined {
   const byVersion = new Map([[known.configVersion, known]]);
   for (const config of replies.flatMap((reply) => reply.configs)) byVersion.set(config.configVersion, config);
   const floor = Math.max(0, ...replies.map((reply) => reply.configFloor));
@@ -138,20 +148,21 @@ function configsInForce(known: ReplicaConfig, replies: readonly PromiseReply[]):
 }
 
 /** Negative when `a` should rather lead: the longer log of the newer epoch, among equals the lower rank. */
-function compareLogs(rank: (reply: PromiseReply) => number, a: PromiseReply, b: PromiseReply): number {
+export function compareLogs(rank: (reply: PromiseReply) => number, a: PromiseReply, b: PromiseReply): number {
   if (a.lastEpoch !== b.lastEpoch) return b.lastEpoch - a.lastEpoch;
   if (a.logEndOffset !== b.logEndOffset) return a.logEndOffset > b.logEndOffset ? -1 : 1;
   return rank(a) - rank(b);
 }
 
-/** Among equal logs: who may lead before who may not, then who is in sync, then who is preferred. */
+/** Among equal logs: who may lead before who may not, then who is wanted, then who is in sync, then who is preferred. */
 function ranking(
-  { inSync }: ElectionPlan,
+  { inSync, wanted }: ElectionPlan,
   { replicas }: ReplicaConfig,
   mayLead: (reply: PromiseReply) => boolean,
 ): (reply: PromiseReply) => number {
   return (reply) =>
-    (mayLead(reply) ? 0 : 2 * replicas.length) +
+    (mayLead(reply) ? 0 : 4 * replicas.length) +
+    (reply.replica.brokerId === wanted ? 0 : 2 * replicas.length) +
     (inSync.includes(reply.replica.brokerId) ? 0 : replicas.length) +
     replicas.findIndex((member) => sameReplica(member, reply.replica));
 }

@@ -40,7 +40,7 @@ function running(replicaCount: number, minInSyncReplicas: number): void {
   state.apply({ type: 'topic_put', definition, name: 'orders', life: 'active' });
   state.apply({ type: 'config_learned', topicId: TOPIC, partition: 0, config });
   for (const id of ids) register(id);
-  apply(recordLeader(state, { topicId: TOPIC, partition: 0, epoch: 5, brokerId: 1, config }));
+  apply(recordLeader(state, { topicId: TOPIC, partition: 0, epoch: 5, brokerId: 1, config, unclean: false }));
   report(1, { leadingEpoch: 5 });
   for (const id of ids.slice(1)) report(id, { followingId: 1 });
 }
@@ -194,7 +194,7 @@ describe('a leader that answers', () => {
     report(3, { promisedEpoch: 6, lastEpoch: 6, followingId: 2 });
     expect(known()).toMatchObject({ leader: 2, epoch: 6, live: false });
     const config = known().config!;
-    apply(recordLeader(state, { topicId: TOPIC, partition: 0, epoch: 6, brokerId: 2, config }));
+    apply(recordLeader(state, { topicId: TOPIC, partition: 0, epoch: 6, brokerId: 2, config, unclean: false }));
     expect(known()).toMatchObject({ leader: 2, epoch: 6, live: true });
   });
 });

@@ -3,7 +3,8 @@ import { partitionKey } from '@partita/domain';
 import type { ClusterBroker, ClusterPartition, ClusterState } from './cluster-state.ts';
 import type { ReplicaConfig, ReplicaIdentity, ReplicaReport } from './inventory.ts';
 
-export type PartitionStatus = 'online' | 'electing' | 'offline';
+/** `lossy`: online, but its leader was made with possible loss. */
+export type PartitionStatus = 'online' | 'electing' | 'offline' | 'lossy';
 
 /**
  * Replicas that an election of R replicas with min ISR m needs, so that it meets every set of m that may have committed
@@ -49,6 +50,6 @@ export function canElect(state: ClusterState, topicId: string, partition: Cluste
 }
 
 export function partitionStatus(state: ClusterState, topicId: string, partition: ClusterPartition): PartitionStatus {
-  if (partition.live) return 'online';
+  if (partition.live) return partition.lossy ? 'lossy' : 'online';
   return canElect(state, topicId, partition) ? 'electing' : 'offline';
 }

@@ -22,6 +22,7 @@ export interface StoredPartition {
   readonly leader: number;
   readonly inSync: readonly number[];
   readonly inSyncVersion: number;
+  readonly lossy: boolean;
 }
 
 /** Records for a topic that somebody knows; none when it is known already, or deleted. */
@@ -119,17 +120,19 @@ export function leaderHeard(
 
 /** What the directory tells about a partition. Its leader counts as live only when its own broker says so. */
 export function mergeStoredPartition(state: ClusterState, stored: StoredPartition): ClusterRecord[] {
-  const { topicId, partition, config, epoch, leader, inSync, inSyncVersion } = stored;
+  const { topicId, partition, config, epoch, leader, inSync, inSyncVersion, lossy } = stored;
   const known = state.partition(topicId, partition);
   if (known === undefined) return [];
   const records: ClusterRecord[] = [];
   if (config.configVersion > (known.config?.configVersion ?? 0))
     records.push({ type: 'config_learned', topicId, partition, config });
-  const newer =
-    epoch > known.epoch || (epoch === known.epoch && leader === known.leader && inSyncVersion > known.inSyncVersion);
+  const same = epoch === known.epoch && leader === known.leader;
+  const newer = epoch > known.epoch || (same && inSyncVersion > known.inSyncVersion);
   if (leader > 0 && newer) {
     const live = known.live && epoch === known.epoch;
     records.push({ type: 'leader_known', topicId, partition, epoch, leader, inSync, inSyncVersion, live });
   }
+  // Brokers do not tell it, so it is taken also for a leader that was heard before the directory was read.
+  if (lossy && (newer || same)) records.push({ type: 'partition_lossy', topicId, partition, epoch });
   return records;
 }

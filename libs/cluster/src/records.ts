@@ -61,6 +61,8 @@ export type ClusterRecord =
       readonly live: boolean;
     })
   | (OfPartition & { readonly type: 'leader_lost' })
+  /** The leader of this epoch was made with possible loss. */
+  | (OfPartition & { readonly type: 'partition_lossy'; readonly epoch: number })
   /** The leader of this epoch has other replicas in sync. */
   | (OfPartition & {
       readonly type: 'in_sync_changed';

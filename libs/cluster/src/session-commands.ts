@@ -100,6 +100,8 @@ export interface LedPartition {
   readonly epoch: number;
   readonly brokerId: number;
   readonly config: ReplicaConfig;
+  /** Made with possible loss. */
+  readonly unclean: boolean;
 }
 
 /**
@@ -107,12 +109,13 @@ export interface LedPartition {
  * have told of it before.
  */
 export function recordLeader(state: ClusterState, led: LedPartition): ClusterRecord[] {
-  const { topicId, partition, epoch, brokerId, config } = led;
+  const { topicId, partition, epoch, brokerId, config, unclean } = led;
   const known = state.partition(topicId, partition);
   if (known === undefined || state.broker(brokerId)?.facts.status === 'down') return [];
   const records = leaderHeard(known, { topicId, partition, epoch, brokerId });
   if (records.length > 0 && config.configVersion > (known.config?.configVersion ?? 0))
     records.unshift({ type: 'config_learned', topicId, partition, config });
+  if (unclean) records.push({ type: 'partition_lossy', topicId, partition, epoch });
   return records;
 }
 

@@ -27,6 +27,7 @@ export type {
 } from './metadata-store.ts';
 export { comparePartitionVersions, PARTITION_STATUSES } from './partition-entry.ts';
 export type { PartitionEntry, PartitionStatus, ReplicaIdentity } from './partition-entry.ts';
+export type { AuditEntry, AuditPage } from './audit-entry.ts';
 export { BROKER_STATES } from './broker-entry.ts';
 export type { BrokerEntry, BrokerState } from './broker-entry.ts';
 export { FLUSH_MODES, TOPIC_STATES } from './topic-entry.ts';

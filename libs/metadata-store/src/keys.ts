@@ -12,7 +12,8 @@
  *   part:<id>   hash    partition -> JSON (partition-entry.ts)
  *   tomb:<id>   string  JSON of a deleted topic (topic-entry.ts), kept for 30 days
  *   groups      hash    shard -> JSON of the group service that claims it, a hint
- *   ops         stream  op, subject, token, revision of each write: audit, and a feed to watch
+ *   ops         stream  what was changed by whom (audit-entry.ts), and op, subject, token, revision of each write but
+ *                       those of partitions
  */
 import { PartitaError } from '@partita/domain';
 

@@ -2,6 +2,7 @@
  * What Redis would hold, in the memory of one process. Several stores may share one directory, as several coordinators
  * share one Redis.
  */
+import type { AuditEntry } from './audit-entry.ts';
 import type { BrokerEntry } from './broker-entry.ts';
 import type { DirectoryMeta } from './metadata-store.ts';
 import type { PartitionEntry } from './partition-entry.ts';
@@ -28,6 +29,9 @@ export interface DirectoryState {
   /** Topic id -> what it was, and until when (monotonic) that is kept. */
   tombstones: Map<string, { readonly tombstone: TopicTombstone; readonly endsMs: number }>;
   groups: Map<number, string>;
+  /** Oldest first; the first has the number `auditStart`. */
+  audit: AuditEntry[];
+  auditStart: number;
 }
 
 export class MemoryDirectory {
@@ -59,5 +63,7 @@ function emptyState(): DirectoryState {
     partitions: new Map(),
     tombstones: new Map(),
     groups: new Map(),
+    audit: [],
+    auditStart: 0,
   };
 }

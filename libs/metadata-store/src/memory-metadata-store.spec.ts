@@ -1,17 +1,24 @@
-import { describe } from 'vitest';
+import { beforeEach, describe } from 'vitest';
+import { auditConformance } from './audit.conformance.ts';
 import { MemoryDirectory } from './memory-directory.ts';
 import { createMemoryMetadataStore } from './memory-metadata-store.ts';
 import { storeConformance } from './store.conformance.ts';
+import type { StoreHarness } from './store.conformance.ts';
 
 describe('the metadata store in memory', () => {
   const directory = new MemoryDirectory();
   const clock = { wallMs: () => Date.now(), monotonicMs: () => performance.now() };
-  storeConformance(() => ({
+  const harness = (): StoreHarness => ({
     open: (clusterId) => createMemoryMetadataStore({ clusterId, clock, directory }),
     wipe: async () => directory.wipe(),
     backUp: async () => {
       const backup = directory.backUp();
       return async () => directory.restore(backup);
     },
-  }));
+  });
+  storeConformance(harness);
+  describe('with an empty directory', () => {
+    beforeEach(() => directory.wipe());
+    auditConformance(harness);
+  });
 });

@@ -2,7 +2,8 @@
  * The directory in memory: the coordinator's embedded store when there is no Redis. The same fences as in Redis; what
  * a restart loses is rebuilt from the brokers.
  */
-import { type Clock, METADATA_TOMBSTONE_MS } from '@partita/domain';
+import { type Clock, METADATA_AUDIT_COUNT_MAX, METADATA_TOMBSTONE_MS, PartitaError } from '@partita/domain';
+import type { AuditEntry, AuditPage } from './audit-entry.ts';
 import type { BrokerEntry } from './broker-entry.ts';
 import { type DirectoryState, MemoryDirectory, type StoredLease } from './memory-directory.ts';
 import type {
@@ -202,6 +203,25 @@ class MemoryMetadataStore implements MetadataStore {
       return outcomes.includes('published');
     });
     return written.status === 'rolled_back' ? written : { status: 'published', outcomes };
+  }
+
+  async appendAudit(token: LeaseToken, entries: readonly AuditEntry[]): Promise<WriteOutcome> {
+    return this.#write(token, (state) => {
+      state.audit.push(...entries);
+      const old = state.audit.splice(0, Math.max(0, state.audit.length - METADATA_AUDIT_COUNT_MAX));
+      state.auditStart += old.length;
+      return false;
+    });
+  }
+
+  async readAudit(count: number, after: string | undefined): Promise<AuditPage> {
+    const { audit, auditStart } = this.#open();
+    if (after !== undefined && !/^\d{1,15}$/.test(after))
+      throw new PartitaError('INVALID_PAGE_TOKEN', 'page_token is not one of the audit trail: begin again without it');
+    const end = after === undefined ? audit.length : Math.max(0, Number(after) - auditStart);
+    const start = Math.max(0, end - count);
+    const next = start === 0 ? undefined : String(auditStart + start);
+    return { entries: audit.slice(start, end).reverse(), next };
   }
 
   async rebuild(token: LeaseToken, request: RebuildRequest): Promise<WriteOutcome> {

@@ -7,6 +7,7 @@
  * may have happened, repeat it: every write is idempotent), WRONG_CLUSTER (another cluster's data), and for writes
  * NOT_ACTIVE_COORDINATOR (the lease is another's or has run out; metadata `holder_url` names the holder, if any).
  */
+import type { AuditEntry, AuditPage } from './audit-entry.ts';
 import type { BrokerEntry } from './broker-entry.ts';
 import type { PartitionEntry } from './partition-entry.ts';
 import type { TopicEntry, TopicTombstone } from './topic-entry.ts';
@@ -141,6 +142,10 @@ export interface MetadataStore {
   putGroups(token: LeaseToken, groups: readonly GroupHint[]): Promise<WriteOutcome>;
   /** Writes each entry whose (epoch, configVersion, isrVersion) is lexicographically above the stored one. */
   publishPartitions(token: LeaseToken, publications: readonly PartitionPublication[]): Promise<Published | RolledBack>;
+  /** Adds to the audit trail, which keeps some METADATA_AUDIT_COUNT_MAX entries. A repeat adds them again. */
+  appendAudit(token: LeaseToken, entries: readonly AuditEntry[]): Promise<WriteOutcome>;
+  /** At most `count` entries, newest first, behind the page that answered `after`; undefined = from the newest. */
+  readAudit(count: number, after: string | undefined): Promise<AuditPage>;
   /** Replaces the whole directory. Until it has ended, `readAll` finds none. */
   rebuild(token: LeaseToken, request: RebuildRequest): Promise<WriteOutcome>;
 }

@@ -17,6 +17,8 @@ import type { LeaseToken, MetadataStore } from './metadata-store.ts';
 import { createRedisMetadataStore } from './redis-metadata-store.ts';
 import { EMPTY, brokerEntry, partitionEntry, refusal, topicEntry } from './samples.conformance.ts';
 import { storeConformance } from './store.conformance.ts';
+import type { StoreHarness } from './store.conformance.ts';
+import { auditConformance } from './audit.conformance.ts';
 
 const server = setting('PARTITA_TEST_REDIS_SERVER') ?? onPath('redis-server');
 const libraries = setting('PARTITA_TEST_REDIS_LIBRARY_PATH');
@@ -95,7 +97,7 @@ describe.runIf(server !== undefined)('the metadata store in Redis', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  storeConformance(() => ({
+  const harness = (): StoreHarness => ({
     open,
     wipe: async () => {
       await raw.flushall();
@@ -108,7 +110,14 @@ describe.runIf(server !== undefined)('the metadata store in Redis', () => {
         for (const [name, dump] of dumps) await raw.restore(name, name === keys.lease ? 60_000 : 0, dump);
       };
     },
-  }));
+  });
+  storeConformance(harness);
+  describe('with an empty directory', () => {
+    beforeEach(async () => {
+      await raw.flushall();
+    });
+    auditConformance(harness);
+  });
 
   describe('with a directory of one topic', () => {
     const topic = topicEntry('orders');
@@ -140,13 +149,15 @@ describe.runIf(server !== undefined)('the metadata store in Redis', () => {
       expect(await raw.hget('partita:{test}:topics', 'orders')).toBe(topic.topicId);
     });
 
-    it('notes each write in the audit stream with token and revision', async () => {
+    it('notes writes in the stream with token and revision, but not those of partitions', async () => {
+      await store.putBroker(token, brokerEntry(7));
       await publish(5);
+      await store.putBroker(token, brokerEntry(7));
       const [entry] = await raw.xrevrange(keys.ops, '+', '-', 'COUNT', 1);
-      const revision = await raw.hget(keys.meta, 'revision');
+      const revision = Number(await raw.hget(keys.meta, 'revision'));
       expect(entry?.[1]).toEqual([
-        ...['op', 'part_publish', 'subject', `${topic.topicId}/0`],
-        ...['token', String(token.number), 'revision', revision],
+        ...['op', 'broker_put', 'subject', '7'],
+        ...['token', String(token.number), 'revision', String(revision - 1)],
       ]);
     });
 

@@ -3,6 +3,7 @@
  * touches anything (lua/includes/check-fence.lua).
  */
 import { METADATA_CHUNK_COUNT_MAX, METADATA_TOMBSTONE_MS, PartitaError } from '@partita/domain';
+import { type AuditEntry, type AuditPage, encodeAuditEntry } from './audit-entry.ts';
 import { type BrokerEntry, encodeBrokerEntry } from './broker-entry.ts';
 import { type MetadataKeys, metadataKeys } from './keys.ts';
 import type {
@@ -22,6 +23,7 @@ import type {
   WriteOutcome,
 } from './metadata-store.ts';
 import { encodePartitionEntry } from './partition-entry.ts';
+import { readAuditTrail } from './redis-audit.ts';
 import { RedisConnection, type ScriptReply } from './redis-connection.ts';
 import { rebuildDirectory } from './redis-rebuild.ts';
 import { readDirectory, readDirectoryMeta } from './redis-snapshot.ts';
@@ -176,6 +178,14 @@ class RedisMetadataStore implements MetadataStore {
       if (written.status === 'rolled_back') return written;
     }
     return { status: 'published', outcomes };
+  }
+
+  appendAudit(token: LeaseToken, entries: readonly AuditEntry[]): Promise<WriteOutcome> {
+    return this.#write('audit-append', token, [], entries.flatMap(encodeAuditEntry));
+  }
+
+  readAudit(count: number, after: string | undefined): Promise<AuditPage> {
+    return readAuditTrail(this, count, after);
   }
 
   async rebuild(token: LeaseToken, request: RebuildRequest): Promise<WriteOutcome> {

@@ -18,6 +18,7 @@ export const SCRIPT_NAMES = [
   'topic-delete',
   'hash-put',
   'part-publish',
+  'audit-append',
   'rebuild',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];

@@ -111,6 +111,23 @@ export class SpecCluster {
       routes: async () => (await callUnary(client, ClusterServiceService.getRoutes, { topics: [] })).routes,
       cluster: () => callUnary(client, ClusterServiceService.getCluster, {}),
       describe: () => callUnary(client, ClusterServiceService.describeCluster, { includePartitions: true }),
+      elect: async (topic: string, partition: number, brokerId = 0) => {
+        const request = { partitions: [{ topic, partition }], brokerId };
+        return (await callUnary(client, ClusterServiceService.electLeaders, request)).results[0]!;
+      },
+      electAll: async () =>
+        (await callUnary(client, ClusterServiceService.electLeaders, { partitions: [], brokerId: 0 })).results,
+      force: async (topic: string, brokerId: number, acceptDataLoss = true, justification = 'a test') => {
+        const request = { partition: { topic, partition: 0 }, brokerId, acceptDataLoss, justification };
+        return (await callUnary(client, ClusterServiceService.forceLeader, request)).result!;
+      },
+      recover: async (topic: string) => {
+        const partition = { topic, partition: 0 };
+        const request = { partition, acceptDataLoss: true, justification: 'a test' };
+        return (await callUnary(client, ClusterServiceService.recoverBestLog, request)).result!;
+      },
+      audit: async () =>
+        (await callUnary(client, ClusterServiceService.listAuditEntries, { pageSize: 0, pageToken: '' })).entries,
     };
   }
 }
