@@ -38,7 +38,10 @@ export class LogAppender {
     if (!this.#isWorking()) return;
     const batch = this.#nextBatch(seed);
     try {
-      this.#opened.log.append(batch.bytes);
+      if (batch.base > this.#opened.log.logEnd) {
+        this.#opened.log.appendReplicated(batch.bytes);
+        tally.add('seen: batch behind a hole');
+      } else this.#opened.log.append(batch.bytes);
       model.batches.push(batch);
       tally.add('batches');
       tally.add('bytes', batch.bytes.length);
@@ -61,7 +64,7 @@ export class LogAppender {
     const type = this.#type();
     const recordCount = value.length > 20_000 ? 1 : random.between(1, plan.recordCountMax);
     return makeBatch({
-      base: this.#opened.log.logEnd,
+      base: this.#opened.log.logEnd + this.#hole(),
       epoch: model.epoch,
       appendTimeMs: BigInt(time.wallMs()),
       timestampMs: BigInt(time.wallMs() - random.below(5000)),
@@ -71,6 +74,11 @@ export class LogAppender {
       value,
       isUnclean: type === BATCH_EPOCH_START && this.#world.model.batches.length % 2 === 0,
     });
+  }
+
+  #hole(): bigint {
+    const { plan, random } = this.#world;
+    return plan.hole > 0 && random.chance(plan.hole) ? BigInt(random.between(1, 10)) : 0n;
   }
 
   #type(): BatchType {

@@ -14,7 +14,7 @@ export interface ModelState {
 }
 
 export class LogModel {
-  /** All that was ever appended and neither cut nor lost since, gapless from offset 0: deleted and compacted ones too. */
+  /** All that was ever appended and neither cut nor lost since, in order from offset 0: deleted and compacted ones too. */
   batches: StoredBatch[] = [];
   /** What the program was told to be durable (with flush=os: written). */
   ackedEnd = 0n;
@@ -31,6 +31,10 @@ export class LogModel {
   cutCount = 0;
   /** Where a cut is going on. */
   cuttingAt: bigint | undefined;
+  /** A log that begins anew there; it has, or had, these batches, all deleted. */
+  restarting: { readonly base: bigint; readonly batches: readonly StoredBatch[] } | undefined;
+  /** Where it last began anew. */
+  restartedAt = 0n;
   /** Batches that were cut, and by which cut: a reading that began before may still show them. */
   #removed: { readonly batch: StoredBatch; readonly cut: number }[] = [];
 
@@ -54,16 +58,40 @@ export class LogModel {
 
   /** A cut begins: nothing from there on is promised any more, but all of it may still be found. */
   beginCut(at: bigint): void {
-    this.cuttingAt = at;
-    this.ackedEnd = least(this.ackedEnd, at);
-    this.sealedEnd = least(this.sealedEnd, at);
+    // Within a hole the log ends at the batch before it.
+    this.cuttingAt = this.batches.findLast(({ next }) => next <= at)?.next ?? 0n;
+    this.ackedEnd = least(this.ackedEnd, this.cuttingAt);
+    this.sealedEnd = least(this.sealedEnd, this.cuttingAt);
   }
 
   /** The log was cut on purpose. */
   cut(at: bigint): void {
     this.cutCount += 1;
-    this.sealedEnd = least(this.sealedEnd, at);
     for (const batch of this.#drop(at)) this.#removed.push({ batch, cut: this.cutCount });
+    this.sealedEnd = least(this.sealedEnd, this.end);
+  }
+
+  /** A restart begins: until it has ended there is the old log or the new one. */
+  beginRestart(base: bigint, batches: readonly StoredBatch[]): void {
+    this.beginCut(batches.findLast((batch) => this.batches.includes(batch))?.next ?? 0n);
+    this.restarting = { base, batches };
+  }
+
+  /** A restart has ended in the new log, or in the old one up to there. */
+  endRestart(isNew: boolean, end: bigint): void {
+    const { restarting } = this;
+    this.cut(isNew ? (this.cuttingAt ?? end) : end);
+    this.cuttingAt = undefined;
+    this.restarting = undefined;
+    if (!isNew || restarting === undefined) return;
+    this.batches = [...restarting.batches];
+    this.ackedEnd = this.sealedEnd = this.highMark = this.logStart = this.restartedAt = restarting.base;
+    this.compaction.end(0n);
+  }
+
+  /** True when what lies at the offset may be gone for good. */
+  mayBeDeleted(offset: bigint): boolean {
+    return offset < this.logStart || (this.restarting !== undefined && offset < this.restarting.base);
   }
 
   /** After a start: the log ends here, and what it holds is promised from now on. */

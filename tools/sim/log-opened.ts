@@ -1,7 +1,7 @@
 /** What a log must hold when it opens, and what may be changed when it does not. */
 import type { PartitionLog } from '@partita/log';
 import { checkState } from './log-checks.ts';
-import { least } from './log-model.ts';
+import { least, most } from './log-model.ts';
 import type { LogWorld } from './log-world.ts';
 import type { KnownFacts } from './stored-facts.ts';
 import { basesOf, damagedBatches, isDamaged, segmentFile } from './stored-files.ts';
@@ -15,13 +15,15 @@ export function checkOpened(world: LogWorld, log: PartitionLog, facts: KnownFact
   const { model, plan, tally, trace } = world;
   const isOs = plan.flush === 'os';
   const end = log.logEnd;
+  noteRestart(world, log);
   trace.note(`  opened: ${log.logStart}..${end}, cut ${log.cutBytes}, suspect ${log.suspect ?? 'no'}`);
   const floor = promisedEnd(world, facts, before);
   if (log.suspect !== undefined) {
     tally.add('seen: suspect');
     // What was lost before, and told, stays lost until a new checkpoint is written.
-    const isLost = (isOs && world.powerCut) || facts.knownSynced > model.ackedEnd;
+    const isLost = (isOs && world.powerCut) || facts.knownSynced <= world.suspectBelow;
     if (!isLost && !world.hadLogDamage) throw new Violation(`suspect by a power cut alone: ${log.suspect}`);
+    world.suspectBelow = most(world.suspectBelow, facts.knownSynced);
   } else if (end < floor) throw new Violation(`lost: the log ends at ${end}, promised was ${floor}`);
   if (end > model.end || !model.isBoundary(end)) throw new Violation(`wrong offset: the log ends at ${end}`);
   noteSights(world, log, before);
@@ -30,9 +32,19 @@ export function checkOpened(world: LogWorld, log: PartitionLog, facts: KnownFact
   const removed = [...before.keys()].filter((_, number, bases) => (bases[number + 1] ?? end + 1n) <= facts.logStart);
   if (removed.length > 0) tally.add('seen: trim finished at a start');
   model.restart(end);
-  model.logStart = least(facts.logStart, end);
+  model.logStart = most(least(facts.logStart, end), model.restartedAt);
   model.compaction.restart(log.compaction.cleanedTo, plan.readFlip > 0);
   checkState(log, model);
+}
+
+/** A restart that was under way has ended one way or the other. */
+function noteRestart({ model, tally }: LogWorld, log: PartitionLog): void {
+  const base = model.restarting?.base;
+  if (base === undefined) return;
+  const isNew = log.segments[0]?.baseOffset === base && log.logEnd === base;
+  if (isNew) tally.add('seen: restart completed at a start');
+  if (isNew) model.endRestart(true, base);
+  else model.restarting = undefined;
 }
 
 /** Offset below which nothing may be missing from a log that is not suspect. */
@@ -43,7 +55,10 @@ function promisedEnd(world: LogWorld, facts: KnownFacts, before: LogContents): b
   const lastBase = [...before.keys()].at(-1) ?? 0n;
   const damaged = [...world.damagedAtStart].flatMap(([base, batches]) => (base >= lastBase ? batches : []));
   // Damage to what nothing knows as synced looks like a torn write.
-  for (const batch of damaged) if (batch >= facts.knownSynced) promised = least(promised, batch);
+  for (const batch of damaged) {
+    const before = model.batches[model.numberOf(batch) - 1]?.next ?? 0n;
+    if (batch >= facts.knownSynced) promised = least(promised, before);
+  }
   return promised;
 }
 

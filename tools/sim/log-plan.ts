@@ -17,6 +17,7 @@ export const STEPS = [
   'trim',
   'roll',
   'compact',
+  'restart',
 ] as const;
 export type Step = (typeof STEPS)[number];
 
@@ -62,20 +63,34 @@ export interface LogPlan {
   readonly tombstoneDelayMs: number;
   /** Probability that the power goes within a trim, a compaction or a swap, each time. */
   readonly deletionCrash: number;
+  /** Probability that a batch begins behind a hole, as a follower gets it from a compacted log. */
+  readonly hole: number;
 }
 
 const KIB = 1024;
 
 /** Steps that only seeds take which delete something. */
-const DELETIONS: readonly Step[] = ['trim', 'roll', 'compact'];
+const DELETIONS: readonly Step[] = ['trim', 'roll', 'compact', 'restart'];
 
 /**
  * Draws a plan. Half of the seeds are without damage and read flips: in those nothing may ever be refused. Of these, many
  * also delete: what deleted records said about the damaged ones nobody can hold against the log.
  */
-export function drawPlan(random: SeededRandom, ofDeletions: SeededRandom): LogPlan {
-  const plan = drawBasicPlan(random);
-  return plan.damage === 0 && ofDeletions.chance(0.7) ? withDeletions(plan, ofDeletions) : plan;
+export function drawPlan(random: SeededRandom, ofDeletions: SeededRandom, ofFollowers: SeededRandom): LogPlan {
+  const basic = drawBasicPlan(random);
+  const plan = basic.damage === 0 && ofDeletions.chance(0.7) ? withDeletions(basic, ofDeletions) : basic;
+  return ofFollowers.chance(0.4) ? asFollower(plan, ofFollowers) : plan;
+}
+
+/** A snapshot that a leader sent is nowhere else: with damage to it the log is lost. */
+function asFollower(plan: LogPlan, random: SeededRandom): LogPlan {
+  const restarts = plan.damage === 0 ? random.pick([0, 1, 2]) : 0;
+  return {
+    ...plan,
+    weights: [...plan.weights, ['restart', restarts]],
+    hole: random.pick([0, 0.05, 0.3, 0.9]),
+    deletionCrash: restarts === 0 ? plan.deletionCrash : random.pick([0, 0.15, 0.4]),
+  };
 }
 
 function withDeletions(plan: LogPlan, random: SeededRandom): LogPlan {
@@ -125,7 +140,7 @@ function drawBasicPlan(random: SeededRandom): LogPlan {
     kill: random.pick([0, 0.2, 0.4]),
     damage: isDamaging ? random.pick([0.2, 0.5, 0.9]) : 0,
     damages: DAMAGES.filter(() => random.chance(0.5)),
-    ...{ keyCount: 0, tombstone: 0, control: 0, tombstoneDelayMs: Infinity, deletionCrash: 0 },
+    ...{ keyCount: 0, tombstone: 0, control: 0, tombstoneDelayMs: Infinity, deletionCrash: 0, hole: 0 },
   };
 }
 

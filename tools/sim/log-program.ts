@@ -6,9 +6,10 @@ import { checkState } from './log-checks.ts';
 import { isExcused, reasonOf } from './excuses.ts';
 import type { Excuses } from './excuses.ts';
 import { DATA, PARTITION, TOPIC_ID } from './log-identity.ts';
-import { least, most } from './log-model.ts';
+import { most } from './log-model.ts';
 import { LogAppender } from './log-appender.ts';
 import { LogCompactor } from './log-compactor.ts';
+import { restartChecked } from './log-restarter.ts';
 import { trimChecked } from './log-trim.ts';
 import { drawStep } from './log-plan.ts';
 import type { Step } from './log-plan.ts';
@@ -156,6 +157,7 @@ export class LogProgram {
     if (step === 'trim') await this.#trim();
     if (step === 'roll') await this.#roll();
     if (step === 'compact') await this.#compact();
+    if (step === 'restart') await this.#restart();
   }
 
   #raiseHighMark(): void {
@@ -166,6 +168,12 @@ export class LogProgram {
 
   async #trim(): Promise<void> {
     await trimChecked(this.#world, this.#facts, this.#opened, (error, what) => {
+      this.#excuse(error, what);
+    });
+  }
+
+  async #restart(): Promise<void> {
+    await restartChecked(this.#world, this.#facts, this.#opened, (error, what) => {
       this.#excuse(error, what);
     });
   }
@@ -202,7 +210,10 @@ export class LogProgram {
     const line = { topicId: TOPIC_ID, partition: PARTITION, highWatermark: model.highMark, syncedEnd, logStart: 0n };
     const outcome = await settle(writeCheckpoint(this.#disk(), DATA, [line]), 'the checkpoint');
     if ('error' in outcome) this.#excuse(outcome.error, 'checkpoint');
-    else this.#facts.checkpoints = [syncedEnd];
+    else {
+      this.#facts.checkpoints = [syncedEnd];
+      this.#world.suspectBelow = 0n;
+    }
     return 'error' in outcome ? outcome.error : undefined;
   }
 
@@ -212,6 +223,8 @@ export class LogProgram {
     const to = random.pick([
       model.end,
       ...model.batches.map(({ base }) => base).filter((base) => base >= model.highMark),
+      // Within a hole, when one follows.
+      ...model.batches.map(({ next }) => next).filter((next) => next >= model.highMark && next < model.end),
     ]);
     trace.note(`    cut at ${to} of ${model.end}`);
     const segmentCount = basesOf(this.#world.disk, 'log').length;
@@ -225,10 +238,13 @@ export class LogProgram {
       // What was queued is dropped all the same.
       model.cut(this.#log.logEnd);
       model.cuttingAt = undefined;
+      model.ackedEnd = this.#log.syncedEnd;
       return;
     }
+    if (model.batches.some(({ base }) => base > to) && !model.batches.some(({ base }) => base === to))
+      tally.add('seen: cut in a hole');
     model.cut(to);
-    model.ackedEnd = to;
+    model.ackedEnd = model.end;
     model.cuttingAt = undefined;
     tally.add('cuts');
     if (basesOf(this.#world.disk, 'log').length < segmentCount) tally.add('seen: cut across segments');

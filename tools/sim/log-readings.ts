@@ -22,7 +22,7 @@ export async function readChecked(world: LogWorld, log: PartitionLog): Promise<v
     const { logStart } = model;
     const start = startOf(world, log, { from, end, maxBytes });
     const slice = await log.read(from, end, maxBytes).catch((error: unknown) => {
-      const isOutside = from > log.logEnd || from < model.logStart;
+      const isOutside = from > log.logEnd || model.mayBeDeleted(from);
       if (reasonOf(error) === 'OFFSET_OUT_OF_RANGE' && isOutside) return undefined;
       throw error;
     });
@@ -105,7 +105,7 @@ function isFinal(world: LogWorld, error: unknown, from: bigint | undefined, sinc
   const reason = reasonOf(error);
   if (!world.disk.isRunning || reason === 'SHUTTING_DOWN' || world.hasFailed) return true;
   // A trim was faster.
-  if (reason === 'OFFSET_OUT_OF_RANGE' && from !== undefined && from < world.model.logStart) return true;
+  if (reason === 'OFFSET_OUT_OF_RANGE' && from !== undefined && world.model.mayBeDeleted(from)) return true;
   if (reason === 'CORRUPT_BATCH' && world.readFlipCount > since.readFlipCount) return false;
   if (reason === 'CORRUPT_BATCH' && isDamageMet(world, from)) {
     world.tally.add('seen: damaged batch not served');

@@ -14,6 +14,8 @@ export type Phase = 'start' | 'run' | 'cut' | 'trim' | 'stop';
 
 /** Makes plans of deletions that the other plans do not depend on. */
 const DELETION_SEED = 0x5eed_de1e;
+/** The same for followers. */
+const FOLLOWER_SEED = 0x5eed_f011;
 
 export class LogWorld {
   readonly plan: LogPlan;
@@ -41,12 +43,18 @@ export class LogWorld {
   /** At the last start: base offsets of the segments that were damaged by injection, and the batches hit. */
   readonly damagedAtStart = new Map<bigint, readonly bigint[]>();
   hadLogDamage = false;
+  /** A log was suspect by what was known as synced up to there, and no checkpoint was written since. */
+  suspectBelow = 0n;
   /** The log that is open can no longer be written; what a cut removed may be missing for its readers. */
   hasFailed = false;
 
   constructor(seed: number, options: { keepsTrace: boolean; mutant?: Mutant | undefined }) {
     this.random = new SeededRandom(seed);
-    this.plan = drawPlan(this.random.fork(), new SeededRandom(seed ^ DELETION_SEED));
+    this.plan = drawPlan(
+      this.random.fork(),
+      new SeededRandom(seed ^ DELETION_SEED),
+      new SeededRandom(seed ^ FOLLOWER_SEED),
+    );
     this.trace = new Trace(options.keepsTrace);
     this.mutant = options.mutant;
     this.time = new SimulatedTime(1_700_000_000_000 + this.random.below(1_000_000));

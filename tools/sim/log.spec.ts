@@ -34,6 +34,9 @@ const SIGHTS = [
   'crash during a swap',
   'swap completed at a start',
   'leftovers of a compaction removed',
+  'batch behind a hole',
+  'cut in a hole',
+  'restart completed at a start',
 ];
 
 it(

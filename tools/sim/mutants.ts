@@ -1,4 +1,5 @@
 /** Deliberate bugs, made outside of the product, each of which the simulation must find. */
+import { decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from '@partita/log';
 import type { Disk, DiskFile } from '@partita/log';
 import { reasonOf } from './excuses.ts';
 import type { LogWorld } from './log-world.ts';
@@ -21,6 +22,8 @@ export interface Mutant {
 
 /** Where the file `compaction` holds the number of groups that are being swapped in. */
 const GROUP_COUNT_AT = 20;
+/** Where the file `restart` says how long its snapshot is. */
+const SNAPSHOT_LENGTH_AT = 16;
 
 const nothing = async (): Promise<void> => Promise.resolve();
 
@@ -92,8 +95,51 @@ export const MUTANTS: readonly Mutant[] = [
             : disk.writeFileAtomically(path, content),
       }),
   },
+  {
+    name: 'the intent of a restart is not written',
+    wrapDisk: (disk) =>
+      changed(disk, {
+        writeFileAtomically: (path, content) =>
+          path.endsWith('/restart') && Buffer.from(content).readUInt32LE(SNAPSHOT_LENGTH_AT) > 0
+            ? nothing()
+            : disk.writeFileAtomically(path, content),
+      }),
+  },
+  {
+    name: 'the note of a restart does not stay',
+    wrapDisk: (disk) =>
+      changed(disk, {
+        writeFileAtomically: async (path, content) => {
+          await disk.writeFileAtomically(path, content);
+          const isDone = path.endsWith('/restart') && Buffer.from(content).readUInt32LE(SNAPSHOT_LENGTH_AT) === 0;
+          if (isDone) await disk.unlink(path);
+        },
+      }),
+  },
+  {
+    name: 'a sparse segment says that it is dense',
+    wrapDisk: (disk) =>
+      changed(
+        disk,
+        { writeFileAtomically: (path, content) => disk.writeFileAtomically(path, asDense(path, content)) },
+        (file, path) => ({
+          writev: (buffers, position) =>
+            file.writev(
+              buffers.map((bytes) => asDense(path, bytes)),
+              position,
+            ),
+        }),
+      ),
+  },
   { name: 'what was known as synced is forgotten', isRare: true, forgetsCheckpoints: true },
 ];
+
+/** The bytes, or the header of a dense segment in place of that of a sparse one. */
+function asDense(path: string, bytes: Uint8Array): Uint8Array {
+  if (!path.endsWith('.log') || bytes.length !== SEGMENT_HEADER_BYTES) return bytes;
+  const header = decodeSegmentHeader(Buffer.from(bytes));
+  return header === undefined ? bytes : encodeSegmentHeader({ ...header, isSparse: false });
+}
 
 /** A disk that differs in some methods, and in some of its files'. */
 function changed(

@@ -22,6 +22,8 @@ export type { CompactionPlan, CompactionResult } from './compaction/compaction-p
 export { compactSegments } from './compaction/compact-segments.ts';
 export type { CompactionHooks } from './compaction/compaction-io.ts';
 export { CompactionThread } from './compaction/compaction-thread.ts';
+export { damageOf } from './log-damage.ts';
+export type { LogDamage } from './log-damage.ts';
 export { scrubLog } from './scrub.ts';
 export type { LogState } from './log-state.ts';
 export type { ControlRecord } from './snapshot.ts';

@@ -91,6 +91,6 @@ async function findCut(
     cut = { position: position + batchBytesAt(bytes, at), endOffset: next };
     return next < toOffset;
   });
-  if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
+  if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop, stop.fault.why);
   return cut;
 }

@@ -15,6 +15,7 @@ import { NEVER_COMPACTED } from './compaction/compaction-state.ts';
 import type { CompactionState } from './compaction/compaction-state.ts';
 import { EpochHistory } from './epoch-history.ts';
 import type { EpochStart } from './epoch-history.ts';
+import { confirmed } from './log-damage.ts';
 import { completeLog } from './log-completion.ts';
 import { LogCutter } from './log-cutter.ts';
 import type { LogState } from './log-state.ts';
@@ -203,7 +204,8 @@ export class PartitionLog {
 
   /**
    * Durable whole batches of one segment, from the one that holds `fromOffset` on, that end below or at `endOffset`:
-   * at most `maxBytes`, but at least one. Empty when there is none yet. Both checksums are verified (CORRUPT_BATCH);
+   * at most `maxBytes`, but at least one. Empty when there is none yet. Both checksums are verified (CORRUPT_BATCH
+   * when two readings met damage; damageOf tells where);
    * outside of logStart..logEnd it is OFFSET_OUT_OF_RANGE.
    */
   async read(fromOffset: bigint, endOffset: bigint, maxBytes: number): Promise<LogSlice> {
@@ -227,11 +229,12 @@ export class PartitionLog {
   }
 
   #read(start: () => bigint, range: SliceRange): Promise<LogSlice> {
-    return this.#gate.read(() => {
+    const read = async (): Promise<LogSlice> => {
       this.#checkOpen();
       this.#checkRange(range.fromOffset, start());
       return readLog(this.#segments, { ...range, endOffset: least(range.endOffset, this.syncedEnd) });
-    });
+    };
+    return this.#gate.read(() => confirmed(read));
   }
 
   /**
@@ -241,7 +244,7 @@ export class PartitionLog {
   async offsetForTime(timestampMs: bigint): Promise<bigint | undefined> {
     return this.#gate.read(async () => {
       this.#checkOpen();
-      return findTimeIn(this.#segments, timestampMs, this.logStart);
+      return confirmed(() => findTimeIn(this.#segments, timestampMs, this.logStart));
     });
   }
 

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { damageOf } from './log-damage.ts';
 import { SCRUB_STEP_BYTES, scrubLog } from './scrub.ts';
 import { DIRECTORY, LogBench } from './testing/log-fixture.ts';
 
@@ -50,4 +51,20 @@ it('passes over what retention deletes meanwhile, and stops when told', async ()
   });
   expect(steps).toBeGreaterThan(1);
   expect(await scrubLog(log, () => Promise.resolve(false))).toBeLessThan(log.bytes / 1.5);
+});
+
+it('tells where the damage is, as a read does', async () => {
+  const bench = new LogBench();
+  const log = await bench.open();
+  const batches = await bench.fill(log, 6, { valueBytes: 1000 });
+  const file = `${DIRECTORY}/${'0'.padStart(20, '0')}.log`;
+  const position = 111 + 2 * batches[0]!.length;
+  bench.disk.tamper(file, (bytes) => {
+    bytes[position + 200]! ^= 4;
+    return bytes;
+  });
+  const damage = { file, position, segmentBase: 0n, offset: 2n };
+  expect(damageOf(await scrubLog(log, goOn).catch((error: unknown) => error))).toEqual(damage);
+  expect(damageOf(await log.read(2n, 6n, 1).catch((error: unknown) => error))).toEqual(damage);
+  expect(damageOf(new Error('another'))).toBeUndefined();
 });

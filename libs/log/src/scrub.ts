@@ -5,6 +5,7 @@
 import { scanBatches } from './batch-scan.ts';
 import type { ScanEnd } from './batch-scan.ts';
 import { diskErrorCode } from './disk.ts';
+import { confirmed } from './log-damage.ts';
 import type { PartitionLog } from './partition-log.ts';
 import { corruptBatch, scanStart } from './segment.ts';
 import type { Segment } from './segment.ts';
@@ -14,7 +15,7 @@ export const SCRUB_STEP_BYTES = 1024 * 1024;
 
 /**
  * Verifies the durable batches of the log. `pause` is awaited after each step with the bytes that it read, and answers
- * false to stop. CORRUPT_BATCH for the first damage; returns the bytes verified. What retention or compaction replaces
+ * false to stop. CORRUPT_BATCH for the first damage that two readings met (damageOf tells where); returns the bytes verified. What retention or compaction replaces
  * meanwhile is passed over.
  */
 export async function scrubLog(log: PartitionLog, pause: (bytes: number) => Promise<boolean>): Promise<number> {
@@ -24,11 +25,13 @@ export async function scrubLog(log: PartitionLog, pause: (bytes: number) => Prom
     for (let isDone = false; !isDone && log.segments.includes(segment);) {
       const end = segment.size;
       const from = at;
-      const stop = await log.undisturbed(async () =>
-        log.segments.includes(segment) ? step(segment, from, end) : undefined,
-      );
+      const look = (): Promise<ScanEnd | undefined> =>
+        log.undisturbed(async () => (log.segments.includes(segment) ? step(segment, from, end) : undefined));
+      let stop = await confirmed(look);
+      // What is bad may be so on the way of one reading only.
+      if (stop?.fault !== undefined) stop = await look();
       if (stop === undefined) break;
-      if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
+      if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop, stop.fault.why);
       const bytes = stop.position - at.position;
       total += bytes;
       isDone = stop.position >= end;

@@ -54,12 +54,21 @@ export async function readLog(segments: readonly Segment[], range: SliceRange): 
 async function readSegment(segment: Segment, range: SliceRange): Promise<LogSlice> {
   const index = await segment.index();
   const entry = index.at(index.floorNumber(range.fromOffset));
-  const { position } = scanStart(segment, entry);
+  const { position, nextOffset } = scanStart(segment, entry);
   // Whoever reads on from batch to batch often begins at an indexed one: nothing is read to be passed over.
   const passedBytesMax = entry?.baseOffset === range.fromOffset ? 0 : INDEX_INTERVAL_BYTES;
   // Taken together: batches that become durable meanwhile are no part of this reading.
   const { size, endOffset } = segment;
-  return segment.use((file) => new Reading(segment, file, { size, endOffset }).slice(position, passedBytesMax, range));
+  return segment.use((file) =>
+    new Reading(segment, file, { size, endOffset, nextOffset }).slice(position, passedBytesMax, range),
+  );
+}
+
+/** What is durable of a segment, and the offset from which a reading begins. */
+interface DurablePart {
+  readonly size: number;
+  readonly endOffset: bigint;
+  readonly nextOffset: bigint;
 }
 
 /** One reading: a window of the file that begins at a batch. */
@@ -70,12 +79,15 @@ class Reading {
   #bytes: Buffer = Buffer.alloc(0);
   readonly #endOffset: bigint;
   #start = 0;
+  /** Offset behind the last good batch. */
+  #nextOffset: bigint;
 
-  constructor(segment: Segment, file: DiskFile, durable: { readonly size: number; readonly endOffset: bigint }) {
+  constructor(segment: Segment, file: DiskFile, durable: DurablePart) {
     this.#segment = segment;
     this.#file = file;
     this.#size = durable.size;
     this.#endOffset = durable.endOffset;
+    this.#nextOffset = durable.nextOffset;
   }
 
   async slice(position: number, passedBytesMax: number, range: SliceRange): Promise<LogSlice> {
@@ -89,7 +101,7 @@ class Reading {
       const lastOffset = lastOffsetAt(this.#bytes, at);
       if (lastOffset >= range.endOffset) break;
       if (!verifyRecordsCrc(this.#bytes, at)) throw this.#corrupt(at, 'the records do not match their checksum');
-      nextOffset = lastOffset + 1n;
+      nextOffset = this.#nextOffset = lastOffset + 1n;
       at = next;
     }
     if (at === begin) nextOffset = this.#behindHole(at, range);
@@ -117,6 +129,7 @@ class Reading {
         continue;
       }
       if (lastOffsetAt(this.#bytes, at) >= range.fromOffset) return at;
+      this.#nextOffset = lastOffsetAt(this.#bytes, at) + 1n;
       at += batchBytesAt(this.#bytes, at);
     }
     return at;
@@ -138,7 +151,8 @@ class Reading {
   }
 
   #corrupt(at: number, why: string): Error {
-    return corruptBatch(this.#segment.home, this.#segment.path, this.#start + at, why);
+    const place = { position: this.#start + at, nextOffset: this.#nextOffset };
+    return corruptBatch(this.#segment.home, this.#segment.path, place, why);
   }
 }
 
@@ -175,6 +189,6 @@ async function findTime(segment: Segment, timestampMs: bigint, logStart: bigint)
       return found === undefined;
     }),
   );
-  if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
+  if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop, stop.fault.why);
   return found;
 }

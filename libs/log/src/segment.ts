@@ -10,6 +10,8 @@ import { indexEntryOf, scanBatches } from './batch-scan.ts';
 import type { ScanEnd } from './batch-scan.ts';
 import { diskErrorCode, readFileIfExists, unlinkIfExists } from './disk.ts';
 import type { Disk, DiskFile } from './disk.ts';
+import { corruptFile } from './log-damage.ts';
+import type { DamagedPlace } from './log-damage.ts';
 import type { LogDevice } from './log-device.ts';
 import { INDEX_ENTRY_BYTES, OffsetIndex } from './offset-index.ts';
 import type { IndexEntry } from './offset-index.ts';
@@ -34,14 +36,9 @@ export function segmentHome(device: LogDevice, directory: string, identity: LogI
   return { device, directory, identity, seed, gaps: { below: 0n } };
 }
 
-/** Bytes on disk that are not what was written there. Never answered by cutting: the replica is copied again. */
-export function corruptBatch(home: SegmentHome, path: string, position: number, why: string): PartitaError {
-  const { topicId, partition } = home.identity;
-  return new PartitaError(
-    'CORRUPT_BATCH',
-    `${path} is damaged at byte ${position}: ${why}; check the disk, then restore this replica from a peer or a backup`,
-    { topic_id: topicId, partition: String(partition), file: path, position: String(position) },
-  );
+/** corruptFile (log-damage.ts) for a file of the partition. */
+export function corruptBatch(home: SegmentHome, path: string, place: DamagedPlace, why: string): PartitaError {
+  return corruptFile(home.identity, path, place, why);
 }
 
 export class Segment {
@@ -306,7 +303,7 @@ export class Segment {
     const isComplete = last !== undefined && last.position + last.batchBytes === size;
     if (!isComplete) {
       const end = await this.use((file) => this.extendIndex(file, index, size));
-      if (end.fault !== undefined) throw corruptBatch(this.home, this.path, end.position, end.fault.why);
+      if (end.fault !== undefined) throw corruptBatch(this.home, this.path, end, end.fault.why);
       index.complete();
     }
     const finalEntry = index.at(index.count - 1);

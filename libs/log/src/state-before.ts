@@ -67,7 +67,7 @@ export async function foldSegment(segment: Segment, state: LogState, end: number
 async function foldSealed(segment: Segment, state: LogState): Promise<void> {
   const size = await segment.use((file) => file.size());
   const stop = await foldSegment(segment, state, size);
-  if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop.position, stop.fault.why);
+  if (stop.fault !== undefined) throw corruptBatch(segment.home, segment.path, stop, stop.fault.why);
   if (stop.nextOffset === segment.endOffset || segment.mayEndEarly) return;
   throw corruptBatch(
     segment.home,

@@ -125,9 +125,9 @@ async function judgeEnd(segment: Segment, tail: TailEnd, options: RecoveryOption
   }
   const isSynced = options.flush === 'fsync';
   const isKnown = end.position < syncedBytes(indexed) || (isSynced && end.nextOffset < options.knownSynced);
-  if (options.cleanShutdown || isKnown) throw corruptBatch(segment.home, segment.path, end.position, end.fault.why);
+  if (options.cleanShutdown || isKnown) throw corruptBatch(segment.home, segment.path, end, end.fault.why);
   if (!(await hasBatchBehind(segment, end, size, end.position + (isSynced ? WRITE_BYTES_MAX : 0)))) return undefined;
-  if (isSynced) throw corruptBatch(segment.home, segment.path, end.position, end.fault.why);
+  if (isSynced) throw corruptBatch(segment.home, segment.path, end, end.fault.why);
   return `batches behind offset ${end.nextOffset} were written but cannot be read`;
 }
 

@@ -1,6 +1,7 @@
 /** What a compaction may use of the machine, and how fast: the disk is shared with the appends that it must not disturb. */
 import { PartitaError } from '@partita/domain';
 import type { Disk } from '../disk.ts';
+import { corruptFile } from '../log-damage.ts';
 import type { LogIdentity } from '../segment-header.ts';
 
 /** Bytes of one read or write. */
@@ -51,11 +52,6 @@ export class CompactionIo {
 
   /** Bytes that are not what was written there: the compaction ends, the files stay. */
   corrupt(path: string, position: number, why: string): PartitaError {
-    const { topicId, partition } = this.identity;
-    return new PartitaError(
-      'CORRUPT_BATCH',
-      `${path} is damaged at byte ${position}: ${why}; check the disk, then restore this replica from a peer or a backup`,
-      { topic_id: topicId, partition: String(partition), file: path, position: String(position) },
-    );
+    return corruptFile(this.identity, path, position, why);
   }
 }
