@@ -1,15 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  acknowledgedAreKept,
   airportsCompleteAndInOrder,
   everyRowArrived,
+  inOrderOfSending,
+  longestGapMs,
   noRowArrivedTwice,
   nothingChanged,
   oneMemberAtATime,
   onePartitionPerAirport,
   sameList,
 } from './checks.ts';
-import type { Arrival, Hold } from './checks.ts';
+import type { Arrival, Hold, Send, StoredRecord } from './checks.ts';
 import { flightValue, readFlights } from './flights.ts';
 
 const flights = readFlights().slice(0, 600);
@@ -136,5 +139,57 @@ describe('the checks', () => {
       holds: false,
       detail: 'expected [1,2], computed [2,1]',
     });
+  });
+});
+
+describe('the checks after a kill', () => {
+  const records: StoredRecord[] = flights.slice(0, 100).map(({ row, origin }) => ({
+    number: row,
+    key: origin,
+    partition: row % 2,
+    offset: BigInt(row),
+  }));
+  const sends: Send[] = records.map(({ number, key, partition, offset }) => ({
+    number,
+    key,
+    partition,
+    outcome: { offset, leaderEpoch: 1 },
+    atMs: number,
+  }));
+
+  it('hold when each acknowledged record is in its place, in order', () => {
+    expect(acknowledgedAreKept(sends, records)).toMatchObject({ holds: true, detail: '100 acknowledged, all there' });
+    expect(inOrderOfSending(records).holds).toBe(true);
+  });
+
+  it('find any lost record that was acknowledged, and let one in doubt be lost', () => {
+    fc.assert(
+      fc.property(fc.nat(99), (index) => {
+        const left = records.toSpliced(index, 1);
+        expect(acknowledgedAreKept(sends, left).detail).toBe(`1 lost, the first is number ${index}`);
+        expect(acknowledgedAreKept(sends.with(index, { ...sends[index]!, outcome: 'unknown' }), left).holds).toBe(true);
+      }),
+    );
+  });
+
+  it('find another record in the place of an acknowledged one', () => {
+    const swapped = records.with(3, { ...records[3]!, number: 200 });
+    expect(acknowledgedAreKept(sends, swapped).holds).toBe(false);
+  });
+
+  it('do not hold when nothing was acknowledged', () => {
+    expect(acknowledgedAreKept([], records)).toMatchObject({ holds: false, detail: 'nothing was acknowledged' });
+  });
+
+  it('find a record stored twice, and two of a key that changed places', () => {
+    expect(inOrderOfSending([...records, records[0]!]).holds).toBe(false);
+    const [first, second] = records.filter(({ key }) => key === records[0]?.key);
+    const order = records.map((record) => (record === first ? second! : record === second ? first! : record));
+    expect(inOrderOfSending(order).holds).toBe(false);
+  });
+
+  it('measure the longest time between two acknowledgements, in whatever order they come', () => {
+    expect(longestGapMs([10, 50, 20])).toBe(30);
+    expect([longestGapMs([]), longestGapMs([5])]).toEqual([0, 0]);
   });
 });

@@ -1,4 +1,5 @@
 /** What the tour claims, held against what arrived. Pure: flights, arrivals and holds in, checks out. */
+import type { SentRecord } from '@partita/client';
 import { flightValue } from './flights.ts';
 import type { Flight } from './flights.ts';
 
@@ -28,6 +29,26 @@ export interface Hold {
   readonly partition: number;
   readonly fromMs: number;
   readonly toMs: number;
+}
+
+/** A record sent while a broker was killed, and what became of it. */
+export interface Send {
+  /** Place in the order of sending, from 0. */
+  readonly number: number;
+  readonly key: string;
+  readonly partition: number;
+  outcome: Pick<SentRecord, 'offset' | 'leaderEpoch'> | 'under way' | 'unknown' | 'refused';
+  /** When the outcome was known. As in Arrival. */
+  atMs: number;
+}
+
+/** A record as it was read afterwards; those of one partition by offset. */
+export interface StoredRecord {
+  /** From the record's header. */
+  readonly number: number;
+  readonly key: string;
+  readonly partition: number;
+  readonly offset: bigint;
 }
 
 /** Arrivals of all members in the order of time. Stable: what one member received stays in its order. */
@@ -113,6 +134,43 @@ export function oneMemberAtATime(holds: readonly Hold[], arrivals: readonly Arri
         ? `partition ${shared[0]?.partition ?? 0} was held by two members at once`
         : `${foreign.length} records from partitions not held, the first at ${place(foreign[0])}`,
   });
+}
+
+/** Each acknowledged record lies where its acknowledgement says. */
+export function acknowledgedAreKept(sends: readonly Send[], stored: readonly StoredRecord[]): Check {
+  const places = new Map(stored.map((record) => [`${record.partition}/${record.offset}`, record]));
+  const acked = sends.filter(({ outcome }) => typeof outcome === 'object');
+  const lost = acked.filter(({ number, key, partition, outcome }) => {
+    const found = typeof outcome === 'object' ? places.get(`${partition}/${outcome.offset}`) : undefined;
+    return found?.number !== number || found.key !== key;
+  });
+  return check('no acknowledged record was lost with its leader', acked.length > 0 && lost.length === 0, {
+    yes: `${acked.length} acknowledged, all there`,
+    no:
+      acked.length === 0
+        ? 'nothing was acknowledged'
+        : `${lost.length} lost, the first is number ${lost[0]?.number ?? 0}`,
+  });
+}
+
+/** Also finds a record that was stored twice. */
+export function inOrderOfSending(stored: readonly StoredRecord[]): Check {
+  const last = new Map<string, number>();
+  const wrong = stored.filter(({ key, number }) => {
+    const before = last.get(key) ?? -1;
+    last.set(key, number);
+    return number <= before;
+  });
+  return check('the records of every key are in the order of sending, none twice', wrong.length === 0, {
+    yes: `${stored.length} records, ${last.size} keys`,
+    no: `${wrong.length} are not, the first is number ${wrong[0]?.number ?? 0} of ${wrong[0]?.key ?? ''}`,
+  });
+}
+
+/** The longest time between two neighbours, 0 when there are fewer than two. In any order. */
+export function longestGapMs(timesMs: readonly number[]): number {
+  const sorted = timesMs.toSorted((a, b) => a - b);
+  return sorted.reduce((longest, atMs, index) => Math.max(longest, atMs - (sorted[index - 1] ?? atMs)), 0);
 }
 
 /** Whether two lists of the same shape are equal, told as a check. */

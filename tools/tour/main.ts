@@ -7,12 +7,15 @@ import { PartitaError } from '@partita/domain';
 import { Command } from 'commander';
 import type { Check } from './checks.ts';
 import { readFlights } from './flights.ts';
+import type { Flight } from './flights.ts';
 import { launchCluster, serversOf } from '@partita/tool-dev/own-cluster.ts';
+import { REPLICA_COUNT } from './stage.ts';
 import type { Stage } from './stage.ts';
 import { checkDelivery } from './steps/check-delivery.ts';
 import { consumeAsGroup } from './steps/consume-as-group.ts';
 import { createTopic } from './steps/create-topic.ts';
 import { joinGroup } from './steps/join-group.ts';
+import { killLeader } from './steps/kill-leader.ts';
 import { produceFlights } from './steps/produce-flights.ts';
 import { rankAirports } from './steps/rank-airports.ts';
 import { Terminal } from './terminal.ts';
@@ -21,14 +24,29 @@ interface TourOptions {
   readonly home: string;
   readonly server?: string;
   readonly keep: boolean;
+  readonly kill: boolean;
+}
+
+/** A cluster, and where its launcher keeps it: undefined when only addresses are known. */
+interface Entered {
+  readonly client: PartitaClient;
+  readonly servers: readonly string[];
+  readonly home: string | undefined;
 }
 
 const options = new Command('npm run tour --')
-  .description('Shows what Partita does on 20,000 real flights, and checks it. Takes less than a minute.')
+  .description(
+    'Shows what Partita does on 20,000 real flights, also when a broker dies, and checks it. Takes less than a minute.',
+  )
   .option('--home <dir>', 'home of a running cluster', process.env['PARTITA_HOME'] ?? '.partita')
   .option('--server <addresses>', 'any public address of a cluster, several by comma; default: PARTITA_SERVER')
   .option('--keep', 'leaves the topic and the group in the cluster', false)
-  .addHelpText('after', '\nWithout a running cluster the tour starts one for itself and stops it at the end.')
+  .option('--no-kill', 'kills no broker of the cluster')
+  .addHelpText(
+    'after',
+    '\nIt kills one of three brokers with SIGKILL, which the launcher starts again; with --server it kills none.' +
+      '\nWithout a running cluster the tour starts one for itself and stops it at the end.',
+  )
   .parse()
   .opts<TourOptions>();
 const terminal = new Terminal(process.stdout, process.env);
@@ -51,7 +69,7 @@ try {
 async function tour(): Promise<boolean> {
   const flights = readFlights();
   terminal.title(`Partita on ${flights.length.toLocaleString('en-US')} US flights of early 2001`);
-  const stage = await enter();
+  const { stage, home } = await enter();
   const leaders = await createTopic(stage);
   if (!options.keep) cleanUps.push(() => stage.client.admin.deleteTopic(stage.topic));
   const members = await joinGroup(stage);
@@ -61,17 +79,31 @@ async function tour(): Promise<boolean> {
   await consumeAsGroup(stage, members, sent.length, leaders);
   await checkDelivery(stage, flights, sent, members);
   rankAirports(stage, flights, members.arrivals);
+  await loseBroker(stage, home, flights);
   return conclude(stage.checks);
 }
 
-async function enter(): Promise<Stage> {
-  const { client, servers } = await enterCluster();
+/** Where the tour may kill a broker, and there are enough of them. */
+async function loseBroker(stage: Stage, home: string | undefined, flights: readonly Flight[]): Promise<void> {
+  if (!options.kill || home === undefined) return;
+  const { brokers } = await stage.client.admin.describeCluster();
+  if (brokers.length < REPLICA_COUNT) {
+    terminal.line(`No broker is killed: that takes ${REPLICA_COUNT} brokers, and there are ${brokers.length}.`);
+    return;
+  }
+  if (!options.keep) cleanUps.push(() => stage.client.admin.deleteTopic(stage.replicatedTopic));
+  await killLeader(stage, home, flights);
+}
+
+async function enter(): Promise<{ readonly stage: Stage; readonly home: string | undefined }> {
+  const { client, servers, home } = await enterCluster();
   const id = randomBytes(3).toString('hex');
-  return { client, servers, terminal, topic: `flights-${id}`, group: `tour-${id}`, checks: [] };
+  const names = { topic: `flights-${id}`, replicatedTopic: `flights-${id}-3`, group: `tour-${id}` };
+  return { stage: { client, servers, terminal, ...names, checks: [] }, home };
 }
 
 /** The cluster that the options name, else one that runs in the home directory, else a new one. */
-async function enterCluster(): Promise<{ client: PartitaClient; servers: readonly string[] }> {
+async function enterCluster(): Promise<Entered> {
   const named = options.server ?? process.env['PARTITA_SERVER'];
   const servers = named === undefined ? serversOf(options.home) : named.split(',');
   if (servers.length > 0) {
@@ -82,7 +114,7 @@ async function enterCluster(): Promise<{ client: PartitaClient; servers: readonl
     });
     if (client !== undefined) {
       terminal.line(`On the cluster at ${servers.join(', ')}.`);
-      return { client, servers };
+      return { client, servers, home: named === undefined ? options.home : undefined };
     }
   }
   terminal.line('No cluster runs here: the tour starts one for itself, and stops it at the end …');
@@ -95,7 +127,7 @@ async function enterCluster(): Promise<{ client: PartitaClient; servers: readonl
   });
   await cluster.untilReady();
   terminal.line(`ready after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
-  return { client: await connectTo(cluster.servers), servers: cluster.servers };
+  return { client: await connectTo(cluster.servers), servers: cluster.servers, home: cluster.home };
 }
 
 async function connectTo(servers: readonly string[]): Promise<PartitaClient> {

@@ -10,6 +10,8 @@ export interface Stage {
   readonly terminal: Terminal;
   /** Name of the topic, new for each tour. */
   readonly topic: string;
+  /** Name of the topic of which a leader is killed, new for each tour. */
+  readonly replicatedTopic: string;
   /** Id of the consumer group, new for each tour. */
   readonly group: string;
   /** Printed at the end; the tour succeeds when all hold. */
@@ -18,3 +20,5 @@ export interface Stage {
 
 export const PARTITION_COUNT = 6;
 export const MEMBER_COUNT = 3;
+/** Of the topic of which a leader is killed. */
+export const REPLICA_COUNT = 3;
