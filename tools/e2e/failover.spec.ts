@@ -137,7 +137,6 @@ describe('after kill -9 of a leader', () => {
 describe('a broker whose directory is wiped', () => {
   it('comes back blank, counts for nothing, and costs nothing that was acknowledged', async () => {
     const victim = await topic.busiestLeader();
-    isWiped = true;
     await topic.workDuring(
       'directory wiped',
       async () => {

@@ -35,6 +35,7 @@ function replica(segments: Readonly<Record<number, readonly Buffer[]>>): string 
       topicId: TOPIC_ID,
       partition: 0,
       baseOffset: BigInt(baseOffset),
+      isSparse: false,
       createTimeMs: BigInt(1_700_000_000_000 + replicaCount),
     });
     writeFileSync(join(directory, `${baseOffset.padStart(20, '0')}.log`), Buffer.concat([header, ...batches]));

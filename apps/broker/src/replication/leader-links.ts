@@ -49,7 +49,8 @@ export class LeaderLinks {
       seek: ({ leaderId, epoch }) => this.#link(leaderId)?.seek(actor(), epoch),
       join: (message) => this.#links.get(message.leaderId)?.join(actor(), message),
       ack: (message) => this.#links.get(message.leaderId)?.ack(actor(), message),
-      fenced: ({ leaderId, promisedEpoch }) => this.#links.get(leaderId)?.fenced(actor(), promisedEpoch),
+      // Who is told may not be followed: then there is no stream yet.
+      fenced: ({ leaderId, promisedEpoch }) => this.#link(leaderId)?.fenced(actor(), promisedEpoch),
     };
   }
 
