@@ -12,6 +12,7 @@ import { takeCleanShutdown, writeCleanShutdown } from './clean-shutdown.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { createHost } from './host.ts';
 import { createNodeDisk } from './node-disk.ts';
+import { decodeRestartNote, encodeRestartNote } from './restart-note.ts';
 import { decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts';
 import { openStorageIdentity } from './storage-identity.ts';
@@ -184,6 +185,25 @@ it('reads back any segment header and snapshot, and none with a flipped bit', ()
       const encoded = encodeSnapshot(state);
       expect(decodeSnapshot(encoded)).toEqual(state);
       expect(decodeSnapshot(flipped(encoded, at))).toBeUndefined();
+    }),
+  );
+});
+
+it('reads the note of a restart as it was written, and never a changed one', () => {
+  const note = fc.record({
+    baseOffset: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
+    snapshot: fc.option(
+      fc.uint8Array({ minLength: 1, maxLength: 100 }).map((bytes) => Buffer.from(bytes)),
+      { nil: undefined },
+    ),
+  });
+  fc.assert(
+    fc.property(note, fc.nat(), (written, at) => {
+      const bytes = encodeRestartNote(written);
+      expect(decodeRestartNote(bytes)).toEqual(written);
+      const changed = Buffer.from(bytes);
+      changed[at % changed.length]! ^= 1;
+      expect(decodeRestartNote(changed)).toBeUndefined();
     }),
   );
 });

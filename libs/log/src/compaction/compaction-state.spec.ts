@@ -4,6 +4,7 @@ import { crc32c } from '@partita/batch';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  cutState,
   decodeCompactionState,
   encodeCompactionState,
   NEVER_COMPACTED,
@@ -111,4 +112,24 @@ describe('withPass', () => {
     expect(tombstonesEndBelow(setBack, 1009n, 10n)).toBe(0n);
     expect(tombstonesEndBelow(setBack, 1010n, 10n)).toBe(9n);
   });
+});
+
+it('a cut lowers what is clean, and keeps since when what is left has been', () => {
+  const passes = [
+    { cleanedTo: 40n, atMs: 1n },
+    { cleanedTo: 100n, atMs: 2n },
+    { cleanedTo: 120n, atMs: 3n },
+  ];
+  const state = { cleanedTo: 120n, passes, pending: [] };
+  expect(cutState(state, 120n)).toBe(state);
+  expect(cutState(state, 60n)).toEqual({
+    cleanedTo: 60n,
+    passes: [
+      { cleanedTo: 40n, atMs: 1n },
+      { cleanedTo: 60n, atMs: 2n },
+    ],
+    pending: [],
+  });
+  expect(cutState(state, 40n).passes).toEqual([{ cleanedTo: 40n, atMs: 1n }]);
+  expect(cutState(state, 0n)).toEqual({ cleanedTo: 0n, passes: [], pending: [] });
 });
