@@ -51,7 +51,7 @@ export class ReplicatedTopic {
   }
 
   /** Each partition has a leader and so many replicas in sync. */
-  async untilInSync(count: number, secondsMax = 30): Promise<void> {
+  async untilInSync(count: number, secondsMax = 60): Promise<void> {
     await until(`${count} replicas of each partition in sync`, secondsMax, async () => {
       const { partitions } = await this.#withClient((client) => client.admin.getTopic(this.name));
       const short = partitions.filter(({ leaderId, inSyncIds }) => leaderId === 0 || inSyncIds.length < count);

@@ -2,6 +2,7 @@
 import type { Area } from './area.ts';
 import { compaction } from './areas/compaction.ts';
 import { disk } from './areas/disk.ts';
+import { failover } from './areas/failover.ts';
 import { fuzz } from './areas/fuzz.ts';
 import { kill } from './areas/kill.ts';
 import { partitions } from './areas/partitions.ts';
@@ -9,4 +10,4 @@ import { redis } from './areas/redis.ts';
 import { start } from './areas/start.ts';
 import { storage } from './areas/storage.ts';
 
-export const AREAS: readonly Area[] = [start, kill, storage, disk, compaction, partitions, redis, fuzz];
+export const AREAS: readonly Area[] = [start, kill, failover, storage, disk, compaction, partitions, redis, fuzz];
