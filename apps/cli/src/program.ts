@@ -7,6 +7,7 @@ import { addClusterCommand } from './commands/cluster.ts';
 import { addConsumeCommand } from './commands/consume.ts';
 import { addGroupCommand } from './commands/group.ts';
 import { addLogCommand } from './commands/log.ts';
+import { addPartitionCommand } from './commands/partition.ts';
 import { addProduceCommand } from './commands/produce.ts';
 import { addTopicCommand } from './commands/topic.ts';
 import { EXIT, exitCodeOf, NotFoundError, UsageError } from './exit-code.ts';
@@ -43,6 +44,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addProduceCommand(program, terminal, (result) => (code = result));
   addConsumeCommand(program, terminal, (result) => (code = result));
   addClusterCommand(program, terminal);
+  addPartitionCommand(program, terminal, (result) => (code = result));
   addGroupCommand(program, terminal);
   addLogCommand(program, terminal, (result) => (code = result));
   try {

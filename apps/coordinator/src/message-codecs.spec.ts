@@ -154,5 +154,8 @@ it('ownership survives the entry of the store, and a leader that is away keeps i
     leader: 1,
     inSync: [1],
     inSyncVersion: 2,
+    lossy: false,
   });
+  const lossy = { ...publication, entry: { ...publication.entry, status: 'lossy' as const } };
+  expect(storedPartition(lossy, state.topicById('t')!).lossy).toBe(true);
 });

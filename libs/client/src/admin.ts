@@ -9,14 +9,17 @@ import {
   TopicSettings,
 } from '@partita/protocol';
 import type {
+  AuditEntry,
   CommittedOffset,
   DeleteRecordsResponse,
   DescribeClusterResponse,
   DescribeGroupResponse,
+  ElectionResult,
   GetClusterResponse,
   GroupSummary,
   ListOffsetsResponse,
   OffsetCommit,
+  PartitionRef,
 } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
 import { clientError, refused } from './client-error.ts';
@@ -185,6 +188,53 @@ export class Admin {
     return this.#calls.call('coordinator', ClusterServiceService.describeCluster, { includePartitions }, options);
   }
 
+  /**
+   * Elects the broker named, 0 = the preferred one, among replicas with equal logs; without partitions wherever the preferred
+   * one does not lead. A result with a reason tells what was in the way.
+   */
+  async electLeaders(
+    partitions: readonly PartitionRef[],
+    brokerId = 0,
+    options?: ServiceCallOptions,
+  ): Promise<ElectionResult[]> {
+    const request = { partitions: [...partitions], brokerId };
+    return (await this.#calls.call('coordinator', ClusterServiceService.electLeaders, request, options)).results;
+  }
+
+  /** Makes a replica leader that may lack committed records. Rejects with REPLICA_NOT_FOUND, LEADER_NOT_AVAILABLE. */
+  async forceLeader(
+    partition: PartitionRef,
+    brokerId: number,
+    justification: string,
+    options?: ServiceCallOptions,
+  ): Promise<ElectionResult> {
+    const request = { partition, brokerId, acceptDataLoss: true, justification };
+    const answer = await this.#calls.call('coordinator', ClusterServiceService.forceLeader, request, options);
+    return elected(answer.result);
+  }
+
+  /** Elects the best log of all replicas, suspect ones too. Rejects with LEADER_NOT_AVAILABLE unless all answer. */
+  async recoverBestLog(
+    partition: PartitionRef,
+    justification: string,
+    options?: ServiceCallOptions,
+  ): Promise<ElectionResult> {
+    const request = { partition, acceptDataLoss: true, justification };
+    const answer = await this.#calls.call('coordinator', ClusterServiceService.recoverBestLog, request, options);
+    return elected(answer.result);
+  }
+
+  /** What was changed by whom, newest first, page by page. */
+  async *listAuditEntries(): AsyncGenerator<AuditEntry, void, undefined> {
+    for (let pageToken = ''; ;) {
+      const request = { pageSize: PAGE_SIZE_MAX, pageToken };
+      const page = await this.#calls.call('coordinator', ClusterServiceService.listAuditEntries, request);
+      yield* page.entries;
+      pageToken = page.nextPageToken;
+      if (pageToken === '') return;
+    }
+  }
+
   /** Groups by id, page by page. */
   async *listGroups(): AsyncGenerator<GroupSummary, void, undefined> {
     for (let pageToken = ''; ;) {
@@ -239,6 +289,11 @@ export class Admin {
 function present(topic: Topic | undefined, name: string): Topic {
   if (topic === undefined) throw refused('INTERNAL', `the coordinator answered without the topic "${name}"`);
   return topic;
+}
+
+function elected(result: ElectionResult | undefined): ElectionResult {
+  if (result === undefined) throw refused('INTERNAL', 'the coordinator answered without the result of the election');
+  return result;
 }
 
 /** `retentionAge` is `retention_age` in a field mask. */

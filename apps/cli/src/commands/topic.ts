@@ -89,6 +89,11 @@ async function createTopic(name: string, options: CreateOptions, terminal: Termi
       { signal: terminal.interrupted },
     ),
   );
+  const minInSync = topic.effectiveSettings.find((setting) => setting.name === 'min_in_sync_replicas')?.value;
+  if (minInSync === '1' && topic.replicationFactor > 1)
+    terminal.note(
+      `warning: with min_in_sync_replicas 1 a record may be on one of ${topic.replicationFactor} replicas only, so that all of them are needed to elect another leader`,
+    );
   if (options.json === true) return terminal.line(jsonLine(describe(topic)));
   const copies = topic.replicationFactor === 1 ? '1 replica each' : `${topic.replicationFactor} replicas each`;
   const parts = topic.partitionCount === 1 ? '1 partition' : `${topic.partitionCount} partitions`;

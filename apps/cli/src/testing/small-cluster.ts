@@ -4,10 +4,12 @@ import {
   BrokerServiceService,
   ClusterServiceService,
   ConsumedRecord,
+  DescribeClusterResponse,
   GetClusterResponse,
   GetRoutesResponse,
   GroupServiceService,
   ListOffsetsResponse,
+  PartitionDescription,
   ProducerServiceService,
   ServiceKind,
   SettingSource,
@@ -27,12 +29,27 @@ import type { RpcServer } from '@partita/rpc/server';
 
 const nothing = (): void => {};
 
+const replicas = [1, 2].map((brokerId) => ({ brokerId }));
+const inSync = PartitionDescription.fromPartial({
+  topic: 't',
+  partition: { partition: 0, leaderId: 1, leaderEpoch: 2, replicas, inSyncIds: [1, 2], state: 1 },
+  highWatermark: 9n,
+});
+const behind = PartitionDescription.fromPartial({
+  topic: 't',
+  partition: { partition: 1, leaderId: 0, leaderEpoch: 2, replicas, inSyncIds: [1], state: 3 },
+  highWatermark: 9n,
+  replicaLags: [{ brokerId: 2, lagRecords: 7n, lagAge: { seconds: 12n, nanos: 0 }, logEndOffset: 2n, suspect: true }],
+});
+
 export class SmallCluster {
   readonly logs: [WireRecord[], WireRecord[]] = [[], []];
   /** Lowest offset kept of each partition. */
   readonly logStarts = [0n, 0n];
   /** Changes of topics that were asked for. */
   readonly updates: UpdateTopicRequest[] = [];
+  /** Why elections with possible loss were asked for. */
+  readonly reasons: string[] = [];
   readonly #server: RpcServer = createRpcServer({
     name: 'spec',
     listen: '127.0.0.1:0',
@@ -71,6 +88,39 @@ export class SmallCluster {
           brokers: [{ brokerId: 1, address: this.address }],
         }),
       ),
+      describeCluster: unary(({ includePartitions }) =>
+        DescribeClusterResponse.fromPartial({
+          clusterId: 'c',
+          partitionCount: 2,
+          partitions: includePartitions ? [inSync, behind] : [],
+        }),
+      ),
+      electLeaders: unary(({ partitions, brokerId }) => ({
+        results: partitions.map((partition) => ({
+          partition,
+          leaderId: 1,
+          leaderEpoch: 2,
+          errorReason: brokerId === 9 ? 'REPLICA_NOT_FOUND' : '',
+        })),
+      })),
+      forceLeader: unary(({ partition, brokerId: leaderId, justification }) => {
+        this.reasons.push(justification);
+        return { result: { partition, leaderId, leaderEpoch: 3, errorReason: '' } };
+      }),
+      recoverBestLog: unary(({ partition, justification }) => {
+        this.reasons.push(justification);
+        return { result: { partition, leaderId: 2, leaderEpoch: 4, errorReason: '' } };
+      }),
+      listAuditEntries: unary(() => ({
+        entries: [1n, 0n].map((seconds) => ({
+          time: { seconds, nanos: 0 },
+          operation: 'topic_create',
+          resource: 't',
+          clientId: 'ann',
+          detailsJson: '{"partitions":2}',
+        })),
+        nextPageToken: '',
+      })),
     });
   }
 
