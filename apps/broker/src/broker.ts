@@ -30,8 +30,8 @@ import { Appender } from './broker-service/append.ts';
 import { brokerMethods } from './broker-service/broker-service.ts';
 import type { BrokerConfig } from './config.ts';
 import { CoordinatorSession } from './coordinator-session.ts';
-import { openDataDirectory } from './data-directory.ts';
 import type { DataDirectory } from './data-directory.ts';
+import { asExit, openOrExit } from './start-failures.ts';
 import { DirectoryFeed } from './directory-feed.ts';
 import { electionMethods } from './election-service.ts';
 import { inParallel } from './in-parallel.ts';
@@ -66,7 +66,7 @@ export interface BrokerOptions {
 /** Brings a broker up: recovers its logs, listens, then keeps sessions with the coordinators. */
 export async function startBroker(options: BrokerOptions): Promise<RunningService> {
   const { config, logger } = options;
-  const directory = await dataDirectory(config, logger);
+  const directory = await openOrExit(config, logger);
   try {
     const { clusterId, dirUuid, incarnation } = directory.identity;
     logger.info({ clusterId, dirUuid, incarnation, clean: directory.isClean }, 'opened the data directory');
@@ -304,7 +304,14 @@ class Broker implements RunningService {
       insecureOk: config.insecure,
     });
     const { clusterId } = this.#data.identity;
-    server.addService(ElectionServiceService, electionMethods({ registry: this.#registry, clusterId }));
+    server.addService(
+      ElectionServiceService,
+      electionMethods({
+        registry: this.#registry,
+        clusterId,
+        deleteIdOf: (topicId) => this.#store.deleteIdOf(topicId),
+      }),
+    );
     server.addService(ReplicaServiceService, replicaMethods({ store: this.#store, clusterId }));
     const following = this.#following;
     server.addService(
@@ -371,28 +378,4 @@ class Broker implements RunningService {
     this.#hasFailed = true;
     this.#options.fail(error);
   }
-}
-
-async function dataDirectory(config: BrokerConfig, logger: Logger): Promise<DataDirectory> {
-  try {
-    return await openDataDirectory({
-      dir: config.dataDir,
-      clusterId: config.clusterId,
-      brokerId: config.id,
-      openFileCountMax: config.openFiles,
-      clock: systemClock,
-      timers: systemTimers,
-      random: systemRandom,
-      logger,
-    });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ExitError(EXIT_CODES.dataDirectory, `data directory ${config.dataDir}: ${reason}`, { cause: error });
-  }
-}
-
-/** An address that cannot be listened on is a matter of configuration. */
-function asExit(error: unknown): unknown {
-  if (!(error instanceof PartitaError) || error.reason !== 'INVALID_SETTING') return error;
-  return new ExitError(EXIT_CODES.configuration, error.message, { cause: error });
 }

@@ -21,12 +21,14 @@ const ENTRIES_PER_TURN_COUNT = 250;
 export function electionMethods(options: {
   registry: PartitionRegistry;
   clusterId: string;
+  /** Id of the deletion of a topic that was deleted here; undefined when it was not. */
+  deleteIdOf: (topicId: string) => string | undefined;
 }): Implementation<typeof ElectionServiceService> {
-  const { registry, clusterId } = options;
+  const { registry, clusterId, deleteIdOf } = options;
   return implement(ElectionServiceService, {
     promiseBatch: unary(async (request) => {
       checkCluster(clusterId, request.clusterId);
-      return { results: await inTurns(request.entries, (entry) => promise(registry, entry)) };
+      return { results: await inTurns(request.entries, (entry) => promise(registry, deleteIdOf, entry)) };
     }),
     leadBatch: unary(async (request) => {
       checkCluster(clusterId, request.clusterId);
@@ -48,8 +50,13 @@ async function inTurns<Entry, Result>(
   return Promise.all(answers);
 }
 
-async function promise(registry: PartitionRegistry, entry: PromiseEntry): Promise<PromiseResult> {
+async function promise(
+  registry: PartitionRegistry,
+  deleteIdOf: (topicId: string) => string | undefined,
+  entry: PromiseEntry,
+): Promise<PromiseResult> {
   try {
+    checkNotDeleted(entry, deleteIdOf(entry.topicId));
     const actor = actorOf(registry, entry);
     const { epoch } = entry;
     const outcome = await new Promise<PromiseOutcome>((reply) =>
@@ -83,6 +90,12 @@ async function lead(registry: PartitionRegistry, entry: LeadEntry): Promise<Lead
   } catch (error) {
     return { leading: false, promisedEpoch: 0, config: undefined, error: toRpcStatus(asPartitaError(error)) };
   }
+}
+
+/** Whoever elects for a topic that was deleted here has to delete it instead. */
+function checkNotDeleted({ topicId }: PromiseEntry, deleteId: string | undefined): void {
+  if (deleteId === undefined) return;
+  throw new PartitaError('TOPIC_NOT_FOUND', `topic ${topicId} was deleted`, { topic_id: topicId, delete_id: deleteId });
 }
 
 function actorOf(registry: PartitionRegistry, entry: PromiseEntry | LeadEntry): PartitionActor {

@@ -60,6 +60,12 @@ export class ReplicaStore {
     return this.#entries(TOMBSTONE_PREFIX).map(([, value]) => TopicTombstone.decode(value));
   }
 
+  /** Id of the deletion of a topic; undefined when it was not deleted here. */
+  deleteIdOf(topicId: string): string | undefined {
+    const stored = this.#options.directory.journal.get(`${TOMBSTONE_PREFIX}${topicId}`);
+    return stored === undefined ? undefined : TopicTombstone.decode(stored).deleteId;
+  }
+
   /** Recovers every replica; one that cannot be opened is left alone and reported. */
   async recover(): Promise<void> {
     const { logger, registry } = this.#options;
