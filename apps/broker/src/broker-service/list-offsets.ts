@@ -30,8 +30,9 @@ async function resolveEntry(entry: ListOffsetsEntry, options: ListOffsetsOptions
     const role = actor.leader;
     if (role === undefined) throw options.registry.notLeader(actor);
     const { highWatermark, dataEnd } = actor.state;
-    // A new leader's watermark may still lie below what readers have seen.
-    if (highWatermark <= role.epochStartOffset) throw notYet(role.epochStartOffset, highWatermark);
+    // A new leader's watermark may still lie below what readers have seen. Where the log begins is known all the same.
+    const dependsOnEnd = !['earliest', 'offset'].includes(entry.position?.position?.$case ?? 'latest');
+    if (dependsOnEnd && highWatermark <= role.epochStartOffset) throw notYet(role.epochStartOffset, highWatermark);
     const offset = await resolvePosition(entry, actor, options.clock);
     const clamped = offset > highWatermark ? highWatermark : offset;
     const logStartOffset = actor.log.logStart;
