@@ -358,7 +358,7 @@ export class PartitionLog {
     });
     await this.#writer.settleBehind();
     this.#writer.checkWorks();
-    const waiting = queue.first;
+    const waiting = queue.at(0);
     if (waiting !== undefined) this.#writer.checkAccepts(waiting.length);
     invariant(waiting === undefined, 'the batches below a cut are written before it');
     try {
