@@ -30,9 +30,9 @@ export class AppendQueue {
     this.#bytes += batch.length;
   }
 
-  /** The oldest batch. */
-  get first(): Uint8Array | undefined {
-    return this.#batches[0];
+  /** The batch with that number; 0 is the oldest. */
+  at(number: number): Uint8Array | undefined {
+    return this.#batches[number];
   }
 
   /** The newest batch. */
@@ -40,14 +40,15 @@ export class AppendQueue {
     return this.#batches.at(-1);
   }
 
-  /** The oldest batches that together have at most `bytesMax`, at least one; they stay in the queue. */
-  head(bytesMax: number): Uint8Array[] {
+  /** The batches from that number on that together have at most `bytesMax`, at least one; they stay in the queue. */
+  slice(from: number, bytesMax: number): Uint8Array[] {
     let bytes = 0;
-    const end = this.#batches.findIndex((batch, index) => {
-      bytes += batch.length;
-      return index > 0 && bytes > bytesMax;
-    });
-    return this.#batches.slice(0, end < 0 ? this.#batches.length : end);
+    let end = from;
+    for (; end < this.#batches.length; end += 1) {
+      bytes += this.#batches[end]?.length ?? 0;
+      if (end > from && bytes > bytesMax) break;
+    }
+    return this.#batches.slice(from, end);
   }
 
   /** Removes the oldest `count` batches: they are durable. */

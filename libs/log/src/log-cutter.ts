@@ -40,7 +40,7 @@ export class LogCutter {
   async cutAt(toOffset: bigint, compaction: CompactionState, onDropped: () => void): Promise<CompactionState> {
     const { queue } = this.#writer;
     await this.#settle(toOffset, onDropped);
-    const waiting = queue.first;
+    const waiting = queue.at(0);
     if (waiting !== undefined) this.#writer.checkAccepts(waiting.length);
     invariant(waiting === undefined, 'the batches below a cut are written before it');
     if (toOffset >= this.#end && !this.#writer.hasRemains) return compaction;

@@ -2,8 +2,9 @@ import { MemoryDisk } from '@partita/testkit';
 import { expect, it } from 'vitest';
 import type { PartitionLog } from './partition-log.ts';
 import { INDEX_ENTRY_BYTES } from './offset-index.ts';
-import { DIRECTORY, LogBench, makeBatch } from './testing/log-fixture.ts';
+import { DIRECTORY, LogBench, makeBatch, readAll } from './testing/log-fixture.ts';
 
+const FIRST_LOG = `${DIRECTORY}/00000000000000000000.log`;
 const FIRST_INDEX = `${DIRECTORY}/00000000000000000000.idx`;
 
 it('begins the next write before it tells of the last, and writes the index beside it', async () => {
@@ -55,6 +56,53 @@ it('tells nothing behind a failure of the index, though the batch beside it was 
 
   expect(bench.failure?.reason).toBe('STORAGE_FAILED');
   expect([log.syncedEnd, bench.synced]).toEqual([2n, [1n]]);
+});
+
+it('counts a write of flush=os beside the next, and cuts off that one only when the disk is full', async () => {
+  const bench = new LogBench({ flush: 'os' });
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const events: string[] = [];
+  recordWrites(
+    bench.disk,
+    (event) => {
+      events.push(`${event}, counted ${log.syncedEnd}, told ${bench.synced.at(-1) ?? 0n}`);
+      // A third batch waits when the write of the second ends, and then half of it has room.
+      if (events.length === 3) log.append(makeBatch({ base: 2n, epoch: 2 }));
+      if (events.length === 4) bench.disk.capacityBytes = 0;
+    },
+    released,
+  );
+  const log = await bench.open();
+  await appendWhileWriting(log, release);
+  await bench.durable(2n, log);
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+  expect(events).toEqual([
+    'log begins, counted 0, told 0',
+    'log ends, counted 0, told 0',
+    'log begins, counted 1, told 0',
+    'log ends, counted 1, told 1',
+    'log begins, counted 1, told 1',
+  ]);
+  expect([log.syncedEnd, bench.synced, log.queuedBytes]).toEqual([
+    2n,
+    [1n, 2n],
+    makeBatch({ base: 2n, epoch: 2 }).length,
+  ]);
+  expect((await bench.disk.readFile(FIRST_LOG)).length).toBe(log.bytes);
+
+  bench.disk.capacityBytes = 1024 ** 3;
+  bench.time.advance(1000);
+  await bench.durable(3n, log);
+  const batches = [
+    makeBatch({ base: 0n, epoch: 1 }),
+    makeBatch({ base: 1n, epoch: 2 }),
+    makeBatch({ base: 2n, epoch: 2 }),
+  ];
+  expect((await readAll(log)).equals(Buffer.concat(batches))).toBe(true);
+  await log.close({ clean: false });
 });
 
 /** Appends two batches, the second while the first is being written. Epochs of their own: each gets an index entry. */

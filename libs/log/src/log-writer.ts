@@ -51,7 +51,10 @@ export class LogWriter {
   readonly #segments: Segment[];
   #failure: PartitaError | undefined;
   #isWriting = false;
-  /** End of the last write, when its listener has not been told yet. */
+  /** The oldest batches of the queue when they are written but not yet counted. The active segment has others before. */
+  #written: readonly Uint8Array[] = [];
+  #writtenBytes = 0;
+  /** End of the last write that was counted, when its listener has not been told yet. */
   #untoldEnd: bigint | undefined;
   #waitsForSpace = false;
   /** A write broke off for want of space: that its bytes were cut off again is not durable before the next sync. */
@@ -181,7 +184,11 @@ export class LogWriter {
   }
 
   #hasWork(): boolean {
-    return (this.queue.count > 0 || this.#rollIsAsked) && this.#failure === undefined && !this.#waitsForSpace;
+    return (this.#hasQueued() || this.#rollIsAsked) && this.#failure === undefined && !this.#waitsForSpace;
+  }
+
+  #hasQueued(): boolean {
+    return this.queue.count > this.#written.length;
   }
 
   async #writeAll(): Promise<void> {
@@ -189,7 +196,7 @@ export class LogWriter {
     await Promise.resolve();
     while (this.#hasWork()) {
       const turn = this.#home.device.scheduler.run(() => this.#writeNext());
-      // Not before: what the listener does about the last write runs beside this one.
+      // Not before: counting the last write, and what the listener does about it, runs beside this one.
       this.#tellSynced();
       await turn;
       const ended = this.#whenTurnEnds;
@@ -209,28 +216,67 @@ export class LogWriter {
   /** One turn: a roll if due, one write of what is queued, one sync. */
   async #writeNext(): Promise<void> {
     try {
-      const first = this.queue.first;
+      const first = this.queue.at(this.#written.length);
       const isDue = this.#rollIsAsked || this.#rollIsBegun || this.#isFull(first) || this.#needsSparse(first);
-      if (!this.active.isEmpty && isDue) await this.#roll();
+      if (isDue) {
+        this.#countWritten();
+        if (!this.active.isEmpty) await this.#roll();
+      }
       this.#rollIsAsked = false;
       if (first === undefined) return;
       if (this.#needsSparse(first)) await this.active.makeSparse();
-      const batches = this.#takeable(this.queue.head(Math.min(WRITE_BYTES_MAX, this.#roomBytes())));
+      const room = Math.min(WRITE_BYTES_MAX, this.#roomBytes());
+      const batches = this.#takeable(this.queue.slice(this.#written.length, room));
       await this.#writeBesideIndex(batches);
-      this.active.commit(batches);
       this.#hasRemains = false;
-      for (const batch of batches) this.state.note(batch, 0);
-      this.holes.dropBelow(this.active.endOffset);
-      this.#untoldEnd = this.active.endOffset;
-      this.queue.drop(batches.length);
-      if (this.settings.flush === 'os') this.#syncBehind(batches);
+      this.#written = batches;
+      this.#writtenBytes = batches.reduce((sum, { length }) => sum + length, 0);
+      if (this.#countsAtOnce()) this.#countWritten();
     } catch (error) {
       this.#onWriteError(error);
       return;
     }
-    if (this.queue.count > 0) return;
+    if (this.#hasQueued()) return;
     this.#tellSynced();
     if (this.settings.flush === 'fsync') await this.#flushIndex();
+  }
+
+  /**
+   * With fsync the index entries of a write go to their file beside the next; a segment's age begins with its first write;
+   * and holes are judged from the end of what counts.
+   */
+  #countsAtOnce(): boolean {
+    return this.settings.flush === 'fsync' || this.active.isEmpty || !this.holes.isEmpty;
+  }
+
+  /**
+   * Takes what was written into segment and state, and off the queue. With flush=os it waits until the next write is under
+   * way, which goes behind it by its length: reading thousands of headers again would leave the disk idle meanwhile.
+   */
+  #countWritten(): void {
+    const batches = this.#written;
+    if (batches.length === 0) return;
+    const bytes = this.#writtenBytes;
+    this.#written = [];
+    this.#writtenBytes = 0;
+    this.active.commit(batches);
+    for (const batch of batches) this.state.note(batch, 0);
+    this.holes.dropBelow(this.active.endOffset);
+    this.queue.drop(batches.length);
+    this.#untoldEnd = this.active.endOffset;
+    if (this.settings.flush === 'os') this.#syncBehind(bytes);
+  }
+
+  /** Nothing is told behind `onFailed`: the index may fail beside a write that goes well. */
+  #tellSynced(): void {
+    try {
+      this.#countWritten();
+    } catch (error) {
+      this.fail(error);
+    }
+    const end = this.#untoldEnd;
+    this.#untoldEnd = undefined;
+    if (end !== undefined && this.#failure === undefined) this.#events.onSynced(end);
   }
 
   /** True when the next batch belongs into a new segment. */
@@ -244,8 +290,8 @@ export class LogWriter {
    * device is made to keep up, one sync at a time beside the writes. The index tells how far it is: a start after a kill
    * writes again only what lies behind that.
    */
-  #syncBehind(batches: readonly Uint8Array[]): void {
-    for (const { length } of batches) this.#unsyncedBytes += length;
+  #syncBehind(bytes: number): void {
+    this.#unsyncedBytes += bytes;
     if (this.#unsyncedBytes < SYNC_BEHIND_BYTES || this.#isSyncingBehind) return;
     this.#unsyncedBytes = 0;
     this.#isSyncingBehind = true;
@@ -268,7 +314,7 @@ export class LogWriter {
   /** Writes the batches, and meanwhile the index entries of the write before. */
   async #writeBesideIndex(batches: readonly Uint8Array[]): Promise<void> {
     const { flush } = this.settings;
-    const written = this.active.write(batches, flush === 'fsync');
+    const written = this.active.write(batches, this.active.size + this.#writtenBytes, flush === 'fsync');
     const indexed = flush === 'fsync' ? this.#flushIndex() : undefined;
     try {
       await written;
@@ -277,16 +323,9 @@ export class LogWriter {
     }
   }
 
-  /** Nothing is told behind `onFailed`: the index may fail beside a write that goes well. */
-  #tellSynced(): void {
-    const end = this.#untoldEnd;
-    this.#untoldEnd = undefined;
-    if (end !== undefined && this.#failure === undefined) this.#events.onSynced(end);
-  }
-
   /** Bytes that the active segment may still take. */
   #roomBytes(): number {
-    return this.settings.segmentBytesMax - this.active.size;
+    return this.settings.segmentBytesMax - this.active.size - this.#writtenBytes;
   }
 
   /** True when the batch begins behind a hole and the active segment takes none. */
@@ -309,7 +348,7 @@ export class LogWriter {
     this.#rollIsBegun = true;
     await sealed.complete(this.settings.flush === 'os');
     await writeSnapshot(this.#home, this.state.snapshot(baseOffset));
-    const isSparse = this.#activeTookHole || this.#needsSparse(this.queue.first);
+    const isSparse = this.#activeTookHole || this.#needsSparse(this.queue.at(0));
     const next = await Segment.create(this.#home, baseOffset, isSparse);
     this.#activeTookHole = false;
     sealed.seal();

@@ -8,6 +8,10 @@ export class QueuedHoles {
   /** Base offsets of the batches behind a hole, rising. */
   #bases: bigint[] = [];
 
+  get isEmpty(): boolean {
+    return this.#bases.length === 0;
+  }
+
   /** Notes that the batch to be queued next begins behind a hole. */
   note(baseOffset: bigint): void {
     this.#bases.push(baseOffset);

@@ -139,12 +139,11 @@ export class Segment {
   }
 
   /**
-   * Writes batches behind the last one, and syncs when asked. They count as durable only after `commit`. Out of space is
-   * answered by cutting off what was written of them and throwing the ENOSPC on, to be tried again; any other error, and
-   * every error of the sync, means that the state of the file is unknown.
+   * Writes batches at `position`, behind all that was written, and syncs when asked. They count as durable only after
+   * `commit`. Out of space is answered by cutting off what was written of them and throwing the ENOSPC on, to be tried
+   * again; any other error, and every error of the sync, means that the state of the file is unknown.
    */
-  async write(batches: readonly Uint8Array[], sync: boolean): Promise<void> {
-    const position = this.size;
+  async write(batches: readonly Uint8Array[], position: number, sync: boolean): Promise<void> {
     await this.use(async (file) => {
       try {
         await file.writev(batches, position);
