@@ -82,7 +82,10 @@ export class FollowerSender<Content> {
     return this.#nextOffset;
   }
 
-  /** After the answer to the join has been sent. */
+  /**
+   * After the answer to the join has been sent. Only a snapshot goes at once: the follower cuts its log first, drops what
+   * comes meanwhile, and asks for the rest by its first acknowledgement.
+   */
   begin({ truncateTo, fromSnapshot }: JoinOutcome): void {
     this.#nextOffset = truncateTo;
     if (!fromSnapshot) return this.pump();
@@ -97,7 +100,8 @@ export class FollowerSender<Content> {
   pump(): void {
     const { source, stream } = this.#options;
     for (let follower = this.#follower(); follower !== undefined; follower = this.#follower()) {
-      if (this.#isReading || !stream.canSend || this.#inFlightBytes >= REPLICA_IN_FLIGHT_BYTES_MAX) return;
+      if (!follower.isLive || this.#isReading || !stream.canSend || this.#inFlightBytes >= REPLICA_IN_FLIGHT_BYTES_MAX)
+        return;
       const { logEnd, durableEnd } = this.#options.state();
       const recent =
         this.#nextOffset < logEnd ? source.recent(this.#nextOffset, REPLICATION_MESSAGE_BYTES_MAX) : undefined;
@@ -117,11 +121,11 @@ export class FollowerSender<Content> {
     const follower = this.#follower();
     const { highWatermark, logStart } = this.#options.state();
     const isTold = highWatermark === this.#told.highWatermark && logStart === this.#told.logStart;
-    if (follower === undefined || isTold || this.#isReading || !this.#options.stream.canSend) return;
+    if (follower?.isLive !== true || isTold || this.#isReading || !this.#options.stream.canSend) return;
     this.#send(follower, undefined);
   }
 
-  /** The follower holds more. */
+  /** The follower is ready, or holds more. Call it after the acknowledgement was fed to the leader. */
   acked(durableEnd: bigint): void {
     for (let first = this.#inFlight[0]; first !== undefined; first = this.#inFlight[0]) {
       if (first.endOffset > durableEnd) break;

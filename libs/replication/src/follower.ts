@@ -2,13 +2,7 @@
 import { invariant } from '@partita/domain';
 import { lastEpoch, withEpoch } from './epoch-history.ts';
 import { ackOf, beginFollowing, joinWhenQuiet, seekAgain } from './following.ts';
-import type {
-  FollowInput,
-  LeadInput,
-  ReplicaEffect,
-  ReplicateInput,
-  ReplicatedBatch,
-} from './messages.ts';
+import type { FollowInput, LeadInput, ReplicaEffect, ReplicateInput, ReplicatedBatch } from './messages.ts';
 import { currentConfig } from './partition-state.ts';
 import type { PartitionState } from './partition-state.ts';
 import { beginGrant, leadRefusal, persistNext } from './promise.ts';
@@ -16,12 +10,17 @@ import { isMember } from './replica-config.ts';
 
 /**
  * Somebody leads an epoch. One above the promise is promised first, to nobody who could lead by it. May be said again at
- * any time: a replica that has lost the stream looks for it anew.
+ * any time: a replica that has lost the stream looks for it anew, and one that has promised more tells the leader, which
+ * goes on without it otherwise: a promise that elected nobody would keep the replica out for as long as the leader lives.
  */
 export function onFollow(state: PartitionState, { epoch, leaderId }: FollowInput): ReplicaEffect[] {
   const { meta, role, following, self } = state;
   const isBusy = state.grant !== undefined || role.kind === 'becoming-leader' || role.kind === 'offline';
-  if (isBusy || leaderId === self.brokerId || epoch < meta.promisedEpoch) return [];
+  if (isBusy || leaderId === self.brokerId) return [];
+  if (epoch < meta.promisedEpoch) {
+    const isLost = role.kind === 'follower' && following === undefined;
+    return isLost ? [{ kind: 'send-fenced', leaderId, promisedEpoch: meta.promisedEpoch }] : [];
+  }
   if (role.kind === 'leader' && epoch <= role.epoch) return [];
   if (following?.epoch === epoch) {
     return following.phase === 'seeking' ? [{ kind: 'seek', leaderId: following.leaderId, epoch }] : [];

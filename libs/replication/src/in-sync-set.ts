@@ -33,6 +33,7 @@ export function onJoin(state: PartitionState, role: LeaderRole, input: JoinInput
     durableEnd: 0n,
     fsynced: false,
     inSync: false,
+    isLive: false,
     progress: noProgress(),
   });
   const truncateTo = commonEnd(state, { history, logEnd });
@@ -62,6 +63,7 @@ export function onFollowerAck(state: PartitionState, role: LeaderRole, input: Fo
   );
   if (input.durableEnd > follower.durableEnd) follower.durableEnd = input.durableEnd;
   follower.fsynced = input.fsynced;
+  follower.isLive = true;
   const isLevel = follower.durableEnd >= state.highWatermark && follower.durableEnd > role.epochStartOffset;
   const joins = !follower.inSync && isLevel && isMember(currentConfig(state), follower.replicaId);
   if (!joins) return follower.inSync ? advance(state, role) : [];

@@ -334,7 +334,7 @@ export type ReplicaEffect =
       readonly durableEnd: bigint;
       readonly fsynced: boolean;
     }
-  /** Tell a broker that leads a lower epoch, or believes so, what is promised. */
+  /** Tell a broker that leads a lower epoch, or believes so, what is promised; open a stream to it if there is none. */
   | { readonly kind: 'send-fenced'; readonly leaderId: number; readonly promisedEpoch: number }
   /** The leader has deleted records below the offset, which is committed here: delete them, too. */
   | { readonly kind: 'trim'; readonly toOffset: bigint }

@@ -44,7 +44,10 @@ export interface JournalPort {
   persist(meta: DurableMeta): Promise<void>;
 }
 
-/** Streams to the brokers that lead. What cannot be sent is dropped: then the stream is broken, and `link-lost` follows. */
+/**
+ * Streams to the brokers that lead. What cannot be sent is dropped: then the stream is broken, and `link-lost` follows. A
+ * `fenced` without a stream opens one: it is said again until the leader hears it.
+ */
 export interface LeaderLinkPort {
   seek(order: Extract<ReplicaEffect, { kind: 'seek' }>): void;
   join(message: Extract<ReplicaEffect, { kind: 'send-join' }>): void;
@@ -150,10 +153,7 @@ export class PartitionRunner {
   }
 
   #changeLog(
-    effect: Extract<
-      ReplicaEffect,
-      { kind: 'append' | 'append-epoch-start' | 'store' | 'cut' | 'install' | 'trim' }
-    >,
+    effect: Extract<ReplicaEffect, { kind: 'append' | 'append-epoch-start' | 'store' | 'cut' | 'install' | 'trim' }>,
   ): void {
     const { log } = this.#options;
     switch (effect.kind) {

@@ -31,6 +31,8 @@ export interface Follower {
   durableEnd: bigint;
   fsynced: boolean;
   inSync: boolean;
+  /** It has acknowledged: its log is cut, and it takes what it is sent. Before that it would drop it. */
+  isLive: boolean;
   readonly progress: Progress;
 }
 
