@@ -1,6 +1,8 @@
 /**
  * Sees every replica of one partition at once and holds them to the invariants (REPLICATION, section 1) after each event:
  * I1 to I4, I6 to I8 here, I5 by the chain that batches form. What an operator gave up is counted, not excused silently.
+ * Who reads below a watermark reads what is committed (I10), since no two replicas commit differently (I3). Not here: I9, as
+ * nothing but a trim deletes in this world, and I20, whose scripts have a suite of their own in libs/metadata-store.
  */
 import type { PromiseReply } from '@partita/cluster';
 import type { AppendOutcome, DurableMeta } from '@partita/replication';
