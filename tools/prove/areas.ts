@@ -1,6 +1,7 @@
 /** Every area by its name. */
 import type { Area } from './area.ts';
 import { compaction } from './areas/compaction.ts';
+import { core } from './areas/core.ts';
 import { disk } from './areas/disk.ts';
 import { failover } from './areas/failover.ts';
 import { fuzz } from './areas/fuzz.ts';
@@ -10,4 +11,4 @@ import { redis } from './areas/redis.ts';
 import { start } from './areas/start.ts';
 import { storage } from './areas/storage.ts';
 
-export const AREAS: readonly Area[] = [start, kill, failover, storage, disk, compaction, partitions, redis, fuzz];
+export const AREAS: readonly Area[] = [start, kill, failover, storage, disk, core, compaction, partitions, redis, fuzz];

@@ -2,16 +2,21 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { COMMIT_BY_MINIMUM } from './core/mutants.ts';
+import { runCoreSeed } from './core/run-seed.ts';
+import { loadVariant } from './core/variants.ts';
 import { runJournalSeed } from './journal-run.ts';
 import { runLogSeed } from './log-run.ts';
 import type { RunOptions, RunResult } from './seed-run.ts';
 
 /** What can be simulated. */
-export type Subject = 'log' | 'journal';
+export type Subject = 'log' | 'journal' | 'core' | 'core-by-minimum';
 
 export const RUNNERS: Readonly<Record<Subject, (seed: number, options?: RunOptions) => Promise<RunResult>>> = {
   log: runLogSeed,
   journal: runJournalSeed,
+  core: runCoreSeed,
+  'core-by-minimum': async (seed) => (await loadVariant(COMMIT_BY_MINIMUM))(seed),
 };
 
 /** What a number of seeds added up to. */
@@ -42,12 +47,17 @@ export function replayCommand(subject: Subject, seed: number): string {
   return `node tools/sim/main.ts ${subject} ${seed}`;
 }
 
-/** Runs the seeds in so many processes at once; each takes its share of them. */
-export async function runInProcesses(subject: Subject, count: number, processCount: number): Promise<Campaign> {
+/** Runs seeds `first` .. `first + count - 1` in so many processes at once; each takes its share of them. */
+export async function runInProcesses(
+  subject: Subject,
+  count: number,
+  processCount: number,
+  first = 1,
+): Promise<Campaign> {
   const begin = performance.now();
   const share = Math.ceil(count / processCount);
   const shares = Array.from({ length: processCount }, (_, number) => ({
-    from: 1 + number * share,
+    from: first + number * share,
     count: Math.min(share, count - number * share),
   }));
   const parts = await Promise.all(shares.map((part) => runElsewhere(subject, part.from, part.count)));

@@ -1,17 +1,70 @@
 /**
- * `node tools/sim/main.ts log|journal SEED` replays a seed and prints every step; exit code 1 when it breaks a promise.
- * `node tools/sim/main.ts log|journal FROM COUNT` runs many and prints what they add up to, as JSON.
+ * The simulations from the command line; exit code 1 when a promise was broken, 2 when the command line is wrong.
+ *
+ *   main.ts --suite SUITE --seeds N [--from SEED]    many seeds, what they met, and a last line of figures
+ *   main.ts SUBJECT SEED                                         replays a seed and prints every step
+ *   main.ts SUBJECT FROM COUNT                                   many seeds in this process, as JSON
+ *   main.ts mutants [hunt COUNT]                                 the core with a guard taken away, as JSON
+ *
+ * SUITE is disk (the log), journal, core, or core-by-minimum (the core with the other rule of commitment); SUBJECT is one
+ * of these, with log for disk.
  */
-import { RUNNERS, runSeeds } from './campaign.ts';
+import { parseArgs } from 'node:util';
+import { RUNNERS, runInProcesses, runSeeds } from './campaign.ts';
+import type { Subject } from './campaign.ts';
+import { huntMutants, replayMutants } from './core/mutant-runs.ts';
 
-const [subject, first, count] = process.argv.slice(2);
-const seed = Number(first);
-if ((subject !== 'log' && subject !== 'journal') || !Number.isSafeInteger(seed)) {
-  console.error('usage: node tools/sim/main.ts log|journal SEED | FROM COUNT');
-  process.exitCode = 2;
-} else if (count !== undefined) console.log(JSON.stringify(await runSeeds(subject, seed, Number(count))));
-else {
+const SUITES: Readonly<Record<string, Subject>> = {
+  disk: 'log',
+  journal: 'journal',
+  core: 'core',
+  'core-by-minimum': 'core-by-minimum',
+};
+const PROCESS_COUNT = 2;
+const USAGE = `usage: main.ts --suite ${Object.keys(SUITES).join('|')} --seeds N [--from SEED]
+       main.ts ${Object.keys(RUNNERS).join('|')} SEED | FROM COUNT
+       main.ts mutants [hunt COUNT]`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { suite: { type: 'string' }, seeds: { type: 'string' }, from: { type: 'string', default: '1' } },
+});
+process.exitCode = await run();
+
+async function run(): Promise<number> {
+  const [subject, first, count] = positionals;
+  if (values.suite !== undefined) return runSuite(SUITES[values.suite], Number(values.seeds), Number(values.from));
+  if (subject === 'mutants') {
+    console.log(JSON.stringify(first === 'hunt' ? await huntMutants(Number(count)) : await replayMutants()));
+    return 0;
+  }
+  const seed = Number(first);
+  if (subject === undefined || !isSubject(subject) || !Number.isSafeInteger(seed)) return misuse();
+  if (count === undefined) return replay(subject, seed);
+  console.log(JSON.stringify(await runSeeds(subject, seed, Number(count))));
+  return 0;
+}
+
+async function runSuite(subject: Subject | undefined, seedCount: number, from: number): Promise<number> {
+  if (subject === undefined || !Number.isSafeInteger(seedCount) || !Number.isSafeInteger(from)) return misuse();
+  const { violations, counts } = await runInProcesses(subject, seedCount, PROCESS_COUNT, from);
+  for (const [name, times] of Object.entries(counts).sort()) console.log(`${name}: ${Math.round(times * 100) / 100}`);
+  for (const violation of violations) console.log(violation);
+  console.log(`seeds ${seedCount}, steps ${counts['steps'] ?? 0}, violations ${violations.length}`);
+  return violations.length === 0 ? 0 : 1;
+}
+
+async function replay(subject: Subject, seed: number): Promise<number> {
   const { trace, violation, traceHash } = await RUNNERS[subject](seed, { keepsTrace: true });
   console.log([...trace, `${violation ?? 'every promise was kept'} (trace ${traceHash})`].join('\n'));
-  if (violation !== undefined) process.exitCode = 1;
+  return violation === undefined ? 0 : 1;
+}
+
+function isSubject(name: string): name is Subject {
+  return Object.hasOwn(RUNNERS, name);
+}
+
+function misuse(): number {
+  console.error(USAGE);
+  return 2;
 }

@@ -1,9 +1,12 @@
-/** The figures of a campaign, for the report of `npm run prove -- disk`. */
+/** The figures of a campaign, for the reports of `npm run prove -- disk` and `-- core`. */
 import { figure } from '@partita/tool-e2e/figures.ts';
 import type { Campaign, Subject } from './campaign.ts';
 
+/** What reports are written of. */
+type Reported = Exclude<Subject, 'core-by-minimum'>;
+
 /** Violations by their first words, so that a 0 stands for each promise. */
-const PROMISES: Readonly<Record<Subject, readonly (readonly [string, string])[]>> = {
+const PROMISES: Readonly<Record<Reported, readonly (readonly [string, string])[]>> = {
   log: [
     ['acknowledged batches lost', 'lost'],
     ['wrong bytes served', 'wrong bytes'],
@@ -19,15 +22,32 @@ const PROMISES: Readonly<Record<Subject, readonly (readonly [string, string])[]>
     ['wrong state', 'wrong state'],
     ['refused without damage', 'a journal without damage'],
   ],
+  core: [
+    ['I1: acknowledged or committed records lost', 'I1'],
+    ['I2: epochs with two leaders', 'I2'],
+    ['I3: two records at one committed offset', 'I3'],
+    ['I4: leaders without what was committed', 'I4'],
+    ['I5: logs that do not match', 'I5'],
+    ['I6: watermarks that fall', 'I6'],
+    ['I7: promises broken', 'I7'],
+    ['I8: suspect replicas counted', 'I8'],
+    ['I11: refused appends committed', 'I11'],
+    ['L1: partitions that stay without a leader', 'L1'],
+    ['replicas stopped by a broken invariant', 'broker'],
+  ],
 };
 
+/** The report that a subject's figures belong to. */
+const AREAS: Readonly<Record<Reported, string>> = { log: 'disk', journal: 'disk', core: 'core' };
+
 /** Tells what a campaign did, met and found. */
-export function reportCampaign(subject: Subject, { seedCount, seconds, violations, counts }: Campaign): void {
-  figure('disk', `${subject}: seeds`, seedCount);
-  figure('disk', `${subject}: seeds per second, two processes`, seedCount / seconds);
+export function reportCampaign(subject: Reported, { seedCount, seconds, violations, counts }: Campaign): void {
+  const area = AREAS[subject];
+  figure(area, `${subject}: seeds`, seedCount);
+  figure(area, `${subject}: seeds per second, two processes`, seedCount / seconds);
   for (const [name, begin] of PROMISES[subject]) {
-    figure('disk', `${subject}: ${name}`, violations.filter((text) => text.startsWith(begin)).length);
+    figure(area, `${subject}: ${name}`, violations.filter((text) => text.startsWith(begin)).length);
   }
-  figure('disk', `${subject}: broken promises in all`, violations.length);
-  for (const [name, count] of Object.entries(counts).sort()) figure('disk', `${subject}: ${name}`, count);
+  figure(area, `${subject}: broken promises in all`, violations.length);
+  for (const [name, count] of Object.entries(counts).sort()) figure(area, `${subject}: ${name}`, count);
 }

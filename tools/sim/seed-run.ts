@@ -31,5 +31,6 @@ export async function runToResult(
     violation = error instanceof Violation ? error.message : `unexpected: ${String(error)}`;
     trace.note(error instanceof Error ? (error.stack ?? violation) : violation);
   }
+  if (tally.get('steps') === 0) tally.add('steps', trace.count);
   return { seed, violation, traceHash: trace.hash, trace: trace.lines, tally };
 }

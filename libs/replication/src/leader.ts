@@ -13,6 +13,8 @@ import { refused } from './refusals.ts';
 /** `ledEpoch` is durable: begins the epoch with its first record, unless a higher promise was asked for meanwhile. */
 export function onLeadJournaled(state: PartitionState, wallMs: number): ReplicaEffect[] {
   const { role } = state;
+  // The disk failed meanwhile, and the order to lead was refused.
+  if (role.kind === 'offline') return [];
   invariant(role.kind === 'becoming-leader', 'only a replica that becomes leader has its lead journaled');
   const { order, replies } = role;
   const { epoch, unclean } = order;

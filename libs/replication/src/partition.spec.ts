@@ -94,6 +94,17 @@ describe('an election', () => {
     expect(replica.promises[1]).toMatchObject({ granted: true, promisedEpoch: 2, logEnd: 0n });
   });
 
+  it('is over when the disk fails before the lead is journaled, which is no bug of the replica', () => {
+    const replica = new TestReplica();
+    replica.promise(1, 'a');
+    replica.settleJournal();
+    replica.lead(1, 'a');
+    replica.feed({ kind: 'storage-failed', error: new PartitaError('STORAGE_FAILED', 'the disk failed') });
+    replica.settleJournal();
+    expect(replica.leads).toMatchObject([{ leading: false }]);
+    expect(replica.state.role.kind).toBe('offline');
+  });
+
   it('is over when the log has no room for its first record', () => {
     const replica = new TestReplica();
     replica.logIsFull = true;
