@@ -71,12 +71,13 @@ export class RawChain implements RawPeers {
   }
 }
 
-async function addressOf(child: ChildProcess): Promise<string> {
+/** What a peer tells of itself first. */
+export async function addressOf(child: ChildProcess): Promise<string> {
   return ((await nextMessage(child)) as { readonly address: string }).address;
 }
 
 /** Rejects when the process ends instead. */
-function nextMessage(child: ChildProcess): Promise<unknown> {
+export function nextMessage(child: ChildProcess): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const onExit = (code: number | null): void =>
       reject(new Error(`a bench process ended with code ${code ?? 'none'}`));

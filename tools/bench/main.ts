@@ -6,6 +6,8 @@ import { rowNames } from './choose-rows.ts';
 import { CleanUps } from './clean-ups.ts';
 import { benchNetwork } from './network-bench.ts';
 import type { NetworkOptions } from './network-bench.ts';
+import { benchReplication } from './replication/replication-bench.ts';
+import { REPLICATION_ROWS } from './replication/rows.ts';
 import { ROWS } from './rows.ts';
 import { STORAGE_ROWS } from './storage/rows.ts';
 import { benchStorage } from './storage/storage-bench.ts';
@@ -27,6 +29,12 @@ const storage = program
   .option('--dir <directory>', 'on the file system to be measured; what is written there is removed again', tmpdir())
   .action((options: StorageOptions) => run(benchStorage, options));
 withSharedOptions(storage, { seconds: 0.5, rounds: 7, rows: rowNames(STORAGE_ROWS) });
+
+const replication = program
+  .command('replication')
+  .description('Measures what replicas and fsync cost, and replication beside raw gRPC. Takes about two minutes.')
+  .action((options: BenchOptions) => run(benchReplication, options));
+withSharedOptions(replication, { seconds: 2, rounds: 5, rows: rowNames(REPLICATION_ROWS) });
 
 await program.parseAsync();
 

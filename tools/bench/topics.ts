@@ -1,7 +1,20 @@
 /** The topics of one bench run: made as needed, all deleted at the end. */
 import { randomBytes } from 'node:crypto';
 import type { Admin } from '@partita/client';
+import { FlushMode } from '@partita/protocol';
+import { pause } from '@partita/client';
 import { PARTITION_COUNT } from './workload.ts';
+
+/** How safe a topic is. */
+export interface Safety {
+  readonly replicationFactor: number;
+  readonly flush: 'fsync' | 'os';
+}
+
+/** One replica: the raw chain has no hop for replication. */
+const ONE_REPLICA: Safety = { replicationFactor: 1, flush: 'fsync' };
+const IN_SYNC_MS_MAX = 20_000;
+const POLL_MS = 50;
 
 export class BenchTopics {
   readonly #admin: Admin;
@@ -12,11 +25,16 @@ export class BenchTopics {
     this.#admin = admin;
   }
 
-  /** A new topic. One replica: the raw chain has no hop for replication. */
-  async create(): Promise<string> {
+  /** A new topic, with all its replicas in sync, a majority of which must hold a record. */
+  async create({ replicationFactor, flush }: Safety = ONE_REPLICA): Promise<string> {
     const name = `bench-${randomBytes(4).toString('hex')}`;
     this.#names.add(name);
-    await this.#admin.createTopic({ name, partitionCount: PARTITION_COUNT, replicationFactor: 1 });
+    const settings = {
+      minInSyncReplicas: Math.floor(replicationFactor / 2) + 1,
+      flush: flush === 'os' ? FlushMode.FLUSH_MODE_OS : FlushMode.FLUSH_MODE_FSYNC,
+    };
+    await this.#admin.createTopic({ name, partitionCount: PARTITION_COUNT, replicationFactor, settings });
+    await this.#untilInSync(name, replicationFactor);
     return name;
   }
 
@@ -32,6 +50,16 @@ export class BenchTopics {
 
   async delete(name: string): Promise<void> {
     if (this.#names.delete(name)) await this.#admin.deleteTopic(name);
+  }
+
+  async #untilInSync(name: string, replicationFactor: number): Promise<void> {
+    const deadlineMs = performance.now() + IN_SYNC_MS_MAX;
+    for (;;) {
+      const { partitions } = await this.#admin.getTopic(name);
+      if (partitions.every(({ inSyncIds }) => inSyncIds.length >= replicationFactor)) return;
+      if (performance.now() > deadlineMs) throw new Error(`the replicas of ${name} did not get in sync`);
+      await pause(POLL_MS);
+    }
   }
 
   async deleteAll(): Promise<void> {

@@ -8,7 +8,7 @@ export interface LoadRunner {
 /** What a load's process is for; its first and only argument, as JSON. */
 export type LoadTarget =
   | { readonly kind: 'partita'; readonly servers: readonly string[] }
-  | { readonly kind: 'raw'; readonly relay: string; readonly sinks: readonly string[] }
+  | { readonly kind: 'raw'; readonly relay?: string; readonly sinks: readonly string[] }
   | { readonly kind: 'storage'; readonly directory: string };
 
 /** What a load's process answers to a job. */

@@ -2,10 +2,11 @@
 import { connect, RouteCache } from '@partita/client';
 import type { PartitaClient } from '@partita/client';
 import { ServiceKind } from '@partita/protocol';
-import type { GetClusterResponse } from '@partita/protocol';
+import type { GetClusterResponse, Partition, Topic } from '@partita/protocol';
 import { ChannelPool } from '@partita/rpc/client';
 import type { Job, Sample } from '../sample.ts';
 import { READ_TOPIC_BYTES } from '../workload.ts';
+import { appendToLeaders } from './append-loads.ts';
 import { consumeAsMember, readFromLeaders } from './consume-loads.ts';
 import type { LoadRunner } from './load-runner.ts';
 import { produceBatches, produceRecords, produceUnary } from './produce-loads.ts';
@@ -37,6 +38,13 @@ export class PartitaLoads implements LoadRunner {
         return produceBatches(gateway, topic, await this.#partitions(topic), { seconds: 60, bytes: READ_TOPIC_BYTES });
       case 'produce-batches':
         return produceBatches(gateway, topic, await this.#partitions(topic), { seconds, bytes: Infinity });
+      case 'append-direct':
+        return appendToLeaders(
+          this.#pool,
+          await this.#topic(topic),
+          (await this.#client.admin.getCluster()).brokers,
+          seconds,
+        );
       case 'produce-records':
         return produceRecords(gateway, topic, seconds);
       case 'consume-group':
@@ -50,8 +58,12 @@ export class PartitaLoads implements LoadRunner {
     }
   }
 
-  async #partitions(topic: string) {
-    return (await this.#client.admin.getTopic(topic)).partitions;
+  #topic(topic: string): Promise<Topic> {
+    return this.#client.admin.getTopic(topic);
+  }
+
+  async #partitions(topic: string): Promise<readonly Partition[]> {
+    return (await this.#topic(topic)).partitions;
   }
 }
 

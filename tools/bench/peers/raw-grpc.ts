@@ -3,8 +3,6 @@
  * consumer-group service) when addresses are given as arguments. Tells its own address by a message to its parent, and
  * ends with it.
  */
-import { subscribe } from 'node:diagnostics_channel';
-import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { Client, Server, ServerCredentials } from '@grpc/grpc-js';
 import type {
   ClientReadableStream,
@@ -13,8 +11,9 @@ import type {
   ServerUnaryCall,
   ServerWritableStream,
 } from '@grpc/grpc-js';
-import { BATCH_BYTES, CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from '../workload.ts';
+import { BATCH_BYTES } from '../workload.ts';
 import { ACK, CHANNEL_OPTIONS, PLAINTEXT, RAW_SERVICE, SERVER_OPTIONS } from './raw-service.ts';
+import { raiseWindows } from './windows.ts';
 
 type Push = ServerDuplexStream<Buffer, Buffer>;
 type Pull = ServerWritableStream<Buffer, Buffer>;
@@ -99,22 +98,10 @@ function relay(targets: readonly Client[]): typeof sink {
   };
 }
 
-/** The same windows as ours (libs/rpc), set the same way. */
-function raiseWindows(): void {
-  const raised = new WeakSet<ServerHttp2Session>();
-  subscribe('http2.server.stream.created', (message) => {
-    const session = (message as { readonly stream: ServerHttp2Stream }).stream.session as ServerHttp2Session;
-    if (raised.has(session)) return;
-    raised.add(session);
-    session.settings({ initialWindowSize: STREAM_WINDOW_BYTES });
-    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
-  });
-}
-
 raiseWindows();
 const targets = process.argv.slice(2).map((address) => new Client(address, PLAINTEXT, CHANNEL_OPTIONS));
 const server = new Server(SERVER_OPTIONS);
-server.addService(RAW_SERVICE, targets.length === 0 ? sink : relay(targets));
+server.addService({ push, pull, call }, targets.length === 0 ? sink : relay(targets));
 server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) throw error;
   process.send?.({ address: `127.0.0.1:${port}` });

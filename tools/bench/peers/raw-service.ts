@@ -25,6 +25,8 @@ function method(name: string, requestStream: boolean, responseStream: boolean): 
 export const RAW_SERVICE = {
   /** Frames one way, an ACK for each the other way, in any order. */
   push: method('Push', true, true),
+  /** Opened by a follower: a message that opens it and then frames one way, an ACK for each frame the other way. */
+  follow: method('Follow', true, true),
   /** Frames of BATCH_BYTES until the caller has enough. */
   pull: method('Pull', false, true),
   /** A record for an ACK. */
