@@ -5,7 +5,7 @@ import { creationFate } from './creation-fate.ts';
 import type { ReplicaReport, TopicDefinition } from './inventory.ts';
 import { evenKeyRanges } from './key-ranges.ts';
 import { planElections } from './leader-election.ts';
-import { canStillCommit, reviseLeaders } from './leadership.ts';
+import { canStillCommit, resignedLeaders, reviseLeaders } from './leadership.ts';
 import { electionQuorum } from './partition-status.ts';
 import type { ClusterRecord } from './records.ts';
 import { recordLeader, registerBroker, reportReplicas, setBrokerStatus } from './session-commands.ts';
@@ -169,10 +169,21 @@ describe('a silent leader', () => {
 });
 
 describe('a leader that answers', () => {
+  it('is in doubt while a member has promised more and it cannot commit without that one', () => {
+    running(3, 2);
+    report(3, { promisedEpoch: 6 });
+    expect(resignedLeaders(state, 1)).toEqual([]);
+    report(2, { promisedEpoch: 5, followingId: 0 });
+    expect(resignedLeaders(state, 1)).toEqual([{ topicId: TOPIC, partition: 0, epoch: 5 }]);
+    expect(known().live).toBe(true);
+    state.apply({ type: 'leader_lost', topicId: TOPIC, partition: 0 });
+    expect(planElections(state, () => true)).toMatchObject([{ epoch: 7 }]);
+  });
+
   it.each([
     ['has not heard of its election yet', { promisedEpoch: 5, lastEpoch: 4, leadingEpoch: 0 }, true],
     ['led before, by its log', { promisedEpoch: 5, lastEpoch: 5, leadingEpoch: 0 }, false],
-    ['has promised a higher epoch', { promisedEpoch: 6, lastEpoch: 4, leadingEpoch: 0 }, false],
+    ['has promised a higher epoch to somebody', { promisedEpoch: 6, lastEpoch: 5, leadingEpoch: 0 }, true],
     ['leads', { promisedEpoch: 5, lastEpoch: 5, leadingEpoch: 5 }, true],
   ])('and %s counts as live: %j %s', (_, more, live) => {
     running(3, 2);
@@ -192,7 +203,7 @@ describe('a leader that answers', () => {
     running(3, 2);
     lose(1);
     report(3, { promisedEpoch: 6, lastEpoch: 6, followingId: 2 });
-    expect(known()).toMatchObject({ leader: 2, epoch: 6, live: false });
+    expect(known()).toMatchObject({ leader: 2, epoch: 6, live: true });
     const config = known().config!;
     apply(recordLeader(state, { topicId: TOPIC, partition: 0, epoch: 6, brokerId: 2, config, unclean: false }));
     expect(known()).toMatchObject({ leader: 2, epoch: 6, live: true });

@@ -65,16 +65,18 @@ function reviseLeader(state: ClusterState, topicId: string, known: ClusterPartit
 }
 
 /**
- * A leader's report that it does not lead may be older than the election that it crossed. Not so when it has promised a higher
- * epoch, or when its log holds a batch of the epoch, which only its leader begins: then it led before.
+ * A leader's report that it does not lead may be older than the election that it crossed. Not so when its log holds a batch of
+ * the epoch, which only its leader begins: then it led before. Unless it has promised more: then somebody else is electing,
+ * and two coordinators that both hurry would depose each other's leaders for ever.
  */
 function hasSteppedDown({ leadingEpoch, promisedEpoch, lastEpoch }: ReplicaReport, epoch: number): boolean {
-  return leadingEpoch < epoch && (promisedEpoch > epoch || lastEpoch >= epoch);
+  return leadingEpoch < epoch && lastEpoch >= epoch && promisedEpoch <= epoch;
 }
 
 /**
- * Leaders that count as live while their own broker's last report says that they do not lead, proof or not: the caller acts
- * on what stays so.
+ * Leaders that count as live while their own broker's last report says that they do not lead, proof or not, or while they
+ * are overtaken. Reports may be older than an election that they crossed, or tell of one that is under way: the caller acts on
+ * what stays so.
  */
 export function resignedLeaders(
   state: ClusterState,
@@ -84,8 +86,21 @@ export function resignedLeaders(
   if (broker === undefined) return [];
   return [...broker.replicas.values()].flatMap(({ topicId, partition, leadingEpoch }) => {
     const known = state.partition(topicId, partition);
-    return known?.live === true && known.leader === brokerId && leadingEpoch < known.epoch
-      ? [{ topicId, partition, epoch: known.epoch }]
-      : [];
+    if (known?.live !== true || known.leader !== brokerId) return [];
+    const isDoubtful = leadingEpoch < known.epoch || isOvertaken(state, topicId, known);
+    return isDoubtful ? [{ topicId, partition, epoch: known.epoch }] : [];
   });
+}
+
+/**
+ * A member has promised a higher epoch, to an election that came to nothing or whose leader is gone, and never follows this
+ * leader again; without it the leader cannot commit. It may never hear of that, so an election has to come.
+ */
+function isOvertaken(state: ClusterState, topicId: string, known: ClusterPartition): boolean {
+  const { partition, config, epoch } = known;
+  if (config === undefined || config.minInSyncReplicas < 2) return false;
+  const hasPromisedMore = config.replicas.some(
+    (identity) => (liveReplica(state, topicId, partition, identity)?.report.promisedEpoch ?? 0) > epoch,
+  );
+  return hasPromisedMore && !canStillCommit(state, topicId, known);
 }

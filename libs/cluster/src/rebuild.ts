@@ -100,10 +100,11 @@ export function mergeReport(state: ClusterState, brokerId: number, report: Repli
 function mergeLeader(known: ClusterPartition, brokerId: number, report: ReplicaReport): ClusterRecord[] {
   const { topicId, partition, leadingEpoch, followingId, lastEpoch: epoch, promisedEpoch } = report;
   if (leadingEpoch > 0) return leaderHeard(known, { topicId, partition, epoch: leadingEpoch, brokerId });
-  // A follower that holds data of the epoch that it promised last has it from that epoch's leader.
+  // A follower that holds data of the epoch that it promised last has it from that epoch's leader, whose own report is on its
+  // way: an election now would depose it. What has become of it since, leadership.ts finds.
   if (followingId === 0 || epoch !== promisedEpoch || epoch <= known.epoch) return [];
   const [inSync, inSyncVersion] = [[followingId], 0];
-  return [{ type: 'leader_known', topicId, partition, epoch, leader: followingId, inSync, inSyncVersion, live: false }];
+  return [{ type: 'leader_known', topicId, partition, epoch, leader: followingId, inSync, inSyncVersion, live: true }];
 }
 
 /** A leader of a newer epoch, or the known one that is heard again. Claims against these are left to the replicas. */

@@ -51,8 +51,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'any of the quorum leads, not the best log',
     file: ELECTION,
-    from: '.toSorted((a, b) => compareLogs(newest, plan.inSync, a, b))',
-    to: '.toSorted((a, b) => -compareLogs(newest, plan.inSync, a, b))',
+    from: '.toSorted((a, b) => compareLogs(rank, a, b))',
+    to: '.toSorted((a, b) => -compareLogs(rank, a, b))',
     seed: 1,
   },
   {

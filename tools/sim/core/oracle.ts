@@ -282,8 +282,9 @@ export class Oracle {
     return { baseOffset: base.offset, content: new Uint8Array([this.#snapshots.length, this.#snapshots.length >> 8]) };
   }
 
-  snapshotOf(baseOffset: bigint, content: Uint8Array): LogBase {
-    const [low = 0, high = 0] = content;
+  /** Without content: the state of an empty log. */
+  snapshotOf(baseOffset: bigint, content: Uint8Array | undefined): LogBase {
+    const [low = 0, high = 0] = content ?? [];
     const base = this.#snapshots[low + high * 256 - 1];
     return base ?? { offset: baseOffset, history: [], dataEnd: 0n, lastAppendTimeMs: 0n, tip: undefined };
   }

@@ -82,7 +82,7 @@ export class SimulatedLog implements PartitionLogPort {
     return this.#changeLater(() => disk.cutTo(toOffset));
   }
 
-  install(baseOffset: bigint, content: Uint8Array): Promise<LogFacts> {
+  install(baseOffset: bigint, content: Uint8Array | undefined): Promise<LogFacts> {
     const { world, partition, disk } = this.#options;
     const base = world.oracle(partition).snapshotOf(baseOffset, content);
     world.tally.add('logs begun anew');
