@@ -1,6 +1,7 @@
 import { createLogger, parseConfig, PRODUCT_VERSION, runProcess, startTelemetry } from '@partita/runtime';
 import { startBroker } from './broker.ts';
 import { BROKER_CONFIG, brokerConfigFault } from './config.ts';
+import { letHeapGrow } from './heap-growth.ts';
 
 /** Threads of libuv that a broker needs: 32 syncs at once, or four slow ones would stop every read. */
 const THREAD_COUNT_MIN = 32;
@@ -21,6 +22,7 @@ if (parsed.kind === 'exit') {
   process.exit(parsed.code);
 }
 const { config } = parsed;
+letHeapGrow();
 const service = 'broker';
 const instance = String(config.id);
 const logger = createLogger({ service, instance, level: config.logLevel });

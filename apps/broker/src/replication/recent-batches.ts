@@ -21,6 +21,9 @@ export class RecentBudget {
   }
 }
 
+/** Batches are copied into one message up to this many bytes; beyond, a message each costs less than the copy. */
+const MERGED_BYTES_MAX = 64 * 1024;
+
 interface RecentBatch {
   readonly batch: Uint8Array;
   readonly baseOffset: bigint;
@@ -63,23 +66,24 @@ export class RecentBatches {
     this.#passedCount = 0;
   }
 
-  /** Batches from exactly the offset on, at most `maxBytes`, but at least one; undefined when it is not in here. */
+  /** Batches from exactly the offset on: one, or several small ones, at most `maxBytes`; undefined when it is not in here. */
   from(offset: bigint, maxBytes: number): OutgoingBatches<Uint8Array> | undefined {
     const start = this.#find(offset);
     if (start === undefined) return undefined;
-    const chosen: Uint8Array[] = [];
-    let bytes = 0;
-    let endOffset = offset;
-    for (const entry of this.#batches.slice(start)) {
-      if (chosen.length > 0 && bytes + entry.batch.length > maxBytes) break;
-      chosen.push(entry.batch);
-      bytes += entry.batch.length;
-      endOffset = entry.endOffset;
-      if (bytes >= maxBytes) break;
+    const first = this.#batches[start];
+    if (first === undefined) return undefined;
+    const bytesMax = Math.min(maxBytes, MERGED_BYTES_MAX);
+    let bytes = first.batch.length;
+    let end = start + 1;
+    for (let next = this.#batches[end]; next !== undefined; next = this.#batches[end]) {
+      if (bytes + next.batch.length > bytesMax) break;
+      bytes += next.batch.length;
+      end += 1;
     }
-    const [only] = chosen;
-    const content = chosen.length === 1 && only !== undefined ? only : Buffer.concat(chosen, bytes);
-    return { content, bytes, endOffset };
+    const { endOffset } = this.#batches[end - 1] ?? first;
+    if (end === start + 1) return { content: first.batch, bytes, endOffset };
+    const chosen = this.#batches.slice(start, end).map(({ batch }) => batch);
+    return { content: Buffer.concat(chosen, bytes), bytes, endOffset };
   }
 
   /** Index of the batch that begins at the offset. Binary search: offsets grow. */
