@@ -17,7 +17,7 @@ import { until } from './until.ts';
 
 const QUIET_MS = LONG ? 5000 : 1500;
 const STOPPED_MS = LONG ? 20_000 : 6000;
-const ROUND_COUNT = LONG ? 10 : 3;
+const ROUND_COUNT = LONG ? 10 : 2;
 const AWAY_SECONDS_MAX = 5;
 const hasRedis = typeof (await redisBinary()) !== 'string';
 let cluster: Cluster;

@@ -79,19 +79,21 @@ describe('a history of producers and readers has no anomaly', () => {
 });
 
 describe('the comparison of replicas', () => {
-  it('walks what a broker has on its disk up to the high watermark, and misses it at one that has no replica', async () => {
+  it('finds both replicas equal up to the high watermark, and misses it at a broker that has none', async () => {
     const client = await connect({ servers: [cluster.addresses.gateway] });
-    const { topicId, partitions } = await client.admin.getTopic('killed');
+    const { topicId } = await client.admin.getTopic('killed');
     const { highWatermark } = await client.admin.listOffset('killed', 0, 'latest');
+    const alone = await client.admin.createTopic({ name: 'alone', partitionCount: 1, replicationFactor: 1 });
+    const producer = client.producer();
+    const { offset } = await producer.send('alone', { value: 'only here' });
     await client.close();
-    const { brokers } = cluster.file;
-    const leader = brokers.find(({ id }) => id === partitions[0]?.leaderId)!.dataDir;
-    const replicas = { topicId, partition: 0, highWatermark };
-    const same = await compareReplicas({ ...replicas, dataDirs: [leader, leader] });
+    const dataDirs = cluster.file.brokers.map(({ dataDir }) => dataDir);
+    const same = await compareReplicas({ dataDirs, topicId, partition: 0, highWatermark });
     expect(same).toMatchObject({ from: 0n, divergence: undefined });
     expect(same.batchCount).toBeGreaterThan(10);
-    const other = brokers.find(({ dataDir }) => dataDir !== leader)!.dataDir;
-    const { divergence } = await compareReplicas({ ...replicas, dataDirs: [leader, other] });
+    const partition = { topicId: alone.topicId, partition: 0, highWatermark: offset + 1n };
+    const { divergence } = await compareReplicas({ dataDirs, ...partition });
+    const other = cluster.file.brokers.find(({ id }) => id !== alone.partitions[0]?.leaderId)!.dataDir;
     expect(divergence).toEqual({ kind: 'missing below the high watermark', offset: 0n, dataDir: other });
   });
 });

@@ -88,7 +88,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: BROKER,
     from: 'new ReplicaDisk(identityOf(this.node, partition, this.#wipes), disk.config)',
     to: 'new ReplicaDisk(disk.identity, disk.config)',
-    seed: 198,
+    seed: 216,
   },
   {
     name: 'a promise is given before it is on disk',
@@ -145,7 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: PROMISE,
     from: 'return [...unfollow(state, grant.epoch), ...persistNext(state)];',
     to: 'return persistNext(state);',
-    seed: 9,
+    seed: 12,
   },
   {
     name: 'anybody may lead who promised the epoch, whatever the attempt',
@@ -248,7 +248,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: IN_SYNC,
     from: 'const isLevel = follower.durableEnd >= state.highWatermark && follower.durableEnd > role.epochStartOffset;',
     to: 'const isLevel = true;',
-    seed: 1,
+    seed: 21,
   },
   {
     name: 'a lost follower goes on counting',
@@ -328,13 +328,13 @@ export const MUTANTS: readonly Mutant[] = [
     file: FOLLOWER,
     from: "return isLost ? [{ kind: 'send-fenced', leaderId, promisedEpoch: meta.promisedEpoch }] : [];",
     to: 'return isLost ? [] : [];',
-    seed: 9,
+    seed: 80,
   },
   {
     name: 'a leader does not step down for a higher promise of a follower',
     file: 'libs/replication/src/partition.ts',
     from: 'input.promisedEpoch > role.epoch ? stepDown(state) : []',
     to: '[]',
-    seed: 28,
+    seed: 80,
   },
 ];
