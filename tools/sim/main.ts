@@ -1,12 +1,12 @@
 /**
  * The simulations from the command line; exit code 1 when a promise was broken, 2 when the command line is wrong.
  *
- *   main.ts --suite SUITE --seeds N [--from SEED]    many seeds, what they met, and a last line of figures
+ *   main.ts [--suite SUITE] --seeds N [--from SEED]              many seeds, what they met, and a last line of figures
  *   main.ts SUBJECT SEED                                         replays a seed and prints every step
  *   main.ts SUBJECT FROM COUNT                                   many seeds in this process, as JSON
  *   main.ts mutants [hunt COUNT]                                 the core with a guard taken away, as JSON
  *
- * SUITE is disk (the log), journal, core, or core-by-minimum (the core with the other rule of commitment); SUBJECT is one
+ * SUITE is core (when none is given), disk (the log), journal, or core-by-minimum (the core with the other rule of commitment); SUBJECT is one
  * of these, with log for disk.
  */
 import { parseArgs } from 'node:util';
@@ -21,19 +21,28 @@ const SUITES: Readonly<Record<string, Subject>> = {
   'core-by-minimum': 'core-by-minimum',
 };
 const PROCESS_COUNT = 2;
-const USAGE = `usage: main.ts --suite ${Object.keys(SUITES).join('|')} --seeds N [--from SEED]
+const USAGE = `usage: npm run sim -- [--suite ${Object.keys(SUITES).join('|')}] --seeds N [--from SEED]
        main.ts ${Object.keys(RUNNERS).join('|')} SEED | FROM COUNT
        main.ts mutants [hunt COUNT]`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { suite: { type: 'string' }, seeds: { type: 'string' }, from: { type: 'string', default: '1' } },
+  options: {
+    suite: { type: 'string', default: 'core' },
+    seeds: { type: 'string' },
+    from: { type: 'string', default: '1' },
+    help: { type: 'boolean', default: false },
+  },
 });
 process.exitCode = await run();
 
 async function run(): Promise<number> {
   const [subject, first, count] = positionals;
-  if (values.suite !== undefined) return runSuite(SUITES[values.suite], Number(values.seeds), Number(values.from));
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  if (values.seeds !== undefined) return runSuite(SUITES[values.suite], Number(values.seeds), Number(values.from));
   if (subject === 'mutants') {
     console.log(JSON.stringify(first === 'hunt' ? await huntMutants(Number(count)) : await replayMutants()));
     return 0;
