@@ -6,8 +6,8 @@
  *   main.ts SUBJECT FROM COUNT                                   many seeds in this process, as JSON
  *   main.ts mutants [hunt COUNT]                                 the core with a guard taken away, as JSON
  *
- * SUITE is core (when none is given), disk (the log), journal, or core-by-minimum (the core with the other rule of commitment); SUBJECT is one
- * of these, with log for disk.
+ * SUITE is core (when none is given), disk (the log), journal, or core-by-minimum (the core with the other rule of
+ * commitment); SUBJECT is one of these, with log for disk.
  */
 import { parseArgs } from 'node:util';
 import { RUNNERS, runInProcesses, runSeeds } from './campaign.ts';
