@@ -58,8 +58,10 @@ function suite(): void {
     const values = await fill('fast');
     await cluster.killEverything();
     cluster = await start();
-    await until('the partition to be offline', 30, async () => (await offline()).includes('fast'));
-    expect(await offline()).not.toContain('safe');
+    await until('that partition alone to be offline', 30, async () => {
+      const table = await offline();
+      return table.includes('fast') && !table.includes('safe');
+    });
     const unsure = await cli('partition', 'recover', 'fast', '0');
     expect(unsure.code).toBe(2);
     expect(unsure.stderr).toContain('--accept-data-loss');
