@@ -18,6 +18,8 @@ export interface ServiceSpec {
   readonly entry: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  /** For Node itself. */
+  readonly nodeArgs: readonly string[];
 }
 
 export interface SuperviseOptions {
@@ -60,7 +62,9 @@ export class SupervisedProcess {
   start(): void {
     this.#startedMs = performance.now();
     this.#lastLines = [];
-    const child = fork(this.spec.entry, [...this.spec.args], { env: this.spec.env, silent: true, detached: true });
+    const { entry, args, env, nodeArgs } = this.spec;
+    const execArgv = [...process.execArgv, ...nodeArgs];
+    const child = fork(entry, [...args], { env, execArgv, silent: true, detached: true });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8');
