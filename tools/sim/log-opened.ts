@@ -25,6 +25,8 @@ export function checkOpened(world: LogWorld, log: PartitionLog, facts: KnownFact
     if (!isLost && !world.hadLogDamage) throw new Violation(`suspect by a power cut alone: ${log.suspect}`);
     world.suspectBelow = most(world.suspectBelow, facts.knownSynced);
   } else if (end < floor) throw new Violation(`lost: the log ends at ${end}, promised was ${floor}`);
+  // Damage that passed for a torn write, since the checkpoint could not be read at this start: the next one can read it.
+  else if (world.hadLogDamage && end < model.end) world.suspectBelow = most(world.suspectBelow, model.end);
   if (end > model.end || !model.isBoundary(end)) throw new Violation(`wrong offset: the log ends at ${end}`);
   noteSights(world, log, before);
   world.damagedAtStart.clear();
