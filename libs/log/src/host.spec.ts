@@ -16,7 +16,7 @@ describe('this machine', () => {
 
   it.runIf(process.platform === 'linux')('counts a process that was killed and not yet reaped as gone', async () => {
     // The shell turns into a process that never reaps what the shell started.
-    const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 30'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const parent = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 30'], { stdio: ['ignore', 'pipe', 'ignore'] });
     try {
       const [line] = (await once(parent.stdout, 'data')) as [Buffer];
       const pid = Number(line.toString());

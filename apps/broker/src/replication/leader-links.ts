@@ -8,6 +8,9 @@ import type { PartitionActor } from '../partition-actor.ts';
 import { LeaderLink } from './leader-link.ts';
 import type { LeaderLinkOptions } from './leader-link.ts';
 
+/** Longest pause before a leader's broker is tried again: partitions wait for their followers. */
+const RELINK_MS_MAX = 500;
+
 export interface LeaderLinksOptions {
   readonly pool: ChannelPool;
   readonly clock: Clock;
@@ -89,7 +92,8 @@ export class LeaderLinks {
     if (this.#isClosed) return;
     const { clock, random, logger } = this.#options;
     const count = link.wasOpen ? 0 : (this.#failures.get(leaderId)?.count ?? 0) + 1;
-    this.#failures.set(leaderId, { count, notBeforeMs: clock.monotonicMs() + backoffDelayMs(count, random) });
+    const delayMs = Math.min(RELINK_MS_MAX, backoffDelayMs(count, random));
+    this.#failures.set(leaderId, { count, notBeforeMs: clock.monotonicMs() + delayMs });
     if (count <= 1)
       logger.warn({ leaderId, reason: error?.reason, why: error?.message }, 'lost the stream to a leader');
   }

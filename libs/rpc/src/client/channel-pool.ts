@@ -10,7 +10,8 @@ import { tracingClientInterceptor } from './tracing.ts';
 const STREAM_WINDOW_BYTES = 4 * 1024 * 1024;
 const KEEPALIVE_MS = 5000;
 const KEEPALIVE_TIMEOUT_MS = 3000;
-const RECONNECT_MS_MAX = 5000;
+/** A service that was away is found again within this: whoever waits for it may hold up a partition. */
+const RECONNECT_MS_MAX = 1000;
 
 export interface ChannelOptions {
   /** Largest message taken. Default PEER_MESSAGE_BYTES_MAX. */
