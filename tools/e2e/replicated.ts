@@ -62,7 +62,9 @@ export class ReplicatedTopic {
 
   /** Broker that leads most of the partitions. */
   async busiestLeader(): Promise<number> {
-    const { partitions } = await this.#withClient((client) => client.admin.getTopic(this.name));
+    const { partitions } = await until('the leaders', 20, () =>
+      this.#withClient((client) => client.admin.getTopic(this.name)),
+    );
     const counts = new Map<number, number>();
     for (const { leaderId } of partitions) counts.set(leaderId, (counts.get(leaderId) ?? 0) + 1);
     return [...counts].toSorted((a, b) => b[1] - a[1])[0]?.[0] ?? 0;
