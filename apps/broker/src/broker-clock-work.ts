@@ -75,7 +75,7 @@ export class CheckpointTask {
 
   /**
    * Resolves when a checkpoint that was begun after this call is durable; calls meanwhile share it. Rejects with STORAGE_FULL
-   * when there is no room for it.
+   * when there is no room for it; a disk that fails ends the broker, as at any other checkpoint.
    */
   flush(): Promise<void> {
     this.#flushing ??= this.#running.then(async () => {
@@ -83,7 +83,7 @@ export class CheckpointTask {
       const written = this.#writeUnlessFull();
       this.#running = written.then(
         () => undefined,
-        () => undefined,
+        (error: unknown) => this.#options.onFailed(error),
       );
       if (!(await written)) throw new PartitaError('STORAGE_FULL', 'the disk has no room for a checkpoint; free some');
     });
