@@ -102,6 +102,7 @@ export class LeaderCalls {
         error = asPartitaError(thrown);
       }
       if (error.reason === 'NOT_LEADER') this.#routes.applyHint(error);
+      else if (attempt > 0) this.#routes.suspectLeader(name.topic);
       const delayMs = Math.max(error.retryAfterMs ?? 0, backoffDelayMs(attempt, systemRandom));
       if (!mayRetry(error) || limits.signal?.aborted === true || performance.now() + delayMs >= deadlineAtMs)
         throw error;

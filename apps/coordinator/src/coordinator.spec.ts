@@ -369,7 +369,7 @@ describe('the directory', () => {
   });
 
   it('is kept by one coordinator at a time; the other passes admin calls on and takes over', async () => {
-    const { brokers, coordinator } = await started([1]);
+    const { brokers, coordinator, client } = await started([1]);
     const standby = await cluster.startCoordinator();
     brokers[0]!.dial(standby.peerAddress);
     // The session with the first is replaced by that with the second in this broker: only the first's calls matter here.
@@ -381,6 +381,12 @@ describe('the directory', () => {
       ({ service, active }) => service === ServiceKind.SERVICE_KIND_COORDINATOR && active,
     );
     expect(active.map(({ address }) => address)).toEqual([coordinator.address]);
+
+    // A standby that has read one build goes on reading the next: clients ask it for routes.
+    cluster.directory.wipe();
+    await eventually(async () => (await coordinator.store.readAll()) !== undefined);
+    await client.create({ name: 'later', partitionCount: 1 });
+    await eventually(async () => (await cluster.client(standby).routes()).some(({ topic }) => topic === 'later'));
 
     await cluster.stopCoordinator(coordinator);
     brokers[0]!.dial(standby.peerAddress);

@@ -296,11 +296,11 @@ export class Lease {
     return heard >= expectedBrokers && (rebuildIncomplete || model.state.missingBrokerIds().length === 0);
   }
 
-  /** A standby reads along, so that it knows new topics when it takes over. */
+  /** A standby reads along, whoever has built the directory anew: it is asked for routes, and takes over one day. */
   async #follow(): Promise<void> {
     const { store, model } = this.#options;
     const reading = await store.readMeta();
-    if (reading.status !== 'current') return;
+    if (reading.status === 'empty') return;
     const revision = `${reading.meta.generation}/${reading.meta.revision}`;
     if (revision === this.#readRevision) return;
     const snapshot = await store.readAll();

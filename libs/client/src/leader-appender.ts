@@ -137,6 +137,7 @@ export class LeaderAppender {
   #finish(lane: Lane, job: AppendJob, outcome: AppendOutcome, leftMs: number): void {
     if (outcome instanceof PartitaError) {
       if (outcome.reason === 'NOT_LEADER') this.#routes.applyHint(outcome);
+      else if (LOST_LEADER_REASONS.has(outcome.reason)) this.#routes.suspectLeader(job.topic);
       if (this.#mayRetry(outcome, leftMs)) return this.#retryLater(lane, job, outcome, leftMs);
     }
     lane.queue.shift();
@@ -197,6 +198,13 @@ const RETRIED_REASONS: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
   'NOT_ENOUGH_REPLICAS',
   'QUEUE_FULL',
   'STORAGE_FAILED',
+]);
+
+/** What is heard instead of a leader that is gone, or was never told of. */
+const LOST_LEADER_REASONS: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
+  'LEADER_NOT_AVAILABLE',
+  'SERVICE_UNREACHABLE',
+  'OUTCOME_UNKNOWN',
 ]);
 
 function noRoom(lane: Lane, bytes: number): PartitaError | undefined {

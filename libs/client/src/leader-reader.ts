@@ -183,7 +183,8 @@ class PartitionReading implements Reading {
   #again(): void {
     this.#halt();
     if (this.#closed || this.#paused) return;
-    const { topicId, partition } = this.#options;
+    const { topicId, topic, partition } = this.#options;
+    if (this.#attempt > 0) this.#routes.suspectLeader(topic);
     const before = this.#routes.leader(topicId, partition);
     this.#retryTimer = setTimeout(() => this.#start(), backoffDelayMs(this.#attempt, JITTER));
     this.#attempt += 1;

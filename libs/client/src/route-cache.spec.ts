@@ -1,6 +1,8 @@
+import { PartitaError } from '@partita/domain';
 import {
   ClusterServiceService,
   GetRoutesResponse,
+  Partition,
   ServiceKind,
   TopicRoute,
   WatchRoutesResponse,
@@ -19,6 +21,7 @@ const route = (topic: string): TopicRoute => TopicRoute.fromPartial({ topic, top
 async function directory(first: (address: string) => Parameters<typeof WatchRoutesResponse.fromPartial>[0]) {
   const watchers: ServerStream<WatchRoutesResponse>[] = [];
   const answers: ((response: GetRoutesResponse) => void)[] = [];
+  const refusals: ((error: PartitaError) => void)[] = [];
   let address = '';
   const listening = await listen([
     part(ClusterServiceService, {
@@ -26,11 +29,19 @@ async function directory(first: (address: string) => Parameters<typeof WatchRout
         watchers.push(stream);
         stream.send(WatchRoutesResponse.fromPartial({ reset: true, complete: true, ...first(address) }));
       }),
-      getRoutes: unary(() => new Promise<GetRoutesResponse>((resolve) => answers.push(resolve))),
+      getRoutes: unary(
+        () =>
+          new Promise<GetRoutesResponse>((resolve, reject) => {
+            answers.push(resolve);
+            refusals.push(reject);
+          }),
+      ),
     }),
   ]);
   address = listening.address;
-  return { watchers, answers, address, server: listening.server };
+  const refuse = (index: number, topic: string): void =>
+    refusals[index]?.(new PartitaError('TOPIC_NOT_FOUND', 'not known here', { topic }));
+  return { watchers, answers, refuse, address, server: listening.server };
 }
 
 function cacheOf(seed: string): RouteCache {
@@ -84,6 +95,41 @@ describe('a route cache', () => {
     await until(() => alone.watchers.length > 0);
     await until(() => alone.watchers.length > 1);
     expect([cache.table.topic('t')?.topic, cache.table.brokers.length]).toEqual(['t', 2]);
+  });
+
+  test('asks others when the leader that its source knows is gone, or a topic is unknown there', async () => {
+    const led = (leaderId: number, leaderEpoch: number): TopicRoute => ({
+      ...route('t'),
+      partitions: [Partition.fromPartial({ partition: 0, leaderId, leaderEpoch })],
+    });
+    const other = await directory(() => ({}));
+    const behind = await directory((own) => ({
+      routes: [led(1, 1)],
+      endpoints: [
+        endpoint(ServiceKind.SERVICE_KIND_COORDINATOR, own),
+        endpoint(ServiceKind.SERVICE_KIND_COORDINATOR, other.address),
+      ],
+      brokers: [
+        { brokerId: 1, address: 'b1' },
+        { brokerId: 2, address: 'b2' },
+      ],
+    }));
+    const cache = cacheOf(behind.address);
+    await until(() => cache.table.complete);
+    cache.suspectLeader('t');
+    await until(() => behind.answers.length === 1 && other.answers.length === 1);
+    other.answers[0]?.(GetRoutesResponse.fromPartial({ routes: [led(2, 2)] }));
+    behind.answers[0]?.(GetRoutesResponse.fromPartial({ routes: [led(1, 1)] }));
+    await until(() => cache.leader('id-t', 0)?.brokerId === 2);
+    cache.suspectLeader('t');
+    expect(other.answers).toHaveLength(1);
+
+    const found = cache.resolve('new');
+    await until(() => behind.answers.length === 2);
+    behind.refuse(1, 'new');
+    await until(() => other.answers.length === 2);
+    other.answers[1]?.(GetRoutesResponse.fromPartial({ routes: [route('new')] }));
+    expect((await found).topic).toBe('new');
   });
 
   test('does not watch gateways, which only know what they watch themselves', async () => {

@@ -16,6 +16,9 @@ import type { LeaderRoute } from './route-table.ts';
 const REFRESH_ADDRESS_COUNT_MAX = 3;
 /** One name is asked for at most this often. */
 const REFRESH_INTERVAL_MS = 100;
+/** A topic whose leader does not answer is asked for at most this often. */
+const LEADER_REFRESH_INTERVAL_MS = 500;
+const LEADER_REFRESH_DEADLINE_MS = 1000;
 const REFRESH_DEADLINE_MS = 3000;
 
 export interface RouteCacheOptions {
@@ -30,6 +33,8 @@ export class RouteCache {
   readonly #listeners = new Set<() => void>();
   readonly #closing = new AbortController();
   readonly #refreshes = new Map<string, Promise<void>>();
+  /** Names of topics whose leaders were asked for less than LEADER_REFRESH_INTERVAL_MS ago. */
+  readonly #leaderRefreshes = new Set<string>();
   #stream: ReadStream | undefined;
   #attempt = 0;
 
@@ -112,6 +117,20 @@ export class RouteCache {
     );
   }
 
+  /**
+   * A leader of the topic is missing or does not answer, and whoever is watched may be as ignorant: asks others too. Their
+   * answers are news like any other, of which the highest epoch holds.
+   */
+  suspectLeader(name: string): void {
+    if (this.#leaderRefreshes.has(name) || this.#closing.signal.aborted) return;
+    this.#leaderRefreshes.add(name);
+    const untilMs = performance.now() + LEADER_REFRESH_DEADLINE_MS;
+    const asked = this.#someAddresses().map((address) => this.#askOne(address, name, untilMs).catch(() => undefined));
+    void Promise.all(asked)
+      .then(() => pause(LEADER_REFRESH_INTERVAL_MS))
+      .then(() => this.#leaderRefreshes.delete(name));
+  }
+
   /** Asks until somebody answers: at the start of a cluster, and after a failure, a moment passes before anybody does. */
   async #refresh(name: string): Promise<void> {
     const untilMs = performance.now() + REFRESH_DEADLINE_MS;
@@ -123,25 +142,36 @@ export class RouteCache {
     }
   }
 
-  /** Undefined when somebody has answered, else why nobody did. */
+  /**
+   * Undefined when somebody has answered, else why nobody did. Who does not know the topic may only be behind, so the next is
+   * asked before it counts as missing.
+   */
   async #ask(name: string, untilMs: number): Promise<PartitaError | undefined> {
     let failure = new PartitaError('SERVICE_UNREACHABLE', 'no address of the cluster is known');
-    for (const address of this.#addresses().slice(0, REFRESH_ADDRESS_COUNT_MAX)) {
+    let isUnknown = false;
+    for (const address of this.#someAddresses()) {
       try {
-        const client = this.#options.pool.client(address);
-        const request = { topics: [name] };
-        const answer = await callUnary(client, ClusterServiceService.getRoutes, request, {
-          deadlineMs: Math.max(1, untilMs - performance.now()),
-        });
-        this.table.apply({ reset: false, complete: false, deletedTopicIds: [], endpoints: [], ...answer });
-        this.#changed();
+        await this.#askOne(address, name, untilMs);
         return undefined;
       } catch (thrown) {
         failure = asPartitaError(thrown);
-        if (failure.reason === 'TOPIC_NOT_FOUND') return undefined;
+        isUnknown ||= failure.reason === 'TOPIC_NOT_FOUND';
       }
     }
-    return failure;
+    return isUnknown ? undefined : failure;
+  }
+
+  async #askOne(address: string, name: string, untilMs: number): Promise<void> {
+    const request = { topics: [name] };
+    const options = { deadlineMs: Math.max(1, untilMs - performance.now()), signal: this.#closing.signal };
+    const client = this.#options.pool.client(address);
+    const answer = await callUnary(client, ClusterServiceService.getRoutes, request, options);
+    this.table.apply({ reset: false, complete: false, deletedTopicIds: [], endpoints: [], ...answer });
+    this.#changed();
+  }
+
+  #someAddresses(): string[] {
+    return this.#addresses().slice(0, REFRESH_ADDRESS_COUNT_MAX);
   }
 
   /**

@@ -24,7 +24,7 @@ import type {
   WriteOutcome,
 } from './metadata-store.ts';
 import { comparePartitionVersions, encodePartitionEntry, type PartitionEntry } from './partition-entry.ts';
-import { SeenDirectory } from './seen-directory.ts';
+import { isOlder, isRolledBack, SeenDirectory } from './seen-directory.ts';
 import { leaseLost, storeClosed, topicDeleted, topicMissing, topicNameTaken, wrongCluster } from './store-errors.ts';
 import type { TopicEntry, TopicTombstone } from './topic-entry.ts';
 
@@ -107,18 +107,19 @@ class MemoryMetadataStore implements MetadataStore {
   async readMeta(): Promise<MetaReading> {
     const { meta, leaseNumberGiven } = this.#open();
     if (meta === undefined) return { status: 'empty' };
-    return { status: this.#seen.isAhead(meta, leaseNumberGiven) ? 'rolled_back' : 'current', meta };
+    return { status: isRolledBack(this.#seen.mark, meta, leaseNumberGiven) ? 'rolled_back' : 'current', meta };
   }
 
   async readAll(): Promise<MetadataSnapshot | undefined> {
     const state = this.#open();
     const { meta, leaseNumberGiven } = state;
     if (meta === undefined) return undefined;
+    const isOld = isOlder(this.#seen.mark, meta, leaseNumberGiven);
     this.#seen.adopt(meta.generation, meta.revision);
     const nowMs = this.#clock.monotonicMs();
     return {
       meta,
-      rolledBack: this.#seen.isAhead(meta, leaseNumberGiven),
+      rolledBack: isOld,
       brokers: [...state.brokers.values()],
       topics: [...state.topics.values()],
       partitions: [...state.partitions].flatMap(([topicId, entries]) =>
@@ -250,7 +251,7 @@ class MemoryMetadataStore implements MetadataStore {
     const refused = this.#checkLease(state, token);
     if (refused !== undefined) return refused;
     const { meta } = state;
-    if (meta === undefined || this.#seen.isAhead(meta, state.leaseNumberGiven)) return rolledBack(meta);
+    if (meta === undefined || isRolledBack(this.#seen.mark, meta, state.leaseNumberGiven)) return rolledBack(meta);
     if (!change(state)) return { status: 'unchanged', revision: meta.revision };
     const revision = meta.revision + 1;
     state.meta = { ...meta, revision };

@@ -161,6 +161,17 @@ describe.runIf(server !== undefined)('the metadata store in Redis', () => {
       ]);
     });
 
+    it('does not take a reading for old because of what was written while it was on its way', async () => {
+      for (let round = 0; round < 50; round++) {
+        const readings = Promise.all([store.readMeta(), store.readAll()]);
+        await Promise.all(
+          Array.from({ length: 5 }, (_, id) => store.putBroker(token, brokerEntry(100 + 5 * round + id))),
+        );
+        const [meta, all] = await readings;
+        expect([meta.status, all?.rolledBack]).toEqual(['current', false]);
+      }
+    });
+
     it('goes on when Redis has forgotten the scripts', async () => {
       await raw.script('FLUSH');
       expect(await publish(5)).toEqual({ status: 'published', outcomes: ['published'] });

@@ -29,7 +29,7 @@ import { rebuildDirectory } from './redis-rebuild.ts';
 import { readDirectory, readDirectoryMeta } from './redis-snapshot.ts';
 import { SCRIPT_CODES } from './script-codes.ts';
 import type { ScriptName } from './scripts.ts';
-import { SeenDirectory } from './seen-directory.ts';
+import { isOlder, isRolledBack, SeenDirectory } from './seen-directory.ts';
 import { leaseLost, topicDeleted, topicMissing, topicNameTaken, wrongCluster } from './store-errors.ts';
 import { malformed, whole } from './stored-fields.ts';
 import {
@@ -115,16 +115,18 @@ class RedisMetadataStore implements MetadataStore {
   }
 
   async readMeta(): Promise<MetaReading> {
+    const seen = this.#seen.mark;
     const { meta, leaseNumberGiven } = await readDirectoryMeta(this);
     if (meta === undefined) return { status: 'empty' };
-    return { status: this.#seen.isAhead(meta, leaseNumberGiven) ? 'rolled_back' : 'current', meta };
+    return { status: isRolledBack(seen, meta, leaseNumberGiven) ? 'rolled_back' : 'current', meta };
   }
 
   async readAll(): Promise<MetadataSnapshot | undefined> {
+    const seen = this.#seen.mark;
     const read = await readDirectory(this);
     if (read === undefined) return undefined;
     this.#seen.adopt(read.meta.generation, read.meta.revision);
-    return { ...read.content, meta: read.meta, rolledBack: this.#seen.isAhead(read.meta, read.leaseNumberGiven) };
+    return { ...read.content, meta: read.meta, rolledBack: isOlder(seen, read.meta, read.leaseNumberGiven) };
   }
 
   createTopic(token: LeaseToken, topic: TopicEntry): Promise<WriteOutcome> {

@@ -4,6 +4,13 @@
  */
 import type { DirectoryMeta, LeaseToken } from './metadata-store.ts';
 
+/** What had been seen at one moment. */
+export interface SeenMark {
+  readonly generation: string | undefined;
+  readonly revision: number;
+  readonly leaseNumber: number;
+}
+
 export class SeenDirectory {
   #generation: string | undefined;
   #revision = 0;
@@ -39,10 +46,21 @@ export class SeenDirectory {
     this.#leaseNumber = Math.max(this.#leaseNumber, token.number);
   }
 
-  /** True when what is stored now is older than what was seen, or of another build. */
-  isAhead(meta: DirectoryMeta, leaseNumberGiven: number): boolean {
-    if (leaseNumberGiven < this.#leaseNumber) return true;
-    if (this.#generation === undefined) return false;
-    return meta.generation !== this.#generation || meta.revision < this.#revision;
+  /** Take it before a reading is asked for: what is written meanwhile says nothing about the answer. */
+  get mark(): SeenMark {
+    return { generation: this.#generation, revision: this.#revision, leaseNumber: this.#leaseNumber };
   }
+}
+
+/** True when what was read is older than what had been seen before it was asked for, or of another build. */
+export function isRolledBack(seen: SeenMark, meta: DirectoryMeta, leaseNumberGiven: number): boolean {
+  return (
+    isOlder(seen, meta, leaseNumberGiven) || (seen.generation !== undefined && meta.generation !== seen.generation)
+  );
+}
+
+/** The same for a reader of the whole picture, who takes another build over. */
+export function isOlder(seen: SeenMark, meta: DirectoryMeta, leaseNumberGiven: number): boolean {
+  if (leaseNumberGiven < seen.leaseNumber) return true;
+  return meta.generation === seen.generation && meta.revision < seen.revision;
 }
