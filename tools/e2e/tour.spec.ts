@@ -26,6 +26,7 @@ describe('the tour', () => {
     });
     expect(code, `${stdout}\n${stderr}`).toBe(0);
     expect(stdout).toMatch(/20,000/);
+    expect(stdout).toMatch(/4 to 2 members: settled/);
     expect(stdout).toMatch(/broker \d is killed/);
     figure('start', `seconds of the tour, Redis: ${redis}`, (performance.now() - startedMs) / 1000);
   });

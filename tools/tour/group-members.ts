@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 import type { Arrival, Hold } from './checks.ts';
 import { nowMs, parseEvent } from './member-report.ts';
 import type { MemberEvent } from './member-report.ts';
-import { MEMBER_COUNT } from './stage.ts';
 import type { Stage } from './stage.ts';
 
 /** Records that a member lets the service send ahead: few, so that those sent before `go` blur no figure. */
@@ -20,21 +19,28 @@ export class GroupMembers {
   readonly #ended: Hold[] = [];
   /** Partitions held: `member/partition` to the hold so far. */
   readonly #held = new Map<string, Hold>();
-  readonly #processes: ChildProcess[] = [];
+  /** By name. */
+  readonly #processes = new Map<string, ChildProcess>();
+  readonly #args: readonly string[];
   #failure: string | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(stage: Stage) {
+  constructor({ servers, group, topic }: Pick<Stage, 'servers' | 'group' | 'topic'>, count: number) {
     const script = fileURLToPath(new URL('./member.ts', import.meta.url));
-    for (let index = 1; index <= MEMBER_COUNT; index += 1) {
-      const name = `member ${index}`;
-      const args = [script, stage.servers.join(','), stage.group, stage.topic, String(MEMBER_BUFFER_RECORD_COUNT)];
-      const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#args = [script, servers.join(','), group, topic, String(MEMBER_BUFFER_RECORD_COUNT)];
+    this.add(count);
+  }
+
+  /** Starts further members. */
+  add(count: number): void {
+    for (let index = 0; index < count; index += 1) {
+      const name = `member ${this.#processes.size + 1}`;
+      const child = spawn(process.execPath, this.#args, { stdio: ['pipe', 'pipe', 'inherit'] });
       createInterface({ input: child.stdout }).on('line', (line) => this.#onEvent(name, parseEvent(line)));
       child.once('exit', (code) => {
         if (code !== 0) this.#fail(`${name} ended with exit code ${code ?? 'none'}`);
       });
-      this.#processes.push(child);
+      this.#processes.set(name, child);
     }
   }
 
@@ -55,8 +61,14 @@ export class GroupMembers {
     return assignment;
   }
 
+  /** Lets all that were started read. */
   go(): void {
-    for (const child of this.#processes) child.stdin?.write('go\n');
+    for (const child of this.#processes.values()) if (isRunning(child)) child.stdin?.write('go\n');
+  }
+
+  /** Lets these leave; resolves when their processes are gone. */
+  async leave(names: readonly string[]): Promise<void> {
+    await Promise.all(names.map((name) => end(this.#processes.get(name))));
   }
 
   /**
@@ -72,17 +84,8 @@ export class GroupMembers {
   }
 
   /** Lets all members leave, and ends those that do not. */
-  async stop(): Promise<void> {
-    await Promise.all(
-      this.#processes.map(async (child) => {
-        if (child.exitCode !== null || child.signalCode !== null) return;
-        const exited = new Promise((resolve) => child.once('exit', resolve));
-        const forced = setTimeout(() => child.kill('SIGKILL'), LEAVE_MS_MAX);
-        child.stdin?.end('stop\n');
-        await exited;
-        clearTimeout(forced);
-      }),
-    );
+  stop(): Promise<void> {
+    return this.leave([...this.#processes.keys()]);
   }
 
   #onEvent(member: string, event: MemberEvent): void {
@@ -135,4 +138,17 @@ export class GroupMembers {
       this.#wake = end;
     });
   }
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null;
+}
+
+async function end(child: ChildProcess | undefined): Promise<void> {
+  if (child === undefined || !isRunning(child)) return;
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  const forced = setTimeout(() => child.kill('SIGKILL'), LEAVE_MS_MAX);
+  child.stdin?.end('stop\n');
+  await exited;
+  clearTimeout(forced);
 }

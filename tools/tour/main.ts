@@ -18,6 +18,7 @@ import { joinGroup } from './steps/join-group.ts';
 import { killLeader } from './steps/kill-leader.ts';
 import { produceFlights } from './steps/produce-flights.ts';
 import { rankAirports } from './steps/rank-airports.ts';
+import { resizeGroup } from './steps/resize-group.ts';
 import { Terminal } from './terminal.ts';
 
 interface TourOptions {
@@ -79,8 +80,18 @@ async function tour(): Promise<boolean> {
   await consumeAsGroup(stage, members, sent.length, leaders);
   await checkDelivery(stage, flights, sent, members);
   rankAirports(stage, flights, members.arrivals);
+  await resize(stage, flights);
   await loseBroker(stage, home, flights);
   return conclude(stage.checks);
+}
+
+async function resize(stage: Stage, flights: readonly Flight[]): Promise<void> {
+  const { admin } = stage.client;
+  if (!options.keep) {
+    cleanUps.push(() => admin.deleteTopic(stage.movingTopic));
+    cleanUps.push(() => admin.deleteGroup(stage.movingGroup));
+  }
+  await resizeGroup(stage, flights);
 }
 
 /** Where the tour may kill a broker, and there are enough of them. */
@@ -98,7 +109,13 @@ async function loseBroker(stage: Stage, home: string | undefined, flights: reado
 async function enter(): Promise<{ readonly stage: Stage; readonly home: string | undefined }> {
   const { client, servers, home } = await enterCluster();
   const id = randomBytes(3).toString('hex');
-  const names = { topic: `flights-${id}`, replicatedTopic: `flights-${id}-3`, group: `tour-${id}` };
+  const names = {
+    topic: `flights-${id}`,
+    replicatedTopic: `flights-${id}-3`,
+    movingTopic: `flights-${id}-12`,
+    group: `tour-${id}`,
+    movingGroup: `tour-${id}-moving`,
+  };
   return { stage: { client, servers, terminal, ...names, checks: [] }, home };
 }
 

@@ -12,8 +12,12 @@ export interface Stage {
   readonly topic: string;
   /** Name of the topic of which a leader is killed, new for each tour. */
   readonly replicatedTopic: string;
+  /** Name of the topic whose group grows and shrinks, new for each tour. */
+  readonly movingTopic: string;
   /** Id of the consumer group, new for each tour. */
   readonly group: string;
+  /** Id of the group that grows and shrinks, new for each tour. */
+  readonly movingGroup: string;
   /** Printed at the end; the tour succeeds when all hold. */
   readonly checks: Check[];
 }
@@ -22,3 +26,5 @@ export const PARTITION_COUNT = 6;
 export const MEMBER_COUNT = 3;
 /** Of the topic of which a leader is killed. */
 export const REPLICA_COUNT = 3;
+/** Of the topic whose group grows and shrinks. */
+export const MOVING_PARTITION_COUNT = 12;
