@@ -11,6 +11,7 @@ import type {
 import { openBidi } from '@partita/rpc/client';
 import type { BidiStream } from '@partita/rpc/client';
 import type { Api } from './api.ts';
+import { ageMsOf } from './steady-records.ts';
 import { Hopeless, until } from './until.ts';
 
 const HEARTBEAT_MS = 500;
@@ -29,6 +30,8 @@ export class Member {
   readonly group: string;
   /** Every record delivered, in order of arrival. */
   readonly deliveries: Delivery[] = [];
+  /** From send to delivery, where a record's value is when it was sent (steady-records.ts). */
+  readonly latenciesMs: number[] = [];
   /** Every assignment received. */
   readonly assignments: ConsumeAssignment[] = [];
   /** Why the stream ended: undefined while it lives, `ok` after a clean end. */
@@ -126,6 +129,7 @@ export class Member {
         let bytes = 0;
         for (const consumed of records) {
           this.deliveries.push({ topic, partition, consumed });
+          this.latenciesMs.push(ageMsOf(consumed.record?.value));
           bytes += 128 + (consumed.record?.key?.length ?? 0) + (consumed.record?.value?.length ?? 0);
           const nextOffset = consumed.offset + 1n;
           const commit = {
