@@ -63,6 +63,8 @@ export const CLOCK_JUMP_MS_MAX = 60_000;
 export const CONFIG_RECORD_COUNT = 3;
 /** Batches of a producer session that are known again when they are repeated. */
 export const PRODUCER_WINDOW_COUNT = 5;
+/** Producer sessions that a partition remembers; a further one is refused until one expires. */
+export const PRODUCER_COUNT_MAX = 10_000;
 /** A producer session is forgotten this long after its last batch, by the log's time. */
 export const PRODUCER_EXPIRY_MS = 24 * 60 * 60 * 1000;
 /** A clean stop writes the state of a partition down when more than this would have to be read for it. */

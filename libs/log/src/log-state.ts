@@ -14,11 +14,12 @@ import {
   batchTypeAt,
   lastOffsetAt,
   leaderEpochAt,
+  producerSequenceAt,
   recordsAt,
 } from '@partita/batch';
-import { CONFIG_RECORD_COUNT } from '@partita/domain';
+import { CONFIG_RECORD_COUNT, ProducerTable } from '@partita/domain';
+import type { ProducerEntry } from '@partita/domain';
 import { EpochHistory } from './epoch-history.ts';
-import { ProducerTable } from './producer-table.ts';
 import type { ControlRecord, Snapshot } from './snapshot.ts';
 
 export class LogState {
@@ -59,6 +60,11 @@ export class LogState {
     return this.#claim;
   }
 
+  /** Producer sessions that have not expired by the log's time. */
+  get producers(): readonly ProducerEntry[] {
+    return this.#producers.entries(this.#lastAppendTimeMs);
+  }
+
   /** Takes in the next durable batch; of a control batch all bytes must be there. */
   note(bytes: Uint8Array, at: number): void {
     if (leaderEpochAt(bytes, at) !== this.epochs.lastEpoch) this.epochs.note(bytes, at);
@@ -66,7 +72,8 @@ export class LogState {
     const type = batchTypeAt(bytes, at);
     if (type === BATCH_DATA) {
       this.#dataEnd = lastOffsetAt(bytes, at) + 1n;
-      this.#producers.note(bytes, at);
+      const sequence = producerSequenceAt(bytes, at);
+      if (sequence !== undefined) this.#producers.note(sequence, baseOffsetAt(bytes, at), this.#lastAppendTimeMs);
       return;
     }
     const record: ControlRecord = { type, offset: baseOffsetAt(bytes, at), content: Buffer.from(recordsAt(bytes, at)) };
@@ -85,7 +92,7 @@ export class LogState {
       epochs: [...this.epochs.starts],
       configs: this.#configs,
       claim: this.#claim,
-      producers: this.#producers.entries(this.#lastAppendTimeMs),
+      producers: this.producers,
     };
   }
 }
