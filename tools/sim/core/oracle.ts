@@ -208,7 +208,7 @@ export class Oracle {
     const { disk, state } = replica;
     const { highWatermark, role } = state;
     const epoch = replica.seenEpoch;
-    let top: StoredBatch | undefined;
+    const fresh: StoredBatch[] = [];
     for (let index = disk.indexAbove(from); index < disk.batches.length; index += 1) {
       const batch = disk.batches[index];
       if (batch === undefined || batch.endOffset > highWatermark) break;
@@ -216,9 +216,9 @@ export class Oracle {
       if (known === batch) continue;
       if (known !== undefined) this.#broken('I3', `two records committed at ${batch.baseOffset}`, disk);
       this.#commit(batch, epoch, disk);
-      top = batch;
+      fresh.push(batch);
     }
-    if (top !== undefined && role.kind === 'leader') this.#isHeldByEnough(top, disk);
+    if (role.kind === 'leader') this.#isHeldByEnough(fresh, disk);
   }
 
   #commit(batch: StoredBatch, epoch: number, disk: ReplicaDisk): void {
@@ -239,15 +239,22 @@ export class Oracle {
     }
   }
 
-  /** What is committed is durable on m replicas, those included that had it and lost it since. */
-  #isHeldByEnough(batch: StoredBatch, leader: ReplicaDisk): void {
+  /**
+   * What is committed is durable on m replicas, those included that had it and lost it since. Where m have it now, it was
+   * not committed by the word of one that has lost it: that one may count again before it has it.
+   */
+  #isHeldByEnough(fresh: readonly StoredBatch[], leader: ReplicaDisk): void {
+    const top = fresh.at(-1);
+    if (top === undefined) return;
     const { minInSyncReplicas } = leader.config;
-    let count = 0;
+    const holders = this.survivors.filter((disk) => disk.holds(top)).length;
+    const had = this.#members.filter((disk) => this.#wiped.has(disk) || disk.lost.has(top) || disk.holds(top)).length;
+    if (had < minInSyncReplicas)
+      this.#broken('I1', `committed at ${top.baseOffset} on ${had} of ${minInSyncReplicas} replicas`, leader);
+    if (holders < minInSyncReplicas) return;
     for (const disk of this.#members) {
-      if (this.#wiped.has(disk) || disk.lost.has(batch) || disk.holds(batch)) count += 1;
+      if (disk.lost.size > 0) for (const batch of fresh) if (!disk.holds(batch)) disk.lost.delete(batch);
     }
-    if (count < minInSyncReplicas)
-      this.#broken('I1', `committed at ${batch.baseOffset} on ${count} of ${minInSyncReplicas} replicas`, leader);
   }
 
   // Clients.
