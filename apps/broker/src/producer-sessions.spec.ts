@@ -129,7 +129,10 @@ describe('a broker, to producer sessions', () => {
     expect(await broker.appendOk(entry)).toEqual({ ...original, duplicate: true });
     await broker.appendOk(entryFor('__groups', claimBatch(2, owner), { claimEpoch: 2 }));
     const late = entryFor('__groups', sessionBatch(id, 1, ['b']), { claimEpoch: 1 });
+    expect((await broker.append(entry)).map(reasonOf)).toEqual(['FENCED_CLAIM']);
     expect((await broker.append(late)).map(reasonOf)).toEqual(['FENCED_CLAIM']);
+    const ofAnother = entryFor('__groups', sessionBatch(id, 1, ['b']), { claimEpoch: 2 });
+    expect((await broker.append(ofAnother)).map(reasonOf)).toEqual(['UNKNOWN_PRODUCER']);
   });
 
   it('lists the sessions that it knows, page by page', async () => {

@@ -4,7 +4,8 @@
  * epoch and its last batches, so that a repeated batch is known again, with the place that it got.
  *
  * A session is forgotten a day after its last batch, by the log's own time, never because of retention. Since append times
- * never fall in a log, the entries stand in the order of their last batches, and the expired ones in front.
+ * never fall in a log, the entries stand in the order of their last batches, and the expired ones in front. A new claim
+ * of the partition ends all sessions, which were those of earlier claims.
  */
 import { invariant } from './invariant.ts';
 import { PRODUCER_COUNT_MAX, PRODUCER_EXPIRY_MS, PRODUCER_WINDOW_COUNT } from './limits.ts';

@@ -24,7 +24,7 @@ import type { ControlRecord, Snapshot } from './snapshot.ts';
 
 export class LogState {
   readonly epochs: EpochHistory;
-  readonly #producers: ProducerTable;
+  #producers: ProducerTable;
   #lastAppendTimeMs: bigint;
   #dataEnd: bigint;
   #configs: readonly ControlRecord[];
@@ -77,7 +77,11 @@ export class LogState {
       return;
     }
     const record: ControlRecord = { type, offset: baseOffsetAt(bytes, at), content: Buffer.from(recordsAt(bytes, at)) };
-    if (type === BATCH_CLAIM) this.#claim = record;
+    if (type === BATCH_CLAIM) {
+      // A new claim ends the sessions of the earlier ones. One that is repeated has the same bytes, and may be late.
+      if (this.#claim?.content.equals(record.content) !== true) this.#producers = new ProducerTable();
+      this.#claim = record;
+    }
     if (type === BATCH_EPOCH_START || type === BATCH_CONFIG) {
       this.#configs = [record, ...this.#configs].slice(0, CONFIG_RECORD_COUNT);
     }

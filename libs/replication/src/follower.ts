@@ -3,7 +3,7 @@ import { invariant } from '@partita/domain';
 import { lastEpoch, withEpoch } from './epoch-history.ts';
 import { ackOf, beginFollowing, joinWhenQuiet, seekAgain } from './following.ts';
 import type { FollowInput, LeadInput, ReplicaEffect, ReplicateInput, ReplicatedBatch } from './messages.ts';
-import { currentConfig } from './partition-state.ts';
+import { claimedBy, currentConfig } from './partition-state.ts';
 import type { PartitionState } from './partition-state.ts';
 import { beginGrant, leadRefusal, persistNext } from './promise.ts';
 import { isMember } from './replica-config.ts';
@@ -61,7 +61,7 @@ export function onLogStored(state: PartitionState, stored: ReplicatedBatch): Rep
   }
   if (producer !== undefined) state.producers.note(producer, baseOffset, appendTimeMs);
   if (control === undefined) state.dataEnd = endOffset;
-  else if (control.kind === 'claim') state.claim = control.claim;
+  else if (control.kind === 'claim') claimedBy(state, control.claim);
   else if (control.config.version > currentConfig(state).version) state.configs = [control.config, ...state.configs];
   return [];
 }

@@ -5,7 +5,7 @@ import { appendFault, hasEnoughInSync, isFenced, notEnoughReplicas } from './app
 import { advance, awaitOriginal } from './commitment.ts';
 import { epochBefore, lastEpoch, withEpoch } from './epoch-history.ts';
 import type { AppendInput, PlannedAppend, ReplicaEffect, Stamp } from './messages.ts';
-import { currentConfig, noProgress } from './partition-state.ts';
+import { claimedBy, currentConfig, noProgress } from './partition-state.ts';
 import type { LeaderRole, PartitionState } from './partition-state.ts';
 import { leadRefusal, persistNext } from './promise.ts';
 import { outcomeUnknown, refused } from './refusals.ts';
@@ -115,7 +115,7 @@ export function onLogTook(state: PartitionState, planned: PlannedAppend): Replic
   }
   if (request === undefined) return [];
   if (request.claim === undefined) state.dataEnd = endOffset;
-  else state.claim = request.claim;
+  else claimedBy(state, request.claim);
   state.unanswered.push({ stamp, endOffset, request, duplicate: false, reply: request.reply });
   return [{ kind: 'changed', what: 'log-end' }];
 }

@@ -179,6 +179,12 @@ export function recoveredState(found: RecoveredReplica): PartitionState {
   };
 }
 
+/** The log took a CLAIM record. A new claim ends the sessions of the earlier ones; one that is repeated may be late. */
+export function claimedBy(state: PartitionState, claim: LogFacts['claim']): void {
+  if (claim.epoch > state.claim.epoch) state.producers = new ProducerTable();
+  state.claim = claim;
+}
+
 /** The config in force. */
 export function currentConfig(state: PartitionState): ReplicaConfig {
   const [newest] = state.configs;

@@ -1,5 +1,6 @@
 import { PRODUCER_COUNT_MAX, PRODUCER_EXPIRY_MS } from '@partita/domain';
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { AppendInput } from './messages.ts';
 import { configOf, TestReplica } from './testing/replica.fixture.ts';
 
 /** Wall clock of the tests, milliseconds. */
@@ -20,13 +21,13 @@ beforeEach(() => {
 /** Appends a batch of a session; `more` may give it another clock, epoch or checksum. */
 function send(
   firstSequence: number,
-  more: { id?: string; epoch?: number; crc?: number; count?: number; wallMs?: number; acks?: 'all' | 'leader' } = {},
+  more: Partial<AppendInput> & { id?: string; epoch?: number; crc?: number; count?: number } = {},
 ): void {
-  const { id = ID, epoch = 0, crc = 7, count = 1, wallMs = NOW, acks = 'all' } = more;
+  const { id = ID, epoch = 0, crc = 7, count = 1, ...input } = more;
   replica.append({
     recordCount: count,
-    acks,
-    wallMs,
+    wallMs: NOW,
+    ...input,
     producer: {
       producerId: id,
       producerEpoch: epoch,
@@ -182,6 +183,21 @@ describe('a leader, to a producer session', () => {
     expect(lastError()).toEqual({ reason: 'PRODUCER_TABLE_FULL', limit: String(PRODUCER_COUNT_MAX) });
     send(1, { id: idAt(NOW, 1) });
     expect(replica.state.logEnd).toBe(BigInt(PRODUCER_COUNT_MAX) + 2n);
+  });
+
+  it('forgets the sessions of earlier claims with a new one, not with one that is repeated late', () => {
+    const claim = (epoch: number) => replica.append({ claimEpoch: epoch, claim: { epoch, instanceId: 'a' } });
+    claim(1);
+    send(0, { claimEpoch: 1 });
+    claim(1);
+    send(0, { claimEpoch: 1 });
+    replica.sync();
+    expect(replica.appends.map((outcome) => outcome.ok && outcome.duplicate)).toEqual([false, false, true, false]);
+    claim(2);
+    send(0, { claimEpoch: 1 });
+    expect(lastError()).toMatchObject({ reason: 'FENCED_CLAIM' });
+    send(1, { claimEpoch: 2 });
+    expect(lastError()).toMatchObject({ reason: 'UNKNOWN_PRODUCER' });
   });
 
   it('forgets what a crash took, and knows the rest as after every start', () => {
