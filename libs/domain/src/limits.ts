@@ -67,6 +67,8 @@ export const PRODUCER_WINDOW_COUNT = 5;
 export const PRODUCER_COUNT_MAX = 10_000;
 /** A producer session is forgotten this long after its last batch, by the log's time. */
 export const PRODUCER_EXPIRY_MS = 24 * 60 * 60 * 1000;
+/** The last batches of a session are left as they are by compaction for this long: they may be repeated meanwhile. */
+export const PRODUCER_REPEAT_MS_MAX = 15 * 60 * 1000;
 /** A clean stop writes the state of a partition down when more than this would have to be read for it. */
 export const CLOSING_SNAPSHOT_BYTES_MIN = 1 * MIB;
 
