@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { BATCH_DATA, BatchBuilder, batchesIn, CODEC_NONE, decodeBatch } from '@partita/batch';
+import { BATCH_DATA, batchesIn, decodeBatch } from '@partita/batch';
 import {
   Acks,
   BrokerServiceService,
@@ -106,11 +106,6 @@ describe('a broker', () => {
     expect(await reasonFor('flights', damaged)).toBe('CHECKSUM_MISMATCH');
     expect(await reasonFor('flights', claimBatch(1, 'x'))).toBe('INVALID_BATCH');
     expect(await reasonFor('flights', batchOf('x'.repeat(2000)))).toBe('RECORD_TOO_LARGE');
-    const builder = new BatchBuilder();
-    builder.tryAdd({ value: Buffer.from('a'), timestampMs: 1n });
-    const producerId = new Uint8Array(16).fill(7);
-    const sessionBatch = builder.build({ codec: CODEC_NONE, producerId, producerEpoch: 0, firstSequence: 0n });
-    expect(await reasonFor('flights', sessionBatch)).toBe('NOT_IMPLEMENTED');
     expect(await reasonFor('flights', Buffer.from('nonsense'))).toMatch(/MALFORMED_MESSAGE|INVALID_BATCH/);
     expect(await reasonFor('flights', batchOf('a'))).toBe('ack');
   });
@@ -248,16 +243,6 @@ describe('a broker', () => {
     const answer = await callUnary(broker.client, ClusterServiceService.getCluster, {});
     expect(answer.clusterId).toBe(CLUSTER_ID);
     expect(answer.endpoints.map(({ address }) => address)).toEqual([broker.address]);
-  });
-
-  it('says of methods to come that they are not implemented', async () => {
-    const call = callUnary(broker.client, BrokerServiceService.describeProducers, {
-      topic: 'a',
-      partition: 0,
-      pageSize: 0,
-      pageToken: '',
-    });
-    await expect(call).rejects.toMatchObject({ reason: 'NOT_IMPLEMENTED' });
   });
 });
 

@@ -16,6 +16,7 @@ export function logFacts(log: PartitionLog, initial: ReplicaConfig): LogFacts {
     logStart: log.logStart,
     logEnd: log.logEnd,
     lastAppendTimeMs: log.lastAppendTimeMs,
+    producers: log.state.producers,
   };
 }
 

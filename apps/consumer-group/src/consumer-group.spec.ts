@@ -423,18 +423,20 @@ describe('ReadRecords', () => {
 
 describe('the owner of a shard', () => {
   it.each(['stored in doubt', 'refused in doubt'] as const)(
-    'claims anew and replays after an append that was %s, and streams live on',
+    'sends an append again that was %s, under its identity and its claim, and streams live on',
     async (fault) => {
       const name = topic(1);
       cluster.produce(name, 0, ['a', 'b']);
       const group = `doubt-${fault.split(' ')[0]}`;
       const one = member(group, [name]);
       await one.until(() => one.values.length === 2);
+      const before = cluster.shardLog;
       cluster.appendFaults.push(fault);
       one.ack(1n, [{ topic: name, partition: 0, nextOffset: 2n }]);
       await one.until(() => one.all('ackResult').length === 1);
       expect(one.all('ackResult')[0]?.ackResult.error).toBeUndefined();
       expect(await committed(group)).toEqual({ 0: 2n });
+      expect(cluster.shardLog).toEqual({ claimEpoch: before.claimEpoch, batchCount: before.batchCount + 1 });
       cluster.produce(name, 0, ['c']);
       await one.until(() => one.values.length === 3);
     },

@@ -1,7 +1,8 @@
 /**
  * The log of one group shard: a partition of `__groups`, written under a claim. The partition's leader keeps the highest
  * claim, takes the next one only at highest + 1, and refuses appends under any other: whoever claimed last is the only
- * writer, however long an earlier one was paused.
+ * writer, however long an earlier one was paused. Under one claim it writes as one producer session, so that an append in
+ * doubt can be sent again: it is stored once, and never behind a later one.
  */
 import {
   BatchBuilder,
@@ -13,10 +14,13 @@ import {
   decodeBatch,
 } from '@partita/batch';
 import type { RecordInput } from '@partita/batch';
-import { asPartitaError, DEADLINE_MS_MAX } from '@partita/domain';
+import { pause } from '@partita/client';
+import { asPartitaError, DEADLINE_MS_MAX, invariant } from '@partita/domain';
 import { Acks, ClaimRecord } from '@partita/protocol';
 import type { AppendAck } from '@partita/protocol';
 import type { DecodedRecord } from '@partita/batch';
+import { backoffDelayMs } from '@partita/rpc/client';
+import { systemRandom, uuidV7 } from '@partita/runtime';
 import type { LeaderCalls, PartitionName } from './leader-calls.ts';
 
 /** A claim that holds. */
@@ -29,14 +33,29 @@ export interface Claim {
 /** Claims tried in a row: another instance that claims at the same time wins at most this often. */
 const CLAIM_ATTEMPT_COUNT_MAX = 5;
 const REPLAY_FETCH_WAIT_MS = 1000;
+/** Longest try of one append, so that one leader that hangs leaves time for another. */
+const APPEND_TRY_MS_MAX = DEADLINE_MS_MAX / 2;
+
+/** The producer session of one claim. */
+interface WriterSession {
+  readonly claimEpoch: number;
+  readonly producerId: Uint8Array;
+  /** Sequence of the next record. */
+  readonly next: bigint;
+}
+
+/** What it needs of the calls to leaders. */
+export type ShardCalls = Pick<LeaderCalls, 'append' | 'fetch' | 'listOffset'>;
 
 export class ShardLog {
-  readonly #calls: LeaderCalls;
+  readonly #calls: ShardCalls;
   readonly #name: PartitionName;
   readonly #instanceId: string;
   readonly #signal: AbortSignal;
+  /** Undefined when nothing may be written before the next claim. */
+  #session: WriterSession | undefined;
 
-  constructor(calls: LeaderCalls, name: PartitionName, instanceId: string, signal: AbortSignal) {
+  constructor(calls: ShardCalls, name: PartitionName, instanceId: string, signal: AbortSignal) {
     this.#calls = calls;
     this.#name = name;
     this.#instanceId = instanceId;
@@ -45,11 +64,14 @@ export class ShardLog {
 
   /** Claims the shard above `atLeast`. A refusal tells the current claim; an append in doubt may be repeated as it is. */
   async claim(atLeast: number): Promise<Claim> {
+    this.#session = undefined;
     let claimEpoch = atLeast + 1;
     for (let attempt = 1; ; attempt++) {
       const payload = ClaimRecord.encode({ claimEpoch, instanceId: this.#instanceId }).finish();
       try {
-        const ack = await this.#append(buildControlBatch(BATCH_CLAIM, payload), claimEpoch);
+        const ack = await this.#append(buildControlBatch(BATCH_CLAIM, payload), claimEpoch, DEADLINE_MS_MAX);
+        // By the leader's clock, not by this machine's: it judges the age of the id.
+        this.#session = { claimEpoch, producerId: producerIdAt(ack.appendTimeMs), next: 0n };
         return { claimEpoch, offset: ack.baseOffset };
       } catch (thrown) {
         const error = asPartitaError(thrown);
@@ -61,11 +83,38 @@ export class ShardLog {
     }
   }
 
-  /** Appends records as one batch. FENCED_CLAIM and OUTCOME_UNKNOWN mean: claim anew and replay. */
+  /**
+   * Appends records as one batch; while the outcome is in doubt the same batch is sent again. Any error means: claim anew
+   * and replay.
+   */
   async append(records: readonly RecordInput[], claimEpoch: number): Promise<void> {
+    const session = this.#session;
+    invariant(session?.claimEpoch === claimEpoch, `claim ${claimEpoch} is not the one that the shard is written under`);
     const builder = new BatchBuilder();
     for (const record of records) if (!builder.tryAdd(record)) throw new Error('a batch of group records is too large');
-    await this.#append(builder.build({ codec: CODEC_NONE }), claimEpoch);
+    const { producerId, next: firstSequence } = session;
+    const batch = builder.build({ codec: CODEC_NONE, producerId, producerEpoch: 0, firstSequence });
+    // Until it is known to be stored no other may follow.
+    this.#session = undefined;
+    await this.#appendForSure(batch, claimEpoch);
+    this.#session = { ...session, next: firstSequence + BigInt(records.length) };
+  }
+
+  async #appendForSure(batch: Uint8Array, claimEpoch: number): Promise<void> {
+    const endMs = performance.now() + DEADLINE_MS_MAX;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const leftMs = Math.max(1, endMs - performance.now());
+        await this.#append(batch, claimEpoch, Math.min(leftMs, APPEND_TRY_MS_MAX));
+        return;
+      } catch (thrown) {
+        const error = asPartitaError(thrown);
+        const delayMs = backoffDelayMs(attempt, systemRandom);
+        const isLate = performance.now() + delayMs >= endMs;
+        if (error.reason !== 'OUTCOME_UNKNOWN' || isLate || this.#signal.aborted) throw error;
+        await pause(delayMs, this.#signal);
+      }
+    }
   }
 
   /** Passes every record below `endOffset` to `onRecord`, from the start of the log, in order. */
@@ -95,7 +144,7 @@ export class ShardLog {
     }
   }
 
-  #append(batch: Uint8Array, claimEpoch: number): Promise<AppendAck> {
+  #append(batch: Uint8Array, claimEpoch: number, deadlineMs: number): Promise<AppendAck> {
     const entry = {
       ...this.#name,
       leaderEpoch: 0,
@@ -106,6 +155,10 @@ export class ShardLog {
       traceparent: '',
       tracestate: '',
     };
-    return this.#calls.append(entry, { deadlineMs: DEADLINE_MS_MAX, signal: this.#signal });
+    return this.#calls.append(entry, { deadlineMs, signal: this.#signal });
   }
+}
+
+function producerIdAt(wallMs: bigint): Uint8Array {
+  return Buffer.from(uuidV7(Number(wallMs)).replaceAll('-', ''), 'hex');
 }

@@ -2,7 +2,8 @@
  * Single values of a canonical header, for paths that touch many batches and need one of them (index scans, fetch,
  * retention): no header object, no bigint but the answer. `position` must be where isBatchAt() holds.
  */
-import { batchBytesAt, FIELD_AT, HEADER_BYTES, PRODUCER_ID_BYTES } from './batch-header.ts';
+import type { ProducerSequence } from '@partita/domain';
+import { BATCH_DATA, batchBytesAt, FIELD_AT, HEADER_BYTES, PRODUCER_ID_BYTES } from './batch-header.ts';
 import type { BatchType } from './batch-header.ts';
 import { int32At, int64At, uint32At } from './little-endian.ts';
 
@@ -81,4 +82,17 @@ export function producerEpochAt(buf: Uint8Array, position: number): number {
 /** Sequence of the first record; -1 without a producer session. */
 export function firstSequenceAt(buf: Uint8Array, position: number): bigint {
   return int64At(buf, position + FIELD_AT.firstSequence);
+}
+
+/** What makes the batch known again when it is repeated; undefined when it belongs to no producer session. */
+export function producerSequenceAt(buf: Uint8Array, position: number): ProducerSequence | undefined {
+  if (!hasProducerAt(buf, position) || batchTypeAt(buf, position) !== BATCH_DATA) return undefined;
+  const firstSequence = firstSequenceAt(buf, position);
+  return {
+    producerId: producerIdAt(buf, position),
+    producerEpoch: producerEpochAt(buf, position),
+    firstSequence,
+    lastSequence: firstSequence + BigInt(lastOffsetDeltaAt(buf, position)),
+    recordsCrc: recordsCrcAt(buf, position),
+  };
 }

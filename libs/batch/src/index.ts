@@ -30,6 +30,7 @@ export {
   maxTimestampMsAt,
   producerEpochAt,
   producerIdAt,
+  producerSequenceAt,
   recordCountAt,
   recordsAt,
   recordsCrcAt,

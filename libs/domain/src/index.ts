@@ -3,6 +3,9 @@ export { brokerId, leaderEpoch, offset, OFFSET_MAX } from './offsets.ts';
 export type { BrokerId, LeaderEpoch, Offset } from './offsets.ts';
 export { isInternalTopic, isUuid, partitionKey, topicNameFault } from './topic-partition.ts';
 export type { TopicPartition } from './topic-partition.ts';
+export { lastProduced, ProducerTable } from './producer-table.ts';
+export type { ProducedBatch, ProducerEntry, ProducerSequence } from './producer-table.ts';
+export { isProducerId, producerIdTimeMs } from './producer-id.ts';
 export { invariant, InvariantError } from './invariant.ts';
 export type { Clock, Random, TimerHandle, Timers } from './ports.ts';
 export { asPartitaError, ERROR_REASONS, PartitaError } from './errors.ts';
@@ -34,7 +37,9 @@ export {
   CLOCK_JUMP_MS_MAX,
   CONFIG_RECORD_COUNT,
   PRODUCER_WINDOW_COUNT,
+  PRODUCER_COUNT_MAX,
   PRODUCER_EXPIRY_MS,
+  PRODUCER_REPEAT_MS_MAX,
   CLOSING_SNAPSHOT_BYTES_MIN,
   COMPACTION_DIRTY_SHARE_MIN,
   COMPACTION_WAIT_MS_MAX,

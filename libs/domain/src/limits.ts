@@ -63,8 +63,12 @@ export const CLOCK_JUMP_MS_MAX = 60_000;
 export const CONFIG_RECORD_COUNT = 3;
 /** Batches of a producer session that are known again when they are repeated. */
 export const PRODUCER_WINDOW_COUNT = 5;
+/** Producer sessions that a partition remembers; a further one is refused until one expires. */
+export const PRODUCER_COUNT_MAX = 10_000;
 /** A producer session is forgotten this long after its last batch, by the log's time. */
 export const PRODUCER_EXPIRY_MS = 24 * 60 * 60 * 1000;
+/** The last batches of a session are left as they are by compaction for this long: they may be repeated meanwhile. */
+export const PRODUCER_REPEAT_MS_MAX = 15 * 60 * 1000;
 /** A clean stop writes the state of a partition down when more than this would have to be read for it. */
 export const CLOSING_SNAPSHOT_BYTES_MIN = 1 * MIB;
 

@@ -43,8 +43,8 @@ async function fillWithEverything(bench: LogBench): Promise<PartitionLog> {
   for (let epoch = 1; epoch <= 5; epoch += 1) {
     log.append(control(log, BATCH_EPOCH_START, `config of ${epoch}`, epoch));
     log.append(control(log, BATCH_CLAIM, `claim of ${epoch}`, epoch));
-    for (let number = 0; number < 4; number += 1) {
-      log.append(produced(log, BigInt(2 * (4 * (epoch - 1) + number)), epoch));
+    for (let number = 0; number < 6; number += 1) {
+      log.append(produced(log, BigInt(2 * (6 * (epoch - 1) + number)), epoch));
       log.append(stamped(log, makeBatch({ base: 0n, valueBytes: 500 }), epoch));
     }
   }
@@ -66,7 +66,7 @@ it('remembers epochs, the newest configs and claim, the end of the data and the 
   expect(state.dataEnd).toBe(log.logEnd);
   const [producer] = state.snapshot(0n).producers;
   expect(producer?.batches.map(({ firstSequence, lastSequence }) => [firstSequence, lastSequence])).toEqual(
-    Array.from({ length: PRODUCER_WINDOW_COUNT }, (_, n) => [BigInt(30 + 2 * n), BigInt(31 + 2 * n)]),
+    Array.from({ length: PRODUCER_WINDOW_COUNT }, (_, n) => [BigInt(50 + 2 * n), BigInt(51 + 2 * n)]),
   );
 });
 
@@ -100,7 +100,7 @@ it('is rolled back with the end of the log', async () => {
   ]);
   expect(state.claim?.content.toString()).toBe('claim of 3');
   expect(state.dataEnd).toBe(cut);
-  expect(state.snapshot(0n).producers[0]?.batches.at(-1)?.lastSequence).toBe(23n);
+  expect(state.snapshot(0n).producers[0]?.batches.at(-1)?.lastSequence).toBe(35n);
 });
 
 it('outlives the segments that it was made from', async () => {
@@ -141,6 +141,19 @@ it('forgets a producer a day after its last batch, by the time of the log', asyn
   await bench.durable(4n, log);
   expect(log.state.snapshot(4n).producers).toEqual([]);
   expect((await readAll(log)).length).toBeGreaterThan(0);
+});
+
+it('forgets the sessions of earlier claims with a new one, not with one that is repeated', async () => {
+  const bench = new LogBench();
+  const log = await bench.open();
+  log.append(control(log, BATCH_CLAIM, 'first', 1));
+  log.append(produced(log, 0n, 1));
+  log.append(control(log, BATCH_CLAIM, 'first', 1));
+  await bench.durable(log.logEnd, log);
+  expect(log.state.producers.map(({ batches }) => batches.length)).toEqual([1]);
+  log.append(control(log, BATCH_CLAIM, 'second', 1));
+  await bench.durable(log.logEnd, log);
+  expect(log.state.producers).toEqual([]);
 });
 
 it('remembers which epochs began with a forced leader: live, in snapshots, after a start', async () => {

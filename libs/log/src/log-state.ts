@@ -14,16 +14,17 @@ import {
   batchTypeAt,
   lastOffsetAt,
   leaderEpochAt,
+  producerSequenceAt,
   recordsAt,
 } from '@partita/batch';
-import { CONFIG_RECORD_COUNT } from '@partita/domain';
+import { CONFIG_RECORD_COUNT, ProducerTable } from '@partita/domain';
+import type { ProducerEntry } from '@partita/domain';
 import { EpochHistory } from './epoch-history.ts';
-import { ProducerTable } from './producer-table.ts';
 import type { ControlRecord, Snapshot } from './snapshot.ts';
 
 export class LogState {
   readonly epochs: EpochHistory;
-  readonly #producers: ProducerTable;
+  #producers: ProducerTable;
   #lastAppendTimeMs: bigint;
   #dataEnd: bigint;
   #configs: readonly ControlRecord[];
@@ -59,6 +60,11 @@ export class LogState {
     return this.#claim;
   }
 
+  /** Producer sessions that have not expired by the log's time. */
+  get producers(): readonly ProducerEntry[] {
+    return this.#producers.entries(this.#lastAppendTimeMs);
+  }
+
   /** Takes in the next durable batch; of a control batch all bytes must be there. */
   note(bytes: Uint8Array, at: number): void {
     if (leaderEpochAt(bytes, at) !== this.epochs.lastEpoch) this.epochs.note(bytes, at);
@@ -66,11 +72,16 @@ export class LogState {
     const type = batchTypeAt(bytes, at);
     if (type === BATCH_DATA) {
       this.#dataEnd = lastOffsetAt(bytes, at) + 1n;
-      this.#producers.note(bytes, at);
+      const sequence = producerSequenceAt(bytes, at);
+      if (sequence !== undefined) this.#producers.note(sequence, baseOffsetAt(bytes, at), this.#lastAppendTimeMs);
       return;
     }
     const record: ControlRecord = { type, offset: baseOffsetAt(bytes, at), content: Buffer.from(recordsAt(bytes, at)) };
-    if (type === BATCH_CLAIM) this.#claim = record;
+    if (type === BATCH_CLAIM) {
+      // A new claim ends the sessions of the earlier ones. One that is repeated has the same bytes, and may be late.
+      if (this.#claim?.content.equals(record.content) !== true) this.#producers = new ProducerTable();
+      this.#claim = record;
+    }
     if (type === BATCH_EPOCH_START || type === BATCH_CONFIG) {
       this.#configs = [record, ...this.#configs].slice(0, CONFIG_RECORD_COUNT);
     }
@@ -85,7 +96,7 @@ export class LogState {
       epochs: [...this.epochs.starts],
       configs: this.#configs,
       claim: this.#claim,
-      producers: this.#producers.entries(this.#lastAppendTimeMs),
+      producers: this.producers,
     };
   }
 }

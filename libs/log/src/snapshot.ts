@@ -12,9 +12,9 @@
  * Kind 1, epochs, oldest first:        epoch int32, start offset int64
  * Kind 2, configs, newest first, and
  * kind 3, claim, none or one:          batch type uint32, offset int64, length uint32, content of the control record
- * Kind 4, producers:                   producer id 16 bytes, epoch int32, last append time int64, batch count uint32,
- *                                      then each, oldest first: first sequence int64, last sequence int64,
- *                                      records_crc uint32, base offset int64
+ * Kind 4, producers:                   oldest last batch first: producer id 16 bytes, epoch int32, batch count uint32, then
+ *                                      each batch, oldest first: first sequence int64, last sequence int64,
+ *                                      records_crc uint32, base offset int64, append time int64
  * Kind 5, unclean epochs: epoch int32 of each of kind 1 whose leader was forced; absent in files of older releases,
  *                         which knew of none
  *
@@ -23,8 +23,8 @@
 import { crc32c } from '@partita/batch';
 import type { BatchType } from '@partita/batch';
 import { PartitaError } from '@partita/domain';
+import type { ProducedBatch, ProducerEntry } from '@partita/domain';
 import type { EpochStart } from './epoch-history.ts';
-import type { ProducedBatch, ProducerEntry } from './producer-table.ts';
 
 const MAGIC = 0x54524150;
 const FORMAT_VERSION = 1;
@@ -39,8 +39,8 @@ const CONTROL_HEAD_BYTES = 16;
 const PRODUCERS = 4;
 const UNCLEAN = 5;
 const UNCLEAN_BYTES = 4;
-const PRODUCER_HEAD_BYTES = 32;
-const PRODUCED_BYTES = 28;
+const PRODUCER_HEAD_BYTES = 24;
+const PRODUCED_BYTES = 36;
 
 /** A control record of the log. */
 export interface ControlRecord {
@@ -199,18 +199,18 @@ function decodeControls(bytes: Buffer): ControlRecord[] {
   return records;
 }
 
-function encodeProducer({ producerId, producerEpoch, lastAppendTimeMs, batches }: ProducerEntry): Buffer {
+function encodeProducer({ producerId, producerEpoch, batches }: ProducerEntry): Buffer {
   const bytes = Buffer.alloc(PRODUCER_HEAD_BYTES + batches.length * PRODUCED_BYTES);
   bytes.write(producerId, 0, 'hex');
   bytes.writeInt32LE(producerEpoch, 16);
-  bytes.writeBigInt64LE(lastAppendTimeMs, 20);
-  bytes.writeUInt32LE(batches.length, 28);
-  batches.forEach(({ firstSequence, lastSequence, recordsCrc, baseOffset }, index) => {
+  bytes.writeUInt32LE(batches.length, 20);
+  batches.forEach(({ firstSequence, lastSequence, recordsCrc, baseOffset, appendTimeMs }, index) => {
     const at = PRODUCER_HEAD_BYTES + index * PRODUCED_BYTES;
     bytes.writeBigInt64LE(firstSequence, at);
     bytes.writeBigInt64LE(lastSequence, at + 8);
     bytes.writeUInt32LE(recordsCrc, at + 16);
     bytes.writeBigInt64LE(baseOffset, at + 20);
+    bytes.writeBigInt64LE(appendTimeMs, at + 28);
   });
   return bytes;
 }
@@ -219,7 +219,7 @@ function decodeProducers(bytes: Buffer): ProducerEntry[] {
   const producers: ProducerEntry[] = [];
   for (let at = 0; at < bytes.length;) {
     const begin = at + PRODUCER_HEAD_BYTES;
-    const end = begin + bytes.readUInt32LE(at + 28) * PRODUCED_BYTES;
+    const end = begin + bytes.readUInt32LE(at + 20) * PRODUCED_BYTES;
     const batches: ProducedBatch[] = [];
     for (let batchAt = begin; batchAt < end; batchAt += PRODUCED_BYTES) {
       batches.push({
@@ -227,12 +227,12 @@ function decodeProducers(bytes: Buffer): ProducerEntry[] {
         lastSequence: bytes.readBigInt64LE(batchAt + 8),
         recordsCrc: bytes.readUInt32LE(batchAt + 16),
         baseOffset: bytes.readBigInt64LE(batchAt + 20),
+        appendTimeMs: bytes.readBigInt64LE(batchAt + 28),
       });
     }
     producers.push({
       producerId: bytes.toString('hex', at, at + 16),
       producerEpoch: bytes.readInt32LE(at + 16),
-      lastAppendTimeMs: bytes.readBigInt64LE(at + 20),
       batches,
     });
     at = end;

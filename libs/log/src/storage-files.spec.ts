@@ -150,13 +150,13 @@ it('reads back any segment header and snapshot, and none with a flipped bit', ()
   const producer = fc.record({
     producerId: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((id) => Buffer.from(id).toString('hex')),
     producerEpoch: fc.nat(2 ** 31 - 1),
-    lastAppendTimeMs: offset,
     batches: fc.array(
       fc.record({
         firstSequence: offset,
         lastSequence: offset,
         recordsCrc: fc.nat(2 ** 32 - 1),
         baseOffset: offset,
+        appendTimeMs: offset,
       }),
       { minLength: 1, maxLength: 5 },
     ),

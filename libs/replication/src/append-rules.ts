@@ -5,9 +5,14 @@ import { currentConfig } from './partition-state.ts';
 import type { LeaderRole, PartitionState } from './partition-state.ts';
 import { notLeader } from './refusals.ts';
 
+/** True when this replica must not speak for the partition: it is giving way, or the sender knows of a later epoch. */
+export function isFenced(state: PartitionState, role: LeaderRole, input: AppendInput): boolean {
+  return state.grant !== undefined || input.leaderEpoch > role.epoch;
+}
+
 /** Why the append cannot be taken, however long it waits; undefined when it can. */
 export function appendFault(state: PartitionState, role: LeaderRole, input: AppendInput): PartitaError | undefined {
-  if (state.grant !== undefined || input.leaderEpoch > role.epoch) return notLeader(state);
+  if (isFenced(state, role, input)) return notLeader(state);
   const { expectedNextOffset: expected } = input;
   if (expected !== undefined && expected < state.dataEnd) {
     const metadata = { expected: String(expected), actual: String(state.dataEnd) };

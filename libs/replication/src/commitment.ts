@@ -20,6 +20,14 @@ export function advance(state: PartitionState, role: LeaderRole): ReplicaEffect[
   return effects;
 }
 
+/** Waits until the batch that the request repeats is as safe as was asked, in log order as if it were the original. */
+export function awaitOriginal(state: PartitionState, role: LeaderRole, entry: UnansweredAppend): ReplicaEffect[] {
+  const { unanswered } = state;
+  const after = unanswered.findLastIndex(({ endOffset }) => endOffset <= entry.endOffset);
+  unanswered.splice(after + 1, 0, entry);
+  return answerStored(state, role);
+}
+
 /** Answers in log order: an append is never acknowledged before one that lies in front of it. */
 function answerStored(state: PartitionState, role: LeaderRole): ReplicaEffect[] {
   const effects: ReplicaEffect[] = [];
@@ -43,5 +51,6 @@ function acked(state: PartitionState, role: LeaderRole, entry: UnansweredAppend)
     replicasAcked += 1;
     fsynced &&= follower.fsynced;
   }
-  return { ok: true, stamp: entry.stamp, recordCount: entry.request.recordCount, replicasAcked, fsynced };
+  const { stamp, duplicate } = entry;
+  return { ok: true, stamp, recordCount: entry.request.recordCount, replicasAcked, fsynced, duplicate };
 }

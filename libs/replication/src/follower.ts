@@ -3,7 +3,7 @@ import { invariant } from '@partita/domain';
 import { lastEpoch, withEpoch } from './epoch-history.ts';
 import { ackOf, beginFollowing, joinWhenQuiet, seekAgain } from './following.ts';
 import type { FollowInput, LeadInput, ReplicaEffect, ReplicateInput, ReplicatedBatch } from './messages.ts';
-import { currentConfig } from './partition-state.ts';
+import { claimedBy, currentConfig } from './partition-state.ts';
 import type { PartitionState } from './partition-state.ts';
 import { beginGrant, leadRefusal, persistNext } from './promise.ts';
 import { isMember } from './replica-config.ts';
@@ -51,7 +51,7 @@ export function onReplicate(state: PartitionState, input: ReplicateInput): Repli
 
 /** The log took a leader's batch: from here on it counts. */
 export function onLogStored(state: PartitionState, stored: ReplicatedBatch): ReplicaEffect[] {
-  const { baseOffset, endOffset, leaderEpoch, appendTimeMs, control } = stored;
+  const { baseOffset, endOffset, leaderEpoch, appendTimeMs, control, producer } = stored;
   invariant(baseOffset >= state.logEnd, `a batch at ${baseOffset} lies in front of the log's end ${state.logEnd}`);
   state.logEnd = endOffset;
   state.lastAppendTimeMs = appendTimeMs;
@@ -59,8 +59,9 @@ export function onLogStored(state: PartitionState, stored: ReplicatedBatch): Rep
     const unclean = control?.kind === 'epoch-start' && control.unclean;
     state.history = withEpoch(state.history, { epoch: leaderEpoch, startOffset: baseOffset, unclean });
   }
+  if (producer !== undefined) state.producers.note(producer, baseOffset, appendTimeMs);
   if (control === undefined) state.dataEnd = endOffset;
-  else if (control.kind === 'claim') state.claim = control.claim;
+  else if (control.kind === 'claim') claimedBy(state, control.claim);
   else if (control.config.version > currentConfig(state).version) state.configs = [control.config, ...state.configs];
   return [];
 }

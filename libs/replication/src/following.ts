@@ -2,7 +2,7 @@
  * Whom a replica follows, and the join (REPLICATION: "Replication stream"): find the leader's stream, say what the own log
  * is, cut it where the leader says, then take what comes. The cut is by epoch history, never to the own high watermark.
  */
-import { invariant } from '@partita/domain';
+import { invariant, ProducerTable } from '@partita/domain';
 import { lastEpoch } from './epoch-history.ts';
 import type { JoinAckInput, LinkOpenInput, LogFacts, ReplicaEffect, SnapshotInput } from './messages.ts';
 import type { Following, PartitionState } from './partition-state.ts';
@@ -119,7 +119,8 @@ export function onLogCut(state: PartitionState, facts: LogFacts): ReplicaEffect[
   invariant(state.isCutting, 'a log is cut when that was ordered');
   const { logStart, logEnd } = facts;
   const capped = highWatermark < logEnd ? highWatermark : logEnd;
-  Object.assign(state, facts, { durableEnd: logEnd, highWatermark: capped > logStart ? capped : logStart });
+  const producers = new ProducerTable(facts.producers);
+  Object.assign(state, facts, { producers, durableEnd: logEnd, highWatermark: capped > logStart ? capped : logStart });
   state.isCutting = false;
   state.forgetsLog = false;
   if (following?.phase !== 'cutting') return joinWhenQuiet(state);

@@ -1,14 +1,19 @@
 /** A replica that leads an epoch: begins it, and takes appends. */
 import { invariant, PARTITION_QUEUE_BYTES_MAX, PARTITION_QUEUE_COUNT_MAX } from '@partita/domain';
-import type { PartitaError } from '@partita/domain';
-import { appendFault, hasEnoughInSync, notEnoughReplicas } from './append-rules.ts';
-import { advance } from './commitment.ts';
-import { lastEpoch, withEpoch } from './epoch-history.ts';
+import type { PartitaError, ProducedBatch } from '@partita/domain';
+import { appendFault, hasEnoughInSync, isFenced, notEnoughReplicas } from './append-rules.ts';
+import { advance, awaitOriginal } from './commitment.ts';
+import { epochBefore, lastEpoch, withEpoch } from './epoch-history.ts';
 import type { AppendInput, PlannedAppend, ReplicaEffect, Stamp } from './messages.ts';
-import { currentConfig, noProgress } from './partition-state.ts';
+import { claimedBy, currentConfig, noProgress } from './partition-state.ts';
 import type { LeaderRole, PartitionState } from './partition-state.ts';
 import { leadRefusal, persistNext } from './promise.ts';
-import { refused } from './refusals.ts';
+import { outcomeUnknown, refused } from './refusals.ts';
+import { judgeSequence } from './sequence-rules.ts';
+
+/** Beyond so many a duplicate does not wait for its original. */
+const UNANSWERED_COUNT_MAX = 2 * PARTITION_QUEUE_COUNT_MAX;
+const NO_BYTES = new Uint8Array(0);
 
 /** `ledEpoch` is durable: begins the epoch with its first record, unless a higher promise was asked for meanwhile. */
 export function onLeadJournaled(state: PartitionState, wallMs: number): ReplicaEffect[] {
@@ -50,12 +55,38 @@ export function onLeadJournaled(state: PartitionState, wallMs: number): ReplicaE
 
 /** Plans an append or refuses it; nothing is stored yet. */
 export function onAppend(state: PartitionState, role: LeaderRole, input: AppendInput): ReplicaEffect[] {
+  const stamp = nextStamp(state, role.epoch, input.wallMs);
+  const verdict = judgeSequence(state.producers, input.producer, stamp.appendTimeMs);
+  if (verdict.kind === 'duplicate' && !isFenced(state, role, input))
+    return repeat(state, role, input, verdict.original);
   const fault = appendFault(state, role, input);
   if (fault !== undefined) return [refused(input, fault)];
+  // What is held in front may close the gap: the sequence of a batch is judged when its turn comes.
   if (!hasEnoughInSync(state, role) || (role.held?.length ?? 0) > 0) return hold(state, role, input);
-  const { batch, recordCount, wallMs } = input;
-  const stamp = nextStamp(state, role.epoch, wallMs);
+  if (verdict.kind === 'refused') return [refused(input, verdict.error)];
+  const { batch, recordCount } = input;
   return [{ kind: 'append', batch, planned: { stamp, recordCount, unclean: false, request: input } }];
+}
+
+/**
+ * Answers a batch that lies in the log already, with its place, once it is as safe there as was asked. Before any other
+ * refusal: the sender of a duplicate is in doubt about the original, and a definite answer would settle that wrongly.
+ */
+function repeat(
+  state: PartitionState,
+  role: LeaderRole,
+  input: AppendInput,
+  { baseOffset, appendTimeMs }: ProducedBatch,
+): ReplicaEffect[] {
+  const { reply, recordCount } = input;
+  if (state.unanswered.length >= UNANSWERED_COUNT_MAX) {
+    return [{ kind: 'answer-append', reply, outcome: { ok: false, error: outcomeUnknown(state) } }];
+  }
+  const stamp = { baseOffset, leaderEpoch: epochBefore(state.history, baseOffset + 1n), appendTimeMs };
+  // Its bytes are in the log: they need not be held twice.
+  const request = { ...input, batch: NO_BYTES };
+  const endOffset = baseOffset + BigInt(recordCount);
+  return awaitOriginal(state, role, { stamp, endOffset, request, duplicate: true, reply });
 }
 
 /** In the first moments of an epoch its followers are still on their way: an append waits for them, in order. */
@@ -77,14 +108,15 @@ export function onLogTook(state: PartitionState, planned: PlannedAppend): Replic
   const endOffset = stamp.baseOffset + BigInt(recordCount);
   state.logEnd = endOffset;
   state.lastAppendTimeMs = stamp.appendTimeMs;
+  if (request?.producer !== undefined) state.producers.note(request.producer, stamp.baseOffset, stamp.appendTimeMs);
   if (lastEpoch(state.history) !== stamp.leaderEpoch) {
     const start = { epoch: stamp.leaderEpoch, startOffset: stamp.baseOffset, unclean };
     state.history = withEpoch(state.history, start);
   }
   if (request === undefined) return [];
   if (request.claim === undefined) state.dataEnd = endOffset;
-  else state.claim = request.claim;
-  state.unanswered.push({ stamp, endOffset, request, reply: request.reply });
+  else claimedBy(state, request.claim);
+  state.unanswered.push({ stamp, endOffset, request, duplicate: false, reply: request.reply });
   return [{ kind: 'changed', what: 'log-end' }];
 }
 

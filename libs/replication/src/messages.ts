@@ -2,7 +2,7 @@
  * What goes into a replica and what comes out of it. Inputs are events that have happened; effects are orders to the
  * runner, which carries them out in the order given. Each effect says what it must wait for.
  */
-import type { PartitaError } from '@partita/domain';
+import type { PartitaError, ProducerEntry, ProducerSequence } from '@partita/domain';
 import type { EpochStart } from './epoch-history.ts';
 import type { ReplicaConfig } from './replica-config.ts';
 
@@ -43,6 +43,8 @@ export interface AppendAcked {
   readonly replicasAcked: number;
   /** True = all of those had called fdatasync. */
   readonly fsynced: boolean;
+  /** True = the batch lay in the log already, where the stamp says; nothing was appended for this request. */
+  readonly duplicate: boolean;
 }
 
 /** What became of an append. A definite error says that nothing was stored; OUTCOME_UNKNOWN is the only other. */
@@ -67,6 +69,8 @@ export interface AppendInput {
   readonly claimEpoch: number;
   /** Set when the batch is itself a CLAIM record. */
   readonly claim: Claim | undefined;
+  /** Identity of the batch when it belongs to a producer session, whose id is a UUID of version 7. */
+  readonly producer: ProducerSequence | undefined;
   /** Wall clock now, milliseconds. */
   readonly wallMs: number;
   /** Monotonic clock after which the sender no longer waits, milliseconds. */
@@ -220,6 +224,8 @@ export interface ReplicatedBatch {
   readonly appendTimeMs: bigint;
   /** Undefined for data. */
   readonly control: ControlContent | undefined;
+  /** Undefined for what belongs to no producer session. */
+  readonly producer: ProducerSequence | undefined;
 }
 
 /** The leader's batches from the end of the follower's log on, or news of the watermarks alone. */
@@ -248,6 +254,8 @@ export interface LogFacts {
   readonly dataEnd: bigint;
   readonly claim: Claim;
   readonly lastAppendTimeMs: bigint;
+  /** Producer sessions that have not expired at `lastAppendTimeMs`. */
+  readonly producers: readonly ProducerEntry[];
 }
 
 export type ReplicaInput =

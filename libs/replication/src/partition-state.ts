@@ -1,4 +1,5 @@
 /** Everything that a replica knows; `step` changes it in place and nothing else does. */
+import { ProducerTable } from '@partita/domain';
 import type { EpochStart } from './epoch-history.ts';
 import type {
   AppendInput,
@@ -14,10 +15,13 @@ import type { ReplicaConfig, ReplicaIdentity } from './replica-config.ts';
 
 /** An append that is in the log and not yet answered. */
 export interface UnansweredAppend {
+  /** Of the batch that lies in the log: the request's own, or the one that it repeats. */
   readonly stamp: Stamp;
   /** Offset behind the batch. */
   readonly endOffset: bigint;
   readonly request: AppendInput;
+  /** True = the request repeats a batch that was in the log before. */
+  readonly duplicate: boolean;
   /** Undefined once answered, by its deadline. */
   reply: AppendInput['reply'] | undefined;
 }
@@ -136,7 +140,12 @@ export interface PartitionState {
   dataEnd: bigint;
   claim: LogFacts['claim'];
   lastAppendTimeMs: bigint;
-  /** In log order. Bounded by the log's queue, and beyond m = 1 by appends being refused without enough replicas. */
+  /** The fold of the log up to `logEnd`, written or not: replaced when the log is cut. */
+  producers: ProducerTable;
+  /**
+   * In log order. Bounded by the log's queue, and beyond m = 1 by appends being refused without enough replicas;
+   * duplicates that wait are limited by themselves.
+   */
   readonly unanswered: UnansweredAppend[];
 }
 
@@ -156,6 +165,7 @@ export function recoveredState(found: RecoveredReplica): PartitionState {
   const capped = checkpointed < logEnd ? checkpointed : logEnd;
   return {
     ...found,
+    producers: new ProducerTable(found.producers),
     role: { kind: 'follower' },
     grant: undefined,
     persisting: undefined,
@@ -167,6 +177,12 @@ export function recoveredState(found: RecoveredReplica): PartitionState {
     highWatermark: capped > logStart ? capped : logStart,
     unanswered: [],
   };
+}
+
+/** The log took a CLAIM record. A new claim ends the sessions of the earlier ones; one that is repeated may be late. */
+export function claimedBy(state: PartitionState, claim: LogFacts['claim']): void {
+  if (claim.epoch > state.claim.epoch) state.producers = new ProducerTable();
+  state.claim = claim;
 }
 
 /** The config in force. */

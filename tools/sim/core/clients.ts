@@ -2,7 +2,8 @@
 import type { AppendOutcome } from '@partita/replication';
 import { NODE_COUNT } from './network.ts';
 import type { Replica } from './replica.ts';
-import { encodeAppend } from './simulated-log.ts';
+import { decodeAppend, encodeAppend } from './append-bytes.ts';
+import { SessionClients } from './session-clients.ts';
 import type { World } from './world.ts';
 
 const RESENDS_MAX = 2;
@@ -15,14 +16,27 @@ interface Request {
   readonly resends: number;
 }
 
+/** One append, all copies of which hold the same. */
+interface Sent {
+  readonly partition: number;
+  readonly acks: 'all' | 'leader';
+  readonly appendId: number;
+}
+
 export class Clients {
   readonly #world: World;
   /** No more appends, but for probes. */
   isQuiet = false;
   #appendIds = 0;
+  readonly #sessions: SessionClients;
 
   constructor(world: World) {
     this.#world = world;
+    this.#sessions = new SessionClients(
+      world,
+      (sent, batch, done) => this.#sendOfSession(sent, batch, done),
+      () => this.#freshAppendId(),
+    );
   }
 
   start(): void {
@@ -33,7 +47,11 @@ export class Clients {
       const partition = random.below(plan.partitionCount);
       const acks = random.chance(plan.acksLeader) ? 'leader' : 'all';
       const count = random.chance(0.1) ? random.between(2, 6) : 1;
-      for (let sent = 0; sent < count; sent += 1) this.#append({ partition, acks, resends: 0 }, this.#guess(partition));
+      const isSession = random.chance(plan.sessionShare);
+      for (let sent = 0; sent < count; sent += 1) {
+        if (isSession) this.#sessions.append(partition, acks);
+        else this.#append({ partition, acks, resends: 0 }, this.#guess(partition));
+      }
       this.start();
     });
   }
@@ -56,43 +74,62 @@ export class Clients {
     const world = this.#world;
     const { partition, acks } = request;
     const broker = world.broker(brokerId);
-    this.#appendIds += 1;
-    const appendId = this.#appendIds;
-    // Without producer sessions a repeated append would be another one.
+    const appendId = this.#freshAppendId();
+    const content = { appendId, recordCount: world.random.between(1, 3), producer: undefined };
+    // Without a producer session a repeated append would be another one.
     let isTaken = false;
     world.network.send(CLIENT_NODE, broker, () => {
       const replica = broker.replicas[partition];
       if (replica === undefined || isTaken) return;
       isTaken = true;
-      this.#feed(replica, request, appendId, (outcome) => {
-        world.oracle(partition).answers(replica, appendId, acks, outcome);
-        world.after(world.network.delayMs(), () => done(outcome));
-      });
+      this.#feed(replica, { partition, acks, appendId }, encodeAppend(content), done);
     });
   }
 
-  #feed(replica: Replica, request: Request, appendId: number, reply: (outcome: AppendOutcome) => void): void {
-    const { random, nowMs, brokers } = this.#world;
-    const recordCount = random.between(1, 3);
+  /** Every copy that arrives is an attempt of its own, and answered. */
+  #sendOfSession(sent: Sent, batch: Uint8Array, done: (outcome: AppendOutcome) => void): void {
+    const world = this.#world;
+    const broker = world.broker(this.#guess(sent.partition));
+    world.network.send(CLIENT_NODE, broker, () => {
+      const replica = broker.replicas[sent.partition];
+      if (replica === undefined) return;
+      world.oracle(sent.partition).sessions.delivered(sent.appendId);
+      this.#feed(replica, sent, batch.slice(), done);
+    });
+  }
+
+  #freshAppendId(): number {
+    this.#appendIds += 1;
+    return this.#appendIds;
+  }
+
+  #feed(replica: Replica, sent: Sent, batch: Uint8Array, done: (outcome: AppendOutcome) => void): void {
+    const world = this.#world;
+    const { random, nowMs, brokers } = world;
+    const { acks, partition } = sent;
+    const { recordCount, producer } = decodeAppend(batch);
     const { leaderEpoch, expectedNextOffset } = this.#conditions(replica);
-    const batch = encodeAppend(appendId, recordCount);
     let isHeld = false;
     replica.feed({
       kind: 'append',
       batch,
       recordCount,
-      acks: request.acks,
+      acks,
       leaderEpoch,
       expectedNextOffset,
       claimEpoch: 0,
       claim: undefined,
+      producer,
       wallMs: nowMs + (brokers[replica.state.self.brokerId - 1]?.wallOffsetMs ?? 0),
       deadlineMs: nowMs + random.pick([100, 500, 3000]),
       reply: (outcome) => {
-        if (isHeld && outcome.ok) this.#world.tally.add('seen: held append released');
-        if (outcome.ok && request.acks === 'all')
-          this.#world.tally.add('milliseconds until acknowledged, acks=all', this.#world.nowMs - nowMs);
-        reply(outcome);
+        if (isHeld && outcome.ok) world.tally.add('seen: held append released');
+        if (outcome.ok && acks === 'all')
+          world.tally.add('milliseconds until acknowledged, acks=all', world.nowMs - nowMs);
+        if (outcome.ok && outcome.duplicate && world.nowMs > nowMs)
+          world.tally.add('seen: duplicate waited for its original');
+        world.oracle(partition).answers(replica, { ...sent, producer }, outcome);
+        world.after(world.network.delayMs(), () => done(outcome));
       },
     });
     isHeld = replica.leaderRole?.held?.some((input) => input.batch === batch) === true;

@@ -24,6 +24,9 @@ const SIGHTS: Readonly<Record<string, number>> = {
   'fenced leader': 500,
   'in-sync set shrank and regrew': 2000,
   'unclean lead': 300,
+  'duplicate answered': 3000,
+  'duplicate answered by a later leader': 200,
+  'duplicate waited for its original': 1000,
 };
 
 it(

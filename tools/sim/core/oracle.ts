@@ -1,14 +1,17 @@
 /**
  * Sees every replica of one partition at once and holds them to the invariants (REPLICATION, section 1) after each event:
- * I1 to I4, I6 to I8 here, I5 by the chain that batches form. What an operator gave up is counted, not excused silently.
+ * I1 to I4, I6 to I8 here, I5 by the chain that batches form, I13, I14 and I16 by session-oracle.ts. What an operator gave up is counted, not excused silently.
  * Who reads below a watermark reads what is committed (I10), since no two replicas commit differently (I3). Not here: I9, as
  * nothing but a trim deletes in this world, and I20, whose scripts have a suite of their own in libs/metadata-store.
  */
 import type { PromiseReply } from '@partita/cluster';
+import type { ProducerSequence } from '@partita/domain';
 import type { AppendOutcome, DurableMeta } from '@partita/replication';
 import { electionQuorumOf } from './quorum.ts';
 import type { Replica } from './replica.ts';
 import type { ReplicaDisk } from './replica-disk.ts';
+import { SessionOracle } from './session-oracle.ts';
+import { EMPTY_BASE } from './stored-batch.ts';
 import type { LogBase, StoredBatch } from './stored-batch.ts';
 import type { World } from './world.ts';
 
@@ -17,6 +20,13 @@ interface Epoch {
   readonly epoch: number;
   readonly disk: ReplicaDisk;
   readonly first: StoredBatch;
+}
+
+/** An append, or one attempt of it, as its sender knows it. */
+interface SentAppend {
+  readonly appendId: number;
+  readonly acks: 'all' | 'leader';
+  readonly producer: ProducerSequence | undefined;
 }
 
 interface Acked {
@@ -39,6 +49,7 @@ export class Oracle {
   readonly #refused = new Set<number>();
   readonly #unknown = new Set<number>();
   readonly #snapshots: LogBase[] = [];
+  readonly sessions = new SessionOracle();
   /** Epochs begun by an operator who accepted losses. */
   uncleanCount = 0;
 
@@ -197,7 +208,7 @@ export class Oracle {
     const { disk, state } = replica;
     const { highWatermark, role } = state;
     const epoch = replica.seenEpoch;
-    let top: StoredBatch | undefined;
+    const fresh: StoredBatch[] = [];
     for (let index = disk.indexAbove(from); index < disk.batches.length; index += 1) {
       const batch = disk.batches[index];
       if (batch === undefined || batch.endOffset > highWatermark) break;
@@ -205,9 +216,9 @@ export class Oracle {
       if (known === batch) continue;
       if (known !== undefined) this.#broken('I3', `two records committed at ${batch.baseOffset}`, disk);
       this.#commit(batch, epoch, disk);
-      top = batch;
+      fresh.push(batch);
     }
-    if (top !== undefined && role.kind === 'leader') this.#isHeldByEnough(top, disk);
+    if (role.kind === 'leader') this.#isHeldByEnough(fresh, disk);
   }
 
   #commit(batch: StoredBatch, epoch: number, disk: ReplicaDisk): void {
@@ -215,6 +226,8 @@ export class Oracle {
     this.#committed.push(batch);
     this.#committedAt.set(batch.baseOffset, batch);
     this.#world.tally.add('batches committed');
+    const fault = this.sessions.commit(batch);
+    if (fault !== undefined) this.#world.violate(`${fault} (${disk.identity.replicaId})`);
     if (this.#refused.has(batch.appendId))
       this.#broken('I11', `append ${batch.appendId} was refused and is committed`, disk);
     if (this.#unknown.delete(batch.appendId)) this.#world.tally.add('seen: OUTCOME_UNKNOWN kept');
@@ -226,40 +239,74 @@ export class Oracle {
     }
   }
 
-  /** What is committed is durable on m replicas, those included that had it and lost it since. */
-  #isHeldByEnough(batch: StoredBatch, leader: ReplicaDisk): void {
+  /**
+   * What is committed is durable on m replicas, those included that had it and lost it since. Where m have it now, it was
+   * not committed by the word of one that has lost it: that one may count again before it has it.
+   */
+  #isHeldByEnough(fresh: readonly StoredBatch[], leader: ReplicaDisk): void {
+    const top = fresh.at(-1);
+    if (top === undefined) return;
     const { minInSyncReplicas } = leader.config;
-    let count = 0;
+    const holders = this.survivors.filter((disk) => disk.holds(top)).length;
+    const had = this.#members.filter((disk) => this.#wiped.has(disk) || disk.lost.has(top) || disk.holds(top)).length;
+    if (had < minInSyncReplicas)
+      this.#broken('I1', `committed at ${top.baseOffset} on ${had} of ${minInSyncReplicas} replicas`, leader);
+    if (holders < minInSyncReplicas) return;
     for (const disk of this.#members) {
-      if (this.#wiped.has(disk) || disk.lost.has(batch) || disk.holds(batch)) count += 1;
+      if (disk.lost.size > 0) for (const batch of fresh) if (!disk.holds(batch)) disk.lost.delete(batch);
     }
-    if (count < minInSyncReplicas)
-      this.#broken('I1', `committed at ${batch.baseOffset} on ${count} of ${minInSyncReplicas} replicas`, leader);
   }
 
   // Clients.
 
-  answers(replica: Replica, appendId: number, acks: 'all' | 'leader', outcome: AppendOutcome): void {
+  answers(replica: Replica, sent: SentAppend, outcome: AppendOutcome): void {
     const { tally } = this.#world;
     const { disk } = replica;
+    const { appendId, acks, producer } = sent;
     if (!outcome.ok) {
       tally.add(`appends answered ${outcome.error.reason}`);
       if (outcome.error.reason === 'OUTCOME_UNKNOWN') this.#doubt(appendId);
-      else this.#refuse(appendId, disk);
+      else if (producer === undefined) this.#refuse(appendId, disk);
+      else this.sessions.refused(appendId);
       return;
     }
     tally.add(`appends acknowledged, acks=${acks}`);
     this.look(replica);
     const { baseOffset, leaderEpoch } = outcome.stamp;
-    if (leaderEpoch < (this.#grantMax.get(disk.identity.replicaId) ?? 0))
-      this.#broken('I7', `acknowledges an append of epoch ${leaderEpoch} after a higher grant`, disk);
+    const epoch = outcome.duplicate ? replica.seenEpoch : leaderEpoch;
+    if (epoch < (this.#grantMax.get(disk.identity.replicaId) ?? 0))
+      this.#broken('I7', `acknowledges an append in epoch ${epoch} after a higher grant`, disk);
+    if (outcome.duplicate) this.#repeats(replica, appendId, outcome);
     if (acks === 'leader') {
       if (baseOffset >= disk.durableEnd) this.#broken('I1', `acks=leader at ${baseOffset} is not durable`, disk);
       return;
     }
     if (this.#committedAt.get(baseOffset)?.appendId !== appendId)
-      this.#broken('I1', `append ${appendId} is acknowledged at ${baseOffset} and not committed`, disk);
+      this.#broken(
+        outcome.duplicate ? 'I15' : 'I1',
+        `append ${appendId} is acknowledged at ${baseOffset} and not committed`,
+        disk,
+      );
     this.#acked.push({ appendId, offset: baseOffset });
+  }
+
+  /** A duplicate gets what its original got, which the leader has, unless it is deleted by now. */
+  #repeats({ disk, seenEpoch }: Replica, appendId: number, { stamp }: Extract<AppendOutcome, { ok: true }>): void {
+    const { tally } = this.#world;
+    tally.add('seen: duplicate answered');
+    if (stamp.leaderEpoch < seenEpoch) tally.add('seen: duplicate answered by a later leader');
+    if (stamp.baseOffset < disk.base.offset) return;
+    const original = disk.batches[disk.indexAbove(stamp.baseOffset)];
+    const isSame = original?.baseOffset === stamp.baseOffset && original.appendId === appendId;
+    if (!isSame || original.leaderEpoch !== stamp.leaderEpoch || original.appendTimeMs !== stamp.appendTimeMs)
+      this.#broken('I15', `append ${appendId} is said to lie at ${stamp.baseOffset} already`, disk);
+  }
+
+  /** I16, after whatever changes a log otherwise than by an append, and when an epoch begins. */
+  knowsSessions({ disk, state, log }: Replica): void {
+    if (log.isChanging) return;
+    const fault = this.sessions.fault(state, disk.tip);
+    if (fault !== undefined) this.#world.violate(`${fault} (${disk.identity.replicaId})`);
   }
 
   /** Appends that nobody will hear of count as unknown, too. */
@@ -286,7 +333,7 @@ export class Oracle {
   snapshotOf(baseOffset: bigint, content: Uint8Array | undefined): LogBase {
     const [low = 0, high = 0] = content ?? [];
     const base = this.#snapshots[low + high * 256 - 1];
-    return base ?? { offset: baseOffset, history: [], dataEnd: 0n, lastAppendTimeMs: 0n, tip: undefined };
+    return base ?? { ...EMPTY_BASE, offset: baseOffset };
   }
 
   // The end.
@@ -301,6 +348,10 @@ export class Oracle {
       if (offset >= highWatermark || at.get(offset)?.appendId !== appendId)
         this.#broken('L1', `append ${appendId}, acknowledged at ${offset}, cannot be read`, leader.disk);
     }
+    for (const replica of others) this.knowsSessions(replica);
+    const refused = this.sessions.refusedAndKept(this.#committed);
+    if (refused !== undefined)
+      this.#broken('I11', `append ${refused} was refused each time and is committed`, leader.disk);
     for (const { disk, state } of others) {
       for (const batch of disk.batches) {
         if (batch.endOffset > state.highWatermark || batch.endOffset <= leader.disk.base.offset) continue;
@@ -321,6 +372,7 @@ export class Oracle {
     this.#world.tally.add('batches given up by operators', lost.length);
     this.#committed.length = 0;
     this.#committed.push(...kept);
+    this.sessions.restart(kept);
     for (const batch of lost) this.#committedAt.delete(batch.baseOffset);
     const lostIds = new Set(lost.map(({ appendId }) => appendId));
     const acked = this.#acked.filter(({ appendId }) => !lostIds.has(appendId));

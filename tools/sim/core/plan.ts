@@ -49,6 +49,8 @@ export interface Plan {
   readonly slowSync: number;
   readonly appendEveryMs: number;
   readonly acksLeader: number;
+  /** Share of the appends that are those of producer sessions. */
+  readonly sessionShare: number;
   readonly faultEveryMs: number;
   readonly weights: Readonly<Record<Fault, number>>;
   /** New leaders that crash in their first moments. */
@@ -92,6 +94,7 @@ export function drawPlan(random: SeededRandom): Plan {
     slowSync: draw(0.04),
     appendEveryMs: random.pick([40, 80, 150, 300]),
     acksLeader: random.pick([0, 0.2, 0.5]),
+    sessionShare: random.pick([0, 0.3, 0.6, 1]),
     faultEveryMs: isStorm ? random.pick([60, 150, 300, 700]) : random.pick([700, 1500, 3000]),
     weights,
     killsNewLeaders: draw(0.5),

@@ -1,6 +1,6 @@
 /** What one replica has on its disk: log, journal entry, checkpoint. Outlives the process; a crash decides what of it stays. */
 import type { DurableMeta, LogFacts, ReplicaConfig, ReplicaIdentity } from '@partita/replication';
-import { baseBehind, EMPTY_BASE, historyOf } from './stored-batch.ts';
+import { baseBehind, EMPTY_BASE, historyOf, producersOf } from './stored-batch.ts';
 import type { LogBase, StoredBatch } from './stored-batch.ts';
 
 const NO_CLAIM = { epoch: 0, instanceId: '' };
@@ -113,6 +113,7 @@ export class ReplicaDisk {
       dataEnd,
       claim: NO_CLAIM,
       lastAppendTimeMs: this.tip?.appendTimeMs ?? 0n,
+      producers: producersOf(base, batches),
     };
   }
 }

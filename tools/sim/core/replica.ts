@@ -73,6 +73,7 @@ export class Replica implements JournalPort {
         onStopped: (error) => this.#onStopped(error),
       },
     });
+    world.oracle(partition).knowsSessions(this);
     this.seenHighWatermark = this.state.highWatermark;
     this.seenInstallCount = disk.installCount;
   }
@@ -102,6 +103,7 @@ export class Replica implements JournalPort {
       this.#depth -= 1;
     }
     if (input.kind === 'expire' && wasLeader) this.#onLookedAtClock();
+    if (input.kind === 'log-cut' || input.kind === 'journaled') this.#world.oracle(this.partition).knowsSessions(this);
     if (this.#depth > 0) return;
     this.#world.oracle(this.partition).look(this);
     for (const { sender } of this.senders.values()) sender.pump();

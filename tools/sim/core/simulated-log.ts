@@ -5,6 +5,8 @@
 import { PartitaError } from '@partita/domain';
 import type { LogFacts, PartitionLogPort, ReplicaConfig, ReplicaInput, Stamp } from '@partita/replication';
 import type { ReplicatedBatch } from '@partita/replication';
+import { decodeAppend } from './append-bytes.ts';
+import type { AppendContent } from './append-bytes.ts';
 import type { Broker } from './broker.ts';
 import { Later } from './later.ts';
 import type { ReplicaDisk } from './replica-disk.ts';
@@ -18,16 +20,6 @@ export interface SimulatedLogOptions {
   readonly partition: number;
   readonly disk: ReplicaDisk;
   readonly feed: (input: ReplicaInput) => void;
-}
-
-/** The bytes of an append: its number and how many records it has. */
-export function encodeAppend(appendId: number, recordCount: number): Uint8Array {
-  return new Uint8Array(new Uint32Array([appendId, recordCount]).buffer);
-}
-
-function decodeAppend(batch: Uint8Array): readonly [number, number] {
-  const [appendId = 0, recordCount = 0] = new Uint32Array(batch.buffer, batch.byteOffset, 2);
-  return [appendId, recordCount];
 }
 
 export class SimulatedLog implements PartitionLogPort {
@@ -49,8 +41,7 @@ export class SimulatedLog implements PartitionLogPort {
   append(batch: Uint8Array, stamp: Stamp): PartitaError | undefined {
     const refusal = this.#refusal();
     if (refusal !== undefined) return refusal;
-    const [appendId, recordCount] = decodeAppend(batch);
-    this.#lead(stamp, { appendId, recordCount, control: undefined });
+    this.#lead(stamp, { ...decodeAppend(batch), control: undefined });
     return undefined;
   }
 
@@ -59,7 +50,7 @@ export class SimulatedLog implements PartitionLogPort {
     if (refusal !== undefined) return refusal;
     const control = { kind: 'epoch-start', config, unclean } as const;
     const { world, broker, partition, disk } = this.#options;
-    const first = this.#lead(stamp, { appendId: 0, recordCount: 1, control });
+    const first = this.#lead(stamp, { appendId: 0, recordCount: 1, producer: undefined, control });
     world.oracle(partition).epochBegins(disk, first, unclean);
     broker.leadsNow();
     return undefined;
@@ -140,10 +131,10 @@ export class SimulatedLog implements PartitionLogPort {
 
   #lead(
     { baseOffset, leaderEpoch, appendTimeMs }: Stamp,
-    what: { readonly appendId: number; readonly recordCount: number; readonly control: StoredBatch['control'] },
+    what: AppendContent & { readonly control: StoredBatch['control'] },
   ): StoredBatch {
     const { world, partition, disk } = this.#options;
-    const { appendId, recordCount, control } = what;
+    const { appendId, recordCount, producer, control } = what;
     const batch: StoredBatch = {
       batch: NO_BYTES,
       baseOffset,
@@ -151,6 +142,7 @@ export class SimulatedLog implements PartitionLogPort {
       leaderEpoch,
       appendTimeMs,
       control,
+      producer,
       appendId,
       previous: disk.tip,
       committedIn: 0,

@@ -2,6 +2,8 @@
  * A batch as all logs share it: one object for one append of one leader. Two logs agree at an offset exactly when they hold
  * the same object there, and each knows what it was appended behind, so a log that matches is a chain of these.
  */
+import { ProducerTable } from '@partita/domain';
+import type { ProducerEntry } from '@partita/domain';
 import type { EpochStart, ReplicatedBatch } from '@partita/replication';
 
 export interface StoredBatch extends ReplicatedBatch {
@@ -19,11 +21,19 @@ export interface LogBase {
   readonly history: readonly EpochStart[];
   readonly dataEnd: bigint;
   readonly lastAppendTimeMs: bigint;
+  readonly producers: readonly ProducerEntry[];
   /** The batch in front. */
   readonly tip: StoredBatch | undefined;
 }
 
-export const EMPTY_BASE: LogBase = { offset: 0n, history: [], dataEnd: 0n, lastAppendTimeMs: 0n, tip: undefined };
+export const EMPTY_BASE: LogBase = {
+  offset: 0n,
+  history: [],
+  dataEnd: 0n,
+  lastAppendTimeMs: 0n,
+  producers: [],
+  tip: undefined,
+};
 
 export const NO_BYTES = new Uint8Array(0);
 
@@ -38,6 +48,7 @@ export function baseBehind(base: LogBase, gone: readonly StoredBatch[]): LogBase
     history: historyOf(base, gone),
     dataEnd,
     lastAppendTimeMs: last.appendTimeMs,
+    producers: producersOf(base, gone),
     tip: last,
   };
 }
@@ -52,4 +63,13 @@ export function historyOf(base: LogBase, batches: readonly StoredBatch[]): reado
     history.push({ epoch, startOffset: baseOffset, unclean });
   }
   return history;
+}
+
+/** The sessions that have not expired at the last of the batches behind the base. */
+export function producersOf(base: LogBase, batches: readonly StoredBatch[]): readonly ProducerEntry[] {
+  const table = new ProducerTable(base.producers);
+  for (const { producer, baseOffset, appendTimeMs } of batches) {
+    if (producer !== undefined) table.note(producer, baseOffset, appendTimeMs);
+  }
+  return table.entries(batches.at(-1)?.appendTimeMs ?? base.lastAppendTimeMs);
 }

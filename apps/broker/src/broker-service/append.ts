@@ -4,19 +4,21 @@ import {
   BATCH_CLAIM,
   BATCH_DATA,
   batchTypeAt,
-  hasProducer,
-  readBatchHeader,
+  hasProducerAt,
+  producerIdAt,
+  producerSequenceAt,
   recordCountAt,
   recordsAt,
 } from '@partita/batch';
 import {
   asPartitaError,
   DEADLINE_MS_MAX,
+  isProducerId,
   PartitaError,
   partitionKey,
   REQUEST_PARTITION_COUNT_MAX,
 } from '@partita/domain';
-import type { Clock } from '@partita/domain';
+import type { Clock, ProducerSequence } from '@partita/domain';
 import { Acks, ClaimRecord } from '@partita/protocol';
 import type { AppendEntry, AppendRequest, AppendResponse, AppendResult } from '@partita/protocol';
 import type { AppendOutcome, Claim } from '@partita/replication';
@@ -121,12 +123,7 @@ export class Appender {
       wallMs,
       timestampFutureMsMax,
     });
-    if (hasProducer(readBatchHeader(batch))) {
-      // Taken without looking at the sequence it would promise what nobody checks.
-      throw new PartitaError('NOT_IMPLEMENTED', 'producer sessions are not served yet; leave producer_id empty', {
-        field: 'producer_id',
-      });
-    }
+    const producer = producerOf(batch);
     const claim = claimOf(batch, entry);
     const recordCount = recordCountAt(batch, 0);
     const span = tracing
@@ -153,6 +150,7 @@ export class Appender {
       expectedNextOffset: entry.expectedNextOffset,
       claimEpoch: entry.claimEpoch,
       claim,
+      producer,
       wallMs,
       deadlineMs,
       reply,
@@ -177,6 +175,15 @@ function checkWriter(entry: AppendEntry, topic: string, isInternal: boolean): vo
     );
   }
   if (!isInternal && entry.claimEpoch !== 0) throw outOfRange('claim_epoch', entry.claimEpoch, '0 on this topic');
+}
+
+/** Identity of a batch of a producer session, whose id tells when it was made. */
+function producerOf(batch: Uint8Array): ProducerSequence | undefined {
+  const producer = producerSequenceAt(batch, 0);
+  const isSound = producer === undefined ? !hasProducerAt(batch, 0) : isProducerId(producer.producerId);
+  if (isSound) return producer;
+  const message = 'producer_id is a UUID of version 7, on batches of type DATA only; make one, or leave it empty';
+  throw new PartitaError('INVALID_BATCH', message, { field: 'producer_id', value: producerIdAt(batch, 0) });
 }
 
 /** The claim in a CLAIM batch. Other control batches are the leader's own. */
@@ -211,7 +218,7 @@ function ackOf(actor: PartitionActor, outcome: Extract<AppendOutcome, { ok: true
     replicasAcked: outcome.replicasAcked,
     fsynced: outcome.fsynced,
     appendTimeMs: outcome.stamp.appendTimeMs,
-    duplicate: false,
+    duplicate: outcome.duplicate,
     recordCount: outcome.recordCount,
   };
 }

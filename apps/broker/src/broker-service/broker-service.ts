@@ -5,12 +5,13 @@ import type { Implementation } from '@partita/rpc/server';
 import { AppendStreamSession } from './append-stream.ts';
 import type { AppendStreamOptions } from './append-stream.ts';
 import { deleteRecords } from './delete-records.ts';
+import { describeProducers } from './describe-producers.ts';
 import { fetchBatches } from './fetch.ts';
 import { FetchStreamSession } from './fetch-stream.ts';
 import type { FetchStreamOptions } from './fetch-stream.ts';
 import { listOffsets } from './list-offsets.ts';
 
-/** The methods that exist so far; the others answer NOT_IMPLEMENTED. */
+/** The methods, on what the broker has. */
 export function brokerMethods(
   options: AppendStreamOptions & FetchStreamOptions,
 ): Implementation<typeof BrokerServiceService> {
@@ -21,5 +22,6 @@ export function brokerMethods(
     fetchStream: bidi((stream, context) => new FetchStreamSession(stream, context, options)),
     listOffsets: unary((request) => listOffsets(request, options)),
     deleteRecords: unary((request) => deleteRecords(request, options.registry)),
+    describeProducers: unary((request) => describeProducers(request, options.registry)),
   });
 }

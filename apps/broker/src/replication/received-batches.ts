@@ -10,6 +10,7 @@ import {
   isBatchAt,
   lastOffsetAt,
   leaderEpochAt,
+  producerSequenceAt,
   recordsAt,
   verifyHeaderCrc,
   verifyRecordsCrc,
@@ -40,6 +41,7 @@ export function receivedBatches(bytes: Uint8Array, seed: number): ReplicatedBatc
       leaderEpoch: leaderEpochAt(bytes, at),
       appendTimeMs: appendTimeMsAt(bytes, at),
       control: controlAt(bytes, at),
+      producer: producerSequenceAt(bytes, at),
     });
   }
   return batches;

@@ -43,6 +43,7 @@ import { bidi, createRpcServer, DirectoryHolder, directoryMethods, implement, un
 import type { RpcServer, ServerBidiStream } from '@partita/rpc/server';
 import { PRODUCT_VERSION, systemClock } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
+import { FakeSessions } from './fake-sessions.ts';
 
 const LEADER_EPOCH = 1;
 
@@ -59,6 +60,7 @@ class FakePartition {
   logStart = 0n;
   claimEpoch = 0;
   claimedBy = '';
+  readonly sessions = new FakeSessions();
 
   constructor(topicId: string, partition: number) {
     this.seed = headerSeed(topicId, partition);
@@ -68,12 +70,16 @@ class FakePartition {
     return this.batches.at(-1)?.endOffset ?? 0n;
   }
 
+  /** A batch that a session repeats is not stored again. */
   append(batch: Uint8Array): bigint {
+    const known = isBatchAt(batch, 0) ? this.sessions.find(batch) : undefined;
+    if (known !== undefined) return known;
     const bytes = Uint8Array.from(batch);
     const baseOffset = this.end;
     stampBatch(bytes, { baseOffset, leaderEpoch: LEADER_EPOCH, appendTimeMs: BigInt(Date.now()) }, this.seed);
     const [placed] = batchesIn(bytes);
     if (placed === undefined) throw new PartitaError('INVALID_BATCH', 'no batch', { rule: 'one batch' });
+    this.sessions.note(bytes, baseOffset);
     this.batches.push({ bytes, baseOffset, endOffset: baseOffset + BigInt(placed.header.lastOffsetDelta) + 1n });
     for (const wake of [...this.waiting]) wake();
     return baseOffset;
@@ -181,6 +187,12 @@ export class FakeCluster {
     this.#topics.set(topicId, { route, partitions: logs });
     this.#publish();
     return topicId;
+  }
+
+  /** What the log of the only shard is like. */
+  get shardLog(): { readonly claimEpoch: number; readonly batchCount: number } {
+    const { claimEpoch, batches } = this.#log({ topicId: '', topic: '__groups', partition: 0 });
+    return { claimEpoch, batchCount: batches.length };
   }
 
   deleteTopic(topicId: string): void {

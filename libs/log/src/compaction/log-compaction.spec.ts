@@ -1,5 +1,6 @@
 import { BATCH_DATA, BatchBuilder, batchesIn, CODEC_NONE, decodeBatch, headerSeed, stampBatch } from '@partita/batch';
-import { COMPACTION_WAIT_MS_MAX } from '@partita/domain';
+import type { BatchFraming } from '@partita/batch';
+import { COMPACTION_WAIT_MS_MAX, PRODUCER_REPEAT_MS_MAX } from '@partita/domain';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { PartitionLog } from '../partition-log.ts';
@@ -20,11 +21,17 @@ function rules(log: PartitionLog, more: Partial<CompactionRules> = {}): Compacti
 }
 
 /** Appends one record; without a value it is a tombstone. */
-async function put(bench: LogBench, log: PartitionLog, key: string, value: string | undefined): Promise<void> {
+async function put(
+  bench: LogBench,
+  log: PartitionLog,
+  key: string,
+  value: string | undefined,
+  session: Partial<BatchFraming> = {},
+): Promise<void> {
   const builder = new BatchBuilder();
   const bytes = value === undefined ? undefined : Buffer.from(value);
   builder.tryAdd({ key: Buffer.from(key), value: bytes, timestampMs: 1000n });
-  const batch = builder.build({ codec: CODEC_NONE });
+  const batch = builder.build({ codec: CODEC_NONE, ...session });
   const appendTimeMs = BigInt(bench.time.nowMs);
   stampBatch(batch, { baseOffset: log.logEnd, leaderEpoch: 1, appendTimeMs }, SEED);
   log.append(batch);
@@ -92,6 +99,25 @@ it('removes a tombstone once it has stayed for the delay, not before', async () 
   expect(await compact(bench, log, { nowMs: 11_000 })).toBe(true);
   expect(await recordsOf(log)).toEqual(['2 b=1', '3 c=1']);
   expect(await compact(bench, log, { nowMs: 11_500 })).toBe(false);
+});
+
+it('leaves the last batches of a producer session alone as long as they may be repeated', async () => {
+  const bench = new LogBench({ segmentBytesMax: 200 });
+  const log = await bench.open();
+  bench.time.nowMs = 10_000;
+  await put(bench, log, 'a', '1');
+  await put(bench, log, 'a', '2');
+  await put(bench, log, 'a', '3', { producerId: Buffer.alloc(16, 7), producerEpoch: 0, firstSequence: 0n });
+  await put(bench, log, 'a', '4');
+  await put(bench, log, 'a', '5');
+  const [session] = log.state.producers;
+  expect(await compact(bench, log, { nowMs: 10_000 })).toBe(true);
+  // The active segment ends nothing yet, and the pass ended in front of the session's batch.
+  expect(await recordsOf(log)).toEqual(['1 a=2', '2 a=3', '3 a=4', '4 a=5']);
+  expect(await compact(bench, log, { nowMs: 10_000 + PRODUCER_REPEAT_MS_MAX - 1 })).toBe(false);
+  expect(await compact(bench, log, { nowMs: 10_000 + PRODUCER_REPEAT_MS_MAX })).toBe(true);
+  expect(await recordsOf(log)).toEqual(['3 a=4', '4 a=5']);
+  expect(log.state.producers).toEqual([session]);
 });
 
 it('leaves alone what is too young, above the high watermark, or not worth it yet', async () => {
