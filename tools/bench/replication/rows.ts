@@ -21,16 +21,20 @@ const SAFE: ReplicationSide = {
   topic: { replicationFactor: 3, flush: 'fsync' },
 };
 
+const UNSYNCED: ReplicationSide = {
+  name: 'replication 3, flush=os',
+  topic: { replicationFactor: 3, flush: 'os' },
+};
+const RAW: ReplicationSide = { name: 'raw gRPC, the same hops' };
+
 export const REPLICATION_ROWS: readonly ReplicationRow[] = [
   {
     name: 'factor',
     measured: SAFE,
     against: { name: 'replication 1, flush=fsync', topic: { replicationFactor: 1, flush: 'fsync' } },
   },
-  {
-    name: 'flush',
-    measured: { name: 'replication 3, flush=os', topic: { replicationFactor: 3, flush: 'os' } },
-    against: SAFE,
-  },
-  { name: 'raw', measured: SAFE, against: { name: 'raw gRPC, the same hops' }, target: 0.6 },
+  { name: 'flush', measured: UNSYNCED, against: SAFE },
+  { name: 'raw', measured: SAFE, against: RAW, target: 0.6 },
+  // The raw replicas have no disk: this one is replication alone, with the bytes on their way to it.
+  { name: 'raw-os', measured: UNSYNCED, against: RAW, target: 0.6 },
 ];
