@@ -168,6 +168,45 @@ describe('a group with one member', () => {
     const one = member('batches', [name], { deliveryForm: 2 });
     await one.until(() => one.all('batches').length === 1);
     expect(one.all('batches')[0]?.batches).toMatchObject({ fromOffset: 0n, nextOffset: 2n, partition: 0 });
+    expect(one.all('batches')[0]?.batches.topicId).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('gets a batch that is larger than its whole credit, and pays for it with the next ones', async () => {
+    const name = topic(1, { isAppendTime: true });
+    cluster.produce(name, 0, ['a'.repeat(100), 'b'.repeat(100), 'c'.repeat(100)]);
+    cluster.produce(name, 0, ['d']);
+    const one = member('large-batches', [name], { deliveryForm: 2, credit: { records: 1n, bytes: 50n } });
+    await one.until(() => one.all('batches').length === 1);
+    expect(one.all('batches')[0]?.batches).toMatchObject({ nextOffset: 3n, appendTime: true });
+    one.grant(2, 10_000);
+    await one.until(() => one.all('heartbeat').length > 0);
+    expect(one.all('batches')).toHaveLength(1);
+    one.grant(1, 10_000);
+    await one.until(() => one.all('batches').length === 2);
+  });
+
+  it('reads from the leaders itself when it says so: assignment and commits, and no records', async () => {
+    const name = topic(2);
+    cluster.produce(name, 0, ['a', 'b']);
+    cluster.produce(name, 1, ['x']);
+    const one = member('direct', [name], {
+      deliveryForm: 3,
+      startPosition: { position: { $case: 'latest', latest: true } },
+    });
+    await one.until(() => one.assignment?.partitions.length === 2);
+    expect(one.assignment?.partitions.map(({ startOffset }) => startOffset)).toEqual([2n, 1n]);
+    expect(await committed('direct')).toEqual({ 0: 2n, 1: 1n });
+    cluster.produce(name, 0, ['c']);
+    one.ack(1n, [{ topic: name, partition: 0, nextOffset: 3n }]);
+    one.ack(2n, [{ topic: name, partition: 1, nextOffset: 9n }]);
+    await one.until(() => one.all('ackResult').length === 2 && one.all('heartbeat').length > 0);
+    const results = one.all('ackResult').map(({ ackResult }) => [ackResult.ackId, ackResult.failures.length]);
+    expect(results.sort()).toEqual([
+      [1n, 0],
+      [2n, 1],
+    ]);
+    expect(await committed('direct')).toEqual({ 0: 3n, 1: 1n });
+    expect([one.values, one.all('batches')]).toEqual([[], []]);
   });
 
   it('sees the append time where the topic says so, and headers, keys and absent values', async () => {
@@ -304,7 +343,6 @@ describe('what is refused', () => {
     ['a negative credit', { credit: { records: -1n, bytes: 1n } }, 'INVALID_REQUEST'],
     ['an unknown assignor', { assignor: 'random' }, 'INVALID_REQUEST'],
     ['an unknown enum value', { deliveryForm: 77 as never }, 'INVALID_REQUEST'],
-    ['direct delivery', { deliveryForm: 3 }, 'NOT_IMPLEMENTED'],
     ['a session time-out of a day', { sessionTimeout: { seconds: 86_400n, nanos: 0 } }, 'INVALID_REQUEST'],
   ];
   it.each(cases)('%s', async (_, initial, reason) => {
