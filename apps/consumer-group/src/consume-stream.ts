@@ -20,6 +20,7 @@ import type {
 import type { OffsetCommit } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import type { ChannelPool } from '@partita/rpc/client';
+import { isRelayed } from '@partita/rpc/server';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
 import { systemRandom } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
@@ -50,7 +51,7 @@ type Answer = NonNullable<ConsumeResponse['message']>;
 /** How long a stream waits for the group's shard to be served. */
 const SHARD_WAIT_MS = 10_000;
 /** How long a draining server lets members finish before it ends their streams. */
-const DRAIN_GRACE_MS = 2000;
+export const DRAIN_GRACE_MS = 2000;
 const SEEK_DEADLINE_MS = 5000;
 
 /** A stream whose member is in the group. */
@@ -123,7 +124,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
 
   async #join(request: JoinRequest, initial: ConsumeInitial): Promise<void> {
     await Promise.all(request.topics.map((topic) => this.#services.routes.resolve(topic)));
-    const shard = await this.#services.shards.of(request.group, SHARD_WAIT_MS);
+    const shard = await this.#services.shards.of(request.group, SHARD_WAIT_MS, isRelayed(this.#context));
     const memberId = await this.#enter(shard, request);
     if (this.#over.signal.aborted) return;
     const { group } = request;
@@ -324,11 +325,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
   /** The membership lives on: another instance, or this one started again, takes it over. */
   readonly #onDraining = (): void => {
     this.#send({ $case: 'draining', draining: { graceMs: DRAIN_GRACE_MS } });
-    const over = new PartitaError(
-      'SHUTTING_DOWN',
-      'this instance stops; open a stream elsewhere with the same member id',
-    );
-    this.#drainTimer = setTimeout(() => this.end(over), DRAIN_GRACE_MS);
+    this.#drainTimer = setTimeout(() => this.end(draining()), DRAIN_GRACE_MS);
   };
 
   #sink(): { send(message: Answer, bytes: number): boolean; readonly writable: boolean } {
@@ -365,4 +362,9 @@ function outOfOrder(expected: string, received: string): PartitaError {
     expected,
     received,
   });
+}
+
+/** The end of a stream whose server stops. */
+export function draining(): PartitaError {
+  return new PartitaError('SHUTTING_DOWN', 'this instance stops; open a stream elsewhere with the same member id');
 }

@@ -1,9 +1,8 @@
-/** What is asked about groups and of whole groups: list, describe, committed offsets, commits from outside, deletion. */
-import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PartitaError, partitionKey } from '@partita/domain';
+/** What is asked about a group and of a whole group: describe, committed offsets, commits from outside, deletion. */
+import { PartitaError, partitionKey } from '@partita/domain';
 import type { RouteCache } from '@partita/client';
-import { assignmentOf, compareText, groupPhase, memberEpochOf } from '@partita/groups';
+import { assignmentOf, compareText, memberEpochOf } from '@partita/groups';
 import type { Group, HeldPartition } from '@partita/groups';
-import { GroupState } from '@partita/protocol';
 import type {
   AssignedPartition,
   CommitOffsetsRequest,
@@ -15,12 +14,11 @@ import type {
   GetCommittedOffsetsResponse,
   GroupMember,
   GroupPartition,
-  GroupSummary,
-  ListGroupsRequest,
-  ListGroupsResponse,
   OffsetSpec,
 } from '@partita/protocol';
+import { isRelayed } from '@partita/rpc/server';
 import type { CallContext } from '@partita/rpc/server';
+import { summaryOf } from './group-list.ts';
 import { checkGroupId, invalid } from './consume-initial.ts';
 import type { GroupShards, OwnShard } from './group-shards.ts';
 import type { LeaderCalls } from './leader-calls.ts';
@@ -41,32 +39,11 @@ const LAG_DEADLINE_MS = 2000;
 /** Partitions asked about at once. */
 const CONCURRENT_COUNT_MAX = 32;
 const LATEST: OffsetSpec = { position: { $case: 'latest', latest: true } };
-const STATES = {
-  EMPTY: GroupState.GROUP_STATE_EMPTY,
-  RECONCILING: GroupState.GROUP_STATE_RECONCILING,
-  STABLE: GroupState.GROUP_STATE_STABLE,
-} as const;
-
 export class GroupQueries {
   readonly #services: QueryServices;
 
   constructor(services: QueryServices) {
     this.#services = services;
-  }
-
-  listGroups({ pageSize, pageToken }: ListGroupsRequest): ListGroupsResponse {
-    const size = pageSize === 0 ? PAGE_SIZE_DEFAULT : pageSize;
-    if (size < 1 || size > PAGE_SIZE_MAX) throw invalid('page_size', String(size), `1..${PAGE_SIZE_MAX}, or 0`);
-    const after = groupOfToken(pageToken);
-    const all = this.#services.shards.all().flatMap(({ owner }) => [...owner.state.values()]);
-    const rest = all
-      .filter((group) => group.value !== undefined && group.id > after)
-      .sort((a, b) => compareText(a.id, b.id));
-    const page = rest.slice(0, size);
-    const last = page.at(-1);
-    const nextPageToken =
-      last === undefined || rest.length <= size ? '' : Buffer.from(last.id, 'utf8').toString('base64url');
-    return { groups: page.map(summaryOf), nextPageToken };
   }
 
   async describeGroup(id: string, context: CallContext): Promise<DescribeGroupResponse> {
@@ -133,7 +110,7 @@ export class GroupQueries {
 
   #shard(group: string, context: CallContext): Promise<OwnShard> {
     checkGroupId(group);
-    return this.#services.shards.of(group, Math.min(SHARD_WAIT_MS, context.deadlineMs / 2));
+    return this.#services.shards.of(group, Math.min(SHARD_WAIT_MS, context.deadlineMs / 2), isRelayed(context));
   }
 
   #member(group: Group, memberId: string): GroupMember {
@@ -206,19 +183,4 @@ export class GroupQueries {
       assignmentEpoch: held?.assignmentEpoch ?? 0,
     };
   }
-}
-
-function summaryOf(group: Group): GroupSummary {
-  const { value, members, id } = group;
-  return { group: id, state: STATES[groupPhase(group)], memberCount: members.size, groupEpoch: value?.groupEpoch ?? 0 };
-}
-
-/** A token is the id of the last group of the page before, in base64url. */
-function groupOfToken(token: string): string {
-  const group = Buffer.from(token, 'base64url').toString('utf8');
-  if (token === '' || (Buffer.from(group, 'utf8').toString('base64url') === token && /^[A-Za-z0-9._-]+$/.test(group)))
-    return group;
-  throw new PartitaError('INVALID_PAGE_TOKEN', 'the page token was not made by this list; start without one', {
-    page_token: token,
-  });
 }

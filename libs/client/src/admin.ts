@@ -238,7 +238,7 @@ export class Admin {
   /** Groups by id, page by page. */
   async *listGroups(): AsyncGenerator<GroupSummary, void, undefined> {
     for (let pageToken = ''; ;) {
-      const request = { pageSize: PAGE_SIZE_MAX, pageToken };
+      const request = { pageSize: PAGE_SIZE_MAX, pageToken, shards: [] };
       const page = await this.#calls.call('consumer-group', GroupServiceService.listGroups, request);
       yield* page.groups;
       pageToken = page.nextPageToken;

@@ -29,6 +29,8 @@ export const TIMESTAMP_FUTURE_MS_MAX = 60 * 60 * 1000;
 export const TOPIC_NAME_CHARS_MAX = 249;
 export const PARTITION_COUNT_MAX = 10_000;
 export const REPLICATION_FACTOR_MAX = 7;
+/** Replicas of a topic that says nothing, as far as there are brokers. */
+export const REPLICATION_FACTOR_DEFAULT = 3;
 
 // The log on disk.
 export const SEGMENT_BYTES_MAX = 256 * MIB;
