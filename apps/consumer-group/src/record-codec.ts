@@ -88,10 +88,10 @@ function valueKind(record: GroupRecord): GroupValue['kind'] {
 type GroupMemberMessage = Extract<NonNullable<GroupValue['kind']>, { $case: 'member' }>['member'];
 
 function memberMessage(member: MemberValue): GroupMemberMessage {
-  const { topics, sessionTimeoutMs, rebalanceTimeoutMs, ...rest } = member;
+  const { topics, topicPattern, sessionTimeoutMs, rebalanceTimeoutMs, ...rest } = member;
   return {
     ...rest,
-    subscription: { topics: [...topics], topicPattern: '' },
+    subscription: { topics: [...topics], topicPattern },
     sessionTimeoutMs: BigInt(sessionTimeoutMs),
     rebalanceTimeoutMs: BigInt(rebalanceTimeoutMs),
   };
@@ -102,6 +102,7 @@ function memberOf(message: GroupMemberMessage): MemberValue {
   return {
     ...rest,
     topics: subscription?.topics ?? [],
+    topicPattern: subscription?.topicPattern ?? '',
     sessionTimeoutMs: Number(sessionTimeoutMs),
     rebalanceTimeoutMs: Number(rebalanceTimeoutMs),
   };

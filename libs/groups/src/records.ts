@@ -9,8 +9,11 @@ import type { TopicPartition } from '@partita/domain';
 export interface GroupValue {
   /** Grows with each change of members, subscriptions or partitions; the first is GROUP_EPOCH_FIRST. */
   readonly groupEpoch: number;
+  /** Assignor in use: the one that most members name. */
   readonly assignor: string;
   readonly createTimeMs: bigint;
+  /** Wall clock at which the last member went; 0 = it has members (or an old record does not tell). */
+  readonly emptySinceMs: bigint;
 }
 
 /** A member. Written when it joins, changes its subscription, or begins to give partitions up. */
@@ -23,18 +26,22 @@ export interface MemberValue {
   readonly peer: string;
   /** Names of topics, sorted, without repetition. */
   readonly topics: readonly string[];
+  /** Regular expression over names of topics, those to come included; empty = none. */
+  readonly topicPattern: string;
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
   readonly rack: string;
   /** Share of partitions relative to other members, at least 1. */
   readonly capacity: number;
   readonly joinTimeMs: bigint;
+  /** Assignor that it names; empty = any. */
+  readonly assignor: string;
 }
 
 /** Who holds a partition. A free partition has no such record. */
 export interface AssignmentValue {
   readonly memberId: string;
-  /** Group epoch at which the member got it. Invariant: grows with each new holder. */
+  /** Group epoch at which the member got it, or its offset was reset. Invariant: grows with each new holder. */
   readonly assignmentEpoch: number;
   /** True = the holder has been told to give it up. Invariant: never goes back to false for the same assignment epoch. */
   readonly revoking: boolean;
@@ -52,6 +59,8 @@ export interface OffsetValue {
   readonly commitTimeMs: bigint;
   /** Name of the topic, for people. */
   readonly topic: string;
+  /** Group epoch of the last reset by an operator; 0 = never. */
+  readonly resetEpoch: number;
 }
 
 export type GroupRecord =

@@ -9,14 +9,7 @@
 import { partitionKey } from '@partita/domain';
 import type { TopicPartition } from '@partita/domain';
 import { compareText } from '../group-state.ts';
-
-/** A member as the assignor sees it. */
-export interface Candidate {
-  readonly memberId: string;
-  /** Ids of the topics that it wants. */
-  readonly topicIds: ReadonlySet<string>;
-  readonly capacity: number;
-}
+import type { Assignor, Candidate } from './assignor.ts';
 
 interface Bin extends Candidate {
   load: number;
@@ -24,15 +17,7 @@ interface Bin extends Candidate {
   readonly byTopic: Map<string, TopicPartition[]>;
 }
 
-/**
- * Who shall hold each partition, by partitionKey. `current` says who holds it or shall get it now. Partitions that nobody
- * wants are not in the answer.
- */
-export function assignSticky(
-  candidates: readonly Candidate[],
-  partitions: readonly TopicPartition[],
-  current: ReadonlyMap<string, string>,
-): Map<string, string> {
+export const assignSticky: Assignor = ({ candidates, partitions, current }) => {
   const bins: Bin[] = [...candidates]
     .sort((a, b) => compareText(a.memberId, b.memberId))
     .map((candidate) => ({ ...candidate, load: 0, byTopic: new Map() }));
@@ -49,7 +34,7 @@ export function assignSticky(
   }
   while (balanceOnce(bins));
   return assignmentOf(bins);
-}
+};
 
 function put(bin: Bin, partition: TopicPartition): void {
   const list = bin.byTopic.get(partition.topicId);
