@@ -19,7 +19,7 @@ export interface AssignorInput {
   /** Who holds each partition, or shall get it, now; by partitionKey. */
   readonly current: ReadonlyMap<string, string>;
   /** Racks in which a partition is read at no distance; empty when nothing is known. */
-  racksOf(partition: TopicPartition): readonly string[];
+  readonly racksOf: (partition: TopicPartition) => readonly string[];
 }
 
 /**

@@ -2,9 +2,15 @@
 import { PartitaError } from '@partita/domain';
 import type { Group } from '../group-state.ts';
 import type { Assignor } from './assignor.ts';
+import { assignRange } from './range.ts';
 import { assignSticky } from './sticky.ts';
+import { assignUniform } from './uniform.ts';
 
-const BY_NAME: ReadonlyMap<string, Assignor> = new Map([['sticky', assignSticky]]);
+const BY_NAME: ReadonlyMap<string, Assignor> = new Map([
+  ['sticky', assignSticky],
+  ['range', assignRange],
+  ['uniform', assignUniform],
+]);
 
 /** Names of the assignors; the first is the default. */
 export const ASSIGNORS: readonly string[] = [...BY_NAME.keys()];
