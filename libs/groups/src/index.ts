@@ -6,7 +6,7 @@ export type { Group, GroupOffset, GroupPhase, GroupSource, HeldPartition, ShardS
 export { isUnsettled } from './reconcile.ts';
 export { ASSIGNORS } from './assignors/registry.ts';
 export { expiredOffsets, isAbandoned } from './expiry.ts';
-export { GROUP_EPOCH_FIRST } from './records.ts';
+export { GROUP_EPOCH_FIRST, recordKey } from './records.ts';
 export type { AssignmentValue, GroupRecord, GroupValue, MemberValue, OffsetValue } from './records.ts';
 export type {
   CatalogTopic,
@@ -29,3 +29,6 @@ export type {
 } from './commands.ts';
 export { assignSticky } from './assignors/sticky.ts';
 export type { Assignor, AssignorInput, Candidate } from './assignors/assignor.ts';
+export { loading, ShardCore } from './shard/shard-core.ts';
+export type { ShardAppend, ShardPhase } from './shard/shard-core.ts';
+export type { RecordForm, ShardAnswer } from './shard/shard-batch.ts';

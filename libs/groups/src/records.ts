@@ -3,6 +3,7 @@
  * `value` deletes its key, and only the last record of a key counts (the topic is compacted). Their bytes are the
  * business of whoever writes them (apps/consumer-group, record-codec.ts).
  */
+import { partitionKey } from '@partita/domain';
 import type { TopicPartition } from '@partita/domain';
 
 /** The group itself. */
@@ -86,3 +87,16 @@ export type GroupRecord =
 
 /** Epoch of a new group. Below it: 0 = joins, 1 = never used, so that no epoch of a member looks like "new". */
 export const GROUP_EPOCH_FIRST = 2;
+
+/** One text per key: of records with the same text only the last counts. */
+export function recordKey(record: GroupRecord): string {
+  switch (record.kind) {
+    case 'group':
+      return `group/${record.group}`;
+    case 'member':
+      return `member/${record.group}/${record.memberId}`;
+    case 'assignment':
+    case 'offset':
+      return `${record.kind}/${record.group}/${partitionKey(record.partition)}`;
+  }
+}
