@@ -172,7 +172,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     const { group, memberId, memberEpoch, instanceId, topics } = request;
     if (memberId !== '') {
       try {
-        await owner.submit({ kind: 'rejoin', group, memberId, memberEpoch, instanceId, topics });
+        await owner.submit({ kind: 'rejoin', group, memberId, memberEpoch, instanceId, topics, topicPattern: '' });
         return memberId;
       } catch (thrown) {
         const error = asPartitaError(thrown);
@@ -186,6 +186,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     const joined = await owner.submit({
       ...request,
       kind: 'join',
+      topicPattern: '',
       memberId: systemRandom.uuid(),
       clientId,
       peer,
@@ -277,7 +278,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     const { group, memberId, shard } = membership;
     const topics = checkSubscription(subscription);
     await Promise.all(topics.map((topic) => this.#services.routes.resolve(topic)));
-    await shard.owner.submit({ kind: 'subscribe', group, memberId, topics });
+    await shard.owner.submit({ kind: 'subscribe', group, memberId, topics, topicPattern: '' });
   }
 
   /** Moves a position. A partition that the member does not hold any more is left alone. */

@@ -128,7 +128,7 @@ export class GroupQueries {
         held.filter((entry) => entry.revoking),
       ),
       joinTime: timestampOf(member?.joinTimeMs ?? 0n),
-      subscription: { topics: [...(member?.topics ?? [])], topicPattern: '' },
+      subscription: { topics: [...(member?.topics ?? [])], topicPattern: member?.topicPattern ?? '' },
     };
   }
 

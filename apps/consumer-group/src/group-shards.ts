@@ -57,6 +57,8 @@ export class GroupShards {
         const route = table.topic(name);
         return route === undefined ? undefined : { topicId: route.topicId, partitionCount: route.partitions.length };
       },
+      // Patterns are refused at the door.
+      matching: () => [],
       has: (topicId) => table.topicById(topicId) !== undefined,
     };
     this.#forgetRoutes = options.routes.onChange(() => this.#onRoutes());

@@ -143,7 +143,7 @@ export class MemberSessions implements ShardListener {
     const { group, memberId } = session;
     session.fencing = true;
     this.#logger.info({ group, member: memberId, why }, 'member is put out');
-    owner.submit({ kind: 'fence', group, memberId }).catch(() => (session.fencing = false));
+    owner.submit({ kind: 'fence', group, memberId, wallMs: Date.now() }).catch(() => (session.fencing = false));
   }
 
   *#all(): Generator<Session> {
