@@ -115,6 +115,19 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     this.#close();
   }
 
+  /** Delivery cannot go on. A member that does not take a loss leaves, so that its partitions are not held up by it. */
+  #fail(error: PartitaError): void {
+    const membership = this.#membership;
+    if (error.reason === 'OFFSET_LOST' && membership !== undefined && this.#phase === 'member') {
+      const { group, memberId, shard } = membership;
+      shard.sessions.detach(group, memberId, this);
+      shard.owner
+        .submit({ kind: 'leave', group, memberId, commits: [], wallMs: Date.now() })
+        .catch((thrown: unknown) => this.#services.logger.debug({ err: thrown, group }, 'a member did not leave'));
+    }
+    this.end(error);
+  }
+
   #open(initial: ConsumeInitial): void {
     this.#phase = 'joining';
     const request = checkInitial(initial);
@@ -145,7 +158,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       delivery,
       sink,
       signal: this.#over.signal,
-      onFault: (error) => this.end(error),
+      onFault: (error) => this.#fail(error),
     });
     if (!shard.sessions.attach(group, memberId, this))
       throw new PartitaError('STALE_GENERATION', 'the member was put out while it joined; join again', { group });
@@ -169,10 +182,10 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
 
   /** Makes the member one of the group, or finds it there. */
   async #enter({ owner }: OwnShard, request: JoinRequest): Promise<string> {
-    const { group, memberId, memberEpoch, instanceId, topics } = request;
+    const { group, memberId, memberEpoch, instanceId, topics, topicPattern } = request;
     if (memberId !== '') {
       try {
-        await owner.submit({ kind: 'rejoin', group, memberId, memberEpoch, instanceId, topics, topicPattern: '' });
+        await owner.submit({ kind: 'rejoin', group, memberId, memberEpoch, instanceId, topics, topicPattern });
         return memberId;
       } catch (thrown) {
         const error = asPartitaError(thrown);
@@ -186,7 +199,6 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     const joined = await owner.submit({
       ...request,
       kind: 'join',
-      topicPattern: '',
       memberId: systemRandom.uuid(),
       clientId,
       peer,
@@ -276,9 +288,9 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
 
   async #subscribe(membership: Membership, subscription: ConsumeSubscription): Promise<void> {
     const { group, memberId, shard } = membership;
-    const topics = checkSubscription(subscription);
-    await Promise.all(topics.map((topic) => this.#services.routes.resolve(topic)));
-    await shard.owner.submit({ kind: 'subscribe', group, memberId, topics, topicPattern: '' });
+    const wanted = checkSubscription(subscription);
+    await Promise.all(wanted.topics.map((topic) => this.#services.routes.resolve(topic)));
+    await shard.owner.submit({ kind: 'subscribe', group, memberId, ...wanted });
   }
 
   /** Moves a position. A partition that the member does not hold any more is left alone. */

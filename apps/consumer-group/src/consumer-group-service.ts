@@ -21,6 +21,7 @@ export function consumerGroupService(
     readRecords: unary((request, context) => readRecords(request, context, services)),
     listGroups: unary((request, context) => listGroups(request, context, services)),
     describeGroup: unary(({ group }, context) => queries.describeGroup(group, context), reading),
+    resetOffsets: unary((request, context) => queries.resetOffsets(request, context), changing),
     deleteGroup: unary(({ group }, context) => queries.deleteGroup(group, context), changing),
   });
 }

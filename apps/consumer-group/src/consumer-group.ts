@@ -18,6 +18,7 @@ import type { ConsumerGroupConfig } from './config.ts';
 import { consumerGroupService } from './consumer-group-service.ts';
 import { GroupShards } from './group-shards.ts';
 import { LeaderCalls } from './leader-calls.ts';
+import { OffsetExpiry, topicAsker } from './offset-expiry.ts';
 
 export interface ConsumerGroupOptions {
   readonly config: ConsumerGroupConfig;
@@ -63,6 +64,9 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
   const address = config.advertise === undefined ? listening : formatAddress(config.advertise);
   services.address = address;
   routes.start();
+  const topic = topicAsker(routes, pool);
+  const expiry = new OffsetExpiry({ shards, routes, topic, logger, wallMs: () => systemClock.wallMs() });
+  expiry.start();
   const sessions = register(options, { pool, coordinators, address, directory, shards });
   return {
     ready: { address, instanceId },
@@ -75,6 +79,7 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
     },
     close: async () => {
       server.close();
+      expiry.close();
       shards.close();
       sessions.close();
       routes.close();

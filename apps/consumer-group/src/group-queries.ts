@@ -13,17 +13,19 @@ import type {
   GetCommittedOffsetsRequest,
   GetCommittedOffsetsResponse,
   GroupMember,
-  GroupPartition,
-  OffsetSpec,
+  ResetOffsetsRequest,
+  ResetOffsetsResponse,
 } from '@partita/protocol';
 import { isRelayed } from '@partita/rpc/server';
 import type { CallContext } from '@partita/rpc/server';
+import { groupPartitions, topicNameOf } from './group-lag.ts';
 import { summaryOf } from './group-list.ts';
 import { checkGroupId, invalid } from './consume-initial.ts';
 import type { GroupShards, OwnShard } from './group-shards.ts';
 import type { LeaderCalls } from './leader-calls.ts';
 import { commitFailure, prepareCommits } from './member-commits.ts';
 import { timestampOf } from './proto-time.ts';
+import { resetOffsets } from './reset-offsets.ts';
 
 export interface QueryServices {
   readonly shards: GroupShards;
@@ -35,10 +37,6 @@ export interface QueryServices {
 
 /** How long a call waits for the group's shard to be served. */
 const SHARD_WAIT_MS = 5000;
-const LAG_DEADLINE_MS = 2000;
-/** Partitions asked about at once. */
-const CONCURRENT_COUNT_MAX = 32;
-const LATEST: OffsetSpec = { position: { $case: 'latest', latest: true } };
 export class GroupQueries {
   readonly #services: QueryServices;
 
@@ -52,7 +50,7 @@ export class GroupQueries {
     return {
       summary: summaryOf(group),
       members,
-      partitions: await this.#partitions(group, context),
+      partitions: await groupPartitions(group, context, this.#services),
       ownerAddress: this.#services.address,
       assignor: group.value?.assignor ?? '',
     };
@@ -95,6 +93,11 @@ export class GroupQueries {
     return { failures: [...failures, ...refusals.map(commitFailure)] };
   }
 
+  async resetOffsets(request: ResetOffsetsRequest, context: CallContext): Promise<ResetOffsetsResponse> {
+    const { owner, group } = await this.#find(request.group, context);
+    return resetOffsets(request, group, context, { ...this.#services, owner });
+  }
+
   async deleteGroup(group: string, context: CallContext): Promise<DeleteGroupResponse> {
     const { owner } = await this.#shard(group, context);
     await owner.submit({ kind: 'delete', group });
@@ -134,53 +137,10 @@ export class GroupQueries {
 
   #assigned(group: Group, held: readonly HeldPartition[]): AssignedPartition[] {
     return held.map(({ partition: tp, assignmentEpoch }) => ({
-      topic: this.#topicName(group, tp),
+      topic: topicNameOf(group, tp, this.#services.routes),
       partition: tp.partition,
       assignmentEpoch,
       startOffset: group.offsets.get(partitionKey(tp))?.nextOffset ?? 0n,
     }));
-  }
-
-  #topicName(group: Group, tp: HeldPartition['partition']): string {
-    return this.#services.routes.table.topicById(tp.topicId)?.topic ?? group.offsets.get(partitionKey(tp))?.topic ?? '';
-  }
-
-  /** Every partition that is held or has an offset, and whose topic exists. */
-  async #partitions(group: Group, context: CallContext): Promise<GroupPartition[]> {
-    const { table } = this.#services.routes;
-    const all = new Map(
-      [...group.offsets.values(), ...group.held.values()].map(({ partition }) => [partitionKey(partition), partition]),
-    );
-    const existing = [...all.values()].filter(({ topicId }) => table.topicById(topicId) !== undefined);
-    const partitions: GroupPartition[] = [];
-    for (let from = 0; from < existing.length; from += CONCURRENT_COUNT_MAX) {
-      const part = existing.slice(from, from + CONCURRENT_COUNT_MAX);
-      partitions.push(...(await Promise.all(part.map((tp) => this.#partition(group, tp, context)))));
-    }
-    return partitions.sort((a, b) => compareText(a.topic, b.topic) || a.partition - b.partition);
-  }
-
-  /** A partition whose leader does not answer in time shows no lag rather than failing the whole answer. */
-  async #partition(group: Group, tp: HeldPartition['partition'], context: CallContext): Promise<GroupPartition> {
-    const key = partitionKey(tp);
-    const topic = this.#topicName(group, tp);
-    const nextOffset = group.offsets.get(key)?.nextOffset;
-    const held = group.held.get(key);
-    const limits = { deadlineMs: LAG_DEADLINE_MS, signal: context.signal };
-    const log = await this.#services.calls.listOffset({ ...tp, topic }, LATEST, limits).catch(() => undefined);
-    const highWatermark = log?.highWatermark ?? nextOffset ?? 0n;
-    // Control batches are never delivered: behind the last record there is nothing to wait for.
-    const dataEnd = log?.dataEndOffset ?? highWatermark;
-    const from = nextOffset ?? log?.logStartOffset ?? highWatermark;
-    return {
-      topic,
-      partition: tp.partition,
-      nextOffset,
-      highWatermark,
-      lagRecords: dataEnd > from ? dataEnd - from : 0n,
-      lagBytes: -1n,
-      memberId: held?.memberId ?? '',
-      assignmentEpoch: held?.assignmentEpoch ?? 0,
-    };
   }
 }

@@ -11,6 +11,7 @@ import type { LeaderCalls } from './leader-calls.ts';
 import { MemberSessions } from './member-sessions.ts';
 import { ShardLog } from './shard-log.ts';
 import { loading, ShardOwner } from './shard-owner.ts';
+import { TopicPatterns } from './topic-patterns.ts';
 
 /** Topic that holds the state of all groups. */
 const GROUPS_TOPIC = '__groups';
@@ -40,6 +41,7 @@ export class GroupShards {
   readonly #options: GroupShardsOptions;
   readonly #own = new Map<number, OwnShard & { readonly stop: AbortController }>();
   readonly #catalog: TopicCatalog;
+  readonly #patterns: TopicPatterns;
   readonly #repeated: ReturnType<typeof createRepeatedLog>;
   readonly #forgetRoutes: () => void;
   readonly #tick: ReturnType<typeof setInterval>;
@@ -52,13 +54,13 @@ export class GroupShards {
     this.#options = options;
     this.#repeated = createRepeatedLog(options.logger, systemClock);
     const { table } = options.routes;
+    this.#patterns = new TopicPatterns(options.routes);
     this.#catalog = {
       topic(name) {
         const route = table.topic(name);
         return route === undefined ? undefined : { topicId: route.topicId, partitionCount: route.partitions.length };
       },
-      // Patterns are refused at the door.
-      matching: () => [],
+      matching: (pattern) => this.#patterns.matching(pattern),
       has: (topicId) => table.topicById(topicId) !== undefined,
     };
     this.#forgetRoutes = options.routes.onChange(() => this.#onRoutes());
@@ -173,6 +175,7 @@ export class GroupShards {
     clearTimeout(this.#refresh);
     clearInterval(this.#tick);
     this.#forgetRoutes();
+    this.#patterns.close();
     for (const shard of [...this.#own.keys()]) this.#stop(shard);
   }
 

@@ -196,7 +196,8 @@ export class ShardOwner {
   async #append(first: ShardAppend<RecordInput>): Promise<void> {
     for (let append: ShardAppend<RecordInput> | undefined = first; ;) {
       try {
-        await this.#options.log.append(append); return;
+        await this.#options.log.append(append);
+        return;
       } catch (thrown) {
         const isInDoubt = asPartitaError(thrown).reason === 'OUTCOME_UNKNOWN';
         append = isInDoubt ? this.#core.inDoubt() : undefined;

@@ -50,6 +50,7 @@ export class FakeCluster {
   /** Faults for the next appends under a claim, in order. */
   readonly appendFaults: AppendFault[] = [];
   readonly sessions: FakeSessions;
+  listOffsetsCallCount = 0;
   address = '';
 
   /** `shardCount` = partitions of `__groups`. */
@@ -69,7 +70,10 @@ export class FakeCluster {
           partitions: await Promise.all(partitions.map((want) => this.#fetch(want, maxWaitMs))),
         })),
         fetchStream: bidi((stream) => this.#fetchStream(stream)),
-        listOffsets: unary(({ entries }) => ({ results: entries.map((entry) => this.#listOffset(entry)) })),
+        listOffsets: unary(({ entries }) => {
+          this.listOffsetsCallCount += 1;
+          return { results: entries.map((entry) => this.#listOffset(entry)) };
+        }),
       }),
     );
     this.#server.addService(
@@ -139,11 +143,14 @@ export class FakeCluster {
   }
 
   /** Appends values as one batch; answers the offset of the first. */
-  produce(topic: string, partition: number, values: readonly (string | RecordInput)[]): bigint {
+  produce(topic: string, partition: number, values: readonly (string | RecordInput)[], ageMs = 0): bigint {
     const builder = new BatchBuilder();
     for (const value of values)
       builder.tryAdd(typeof value === 'string' ? { value: Buffer.from(value), timestampMs: 1000n } : value);
-    return this.#log({ topicId: '', topic, partition }).append(builder.build({ codec: CODEC_NONE }));
+    return this.#log({ topicId: '', topic, partition }).append(
+      builder.build({ codec: CODEC_NONE }),
+      BigInt(Date.now() - ageMs),
+    );
   }
 
   /** Forgets records below an offset. */
@@ -232,14 +239,14 @@ export class FakeCluster {
   #listOffset(entry: ListOffsetsEntry): ListOffsetsResult {
     try {
       const log = this.#log(entry);
-      const at = entry.position?.position;
-      const offset = at?.$case === 'earliest' ? log.logStart : at?.$case === 'offset' ? at.offset : log.end;
+      const offset = log.resolve(entry.position);
       return {
         offset,
         logStartOffset: log.logStart,
         highWatermark: log.end,
         leaderEpoch: LEADER_EPOCH,
         dataEndOffset: log.end,
+        ...(entry.withLag ? log.lagFrom(offset) : {}),
       };
     } catch (error) {
       return {
