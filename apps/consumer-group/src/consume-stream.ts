@@ -20,6 +20,7 @@ import type {
 import type { OffsetCommit } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import type { ChannelPool } from '@partita/rpc/client';
+import { callerPeer, isRelayed } from '@partita/rpc/server';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
 import { systemRandom } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
@@ -32,6 +33,7 @@ import type { LeaderCalls } from './leader-calls.ts';
 import { commitFailure, prepareCommits } from './member-commits.ts';
 import { MemberPartitions } from './member-partitions.ts';
 import type { MemberLink } from './member-sessions.ts';
+import { FEED_PACE } from './partition-feed.ts';
 import { checkInLog } from './start-offsets.ts';
 
 /** What all streams share. */
@@ -50,7 +52,7 @@ type Answer = NonNullable<ConsumeResponse['message']>;
 /** How long a stream waits for the group's shard to be served. */
 const SHARD_WAIT_MS = 10_000;
 /** How long a draining server lets members finish before it ends their streams. */
-const DRAIN_GRACE_MS = 2000;
+export const DRAIN_GRACE_MS = 2000;
 const SEEK_DEADLINE_MS = 5000;
 
 /** A stream whose member is in the group. */
@@ -81,7 +83,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     this.#stream = stream;
     this.#context = context;
     this.#services = services;
-    this.#reader = new LeaderReader(services.routes, services.pool);
+    this.#reader = new LeaderReader(services.routes, services.pool, FEED_PACE);
     stream.onClose(() => this.#close());
     stream.onDrain(() => this.#membership?.partitions.guarded(() => this.#membership?.delivery.pump()));
   }
@@ -114,6 +116,19 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     this.#close();
   }
 
+  /** Delivery cannot go on. A member that does not take a loss leaves, so that its partitions are not held up by it. */
+  #fail(error: PartitaError): void {
+    const membership = this.#membership;
+    if (error.reason === 'OFFSET_LOST' && membership !== undefined && this.#phase === 'member') {
+      const { group, memberId, shard } = membership;
+      shard.sessions.detach(group, memberId, this);
+      shard.owner
+        .submit({ kind: 'leave', group, memberId, commits: [], wallMs: Date.now() })
+        .catch((thrown: unknown) => this.#services.logger.debug({ err: thrown, group }, 'a member did not leave'));
+    }
+    this.end(error);
+  }
+
   #open(initial: ConsumeInitial): void {
     this.#phase = 'joining';
     const request = checkInitial(initial);
@@ -123,7 +138,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
 
   async #join(request: JoinRequest, initial: ConsumeInitial): Promise<void> {
     await Promise.all(request.topics.map((topic) => this.#services.routes.resolve(topic)));
-    const shard = await this.#services.shards.of(request.group, SHARD_WAIT_MS);
+    const shard = await this.#services.shards.of(request.group, SHARD_WAIT_MS, isRelayed(this.#context));
     const memberId = await this.#enter(shard, request);
     if (this.#over.signal.aborted) return;
     const { group } = request;
@@ -144,7 +159,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       delivery,
       sink,
       signal: this.#over.signal,
-      onFault: (error) => this.end(error),
+      onFault: (error) => this.#fail(error),
     });
     if (!shard.sessions.attach(group, memberId, this))
       throw new PartitaError('STALE_GENERATION', 'the member was put out while it joined; join again', { group });
@@ -168,10 +183,10 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
 
   /** Makes the member one of the group, or finds it there. */
   async #enter({ owner }: OwnShard, request: JoinRequest): Promise<string> {
-    const { group, memberId, memberEpoch, instanceId, topics } = request;
+    const { group, memberId, memberEpoch, instanceId, topics, topicPattern } = request;
     if (memberId !== '') {
       try {
-        await owner.submit({ kind: 'rejoin', group, memberId, memberEpoch, instanceId, topics });
+        await owner.submit({ kind: 'rejoin', group, memberId, memberEpoch, instanceId, topics, topicPattern });
         return memberId;
       } catch (thrown) {
         const error = asPartitaError(thrown);
@@ -180,7 +195,8 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
         if (memberEpoch !== 0) throw new PartitaError('STALE_GENERATION', error.message, error.metadata);
       }
     }
-    const { clientId, peer } = this.#context;
+    const { clientId } = this.#context;
+    const peer = callerPeer(this.#context);
     const wallMs = Date.now();
     const joined = await owner.submit({
       ...request,
@@ -274,9 +290,9 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
 
   async #subscribe(membership: Membership, subscription: ConsumeSubscription): Promise<void> {
     const { group, memberId, shard } = membership;
-    const topics = checkSubscription(subscription);
-    await Promise.all(topics.map((topic) => this.#services.routes.resolve(topic)));
-    await shard.owner.submit({ kind: 'subscribe', group, memberId, topics });
+    const wanted = checkSubscription(subscription);
+    await Promise.all(wanted.topics.map((topic) => this.#services.routes.resolve(topic)));
+    await shard.owner.submit({ kind: 'subscribe', group, memberId, ...wanted });
   }
 
   /** Moves a position. A partition that the member does not hold any more is left alone. */
@@ -302,7 +318,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
   #setPaused({ partitions, delivery }: Membership, topic: string, partition: number, paused: boolean): void {
     const feed = partitions.feed(topic, partition);
     if (feed === undefined) return;
-    feed.paused = paused;
+    feed.setPaused(paused);
     if (paused) delivery.forget(feed);
     else delivery.wake(feed);
   }
@@ -324,11 +340,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
   /** The membership lives on: another instance, or this one started again, takes it over. */
   readonly #onDraining = (): void => {
     this.#send({ $case: 'draining', draining: { graceMs: DRAIN_GRACE_MS } });
-    const over = new PartitaError(
-      'SHUTTING_DOWN',
-      'this instance stops; open a stream elsewhere with the same member id',
-    );
-    this.#drainTimer = setTimeout(() => this.end(over), DRAIN_GRACE_MS);
+    this.#drainTimer = setTimeout(() => this.end(draining()), DRAIN_GRACE_MS);
   };
 
   #sink(): { send(message: Answer, bytes: number): boolean; readonly writable: boolean } {
@@ -365,4 +377,9 @@ function outOfOrder(expected: string, received: string): PartitaError {
     expected,
     received,
   });
+}
+
+/** The end of a stream whose server stops. */
+export function draining(): PartitaError {
+  return new PartitaError('SHUTTING_DOWN', 'this instance stops; open a stream elsewhere with the same member id');
 }

@@ -28,15 +28,17 @@ interface Session {
   fencing: boolean;
 }
 
-const TICK_MS = 200;
+/** What is needed of the shard's owner. */
+type Owner = Pick<ShardOwner, 'phase' | 'state' | 'isAppending' | 'submit'>;
 
 export class MemberSessions implements ShardListener {
   readonly #catalog: TopicCatalog;
   readonly #logger: Logger;
   /** By group and member id. */
   readonly #sessions = new Map<string, Map<string, Session>>();
-  #owner: ShardOwner | undefined;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #owner: Owner | undefined;
+  /** True = topics changed while a decision was on its way to the log: what it made is looked at once it is there. */
+  #looksAgain = false;
 
   constructor(catalog: TopicCatalog, logger: Logger) {
     this.#catalog = catalog;
@@ -44,14 +46,12 @@ export class MemberSessions implements ShardListener {
   }
 
   /** Begins to watch; `owner` serves the shard of these members. */
-  start(owner: ShardOwner): void {
+  start(owner: Owner): void {
     this.#owner = owner;
-    this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
   /** The shard is not served here any more: members have to find its new owner. */
   stop(): void {
-    clearInterval(this.#timer);
     const message = 'this instance does not own the group any more; come back with the same member id';
     for (const session of this.#all()) {
       session.link?.end(new PartitaError('GROUP_LOADING', message, { group: session.group }, { retryAfterMs: 200 }));
@@ -92,12 +92,15 @@ export class MemberSessions implements ShardListener {
 
   onChanged(groups: ReadonlySet<string>): void {
     for (const id of groups) this.#follow(id, this.#owner?.state.get(id));
+    if (this.#looksAgain) this.refresh();
   }
 
   /** Topics may have come, gone or changed. */
   refresh(): void {
     const owner = this.#owner;
     if (owner?.phase !== 'serving') return;
+    // What is on its way was decided by the topics of before, and is not in the state yet.
+    this.#looksAgain = owner.isAppending;
     for (const [id, group] of owner.state) {
       if (group.members.size === 0 || !isUnsettled(group, this.#catalog)) continue;
       owner
@@ -128,7 +131,8 @@ export class MemberSessions implements ShardListener {
     else this.#sessions.set(id, sessions);
   }
 
-  #tick(): void {
+  /** Puts out who was silent, or kept what it was to give up, for too long. Called a few times a second. */
+  tick(): void {
     const owner = this.#owner;
     if (owner?.phase !== 'serving') return;
     const nowMs = performance.now();
@@ -143,11 +147,11 @@ export class MemberSessions implements ShardListener {
     }
   }
 
-  #fence(owner: ShardOwner, session: Session, why: string): void {
+  #fence(owner: Owner, session: Session, why: string): void {
     const { group, memberId } = session;
     session.fencing = true;
     this.#logger.info({ group, member: memberId, why }, 'member is put out');
-    owner.submit({ kind: 'fence', group, memberId }).catch(() => (session.fencing = false));
+    owner.submit({ kind: 'fence', group, memberId, wallMs: Date.now() }).catch(() => (session.fencing = false));
   }
 
   *#all(): Generator<Session> {

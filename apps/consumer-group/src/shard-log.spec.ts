@@ -8,7 +8,8 @@ import type { ShardCalls } from './shard-log.ts';
 
 const LEADER_TIME_MS = 0x019a00000001n;
 const NAME = { topicId: 'id', topic: '__groups', partition: 0 };
-const RECORDS = ['a', 'b'].map((value) => ({ value: Buffer.from(value), timestampMs: 1n }));
+const records = ['a', 'b'].map((value) => ({ value: Buffer.from(value), timestampMs: 1n }));
+const batch = (claimEpoch: number, firstSequence: bigint) => ({ records, claimEpoch, firstSequence });
 
 /** A leader that answers the next appends as told, and otherwise stores them. */
 class ToldLeader implements ShardCalls {
@@ -36,20 +37,19 @@ class ToldLeader implements ShardCalls {
   }
 }
 
-function setUp(): { leader: ToldLeader; log: ShardLog; abort: AbortController } {
+function setUp(): { leader: ToldLeader; log: ShardLog } {
   const leader = new ToldLeader();
-  const abort = new AbortController();
-  return { leader, log: new ShardLog(leader, NAME, 'instance', abort.signal), abort };
+  return { leader, log: new ShardLog(leader, NAME, 'instance', new AbortController().signal) };
 }
 
 describe('the log of a shard', () => {
   it('is written as one producer session for each claim, whose id has the time of the leader', async () => {
     const { leader, log } = setUp();
     await log.claim(0);
-    await log.append(RECORDS, 1);
-    await log.append(RECORDS, 1);
+    await log.append(batch(1, 0n));
+    await log.append(batch(1, 2n));
     await log.claim(1);
-    await log.append(RECORDS, 2);
+    await log.append(batch(2, 0n));
     const [, first, second, claim, third] = leader.sent;
     expect(claim).toBeUndefined();
     expect([first, second, third].map((sent) => [sent?.firstSequence, sent?.lastSequence])).toEqual([
@@ -62,39 +62,20 @@ describe('the log of a shard', () => {
     expect(third?.producerId).not.toBe(first?.producerId);
   });
 
-  it('sends the same batch again while its outcome is in doubt, and goes on behind it', async () => {
+  it('is given the same bytes again for the same batch, which is how its leader knows it', async () => {
     const { leader, log } = setUp();
     await log.claim(0);
-    leader.answers.push('OUTCOME_UNKNOWN', 'OUTCOME_UNKNOWN');
-    await log.append(RECORDS, 1);
-    await log.append(RECORDS, 1);
-    const [, first, second, third, next] = leader.tries;
-    expect([second, third]).toEqual([first, first]);
-    expect(next).not.toEqual(first);
-    expect(leader.sent.at(-1)?.firstSequence).toBe(2n);
+    leader.answers.push('OUTCOME_UNKNOWN');
+    await expect(log.append(batch(1, 0n))).rejects.toMatchObject({ reason: 'OUTCOME_UNKNOWN' });
+    await log.append(batch(1, 0n));
+    const [, first, second] = leader.tries;
+    expect(second).toEqual(first);
   });
 
-  it.each(['FENCED_CLAIM', 'OUT_OF_ORDER_SEQUENCE', 'UNKNOWN_PRODUCER'] as const)(
-    'has to be claimed anew after %s, also where that answers a batch in doubt',
-    async (reason) => {
-      const { leader, log } = setUp();
-      await log.claim(0);
-      leader.answers.push('OUTCOME_UNKNOWN', reason);
-      await expect(log.append(RECORDS, 1)).rejects.toMatchObject({ reason });
-      expect(leader.tries).toHaveLength(3);
-      await expect(log.append(RECORDS, 1)).rejects.toThrow('is not the one');
-      await log.claim(1);
-      await log.append(RECORDS, 2);
-      expect(leader.sent.at(-1)?.firstSequence).toBe(0n);
-    },
-  );
-
-  it('gives a batch in doubt up when the shard is given up', async () => {
-    const { leader, log, abort } = setUp();
+  it('is written under the last claim only', async () => {
+    const { log } = setUp();
     await log.claim(0);
-    leader.answers.push(...Array.from({ length: 100 }, () => 'OUTCOME_UNKNOWN' as const));
-    const appended = log.append(RECORDS, 1);
-    setTimeout(() => abort.abort(), 50);
-    await expect(appended).rejects.toMatchObject({ reason: 'OUTCOME_UNKNOWN' });
+    await log.claim(1);
+    await expect(log.append(batch(1, 0n))).rejects.toThrow('is not the one');
   });
 });

@@ -14,13 +14,12 @@ import {
   decodeBatch,
 } from '@partita/batch';
 import type { RecordInput } from '@partita/batch';
-import { pause } from '@partita/client';
 import { asPartitaError, DEADLINE_MS_MAX, invariant } from '@partita/domain';
 import { Acks, ClaimRecord } from '@partita/protocol';
 import type { AppendAck } from '@partita/protocol';
 import type { DecodedRecord } from '@partita/batch';
-import { backoffDelayMs } from '@partita/rpc/client';
-import { systemRandom, uuidV7 } from '@partita/runtime';
+import type { ShardAppend } from '@partita/groups';
+import { uuidV7 } from '@partita/runtime';
 import type { LeaderCalls, PartitionName } from './leader-calls.ts';
 
 /** A claim that holds. */
@@ -40,8 +39,6 @@ const APPEND_TRY_MS_MAX = DEADLINE_MS_MAX / 2;
 interface WriterSession {
   readonly claimEpoch: number;
   readonly producerId: Uint8Array;
-  /** Sequence of the next record. */
-  readonly next: bigint;
 }
 
 /** What it needs of the calls to leaders. */
@@ -52,7 +49,6 @@ export class ShardLog {
   readonly #name: PartitionName;
   readonly #instanceId: string;
   readonly #signal: AbortSignal;
-  /** Undefined when nothing may be written before the next claim. */
   #session: WriterSession | undefined;
 
   constructor(calls: ShardCalls, name: PartitionName, instanceId: string, signal: AbortSignal) {
@@ -64,14 +60,13 @@ export class ShardLog {
 
   /** Claims the shard above `atLeast`. A refusal tells the current claim; an append in doubt may be repeated as it is. */
   async claim(atLeast: number): Promise<Claim> {
-    this.#session = undefined;
     let claimEpoch = atLeast + 1;
     for (let attempt = 1; ; attempt++) {
       const payload = ClaimRecord.encode({ claimEpoch, instanceId: this.#instanceId }).finish();
       try {
         const ack = await this.#append(buildControlBatch(BATCH_CLAIM, payload), claimEpoch, DEADLINE_MS_MAX);
         // By the leader's clock, not by this machine's: it judges the age of the id.
-        this.#session = { claimEpoch, producerId: producerIdAt(ack.appendTimeMs), next: 0n };
+        this.#session = { claimEpoch, producerId: producerIdAt(ack.appendTimeMs) };
         return { claimEpoch, offset: ack.baseOffset };
       } catch (thrown) {
         const error = asPartitaError(thrown);
@@ -83,38 +78,15 @@ export class ShardLog {
     }
   }
 
-  /**
-   * Appends records as one batch; while the outcome is in doubt the same batch is sent again. Any error means: claim anew
-   * and replay.
-   */
-  async append(records: readonly RecordInput[], claimEpoch: number): Promise<void> {
+  /** Appends records as one batch. The same again is the same batch, which is stored once; any refusal means: claim anew. */
+  async append({ records, claimEpoch, firstSequence }: ShardAppend<RecordInput>): Promise<void> {
     const session = this.#session;
     invariant(session?.claimEpoch === claimEpoch, `claim ${claimEpoch} is not the one that the shard is written under`);
     const builder = new BatchBuilder();
     for (const record of records) if (!builder.tryAdd(record)) throw new Error('a batch of group records is too large');
-    const { producerId, next: firstSequence } = session;
+    const { producerId } = session;
     const batch = builder.build({ codec: CODEC_NONE, producerId, producerEpoch: 0, firstSequence });
-    // Until it is known to be stored no other may follow.
-    this.#session = undefined;
-    await this.#appendForSure(batch, claimEpoch);
-    this.#session = { ...session, next: firstSequence + BigInt(records.length) };
-  }
-
-  async #appendForSure(batch: Uint8Array, claimEpoch: number): Promise<void> {
-    const endMs = performance.now() + DEADLINE_MS_MAX;
-    for (let attempt = 0; ; attempt++) {
-      try {
-        const leftMs = Math.max(1, endMs - performance.now());
-        await this.#append(batch, claimEpoch, Math.min(leftMs, APPEND_TRY_MS_MAX));
-        return;
-      } catch (thrown) {
-        const error = asPartitaError(thrown);
-        const delayMs = backoffDelayMs(attempt, systemRandom);
-        const isLate = performance.now() + delayMs >= endMs;
-        if (error.reason !== 'OUTCOME_UNKNOWN' || isLate || this.#signal.aborted) throw error;
-        await pause(delayMs, this.#signal);
-      }
-    }
+    await this.#append(batch, claimEpoch, APPEND_TRY_MS_MAX);
   }
 
   /** Passes every record below `endOffset` to `onRecord`, from the start of the log, in order. */

@@ -7,8 +7,11 @@ import { ShardOwner } from './shard-owner.ts';
 /** A shard log whose appends wait until the test ends them. */
 class HeldLog {
   readonly #ends: { resolve: () => void; reject: (error: PartitaError) => void }[] = [];
-  appendCount = 0;
+  readonly appended: unknown[] = [];
   claimCount = 0;
+  get appendCount(): number {
+    return this.appended.length;
+  }
   claim(): Promise<{ claimEpoch: number; offset: bigint }> {
     this.claimCount += 1;
     return Promise.resolve({ claimEpoch: this.claimCount, offset: 0n });
@@ -16,8 +19,8 @@ class HeldLog {
   replay(): Promise<void> {
     return Promise.resolve();
   }
-  append(): Promise<void> {
-    this.appendCount += 1;
+  append(batch: unknown): Promise<void> {
+    this.appended.push(batch);
     return new Promise((resolve, reject) => this.#ends.push({ resolve, reject }));
   }
   end(error?: PartitaError): void {
@@ -35,6 +38,7 @@ const join = (memberId: string): GroupCommand => ({
   clientId: '',
   peer: '',
   topics: ['t'],
+  topicPattern: '',
   sessionTimeoutMs: 1000,
   rebalanceTimeoutMs: 1000,
   rack: '',
@@ -48,7 +52,7 @@ async function setUp(): Promise<{ owner: ShardOwner; log: HeldLog }> {
   const owner = new ShardOwner({
     shard: 0,
     log,
-    catalog: { topic: () => ({ topicId: 'id', partitionCount: 1 }), has: () => true },
+    catalog: { topic: () => ({ topicId: 'id', partitionCount: 1 }), matching: () => [], has: () => true },
     logger: createLogger({ service: 'spec', instance: '1', level: 'fatal' }),
     wallMs: () => 1,
     listener: { onServing: () => undefined, onChanged: () => undefined },
@@ -88,15 +92,45 @@ describe('ShardOwner', () => {
     await expect(underWay).resolves.toBeDefined();
   });
 
-  it('claims anew after doubt, and decides the same commands again', async () => {
+  const doubt = (): PartitaError => new PartitaError('OUTCOME_UNKNOWN', 'the stream broke');
+
+  it('sends a batch in doubt again, as it is and under its claim', async () => {
     const { owner, log } = await setUp();
     const doubtful = owner.submit(join('a'));
     await untilAppended(log, 1);
-    log.end(new PartitaError('OUTCOME_UNKNOWN', 'the stream broke'));
+    log.end(doubt());
     await untilAppended(log, 2);
+    log.end();
+    await doubtful;
+    expect([log.claimCount, owner.state.get('g')?.members.size]).toEqual([1, 1]);
+    expect(log.appended[1]).toEqual(log.appended[0]);
+    owner.stop();
+  });
+
+  it.each([
+    ['a batch that stays in doubt', [doubt, doubt, doubt, doubt]],
+    ['a refusal of one in doubt', [doubt, () => new PartitaError('UNKNOWN_PRODUCER', 'a gap')]],
+  ])('claims anew after %s, and decides the same commands again', async (_, errors) => {
+    const { owner, log } = await setUp();
+    const doubtful = owner.submit(join('a'));
+    for (const [index, error] of errors.entries()) {
+      await untilAppended(log, index + 1);
+      log.end(error());
+    }
+    await untilAppended(log, errors.length + 1);
     log.end();
     await doubtful;
     expect([log.claimCount, owner.claimEpoch, owner.state.get('g')?.members.size]).toEqual([2, 2, 1]);
     owner.stop();
+  });
+
+  it('sends a batch in doubt no more once the shard is given up', async () => {
+    const { owner, log } = await setUp();
+    const doubtful = owner.submit(join('a'));
+    await untilAppended(log, 1);
+    owner.stop();
+    log.end(doubt());
+    await expect(doubtful).rejects.toMatchObject({ reason: 'GROUP_LOADING' });
+    expect(log.appendCount).toBe(1);
   });
 });

@@ -4,6 +4,7 @@ export type { ConnectOptions } from './client.ts';
 export { ClientError } from './client-error.ts';
 export { Admin } from './admin.ts';
 export type { ListedOffset, ListTopicsOptions, NewTopic, TopicChange } from './admin.ts';
+export type { OffsetReset } from './group-admin.ts';
 export type { ServiceCallOptions } from './service-calls.ts';
 export { Producer } from './producer.ts';
 export type { ProducerOptions, SendOptions } from './producer.ts';

@@ -1,33 +1,61 @@
-/** Producer sessions of a partition, as far as a leader that never fails over has to know them. */
-import { hasProducerAt, producerSequenceAt } from '@partita/batch';
-import { PartitaError } from '@partita/domain';
+/** Sessions of consumer-group instances as a coordinator keeps them, and its hints about group shards. */
+import type { InstanceSessionRequest, InstanceSessionResponse, ShardHint } from '@partita/protocol';
+import type { BidiHandlers, ServerBidiStream } from '@partita/rpc/server';
 
-export class FakeSessions {
-  /** Offsets by session and first sequence. */
-  readonly #stored = new Map<string, bigint>();
-  readonly #next = new Map<string, bigint>();
-
-  /** Offset of the batch when it is a repeated one; throws OUT_OF_ORDER_SEQUENCE for a gap. */
-  find(batch: Uint8Array): bigint | undefined {
-    if (!hasProducerAt(batch, 0)) return undefined;
-    const { producerId, firstSequence } = sequenceIn(batch);
-    const known = this.#stored.get(`${producerId}/${firstSequence}`);
-    const next = this.#next.get(producerId) ?? 0n;
-    if (known !== undefined || firstSequence === next) return known;
-    const metadata = { expected: String(next), actual: String(firstSequence) };
-    throw new PartitaError('OUT_OF_ORDER_SEQUENCE', 'a gap', metadata);
-  }
-
-  note(batch: Uint8Array, baseOffset: bigint): void {
-    if (!hasProducerAt(batch, 0)) return;
-    const { producerId, firstSequence, lastSequence } = sequenceIn(batch);
-    this.#stored.set(`${producerId}/${firstSequence}`, baseOffset);
-    this.#next.set(producerId, lastSequence + 1n);
-  }
+export interface FakeInstance {
+  readonly id: string;
+  readonly address: string;
+  draining: boolean;
 }
 
-function sequenceIn(batch: Uint8Array) {
-  const sequence = producerSequenceAt(batch, 0);
-  if (sequence === undefined) throw new PartitaError('INVALID_BATCH', 'a control batch belongs to no session');
-  return sequence;
+export class FakeSessions {
+  readonly shardCount: number;
+  readonly #clusterId: string;
+  readonly #sessions = new Map<FakeInstance, ServerBidiStream<InstanceSessionResponse>>();
+  /** Which of the instances, newest last, shall have a shard. Default: the newest that does not drain has all. */
+  place = (_shard: number, instances: readonly FakeInstance[]): FakeInstance | undefined =>
+    instances.findLast(({ draining }) => !draining) ?? instances.at(-1);
+  /** What an instance is told instead; for instances that believe different things. */
+  told: ((instance: FakeInstance, shards: readonly ShardHint[]) => ShardHint[]) | undefined;
+
+  constructor(clusterId: string, shardCount: number) {
+    this.#clusterId = clusterId;
+    this.shardCount = shardCount;
+  }
+
+  open(stream: ServerBidiStream<InstanceSessionResponse>): BidiHandlers<InstanceSessionRequest> {
+    let instance: FakeInstance | undefined;
+    stream.onClose(() => {
+      if (instance !== undefined) this.#sessions.delete(instance);
+      this.tell();
+    });
+    return {
+      onMessage: ({ message }) => {
+        if (message?.$case === 'register') {
+          const { instanceId, address } = message.register;
+          instance = { id: instanceId, address, draining: false };
+          this.#sessions.set(instance, stream);
+          const accepted = { clusterId: this.#clusterId, coordinatorRunId: 'run', heartbeatMs: 1000, active: true };
+          stream.send({ message: { $case: 'accepted', accepted } });
+          this.tell();
+        } else if (message?.$case === 'heartbeat' && instance?.draining === false && message.heartbeat.draining) {
+          instance.draining = true;
+          this.tell();
+        }
+      },
+    };
+  }
+
+  /** Tells every instance which shards are whose. */
+  tell(): void {
+    const instances = [...this.#sessions.keys()];
+    const shards = Array.from({ length: this.shardCount }, (_, shard) => {
+      const owner = this.place(shard, instances);
+      return { shard, instanceId: owner?.id ?? '', address: owner?.address ?? '' };
+    });
+    for (const [instance, stream] of this.#sessions) {
+      const told = this.told?.(instance, shards) ?? shards;
+      stream.send({ message: { $case: 'shards', shards: { shardCount: this.shardCount, shards: told } } });
+    }
+  }
 }
