@@ -6,7 +6,7 @@ import { MemberSessions } from './member-sessions.ts';
 
 const MEMBER = {
   ...{ memberEpoch: 2, instanceId: '', clientId: '', peer: '', topics: [], topicPattern: 'flights-.*' },
-  ...{ sessionTimeoutMs: 1000, rebalanceTimeoutMs: 1000, rack: '', capacity: 1, joinTimeMs: 0n },
+  ...{ sessionTimeoutMs: 1000, rebalanceTimeoutMs: 1000, rack: '', capacity: 1, joinTimeMs: 0n, assignor: '' },
 };
 
 it('topics that come while a join is on its way to the log are seen once it is there', () => {
