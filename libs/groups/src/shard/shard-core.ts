@@ -108,9 +108,12 @@ export class ShardCore<Ticket, Encoded> {
     if (this.#phase === 'replaying') apply(this.#state, record);
   }
 
-  /** All of them have been. */
-  replayEnded(): void {
-    if (this.#phase === 'replaying') this.#phase = 'serving';
+  /**
+   * The end of the log has been reached. `isAlone` is false when there are records above the claim: another owner wrote
+   * them, and compaction may have taken older ones for theirs, so that the state is not whole. Then it is claimed anew.
+   */
+  replayEnded(isAlone: boolean): void {
+    if (this.#phase === 'replaying') this.#phase = isAlone ? 'serving' : 'claiming';
   }
 
   /** Decides what waits. Do nothing while an append is under way. */
