@@ -36,6 +36,8 @@ export class MemberSessions implements ShardListener {
   /** By group and member id. */
   readonly #sessions = new Map<string, Map<string, Session>>();
   #owner: ShardOwner | undefined;
+  /** Topics changed while changes were on their way that know nothing of it. */
+  #refreshDue = false;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(catalog: TopicCatalog, logger: Logger) {
@@ -92,12 +94,14 @@ export class MemberSessions implements ShardListener {
 
   onChanged(groups: ReadonlySet<string>): void {
     for (const id of groups) this.#follow(id, this.#owner?.state.get(id));
+    if (this.#refreshDue) this.refresh();
   }
 
   /** Topics may have come, gone or changed. */
   refresh(): void {
     const owner = this.#owner;
     if (owner?.phase !== 'serving') return;
+    this.#refreshDue = owner.isWriting;
     for (const [id, group] of owner.state) {
       if (group.members.size === 0 || !isUnsettled(group, this.#catalog)) continue;
       owner

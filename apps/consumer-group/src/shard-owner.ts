@@ -87,6 +87,11 @@ export class ShardOwner {
     return this.#core.state;
   }
 
+  /** True while changes are on their way to the log, decided by the topics that were known then. */
+  get isWriting(): boolean {
+    return this.#core.isWriting;
+  }
+
   start(): void {
     void this.#run();
   }

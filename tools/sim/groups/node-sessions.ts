@@ -27,6 +27,8 @@ export class NodeSessions {
   readonly #node: ShardNode;
   readonly #core: ShardCore<Ticket, GroupRecord>;
   readonly #sessions = new Map<string, Session>();
+  /** Topics changed while changes were on their way that know nothing of it. */
+  #refreshDue = false;
   /** Start offsets that are being committed. */
   readonly #starting = new Set<string>();
 
@@ -58,10 +60,12 @@ export class NodeSessions {
 
   onChanged(groups: ReadonlySet<string>): void {
     for (const id of groups) this.#follow(id);
+    if (this.#refreshDue) this.refresh();
   }
 
   refresh(): void {
     if (this.#core.phase !== 'serving') return;
+    this.#refreshDue = this.#core.isWriting;
     for (const [id, group] of this.#core.state) {
       if (group.members.size === 0 || !isUnsettled(group, this.#node.catalog)) continue;
       this.#node.submit({ kind: 'refresh', group: id }, () => undefined);

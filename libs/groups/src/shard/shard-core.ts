@@ -79,6 +79,11 @@ export class ShardCore<Ticket, Encoded> {
     return this.#state;
   }
 
+  /** True while an append is under way: what it says was decided by the topics that were known then. */
+  get isWriting(): boolean {
+    return this.#underWay !== undefined;
+  }
+
   /** True when a step would do something. */
   get hasWork(): boolean {
     return this.#phase === 'serving' && this.#underWay === undefined && this.#queue.length > 0;
