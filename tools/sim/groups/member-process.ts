@@ -175,7 +175,8 @@ export class MemberProcess implements Actor {
       const isKnown = known?.assignmentEpoch === assignmentEpoch;
       if (revoking) {
         if (isKnown && known.done > known.acked) commits.push(this.#commitOf(known));
-        if (known !== undefined) known.isStopped = true;
+        // An owner that was overtaken may still tell of an earlier term; the later one goes on.
+        if (known !== undefined && known.assignmentEpoch <= assignmentEpoch) known.isStopped = true;
         released.push({ ...partition, assignmentEpoch });
         this.#world.oracle.onStopped(this.#memberId, key, assignmentEpoch);
       } else if (!isKnown) {
