@@ -176,7 +176,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: MEMBERSHIP,
     from: 'const groupEpoch = raiseEpoch(decision);',
     to: 'const groupEpoch = group.value?.groupEpoch ?? 0;',
-    seed: 7,
+    seed: 104,
   },
   {
     name: 'a release of an earlier term counts',
