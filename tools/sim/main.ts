@@ -4,26 +4,42 @@
  *   main.ts [--suite SUITE] --seeds N [--from SEED]              many seeds, what they met, and a last line of figures
  *   main.ts SUBJECT SEED                                         replays a seed and prints every step
  *   main.ts SUBJECT FROM COUNT                                   many seeds in this process, as JSON
- *   main.ts mutants [hunt COUNT]                                 the core with a guard taken away, as JSON
+ *   main.ts mutants|group-mutants [hunt COUNT]                   the core with a guard taken away, as JSON
  *
- * SUITE is core (when none is given), disk (the log), journal, or core-by-minimum (the core with the other rule of
- * commitment); SUBJECT is one of these, with log for disk.
+ * SUITE is core (when none is given), disk (the log), journal, groups (the core of consumer groups),
+ * or core-by-minimum (the core with the other rule of commitment); SUBJECT is one of these, with log for disk.
  */
 import { parseArgs } from 'node:util';
 import { RUNNERS, runInProcesses, runSeeds } from './campaign.ts';
 import type { Subject } from './campaign.ts';
 import { huntMutants, replayMutants } from './core/mutant-runs.ts';
+import type { MutantSuite } from './core/mutant-runs.ts';
+import { MUTANTS } from './core/mutants.ts';
+import { MUTANTS as GROUP_MUTANTS } from './groups/mutants.ts';
 
 const SUITES: Readonly<Record<string, Subject>> = {
   disk: 'log',
   journal: 'journal',
   core: 'core',
   'core-by-minimum': 'core-by-minimum',
+  groups: 'groups',
+};
+const MUTANT_SUITES: Readonly<Record<string, MutantSuite>> = {
+  mutants: {
+    mutants: MUTANTS,
+    entry: { file: 'tools/sim/core/run-seed.ts', name: 'runCoreSeed' },
+    run: RUNNERS.core,
+  },
+  'group-mutants': {
+    mutants: GROUP_MUTANTS,
+    entry: { file: 'tools/sim/groups/run-seed.ts', name: 'runGroupsSeed' },
+    run: RUNNERS.groups,
+  },
 };
 const PROCESS_COUNT = 2;
 const USAGE = `usage: npm run sim -- [--suite ${Object.keys(SUITES).join('|')}] --seeds N [--from SEED]
        main.ts ${Object.keys(RUNNERS).join('|')} SEED | FROM COUNT
-       main.ts mutants [hunt COUNT]`;
+       main.ts mutants|group-mutants [hunt COUNT]`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -43,8 +59,11 @@ async function run(): Promise<number> {
     return 0;
   }
   if (values.seeds !== undefined) return runSuite(SUITES[values.suite], Number(values.seeds), Number(values.from));
-  if (subject === 'mutants') {
-    console.log(JSON.stringify(first === 'hunt' ? await huntMutants(Number(count)) : await replayMutants()));
+  const suite = subject === undefined ? undefined : MUTANT_SUITES[subject];
+  if (suite !== undefined) {
+    console.log(
+      JSON.stringify(first === 'hunt' ? await huntMutants(suite, Number(count)) : await replayMutants(suite)),
+    );
     return 0;
   }
   const seed = Number(first);

@@ -1,4 +1,4 @@
-/** The figures of a campaign, for the reports of `npm run prove -- disk` and `-- core`. */
+/** The figures of a campaign, for the reports of `npm run prove -- disk`, `-- core` and `-- group-core`. */
 import { figure } from '@partita/tool-e2e/figures.ts';
 import type { Campaign, Subject } from './campaign.ts';
 
@@ -22,6 +22,13 @@ const PROMISES: Readonly<Record<Reported, readonly (readonly [string, string])[]
     ['wrong state', 'wrong state'],
     ['refused without damage', 'a journal without damage'],
   ],
+  groups: [
+    ['I17: partitions with two owners, or terms that fall', 'I17'],
+    ['I18: commits by others than the owner, lost, or falling', 'I18'],
+    ['I19: records skipped', 'I19'],
+    ['states that the log does not give', 'replay'],
+    ['groups that do not settle, or records never read', 'liveness'],
+  ],
   core: [
     ['I1: acknowledged or committed records lost', 'I1'],
     ['I2: epochs with two leaders', 'I2'],
@@ -38,7 +45,7 @@ const PROMISES: Readonly<Record<Reported, readonly (readonly [string, string])[]
 };
 
 /** The report that a subject's figures belong to. */
-const AREAS: Readonly<Record<Reported, string>> = { log: 'disk', journal: 'disk', core: 'core' };
+const AREAS: Readonly<Record<Reported, string>> = { log: 'disk', journal: 'disk', core: 'core', groups: 'group-core' };
 
 /** Tells what a campaign did, met and found. */
 export function reportCampaign(subject: Reported, { seedCount, seconds, violations, counts }: Campaign): void {

@@ -21,7 +21,7 @@ it('topics that come while a join is on its way to the log are seen once it is t
   const owner = {
     phase: 'serving' as const,
     state,
-    isAppending: true,
+    isWriting: true,
     submit: (command: GroupCommand) => {
       submitted.push(command);
       return Promise.resolve({ memberId: '', refusals: [] });
@@ -35,7 +35,7 @@ it('topics that come while a join is on its way to the log are seen once it is t
   const value = { groupEpoch: 2, assignor: 'sticky', createTimeMs: 0n, emptySinceMs: 0n };
   apply(state, { kind: 'group', group: 'g', value });
   apply(state, { kind: 'member', group: 'g', memberId: 'm', value: MEMBER });
-  owner.isAppending = false;
+  owner.isWriting = false;
   sessions.onChanged(new Set(['g']));
   expect(submitted).toEqual([{ kind: 'refresh', group: 'g' }]);
   sessions.onChanged(new Set(['g']));

@@ -29,7 +29,7 @@ interface Session {
 }
 
 /** What is needed of the shard's owner. */
-type Owner = Pick<ShardOwner, 'phase' | 'state' | 'isAppending' | 'submit'>;
+type Owner = Pick<ShardOwner, 'phase' | 'state' | 'isWriting' | 'submit'>;
 
 export class MemberSessions implements ShardListener {
   readonly #catalog: TopicCatalog;
@@ -100,7 +100,7 @@ export class MemberSessions implements ShardListener {
     const owner = this.#owner;
     if (owner?.phase !== 'serving') return;
     // What is on its way was decided by the topics of before, and is not in the state yet.
-    this.#looksAgain = owner.isAppending;
+    this.#looksAgain = owner.isWriting;
     for (const [id, group] of owner.state) {
       if (group.members.size === 0 || !isUnsettled(group, this.#catalog)) continue;
       owner

@@ -47,14 +47,15 @@ export type ShardCalls = Pick<LeaderCalls, 'append' | 'fetch' | 'listOffset'>;
 export class ShardLog {
   readonly #calls: ShardCalls;
   readonly #name: PartitionName;
-  readonly #instanceId: string;
+  /** Of this ownership, not of the process: a later one of the same process must not take this one's claim for its own. */
+  readonly #claimant: string;
   readonly #signal: AbortSignal;
   #session: WriterSession | undefined;
 
   constructor(calls: ShardCalls, name: PartitionName, instanceId: string, signal: AbortSignal) {
     this.#calls = calls;
     this.#name = name;
-    this.#instanceId = instanceId;
+    this.#claimant = `${instanceId}/${systemRandom.uuid()}`;
     this.#signal = signal;
   }
 
@@ -62,7 +63,7 @@ export class ShardLog {
   async claim(atLeast: number): Promise<Claim> {
     let claimEpoch = atLeast + 1;
     for (let attempt = 1; ; attempt++) {
-      const payload = ClaimRecord.encode({ claimEpoch, instanceId: this.#instanceId }).finish();
+      const payload = ClaimRecord.encode({ claimEpoch, instanceId: this.#claimant }).finish();
       try {
         const ack = await this.#append(buildControlBatch(BATCH_CLAIM, payload), claimEpoch, DEADLINE_MS_MAX);
         // By the leader's clock, not by this machine's: it judges the age of the id.
@@ -89,11 +90,16 @@ export class ShardLog {
     await this.#append(batch, claimEpoch, APPEND_TRY_MS_MAX);
   }
 
-  /** Passes every record below `endOffset` to `onRecord`, from the start of the log, in order. */
-  async replay(endOffset: bigint, onRecord: (record: DecodedRecord) => void): Promise<void> {
+  /**
+   * Passes every record below the claim at `claimOffset` to `onRecord`, from the start of the log, in order. Reads on to
+   * the end, and answers false when somebody has written above the claim.
+   */
+  async replay(claimOffset: bigint, onRecord: (record: DecodedRecord) => void): Promise<boolean> {
     const limits = { deadlineMs: DEADLINE_MS_MAX, signal: this.#signal };
     const start = await this.#calls.listOffset(this.#name, { position: { $case: 'earliest', earliest: true } }, limits);
     let offset = start.offset;
+    let endOffset = claimOffset;
+    let isAlone = true;
     while (offset < endOffset) {
       const want = {
         ...this.#name,
@@ -108,12 +114,15 @@ export class ShardLog {
       for (const { position, header } of batchesIn(fetched.recordBatches)) {
         if (header.type !== BATCH_DATA) continue;
         for (const record of decodeBatch(fetched.recordBatches, position).records) {
-          if (record.offset >= offset && record.offset < endOffset) onRecord(record);
+          if (record.offset >= claimOffset) isAlone = false;
+          else if (record.offset >= offset) onRecord(record);
         }
       }
       offset = fetched.nextOffset;
+      if (fetched.highWatermark > endOffset) endOffset = fetched.highWatermark;
       this.#signal.throwIfAborted();
     }
+    return isAlone;
   }
 
   #append(batch: Uint8Array, claimEpoch: number, deadlineMs: number): Promise<AppendAck> {

@@ -16,8 +16,8 @@ class HeldLog {
     this.claimCount += 1;
     return Promise.resolve({ claimEpoch: this.claimCount, offset: 0n });
   }
-  replay(): Promise<void> {
-    return Promise.resolve();
+  replay(): Promise<boolean> {
+    return Promise.resolve(true);
   }
   append(batch: unknown): Promise<void> {
     this.appended.push(batch);

@@ -89,8 +89,8 @@ export class ShardOwner {
   }
 
   /** True while what was decided is not durable yet, so that `state` does not show it. */
-  get isAppending(): boolean {
-    return this.#core.isAppending;
+  get isWriting(): boolean {
+    return this.#core.isWriting;
   }
 
   start(): void {

@@ -79,3 +79,13 @@ describe('a reset', () => {
     expect(s.try({ ...command, moves: [resetOf(0, -1n)] })).toMatchObject({ reason: 'OFFSET_OUT_OF_RANGE' });
   });
 });
+
+describe('a release', () => {
+  it('of what the member was not told to give up is left alone', () => {
+    const s = shard(2);
+    s.join('a');
+    const partitions = s.held('a').map((held) => ({ ...held.partition, assignmentEpoch: held.assignmentEpoch }));
+    s.do({ kind: 'release', group: G, memberId: 'a', partitions, commits: [], wallMs: 6 });
+    expect(s.partitions('a')).toEqual([0, 1]);
+  });
+});

@@ -1,7 +1,15 @@
 /** Runs mutants: the seed that is known to kill each, or a hunt for one. */
-import { MUTANTS } from './mutants.ts';
-import { runCoreSeed } from './run-seed.ts';
+import type { Mutant } from './mutants.ts';
 import { loadVariant } from './variants.ts';
+import type { Entry, SeedRunner } from './variants.ts';
+
+/** The mutants of a simulation, and what runs a seed of it. */
+export interface MutantSuite {
+  readonly mutants: readonly Mutant[];
+  readonly entry: Entry;
+  /** On the code as it is. */
+  readonly run: SeedRunner;
+}
 
 /** What became of a mutant. */
 export interface MutantVerdict {
@@ -13,28 +21,31 @@ export interface MutantVerdict {
 }
 
 /** Replays the seed that kills each mutant; those without one are left out. */
-export async function replayMutants(): Promise<MutantVerdict[]> {
+export async function replayMutants({ mutants, entry }: MutantSuite): Promise<MutantVerdict[]> {
   const verdicts: MutantVerdict[] = [];
-  for (const mutant of MUTANTS) {
+  for (const mutant of mutants) {
     const { name, seed } = mutant;
-    const run = await loadVariant(mutant);
+    const run = await loadVariant(mutant, entry);
     if (seed !== undefined) verdicts.push({ name, seed, violation: (await run(seed)).violation });
   }
   return verdicts;
 }
 
 /** Looks for the first seed that kills each, up to `seedCount`. A seed that fails as the code is does not count. */
-export async function huntMutants(seedCount: number): Promise<MutantVerdict[]> {
+export async function huntMutants(
+  { mutants, entry, run: runAsIs }: MutantSuite,
+  seedCount: number,
+): Promise<MutantVerdict[]> {
   const verdicts: MutantVerdict[] = [];
-  for (const mutant of MUTANTS) {
+  for (const mutant of mutants) {
     const { name } = mutant;
-    const run = await loadVariant(mutant);
+    const run = await loadVariant(mutant, entry);
     let seed: number | undefined;
     let violation: string | undefined;
     for (let tried = 1; tried <= seedCount && violation === undefined; tried += 1) {
       ({ violation } = await run(tried));
       if (violation === undefined) continue;
-      if ((await runCoreSeed(tried)).violation === undefined) seed = tried;
+      if ((await runAsIs(tried)).violation === undefined) seed = tried;
       else violation = undefined;
     }
     console.error(`${name}: ${seed ?? 'none'} ${violation ?? ''}`);

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ROOT } from '@partita/tool-check/run-command.ts';
-import type { runCoreSeed } from './run-seed.ts';
+import type { RunOptions, RunResult } from '../seed-run.ts';
 
 /** One change of the sources. */
 export interface Variant {
@@ -20,10 +20,21 @@ export interface Variant {
 }
 
 /** What a variant may touch, and whatever imports that. */
-const LOADED_ANEW = /^(libs\/(replication|cluster)\/src|tools\/sim\/core)\//;
+const LOADED_ANEW = /^(libs\/(replication|cluster|groups)\/src|tools\/sim\/(core|groups))\//;
+
+/** What runs a seed of the variant: a module's export of that name. */
+export interface Entry {
+  /** Path from the root. */
+  readonly file: string;
+  readonly name: string;
+}
+
+export type SeedRunner = (seed: number, options?: Pick<RunOptions, 'keepsTrace'>) => Promise<RunResult>;
+
+const CORE: Entry = { file: 'tools/sim/core/run-seed.ts', name: 'runCoreSeed' };
 
 const variants = new Map<string, Variant>();
-const loaded = new Map<string, Promise<typeof runCoreSeed>>();
+const loaded = new Map<string, Promise<SeedRunner>>();
 
 /** Why the variant cannot be made, or undefined. */
 function variantFault({ file, from }: Variant): string | undefined {
@@ -32,23 +43,25 @@ function variantFault({ file, from }: Variant): string | undefined {
 }
 
 /** The simulation on a variant of the sources; loaded once. */
-export function loadVariant(variant: Variant): Promise<typeof runCoreSeed> {
+export function loadVariant(variant: Variant, entry: Entry = CORE): Promise<SeedRunner> {
   const known = loaded.get(variant.name);
   if (known !== undefined) return known;
-  const loading = loadAnew(variant);
+  const loading = loadAnew(variant, entry);
   loaded.set(variant.name, loading);
   return loading;
 }
 
-async function loadAnew(variant: Variant): Promise<typeof runCoreSeed> {
+async function loadAnew(variant: Variant, entry: Entry): Promise<SeedRunner> {
   const fault = variantFault(variant);
   if (fault !== undefined) throw new RangeError(fault);
   if (variants.size === 0) registerHooks({ resolve, load });
   variants.set(variant.name, variant);
-  const url = pathToFileURL(join(ROOT, 'tools/sim/core/run-seed.ts'));
+  const url = pathToFileURL(join(ROOT, entry.file));
   url.searchParams.set('variant', variant.name);
-  const module = (await import(url.href)) as { readonly runCoreSeed: typeof runCoreSeed };
-  return module.runCoreSeed;
+  const module = (await import(url.href)) as Readonly<Record<string, SeedRunner | undefined>>;
+  const run = module[entry.name];
+  if (run === undefined) throw new RangeError(`${entry.file} exports no ${entry.name}`);
+  return run;
 }
 
 type Hooks = Parameters<typeof registerHooks>[0];

@@ -79,14 +79,14 @@ export class ShardCore<Ticket, Encoded> {
     return this.#state;
   }
 
+  /** True while an append is under way: what it says was decided by the topics that were known then. */
+  get isWriting(): boolean {
+    return this.#underWay !== undefined;
+  }
+
   /** True when a step would do something. */
   get hasWork(): boolean {
     return this.#phase === 'serving' && this.#underWay === undefined && this.#queue.length > 0;
-  }
-
-  /** True while what was decided is on its way to the log: `state` does not show it yet. */
-  get isAppending(): boolean {
-    return this.#underWay !== undefined;
   }
 
   /** Takes a command. Throws GROUP_LOADING or QUEUE_FULL. */
@@ -113,9 +113,12 @@ export class ShardCore<Ticket, Encoded> {
     if (this.#phase === 'replaying') apply(this.#state, record);
   }
 
-  /** All of them have been. */
-  replayEnded(): void {
-    if (this.#phase === 'replaying') this.#phase = 'serving';
+  /**
+   * The end of the log has been reached. `isAlone` is false when there are records above the claim: another owner wrote
+   * them, and compaction may have taken older ones for theirs, so that the state is not whole. Then it is claimed anew.
+   */
+  replayEnded(isAlone: boolean): void {
+    if (this.#phase === 'replaying') this.#phase = isAlone ? 'serving' : 'claiming';
   }
 
   /** Decides what waits. Do nothing while an append is under way. */
