@@ -19,7 +19,7 @@ import { Acks, ClaimRecord } from '@partita/protocol';
 import type { AppendAck } from '@partita/protocol';
 import type { DecodedRecord } from '@partita/batch';
 import type { ShardAppend } from '@partita/groups';
-import { uuidV7 } from '@partita/runtime';
+import { systemRandom, uuidV7 } from '@partita/runtime';
 import type { LeaderCalls, PartitionName } from './leader-calls.ts';
 
 /** A claim that holds. */

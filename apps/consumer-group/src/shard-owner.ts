@@ -2,8 +2,7 @@
  * Runs the core of one group shard (libs/groups, ShardCore) on its log: claims, replays, appends what the core decides, and
  * tells it how that went. Every decision is the core's.
  */
-import { asPartitaError, BATCH_BYTES_MAX } from '@partita/domain';
-import type { PartitaError } from '@partita/domain';
+import { asPartitaError, BATCH_BYTES_MAX, PartitaError } from '@partita/domain';
 import { recordBytes } from '@partita/batch';
 import type { RecordInput } from '@partita/batch';
 import { pause } from '@partita/client';
@@ -88,7 +87,7 @@ export class ShardOwner {
     return this.#core.state;
   }
 
-  /** True while what was decided is not durable yet, so that `state` does not show it. */
+  /** True while changes are on their way to the log, decided by the topics that were known then. */
   get isWriting(): boolean {
     return this.#core.isWriting;
   }
@@ -164,12 +163,13 @@ export class ShardOwner {
     this.#core.claimed(claim.claimEpoch);
     if (!this.#isRunning()) return;
     let recordCount = 0;
-    await log.replay(claim.offset, (record) => {
+    const isAlone = await log.replay(claim.offset, (record) => {
       this.#core.replayed(decodeGroupRecord(record));
       recordCount += 1;
     });
-    this.#core.replayEnded();
+    this.#core.replayEnded(isAlone);
     if (!this.#isRunning()) return;
+    if (!isAlone) throw overtaken(this.shard, claim.claimEpoch);
     const durationMs = Math.round(performance.now() - startedMs);
     logger.info(
       { shard: this.shard, claimEpoch: claim.claimEpoch, groups: this.state.size, recordCount, durationMs },
@@ -199,21 +199,27 @@ export class ShardOwner {
 
   /** Throws when the shard has to be claimed anew. */
   async #append(first: ShardAppend<RecordInput>): Promise<void> {
-    let append: ShardAppend<RecordInput> | undefined = first;
+    let append = first;
     for (let attempt = 0; ; attempt++) {
       try {
         await this.#options.log.append(append);
         return;
       } catch (thrown) {
         const isInDoubt = asPartitaError(thrown).reason === 'OUTCOME_UNKNOWN';
-        append = isInDoubt ? this.#core.inDoubt() : undefined;
-        if (append === undefined) throw thrown;
+        const again = isInDoubt ? this.#core.inDoubt() : undefined;
+        if (again === undefined) throw thrown;
         await pause(backoffDelayMs(attempt, systemRandom));
         // A shard that was given up meanwhile appends nothing more.
         if (!this.#isRunning()) throw thrown;
+        append = again;
       }
     }
   }
+}
+
+function overtaken(shard: number, claimEpoch: number): PartitaError {
+  const message = `another instance has claimed the shard while it was replayed under claim ${claimEpoch}`;
+  return new PartitaError('FENCED_CLAIM', message, { shard: String(shard), claim_epoch: String(claimEpoch) });
 }
 
 function tell(answers: readonly ShardAnswer<Caller>[]): void {
