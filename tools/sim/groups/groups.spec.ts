@@ -21,7 +21,7 @@ const SIGHTS: Readonly<Record<string, number>> = {
   'static member replaced': 2000,
   'silent member put out': 5000,
   'member that releases nothing put out': 500,
-  'group forgotten': 30,
+  'group forgotten': 10,
 };
 
 it(
