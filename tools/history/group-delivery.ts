@@ -1,10 +1,11 @@
 /**
- * What a group owes its members: between two commits every known record was given to one of them, and who gets a partition
- * goes on where the group is, or is told why not.
+ * What a group owes its members: between two commits every known record was given to one of them, by the end everything
+ * that was acknowledged (a run ends when its groups have consumed all), and who gets a partition goes on where the group is,
+ * or is told why not.
  */
 import type { Evidence } from './evidence.ts';
 import { recordsOf } from './history.ts';
-import type { AssignedEvent, CommitEvent, PollEvent } from './history.ts';
+import type { AssignedEvent, CommitEvent, PollEvent, SubscribeEvent } from './history.ts';
 import { entryOf } from './rising.ts';
 
 interface GroupKey {
@@ -19,26 +20,40 @@ interface GroupKey {
   /** Highest accepted commit, or where a reset led. */
   accepted: number | undefined;
   highestAccepted: number;
-  /** Positions that may be the group's: of commits without an answer, or with an unknown one. */
-  readonly doubtful: Set<number>;
+  /** Positions that may be the group's, by operation: of commits without an answer, or with an unknown one. */
+  readonly doubtful: Map<number, number>;
 }
 
-/** Finds group-skip and reset-surprise. */
+/** Finds group-skip, group-unseen and reset-surprise. */
 export function findGroupDelivery(evidence: Evidence): void {
   const groupKeys = new Map<string, GroupKey>();
+  const subscriptions = new Map<string, Set<string>>();
   const stateOf = (group: string, key: string): GroupKey =>
     entryOf(groupKeys, `${group} ${key}`, () => newState(group, key));
   for (const event of evidence.history) {
     if (event.f === 'commit') commit(event, stateOf);
     else if (event.f === 'assigned') assigned(evidence, event, stateOf);
     else if (event.f === 'poll' && event.type === 'ok') poll(event, stateOf);
+    else if (event.f === 'subscribe' && event.type === 'ok') subscribe(event, subscriptions);
   }
+  for (const [group, topics] of subscriptions) beginUnassigned(evidence, group, topics, stateOf);
   for (const state of groupKeys.values()) findSkips(evidence, state);
+}
+
+function subscribe({ group, topics }: SubscribeEvent, subscriptions: Map<string, Set<string>>): void {
+  const all = entryOf(subscriptions, group, () => new Set<string>());
+  for (const topic of topics) all.add(topic);
+}
+
+/** A partition that no member was ever assigned is owed from its beginning. */
+function beginUnassigned({ order }: Evidence, group: string, topics: ReadonlySet<string>, stateOf: StateOf): void {
+  for (const key of order.logs.keys())
+    if (topics.has(key.slice(0, key.lastIndexOf('-')))) stateOf(group, key).start ??= 0;
 }
 
 function newState(group: string, key: string): GroupKey {
   const name = `${key} of ${group}`;
-  const empty = { given: new Set<number>(), excused: [], doubtful: new Set<number>() };
+  const empty = { given: new Set<number>(), excused: [], doubtful: new Map<number, number>() };
   return { name, key, start: undefined, accepted: undefined, highestAccepted: -1, ...empty };
 }
 
@@ -47,14 +62,14 @@ type StateOf = (group: string, key: string) => GroupKey;
 function commit(event: CommitEvent, stateOf: StateOf): void {
   for (const [key, offset] of Object.entries(event.offsets)) {
     const state = stateOf(event.group, key);
-    if (event.type === 'invoke') state.doubtful.add(offset);
-    else if (event.type === 'fail') state.doubtful.delete(offset);
+    if (event.type === 'invoke') state.doubtful.set(event.op, offset);
+    else if (event.type === 'fail') state.doubtful.delete(event.op);
     else if (event.type === 'ok') {
       if (event.member === undefined) move(state, offset);
       else state.accepted = Math.max(offset, state.accepted ?? -1);
       state.highestAccepted = Math.max(offset, state.highestAccepted);
       // At or below an accepted one nothing is in doubt any more.
-      for (const doubtful of state.doubtful) if (doubtful <= offset) state.doubtful.delete(doubtful);
+      for (const [op, doubtful] of state.doubtful) if (doubtful <= offset) state.doubtful.delete(op);
     }
   }
 }
@@ -66,7 +81,8 @@ function assigned({ findings }: Evidence, event: AssignedEvent, stateOf: StateOf
     const { accepted } = state;
     if (event.resets?.includes(key) === true) move(state, position);
     else if (accepted === undefined || position === accepted) continue;
-    else if (position > accepted && state.doubtful.has(position)) state.accepted = state.highestAccepted = position;
+    else if (position > accepted && [...state.doubtful.values()].includes(position))
+      state.accepted = state.highestAccepted = position;
     else
       findings.add('reset-surprise', `${event.member} got ${state.name} at ${position}, the group is at ${accepted}`);
   }
@@ -90,9 +106,12 @@ function poll(event: PollEvent, stateOf: StateOf): void {
 function findSkips({ order, findings }: Evidence, state: GroupKey): void {
   const { start, given, excused, highestAccepted } = state;
   if (start === undefined) return;
-  for (const offset of order.log(state.key).offsets) {
-    if (offset < start || offset >= highestAccepted || given.has(offset)) continue;
+  const log = order.log(state.key);
+  for (const offset of log.offsets) {
+    if (offset < start || given.has(offset)) continue;
     if (excused.some(({ from, to }) => from <= offset && offset < to)) continue;
-    findings.add('group-skip', `${state.name} is at ${highestAccepted}, and no member was given ${offset}`);
+    const what = `${state.name} is at ${highestAccepted}, and no member was given ${offset}`;
+    if (offset < highestAccepted) findings.add('group-skip', what);
+    else if (log.at(offset)?.state === 'ok') findings.add('group-unseen', what);
   }
 }

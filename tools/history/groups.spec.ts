@@ -35,6 +35,16 @@ describe('a good history of a group', () => {
     expect(before().assigned(2, 2, 1).consume(2, [y, z]).names).toEqual([]);
   });
 
+  it('may go on from a commit of unknown outcome, though another of the same offset was refused', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y]).commit(1, 1, 1).commit(1, 1, 2, 'info');
+    expect(script.commit(1, 1, 2, 'fail').assigned(2, 2, 2).consume(2, [z]).names).toEqual([]);
+  });
+
+  it('owes its members nothing whose outcome is unknown, or of topics that it has not subscribed', () => {
+    const script = new ScriptedHistory().subscribe(1, ['t']).info('w').send('x', 0, { key: 'other-0' });
+    expect(script.pollKeys({ 't-0': [[0, 'w']], 'other-0': [x] }, 7).names).toEqual([]);
+  });
+
   it('may be reset, when the member is told', () => {
     const script = sent().assigned(1, 1, 0).consume(1, [x, y, z]).commit(1, 1, 3).resetTo(1);
     expect(script.assigned(1, 2, 1, ['a']).consume(1, [y, z]).commit(1, 2, 3).names).toEqual([]);
@@ -68,6 +78,18 @@ describe('of groups', () => {
   it('group-skip: below the commit, and no member was given it', () => {
     const script = sent().assigned(1, 1, 0).consume(1, [x]).assigned(1, 2, 0).consume(1, [z]).commit(1, 2, 3);
     expect(script.poll([y], 7).names).toEqual(['group-skip']);
+  });
+
+  it('group-unseen: acknowledged, and no member was given it by the end', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y]).commit(1, 1, 2);
+    expect(script.poll([x, y, z], 7).names).toEqual(['group-unseen']);
+  });
+
+  it('group-unseen: also in a partition that no member was ever assigned', () => {
+    const script = new ScriptedHistory().send('x', 0, { key: 't-1' }).pollKeys({ 't-1': [x] }, 7);
+    expect(script.names).toEqual([]);
+    expect(script.subscribe(1, ['t']).names).toEqual(['group-unseen']);
+    expect(script.subscribe(1, ['other']).names).toEqual(['group-unseen']);
   });
 
   it('reset-surprise: begins before the commit, or beyond it, and nobody said so', () => {

@@ -86,6 +86,12 @@ export class ScriptedHistory {
     return this;
   }
 
+  subscribe(process: number, topics: readonly string[]): this {
+    const told = { f: 'subscribe' as const, process, group: 'g', topics };
+    this.recorder.complete(this.recorder.invoke(told), 'ok', told);
+    return this;
+  }
+
   /** Member `m<process>` of the group `g` gets the key `a`. */
   assigned(process: number, epoch: number, position: number, resets: readonly string[] = []): this {
     const member = `m${process}`;
