@@ -15,6 +15,8 @@ interface GroupKey {
   readonly given: Set<number>;
   /** Ranges [from, to) that a reset passed over. */
   readonly excused: { readonly from: number; readonly to: number }[];
+  /** Newest epoch at which a member was told to have it. */
+  epoch: number;
   /** Where the first member began. */
   start: number | undefined;
   /** Highest accepted commit, or where a reset led. */
@@ -54,7 +56,7 @@ function beginUnassigned({ order }: Evidence, group: string, topics: ReadonlySet
 function newState(group: string, key: string): GroupKey {
   const name = `${key} of ${group}`;
   const empty = { given: new Set<number>(), excused: [], doubtful: new Map<number, number>() };
-  return { name, key, start: undefined, accepted: undefined, highestAccepted: -1, ...empty };
+  return { name, key, epoch: 0, start: undefined, accepted: undefined, highestAccepted: -1, ...empty };
 }
 
 type StateOf = (group: string, key: string) => GroupKey;
@@ -79,6 +81,10 @@ function assigned({ findings }: Evidence, event: AssignedEvent, stateOf: StateOf
     const state = stateOf(event.group, key);
     state.start = Math.min(position, state.start ?? position);
     const { accepted } = state;
+    const epoch = event.epochs[key] ?? 0;
+    // A member that stood still hears late of what another has by now.
+    if (epoch < state.epoch) continue;
+    state.epoch = epoch;
     if (event.resets?.includes(key) === true) move(state, position);
     else if (accepted === undefined || position === accepted) continue;
     else if (position > accepted && [...state.doubtful.values()].includes(position))

@@ -40,6 +40,11 @@ describe('a good history of a group', () => {
     expect(script.commit(1, 1, 2, 'fail').assigned(2, 2, 2).consume(2, [z]).names).toEqual([]);
   });
 
+  it('may be heard late by a member that stood still while another went on', () => {
+    const script = sent().assigned(2, 2, 0).consume(2, [x, y, z]).commit(2, 2, 3);
+    expect(script.assigned(1, 1, 0).names).toEqual([]);
+  });
+
   it('owes its members nothing whose outcome is unknown, or of topics that it has not subscribed', () => {
     const script = new ScriptedHistory().subscribe(1, ['t']).info('w').send('x', 0, { key: 'other-0' });
     expect(script.pollKeys({ 't-0': [[0, 'w']], 'other-0': [x] }, 7).names).toEqual([]);
