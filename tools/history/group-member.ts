@@ -56,6 +56,7 @@ export class GroupMember {
   #endStream: (how: End) => void = () => {};
   #inbox: ConsumeRecords[] = [];
   #stragglers: { readonly dueMs: number; readonly offsets: OffsetCommit[] }[] = [];
+  #calling: Promise<void> | undefined;
   #work: NodeJS.Timeout | undefined;
   #commitDueMs = 0;
   #streamCount = 0;
@@ -120,11 +121,15 @@ export class GroupMember {
     const offsets = this.#positions();
     this.#stream?.thaw();
     this.#ack(offsets, true);
-    if (memberId !== '') await this.#commits.commitUnary(memberId, memberEpoch, offsets);
+    if (memberId === '') return;
+    // Before it asks where to go on: what is under way then may count or not.
+    this.#calling = this.#commits.commitUnary(memberId, memberEpoch, offsets);
+    await this.#calling;
   }
 
   async #live(): Promise<void> {
     while (!this.#isOver) {
+      await this.#calling;
       const end = await this.#oneStream();
       if (end === 'broken') {
         if (!this.#isOver) this.#site.figures.streamsLost += 1;

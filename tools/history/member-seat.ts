@@ -44,12 +44,7 @@ export async function occupySeat(site: GroupSite, part: SeatPart, calm: AbortSig
 }
 
 /** Answers who has the seat afterwards. */
-async function befall(
-  site: GroupSite,
-  member: GroupMember,
-  mishap: Mishap,
-  instanceId: string,
-): Promise<GroupMember> {
+async function befall(site: GroupSite, member: GroupMember, mishap: Mishap, instanceId: string): Promise<GroupMember> {
   switch (mishap) {
     case 'stall':
       await member.standStill(() => pause(SESSION_MS + OUT_MS));
