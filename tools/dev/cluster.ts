@@ -21,6 +21,7 @@ export interface ClusterOptions {
   readonly home: string;
   readonly brokerCount: number;
   readonly coordinatorCount: number;
+  readonly consumerGroupCount: number;
   readonly redisSource: RedisSource | undefined;
   readonly redisUrl: string | undefined;
   readonly fresh: boolean;
@@ -50,7 +51,7 @@ export class LocalCluster {
       onDeath: (text, lines) => this.#reportDeath(text, lines),
     });
     this.#plan = plan;
-    const specs = [...plan.coordinators, ...plan.brokers, plan.gateway, plan.consumerGroup];
+    const specs = [...plan.coordinators, ...plan.brokers, plan.gateway, ...plan.consumerGroups];
     this.#processes = specs.map(
       (spec) =>
         new SupervisedProcess(spec, {
@@ -80,13 +81,14 @@ export class LocalCluster {
         throw new Error('several coordinators need a Redis that they share; start one coordinator, or install Redis');
       }
       const ports = await PortBook.open(options.home);
-      const { home, brokerCount, coordinatorCount, logLevel, brokerConfig } = options;
+      const { home, brokerCount, coordinatorCount, consumerGroupCount, logLevel, brokerConfig } = options;
       const plan = await planCluster(
         {
           home,
           clusterId: clusterIdOf(home),
           brokerCount,
           coordinatorCount,
+          consumerGroupCount,
           redisUrl: redis.url,
           logLevel,
           brokerConfig,
@@ -108,12 +110,13 @@ export class LocalCluster {
 
   /** What the ready file says. */
   describe(): ReadyFile {
-    const { coordinators, brokers, gateway, consumerGroup } = this.#plan;
+    const { coordinators, brokers, gateway, consumerGroups } = this.#plan;
     const pids = (names: readonly string[]): number[] =>
       this.#processes.filter((process) => names.includes(process.spec.name)).flatMap((process) => process.pid ?? []);
     return {
       gateway: gateway.address,
-      consumerGroup: consumerGroup.address,
+      consumerGroup: consumerGroups[0]?.address ?? '',
+      consumerGroups: consumerGroups.map(({ address }) => address),
       coordinators: coordinators.map((coordinator) => coordinator.address),
       brokers: brokers.map((broker) => ({
         id: broker.id,
@@ -127,7 +130,7 @@ export class LocalCluster {
         coordinator: pids(coordinators.map((coordinator) => coordinator.name)),
         broker: pids(brokers.map((broker) => broker.name)),
         gateway: pids([gateway.name]),
-        consumerGroup: pids([consumerGroup.name]),
+        consumerGroup: pids(consumerGroups.map(({ name }) => name)),
         redis: this.#redis.pid === undefined ? [] : [this.#redis.pid],
       },
     };
@@ -182,19 +185,17 @@ export class LocalCluster {
     if (!this.#processes.every((process) => process.ready)) return false;
     try {
       const options = { deadlineMs: 2000 };
-      const { gateway, consumerGroup } = this.#plan;
-      // Both must have the directory: without it they know no topic and no leader.
-      for (const { address } of [gateway, consumerGroup]) {
+      const { gateway, consumerGroups } = this.#plan;
+      // All of them must have the directory: without it they know no topic and no leader.
+      for (const { address } of [gateway, ...consumerGroups]) {
         const answer = await callUnary(pool.client(address), ClusterServiceService.getCluster, {}, options);
         const up = answer.brokers.filter((broker) => broker.state === BrokerState.BROKER_STATE_UP);
         if (up.length < this.#options.brokerCount) return false;
       }
-      await callUnary(
-        pool.client(consumerGroup.address),
-        GroupServiceService.listGroups,
-        { pageSize: 1, pageToken: '' },
-        options,
-      );
+      for (const { address } of consumerGroups) {
+        const request = { pageSize: 1, pageToken: '', shards: [] };
+        await callUnary(pool.client(address), GroupServiceService.listGroups, request, options);
+      }
       return true;
     } catch {
       return false;

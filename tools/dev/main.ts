@@ -9,6 +9,7 @@ const SPEC = defineConfig({
   home: { kind: 'text', default: '.partita', help: 'directory for data, logs and cluster.json' },
   brokers: { kind: 'integer', default: 3, min: 1, max: 16, help: 'number of brokers' },
   coordinators: { kind: 'integer', default: 1, min: 1, max: 5, help: 'number of coordinators; several need a Redis' },
+  'consumer-groups': { kind: 'integer', default: 1, min: 1, max: 5, help: 'number of consumer-group instances' },
   redis: {
     kind: 'choice',
     choices: REDIS_SOURCES,
@@ -61,6 +62,7 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
       home,
       brokerCount: config.brokers,
       coordinatorCount: config.coordinators,
+      consumerGroupCount: config.consumerGroups,
       redisSource: config.redis,
       redisUrl: process.env['REDIS_URL'],
       fresh: config.fresh,
@@ -83,12 +85,12 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
 function welcome(cluster: ReadyFile, redisKind: string, home: string, seconds: number): string {
   const brokers = cluster.brokers.map((broker) => `    broker ${broker.id}       ${broker.address}`);
   const coordinators = cluster.coordinators.map((address) => `    coordinator    ${address}`);
+  const groups = cluster.consumerGroups.map((address) => `    consumer-group ${address}`);
   return `
 Ready after ${seconds.toFixed(1)} s.
 
     gateway        ${cluster.gateway}
-    consumer-group ${cluster.consumerGroup}
-${[...coordinators, ...brokers].join('\n')}
+${[...groups, ...coordinators, ...brokers].join('\n')}
     redis          ${cluster.redis} (${redisKind})
     logs           ${home}/logs
 

@@ -6,6 +6,8 @@ export interface ReadyFile {
   /** Public addresses, `host:port`. */
   readonly gateway: string;
   readonly consumerGroup: string;
+  /** All instances, the one above first. */
+  readonly consumerGroups: readonly string[];
   readonly coordinators: readonly string[];
   readonly brokers: readonly {
     readonly id: number;

@@ -8,6 +8,7 @@ export interface ClusterPlan {
   readonly clusterId: string;
   readonly brokerCount: number;
   readonly coordinatorCount: number;
+  readonly consumerGroupCount: number;
   /** `redis://…`, or `embedded`. */
   readonly redisUrl: string;
   readonly logLevel: string;
@@ -29,7 +30,7 @@ export interface PlannedCluster {
   readonly coordinators: readonly PlannedService[];
   readonly brokers: readonly PlannedBroker[];
   readonly gateway: PlannedService;
-  readonly consumerGroup: PlannedService;
+  readonly consumerGroups: readonly PlannedService[];
 }
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -63,9 +64,13 @@ export async function planCluster(plan: ClusterPlan, ports: PortBook): Promise<P
   const instance = (name: string, app: string): Promise<PlannedService> =>
     service(plan, ports, { name, app, peer: false, args: peers });
   const gateway = await instance('gateway', 'producer-gateway');
-  const consumerGroup = await instance('consumer-group', 'consumer-group');
+  const consumerGroups: PlannedService[] = [];
+  for (let index = 1; index <= plan.consumerGroupCount; index += 1) {
+    const name = index === 1 ? 'consumer-group' : `consumer-group-${index}`;
+    consumerGroups.push(await instance(name, 'consumer-group'));
+  }
   await ports.save();
-  return { coordinators, brokers, gateway, consumerGroup };
+  return { coordinators, brokers, gateway, consumerGroups };
 }
 
 interface ServiceParts {

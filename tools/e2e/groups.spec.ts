@@ -175,3 +175,51 @@ describe('consumers of the SDK', () => {
     await Promise.all(runs);
   });
 });
+
+describe('two consumer-group instances', () => {
+  let two: Cluster;
+  let twoApi: Api;
+  beforeAll(async () => {
+    two = await startCluster({ args: ['--consumer-groups', '2'] });
+    twoApi = new Api(two);
+  });
+  afterAll(async () => {
+    twoApi.close();
+    await two.dispose();
+  });
+
+  it('share the groups, and the groups of one that is killed with -9 go on at the other from their last commits', async () => {
+    await twoApi.createTopic('pair', PARTITION_COUNT);
+    const [first = '', second = ''] = two.file.consumerGroups;
+    const ask = (address: string, group: string) =>
+      callUnary(twoApi.pool.client(address), GroupServiceService.describeGroup, { group }, { deadlineMs: 3000 });
+    // Groups of both owners, each consumed through the first instance: half of the streams are passed on.
+    const groups = Array.from({ length: 8 }, (_, index) => `pair-${index}`);
+    const joined = groups.map((group) => new Member(twoApi, first, group, ['pair']));
+    await Promise.all(joined.map((member) => member.untilHolding(PARTITION_COUNT)));
+    const owners = await Promise.all(groups.map(async (group) => (await ask(first, group)).ownerAddress));
+    expect(new Set(owners)).toEqual(new Set([first, second]));
+    const values = Array.from({ length: 60 }, (_, index) => ({ key: `key-${index % 20}`, value: `value ${index}` }));
+    await twoApi.produce('pair', values);
+    for (const member of joined) {
+      await member.untilDelivered(60);
+      await member.commit();
+    }
+
+    const victim = owners.indexOf(second);
+    const group = groups[victim] ?? '';
+    killNow([two.file.pids.consumerGroup[1]!]);
+    await until('the stream that was passed on to end', 10, () => joined[victim]?.ended !== undefined);
+    expect(joined[victim]?.ended).toMatchObject({ reason: 'GROUP_LOADING' });
+    const after = await until('the group to be served by the other', 20, async () => {
+      const described = await ask(first, group);
+      return described.ownerAddress === first ? described : undefined;
+    });
+    expect(after.partitions.reduce((sum, { lagRecords }) => sum + lagRecords, 0n)).toBe(0n);
+    await twoApi.produce('pair', [{ key: 'a', value: 'after' }]);
+    const back = new Member(twoApi, first, group, ['pair']);
+    await until('the new record alone', 30, () => back.values.length > 0);
+    expect(back.values).toEqual(['after']);
+    for (const member of [...joined, back]) member.drop();
+  });
+});

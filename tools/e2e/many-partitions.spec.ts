@@ -77,7 +77,8 @@ async function untilAllAnswer(secondsMax: number): Promise<Map<string, bigint>> 
     for (const part of PARTS) {
       const asked = part.filter(({ key }) => !ends.has(key));
       if (asked.length === 0) continue;
-      const entries = asked.map(({ topic, partition }) => ({ topicId: '', topic, partition, position: undefined }));
+      const entry = { topicId: '', position: undefined, withLag: false };
+      const entries = asked.map(({ topic, partition }) => ({ ...entry, topic, partition }));
       const { results } = await callUnary(client, BrokerServiceService.listOffsets, { entries });
       results.forEach(({ error, dataEndOffset }, index) => {
         if (error === undefined) ends.set(asked[index]?.key ?? '', dataEndOffset);

@@ -177,7 +177,7 @@ describe('a broker', () => {
     await broker.elect(await broker.createTopic('flights'), 1);
     const { appendTimeMs } = await broker.appendOk(entryFor('flights', batchOf('a', 'b')));
     const offsetOf = async (position: OffsetSpec['position']) => {
-      const entries = [{ topicId: '', topic: 'flights', partition: 0, position: { position } }];
+      const entries = [{ topicId: '', topic: 'flights', partition: 0, position: { position }, withLag: false }];
       const { results } = await callUnary(broker.client, BrokerServiceService.listOffsets, { entries });
       return results[0]?.offset;
     };
@@ -194,7 +194,7 @@ describe('a broker', () => {
   it('tells where the data ends, control batches left aside', async () => {
     const topic = await broker.createTopic('flights');
     const ends = async () => {
-      const entries = [{ topicId: '', topic: 'flights', partition: 0, position: undefined }];
+      const entries = [{ topicId: '', topic: 'flights', partition: 0, position: undefined, withLag: false }];
       const { results } = await callUnary(broker.client, BrokerServiceService.listOffsets, { entries });
       return [results[0]?.dataEndOffset, results[0]?.highWatermark];
     };
@@ -204,6 +204,28 @@ describe('a broker', () => {
     expect(await ends()).toEqual([2n, 2n]);
     await broker.elect(topic, 2);
     expect(await ends()).toEqual([2n, 3n]);
+  });
+
+  it('tells the bytes and the age of what lies behind a position, when asked', async () => {
+    const topic = await broker.createTopic('flights');
+    await broker.elect(topic, 1);
+    const lagAt = async (offset: bigint, withLag = true) => {
+      const position = { position: { $case: 'offset' as const, offset } };
+      const entries = [{ topicId: '', topic: 'flights', partition: 0, position, withLag }];
+      const { results } = await callUnary(broker.client, BrokerServiceService.listOffsets, { entries });
+      return { bytes: results[0]?.bytesToEnd, time: results[0]?.firstAppendTimeMs };
+    };
+    const first = await broker.appendOk(entryFor('flights', batchOf('a', 'b')));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    // A control batch lies between the two.
+    await broker.elect(topic, 2);
+    const second = await broker.appendOk(entryFor('flights', batchOf('c')));
+    const all = await lagAt(0n);
+    expect(all.time).toBe(first.appendTimeMs);
+    expect(Number(all.bytes)).toBeGreaterThan(batchOf('a', 'b').length + batchOf('c').length - 1);
+    expect((await lagAt(first.baseOffset + 2n)).time).toBe(second.appendTimeMs);
+    expect(await lagAt(second.baseOffset + 1n)).toEqual({ bytes: 0n, time: undefined });
+    expect(await lagAt(0n, false)).toEqual({ bytes: undefined, time: undefined });
   });
 
   it('stops leading at a higher promise and refuses the old attempt', async () => {

@@ -4,6 +4,7 @@ import { DeliveryForm, OffsetLostPolicy } from '@partita/protocol';
 import type { ConsumeInitial, ConsumeSubscription, Duration, OffsetSpec } from '@partita/protocol';
 import { checkEnum } from '@partita/rpc';
 import { durationMs } from './proto-time.ts';
+import { checkPattern } from './topic-patterns.ts';
 
 /** How a member wants to join and consume. */
 export interface JoinRequest {
@@ -13,13 +14,16 @@ export interface JoinRequest {
   readonly memberEpoch: number;
   readonly instanceId: string;
   readonly topics: readonly string[];
+  /** Regular expression over whole names of topics; empty = none. */
+  readonly topicPattern: string;
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
   readonly rack: string;
   readonly capacity: number;
   readonly assignor: string;
   readonly startPosition: OffsetSpec;
-  readonly offsetLostPolicy: OffsetLostPolicy;
+  /** Where to go on when an offset is gone; undefined = not at all. */
+  readonly lossPosition: OffsetSpec | undefined;
   readonly form: DeliveryForm;
 }
 
@@ -29,6 +33,14 @@ const REBALANCE_MS = { min: SECOND_MS, max: 3600 * SECOND_MS, default: 300 * SEC
 const CAPACITY_MAX = 1000;
 /** Longest instance id, rack and member id. */
 const NAME_CHARS_MAX = 255;
+const LOSS_POLICIES = [
+  OffsetLostPolicy.OFFSET_LOST_POLICY_UNSPECIFIED,
+  OffsetLostPolicy.OFFSET_LOST_POLICY_ERROR,
+  OffsetLostPolicy.OFFSET_LOST_POLICY_EARLIEST,
+  OffsetLostPolicy.OFFSET_LOST_POLICY_LATEST,
+  OffsetLostPolicy.OFFSET_LOST_POLICY_TIME,
+  OffsetLostPolicy.OFFSET_LOST_POLICY_DURATION,
+];
 const GROUP_ID = /^[A-Za-z0-9._-]+$/;
 
 export function checkInitial(initial: ConsumeInitial): JoinRequest {
@@ -44,14 +56,14 @@ export function checkInitial(initial: ConsumeInitial): JoinRequest {
     memberId: initial.memberId,
     memberEpoch: initial.memberEpoch,
     instanceId: initial.instanceId,
-    topics: checkSubscription(initial.subscription),
+    ...checkSubscription(initial.subscription),
     sessionTimeoutMs: checkDuration('session_timeout', initial.sessionTimeout, SESSION_MS),
     rebalanceTimeoutMs: checkDuration('rebalance_timeout', initial.rebalanceTimeout, REBALANCE_MS),
     rack: initial.rack,
     capacity,
     assignor: initial.assignor,
     startPosition: checkStart(initial.startPosition),
-    offsetLostPolicy: policyOf(initial.offsetLostPolicy),
+    lossPosition: lossPositionOf(initial),
     form: formOf(initial.deliveryForm),
   };
 }
@@ -61,22 +73,23 @@ export function checkGroupId(group: string): void {
   throw invalid('group', group.slice(0, NAME_CHARS_MAX), `1 to ${GROUP_ID_CHARS_MAX} characters of A-Z a-z 0-9 . _ -`);
 }
 
-/** The names of a subscription. */
-export function checkSubscription(subscription: ConsumeSubscription | undefined): readonly string[] {
+/** What a member consumes: names, a pattern, or both. */
+export function checkSubscription(subscription: ConsumeSubscription | undefined): {
+  readonly topics: readonly string[];
+  readonly topicPattern: string;
+} {
   const topics = subscription?.topics ?? [];
-  if (subscription !== undefined && subscription.topicPattern !== '') {
-    throw new PartitaError('NOT_IMPLEMENTED', 'topic patterns are not there yet; list the topics by name', {
-      field: 'topic_pattern',
-    });
-  }
-  if (topics.length === 0 || topics.length > SUBSCRIPTION_TOPIC_COUNT_MAX) {
-    throw invalid('subscription.topics', `${topics.length} names`, `1..${SUBSCRIPTION_TOPIC_COUNT_MAX} names`);
+  const topicPattern = checkPattern(subscription?.topicPattern ?? '');
+  const countMin = topicPattern === '' ? 1 : 0;
+  if (topics.length < countMin || topics.length > SUBSCRIPTION_TOPIC_COUNT_MAX) {
+    const range = `${countMin}..${SUBSCRIPTION_TOPIC_COUNT_MAX} names, or a topic_pattern`;
+    throw invalid('subscription.topics', `${topics.length} names`, range);
   }
   for (const topic of topics) {
     const fault = topicNameFault(topic);
     if (fault !== undefined) throw new PartitaError('INVALID_TOPIC_NAME', fault, { topic });
   }
-  return topics;
+  return { topics, topicPattern };
 }
 
 /** A field that is not in its range. */
@@ -106,20 +119,23 @@ export function checkStart(position: OffsetSpec | undefined): OffsetSpec {
   return { position: at };
 }
 
-function policyOf(value: OffsetLostPolicy): OffsetLostPolicy {
-  const policy = checkEnum(
-    value,
-    [
-      OffsetLostPolicy.OFFSET_LOST_POLICY_UNSPECIFIED,
-      OffsetLostPolicy.OFFSET_LOST_POLICY_ERROR,
-      OffsetLostPolicy.OFFSET_LOST_POLICY_EARLIEST,
-      OffsetLostPolicy.OFFSET_LOST_POLICY_LATEST,
-    ],
-    'offset_lost_policy',
-  );
-  return policy === OffsetLostPolicy.OFFSET_LOST_POLICY_UNSPECIFIED
-    ? OffsetLostPolicy.OFFSET_LOST_POLICY_ERROR
-    : policy;
+function lossPositionOf({ offsetLostPolicy, offsetLostPosition }: ConsumeInitial): OffsetSpec | undefined {
+  const field = 'offset_lost_policy';
+  const at = checkStart(offsetLostPosition);
+  switch (checkEnum(offsetLostPolicy, LOSS_POLICIES, field)) {
+    case OffsetLostPolicy.OFFSET_LOST_POLICY_EARLIEST:
+      return { position: { $case: 'earliest', earliest: true } };
+    case OffsetLostPolicy.OFFSET_LOST_POLICY_LATEST:
+      return { position: { $case: 'latest', latest: true } };
+    case OffsetLostPolicy.OFFSET_LOST_POLICY_TIME:
+      if (at.position?.$case === 'time') return at;
+      throw invalid('offset_lost_position', at.position?.$case ?? '', '`time` with offset_lost_policy TIME');
+    case OffsetLostPolicy.OFFSET_LOST_POLICY_DURATION:
+      if (at.position?.$case === 'ago') return at;
+      throw invalid('offset_lost_position', at.position?.$case ?? '', '`ago` with offset_lost_policy DURATION');
+    default:
+      return undefined;
+  }
 }
 
 function formOf(value: DeliveryForm): DeliveryForm {

@@ -20,6 +20,7 @@ import type {
 import type { OffsetCommit } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import type { ChannelPool } from '@partita/rpc/client';
+import { isRelayed } from '@partita/rpc/server';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
 import { systemRandom } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
@@ -50,7 +51,7 @@ type Answer = NonNullable<ConsumeResponse['message']>;
 /** How long a stream waits for the group's shard to be served. */
 const SHARD_WAIT_MS = 10_000;
 /** How long a draining server lets members finish before it ends their streams. */
-const DRAIN_GRACE_MS = 2000;
+export const DRAIN_GRACE_MS = 2000;
 const SEEK_DEADLINE_MS = 5000;
 
 /** A stream whose member is in the group. */
@@ -114,6 +115,19 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     this.#close();
   }
 
+  /** Delivery cannot go on. A member that does not take a loss leaves, so that its partitions are not held up by it. */
+  #fail(error: PartitaError): void {
+    const membership = this.#membership;
+    if (error.reason === 'OFFSET_LOST' && membership !== undefined && this.#phase === 'member') {
+      const { group, memberId, shard } = membership;
+      shard.sessions.detach(group, memberId, this);
+      shard.owner
+        .submit({ kind: 'leave', group, memberId, commits: [], wallMs: Date.now() })
+        .catch((thrown: unknown) => this.#services.logger.debug({ err: thrown, group }, 'a member did not leave'));
+    }
+    this.end(error);
+  }
+
   #open(initial: ConsumeInitial): void {
     this.#phase = 'joining';
     const request = checkInitial(initial);
@@ -123,7 +137,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
 
   async #join(request: JoinRequest, initial: ConsumeInitial): Promise<void> {
     await Promise.all(request.topics.map((topic) => this.#services.routes.resolve(topic)));
-    const shard = await this.#services.shards.of(request.group, SHARD_WAIT_MS);
+    const shard = await this.#services.shards.of(request.group, SHARD_WAIT_MS, isRelayed(this.#context));
     const memberId = await this.#enter(shard, request);
     if (this.#over.signal.aborted) return;
     const { group } = request;
@@ -144,7 +158,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       delivery,
       sink,
       signal: this.#over.signal,
-      onFault: (error) => this.end(error),
+      onFault: (error) => this.#fail(error),
     });
     if (!shard.sessions.attach(group, memberId, this))
       throw new PartitaError('STALE_GENERATION', 'the member was put out while it joined; join again', { group });
@@ -168,10 +182,10 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
 
   /** Makes the member one of the group, or finds it there. */
   async #enter({ owner }: OwnShard, request: JoinRequest): Promise<string> {
-    const { group, memberId, memberEpoch, instanceId, topics } = request;
+    const { group, memberId, memberEpoch, instanceId, topics, topicPattern } = request;
     if (memberId !== '') {
       try {
-        await owner.submit({ kind: 'rejoin', group, memberId, memberEpoch, instanceId, topics });
+        await owner.submit({ kind: 'rejoin', group, memberId, memberEpoch, instanceId, topics, topicPattern });
         return memberId;
       } catch (thrown) {
         const error = asPartitaError(thrown);
@@ -274,9 +288,9 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
 
   async #subscribe(membership: Membership, subscription: ConsumeSubscription): Promise<void> {
     const { group, memberId, shard } = membership;
-    const topics = checkSubscription(subscription);
-    await Promise.all(topics.map((topic) => this.#services.routes.resolve(topic)));
-    await shard.owner.submit({ kind: 'subscribe', group, memberId, topics });
+    const wanted = checkSubscription(subscription);
+    await Promise.all(wanted.topics.map((topic) => this.#services.routes.resolve(topic)));
+    await shard.owner.submit({ kind: 'subscribe', group, memberId, ...wanted });
   }
 
   /** Moves a position. A partition that the member does not hold any more is left alone. */
@@ -324,11 +338,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
   /** The membership lives on: another instance, or this one started again, takes it over. */
   readonly #onDraining = (): void => {
     this.#send({ $case: 'draining', draining: { graceMs: DRAIN_GRACE_MS } });
-    const over = new PartitaError(
-      'SHUTTING_DOWN',
-      'this instance stops; open a stream elsewhere with the same member id',
-    );
-    this.#drainTimer = setTimeout(() => this.end(over), DRAIN_GRACE_MS);
+    this.#drainTimer = setTimeout(() => this.end(draining()), DRAIN_GRACE_MS);
   };
 
   #sink(): { send(message: Answer, bytes: number): boolean; readonly writable: boolean } {
@@ -365,4 +375,9 @@ function outOfOrder(expected: string, received: string): PartitaError {
     expected,
     received,
   });
+}
+
+/** The end of a stream whose server stops. */
+export function draining(): PartitaError {
+  return new PartitaError('SHUTTING_DOWN', 'this instance stops; open a stream elsewhere with the same member id');
 }

@@ -1,23 +1,27 @@
-/** GroupService: each method validates, calls, maps. Those of later work answer NOT_IMPLEMENTED by not being here. */
+/** GroupService: each method validates, calls, maps. What concerns one group is answered by the instance that owns it. */
 import { GroupServiceService } from '@partita/protocol';
 import { bidi, implement, unary } from '@partita/rpc/server';
 import type { Implementation } from '@partita/rpc/server';
-import { ConsumeStream } from './consume-stream.ts';
 import type { ConsumeServices } from './consume-stream.ts';
+import { listGroups } from './group-list.ts';
 import { GroupQueries } from './group-queries.ts';
+import { ConsumeCall, relayToOwner } from './group-relay.ts';
 import { readRecords } from './read-records.ts';
 
 export function consumerGroupService(
   services: ConsumeServices & { readonly address: string },
 ): Implementation<GroupServiceService> {
   const queries = new GroupQueries(services);
+  const reading = { relay: relayToOwner(services) };
+  const changing = { append: true, relay: relayToOwner(services, { append: true }) };
   return implement(GroupServiceService, {
-    consume: bidi((stream, context) => new ConsumeStream(stream, context, services)),
-    commitOffsets: unary((request, context) => queries.commitOffsets(request, context), { append: true }),
-    getCommittedOffsets: unary((request, context) => queries.getCommittedOffsets(request, context)),
+    consume: bidi((stream, context) => new ConsumeCall(stream, context, services), { relayed: true }),
+    commitOffsets: unary((request, context) => queries.commitOffsets(request, context), changing),
+    getCommittedOffsets: unary((request, context) => queries.getCommittedOffsets(request, context), reading),
     readRecords: unary((request, context) => readRecords(request, context, services)),
-    listGroups: unary((request) => queries.listGroups(request)),
-    describeGroup: unary(({ group }, context) => queries.describeGroup(group, context)),
-    deleteGroup: unary(({ group }, context) => queries.deleteGroup(group, context), { append: true }),
+    listGroups: unary((request, context) => listGroups(request, context, services)),
+    describeGroup: unary(({ group }, context) => queries.describeGroup(group, context), reading),
+    resetOffsets: unary((request, context) => queries.resetOffsets(request, context), changing),
+    deleteGroup: unary(({ group }, context) => queries.deleteGroup(group, context), changing),
   });
 }

@@ -1,5 +1,5 @@
 /** The consumer-group service of one process: its parts, put together, and the order in which they stop. */
-import { RouteCache } from '@partita/client';
+import { pause, RouteCache } from '@partita/client';
 import { ClusterServiceService, GroupServiceService, ServiceKind } from '@partita/protocol';
 import { ChannelPool, keepInstanceSessions } from '@partita/rpc/client';
 import type { InstanceSessions } from '@partita/rpc/client';
@@ -18,6 +18,7 @@ import type { ConsumerGroupConfig } from './config.ts';
 import { consumerGroupService } from './consumer-group-service.ts';
 import { GroupShards } from './group-shards.ts';
 import { LeaderCalls } from './leader-calls.ts';
+import { OffsetExpiry, topicAsker } from './offset-expiry.ts';
 
 export interface ConsumerGroupOptions {
   readonly config: ConsumerGroupConfig;
@@ -31,6 +32,9 @@ export interface ConsumerGroupOptions {
 
 /** Streams get to their end within this; what is left is cut. */
 const DRAIN_MS = 10_000;
+/** What members get for their last commits before the groups go to other instances, and what those may take for it. */
+const LAST_COMMIT_MS = 500;
+const HAND_OVER_MS = 3000;
 
 /** Starts to listen and to look for the coordinators. Resolves when it listens; groups are served as soon as told. */
 export async function startConsumerGroup(options: ConsumerGroupOptions): Promise<RunningService> {
@@ -60,15 +64,22 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
   const address = config.advertise === undefined ? listening : formatAddress(config.advertise);
   services.address = address;
   routes.start();
+  const topic = topicAsker(routes, pool);
+  const expiry = new OffsetExpiry({ shards, routes, topic, logger, wallMs: () => systemClock.wallMs() });
+  expiry.start();
   const sessions = register(options, { pool, coordinators, address, directory, shards });
   return {
     ready: { address, instanceId },
     drain: async () => {
+      const drained = server.drain(DRAIN_MS);
+      // Members commit what they have done first; then others may take the groups over.
+      await Promise.race([drained, pause(LAST_COMMIT_MS)]);
       sessions.drain();
-      await server.drain(DRAIN_MS);
+      await Promise.all([drained, shards.handedOver(HAND_OVER_MS)]);
     },
     close: async () => {
       server.close();
+      expiry.close();
       shards.close();
       sessions.close();
       routes.close();

@@ -1,9 +1,8 @@
-/** What is asked about groups and of whole groups: list, describe, committed offsets, commits from outside, deletion. */
-import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PartitaError, partitionKey } from '@partita/domain';
+/** What is asked about a group and of a whole group: describe, committed offsets, commits from outside, deletion. */
+import { PartitaError, partitionKey } from '@partita/domain';
 import type { RouteCache } from '@partita/client';
-import { assignmentOf, compareText, groupPhase, memberEpochOf } from '@partita/groups';
+import { assignmentOf, compareText, memberEpochOf } from '@partita/groups';
 import type { Group, HeldPartition } from '@partita/groups';
-import { GroupState } from '@partita/protocol';
 import type {
   AssignedPartition,
   CommitOffsetsRequest,
@@ -14,18 +13,19 @@ import type {
   GetCommittedOffsetsRequest,
   GetCommittedOffsetsResponse,
   GroupMember,
-  GroupPartition,
-  GroupSummary,
-  ListGroupsRequest,
-  ListGroupsResponse,
-  OffsetSpec,
+  ResetOffsetsRequest,
+  ResetOffsetsResponse,
 } from '@partita/protocol';
+import { isRelayed } from '@partita/rpc/server';
 import type { CallContext } from '@partita/rpc/server';
+import { groupPartitions, topicNameOf } from './group-lag.ts';
+import { summaryOf } from './group-list.ts';
 import { checkGroupId, invalid } from './consume-initial.ts';
 import type { GroupShards, OwnShard } from './group-shards.ts';
 import type { LeaderCalls } from './leader-calls.ts';
 import { commitFailure, prepareCommits } from './member-commits.ts';
 import { timestampOf } from './proto-time.ts';
+import { resetOffsets } from './reset-offsets.ts';
 
 export interface QueryServices {
   readonly shards: GroupShards;
@@ -37,36 +37,11 @@ export interface QueryServices {
 
 /** How long a call waits for the group's shard to be served. */
 const SHARD_WAIT_MS = 5000;
-const LAG_DEADLINE_MS = 2000;
-/** Partitions asked about at once. */
-const CONCURRENT_COUNT_MAX = 32;
-const LATEST: OffsetSpec = { position: { $case: 'latest', latest: true } };
-const STATES = {
-  EMPTY: GroupState.GROUP_STATE_EMPTY,
-  RECONCILING: GroupState.GROUP_STATE_RECONCILING,
-  STABLE: GroupState.GROUP_STATE_STABLE,
-} as const;
-
 export class GroupQueries {
   readonly #services: QueryServices;
 
   constructor(services: QueryServices) {
     this.#services = services;
-  }
-
-  listGroups({ pageSize, pageToken }: ListGroupsRequest): ListGroupsResponse {
-    const size = pageSize === 0 ? PAGE_SIZE_DEFAULT : pageSize;
-    if (size < 1 || size > PAGE_SIZE_MAX) throw invalid('page_size', String(size), `1..${PAGE_SIZE_MAX}, or 0`);
-    const after = groupOfToken(pageToken);
-    const all = this.#services.shards.all().flatMap(({ owner }) => [...owner.state.values()]);
-    const rest = all
-      .filter((group) => group.value !== undefined && group.id > after)
-      .sort((a, b) => compareText(a.id, b.id));
-    const page = rest.slice(0, size);
-    const last = page.at(-1);
-    const nextPageToken =
-      last === undefined || rest.length <= size ? '' : Buffer.from(last.id, 'utf8').toString('base64url');
-    return { groups: page.map(summaryOf), nextPageToken };
   }
 
   async describeGroup(id: string, context: CallContext): Promise<DescribeGroupResponse> {
@@ -75,7 +50,7 @@ export class GroupQueries {
     return {
       summary: summaryOf(group),
       members,
-      partitions: await this.#partitions(group, context),
+      partitions: await groupPartitions(group, context, this.#services),
       ownerAddress: this.#services.address,
       assignor: group.value?.assignor ?? '',
     };
@@ -118,6 +93,11 @@ export class GroupQueries {
     return { failures: [...failures, ...refusals.map(commitFailure)] };
   }
 
+  async resetOffsets(request: ResetOffsetsRequest, context: CallContext): Promise<ResetOffsetsResponse> {
+    const { owner, group } = await this.#find(request.group, context);
+    return resetOffsets(request, group, context, { ...this.#services, owner });
+  }
+
   async deleteGroup(group: string, context: CallContext): Promise<DeleteGroupResponse> {
     const { owner } = await this.#shard(group, context);
     await owner.submit({ kind: 'delete', group });
@@ -133,7 +113,7 @@ export class GroupQueries {
 
   #shard(group: string, context: CallContext): Promise<OwnShard> {
     checkGroupId(group);
-    return this.#services.shards.of(group, Math.min(SHARD_WAIT_MS, context.deadlineMs / 2));
+    return this.#services.shards.of(group, Math.min(SHARD_WAIT_MS, context.deadlineMs / 2), isRelayed(context));
   }
 
   #member(group: Group, memberId: string): GroupMember {
@@ -151,74 +131,16 @@ export class GroupQueries {
         held.filter((entry) => entry.revoking),
       ),
       joinTime: timestampOf(member?.joinTimeMs ?? 0n),
-      subscription: { topics: [...(member?.topics ?? [])], topicPattern: '' },
+      subscription: { topics: [...(member?.topics ?? [])], topicPattern: member?.topicPattern ?? '' },
     };
   }
 
   #assigned(group: Group, held: readonly HeldPartition[]): AssignedPartition[] {
     return held.map(({ partition: tp, assignmentEpoch }) => ({
-      topic: this.#topicName(group, tp),
+      topic: topicNameOf(group, tp, this.#services.routes),
       partition: tp.partition,
       assignmentEpoch,
       startOffset: group.offsets.get(partitionKey(tp))?.nextOffset ?? 0n,
     }));
   }
-
-  #topicName(group: Group, tp: HeldPartition['partition']): string {
-    return this.#services.routes.table.topicById(tp.topicId)?.topic ?? group.offsets.get(partitionKey(tp))?.topic ?? '';
-  }
-
-  /** Every partition that is held or has an offset, and whose topic exists. */
-  async #partitions(group: Group, context: CallContext): Promise<GroupPartition[]> {
-    const { table } = this.#services.routes;
-    const all = new Map(
-      [...group.offsets.values(), ...group.held.values()].map(({ partition }) => [partitionKey(partition), partition]),
-    );
-    const existing = [...all.values()].filter(({ topicId }) => table.topicById(topicId) !== undefined);
-    const partitions: GroupPartition[] = [];
-    for (let from = 0; from < existing.length; from += CONCURRENT_COUNT_MAX) {
-      const part = existing.slice(from, from + CONCURRENT_COUNT_MAX);
-      partitions.push(...(await Promise.all(part.map((tp) => this.#partition(group, tp, context)))));
-    }
-    return partitions.sort((a, b) => compareText(a.topic, b.topic) || a.partition - b.partition);
-  }
-
-  /** A partition whose leader does not answer in time shows no lag rather than failing the whole answer. */
-  async #partition(group: Group, tp: HeldPartition['partition'], context: CallContext): Promise<GroupPartition> {
-    const key = partitionKey(tp);
-    const topic = this.#topicName(group, tp);
-    const nextOffset = group.offsets.get(key)?.nextOffset;
-    const held = group.held.get(key);
-    const limits = { deadlineMs: LAG_DEADLINE_MS, signal: context.signal };
-    const log = await this.#services.calls.listOffset({ ...tp, topic }, LATEST, limits).catch(() => undefined);
-    const highWatermark = log?.highWatermark ?? nextOffset ?? 0n;
-    // Control batches are never delivered: behind the last record there is nothing to wait for.
-    const dataEnd = log?.dataEndOffset ?? highWatermark;
-    const from = nextOffset ?? log?.logStartOffset ?? highWatermark;
-    return {
-      topic,
-      partition: tp.partition,
-      nextOffset,
-      highWatermark,
-      lagRecords: dataEnd > from ? dataEnd - from : 0n,
-      lagBytes: -1n,
-      memberId: held?.memberId ?? '',
-      assignmentEpoch: held?.assignmentEpoch ?? 0,
-    };
-  }
-}
-
-function summaryOf(group: Group): GroupSummary {
-  const { value, members, id } = group;
-  return { group: id, state: STATES[groupPhase(group)], memberCount: members.size, groupEpoch: value?.groupEpoch ?? 0 };
-}
-
-/** A token is the id of the last group of the page before, in base64url. */
-function groupOfToken(token: string): string {
-  const group = Buffer.from(token, 'base64url').toString('utf8');
-  if (token === '' || (Buffer.from(group, 'utf8').toString('base64url') === token && /^[A-Za-z0-9._-]+$/.test(group)))
-    return group;
-  throw new PartitaError('INVALID_PAGE_TOKEN', 'the page token was not made by this list; start without one', {
-    page_token: token,
-  });
 }

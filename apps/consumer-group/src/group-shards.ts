@@ -1,5 +1,6 @@
 /** The group shards of this instance, and who has the others: which shard a group is on follows from its id's hash. */
 import { keyHash } from '@partita/batch';
+import { pause } from '@partita/client';
 import type { RouteCache } from '@partita/client';
 import { PartitaError } from '@partita/domain';
 import type { TopicCatalog } from '@partita/groups';
@@ -10,12 +11,18 @@ import type { LeaderCalls } from './leader-calls.ts';
 import { MemberSessions } from './member-sessions.ts';
 import { ShardLog } from './shard-log.ts';
 import { loading, ShardOwner } from './shard-owner.ts';
+import { TopicPatterns } from './topic-patterns.ts';
 
 /** Topic that holds the state of all groups. */
 const GROUPS_TOPIC = '__groups';
 /** How often a shard that could not be opened is tried again. */
 const OPEN_RETRY_MS = 100;
 const REFRESH_DELAY_MS = 50;
+/** How often the members of all shards are looked at. */
+const TICK_MS = 200;
+/** How much later than another instance this one may be told what it shall own. */
+const PASSED_ON_WAIT_MS = 500;
+const HAND_OVER_LOOK_MS = 20;
 
 /** A shard that this instance owns or is taking over. */
 export interface OwnShard {
@@ -34,8 +41,10 @@ export class GroupShards {
   readonly #options: GroupShardsOptions;
   readonly #own = new Map<number, OwnShard & { readonly stop: AbortController }>();
   readonly #catalog: TopicCatalog;
+  readonly #patterns: TopicPatterns;
   readonly #repeated: ReturnType<typeof createRepeatedLog>;
   readonly #forgetRoutes: () => void;
+  readonly #tick: ReturnType<typeof setInterval>;
   #hints: readonly ShardHint[] = [];
   #retry: ReturnType<typeof setTimeout> | undefined;
   #refresh: ReturnType<typeof setTimeout> | undefined;
@@ -45,14 +54,19 @@ export class GroupShards {
     this.#options = options;
     this.#repeated = createRepeatedLog(options.logger, systemClock);
     const { table } = options.routes;
+    this.#patterns = new TopicPatterns(options.routes);
     this.#catalog = {
       topic(name) {
         const route = table.topic(name);
         return route === undefined ? undefined : { topicId: route.topicId, partitionCount: route.partitions.length };
       },
+      matching: (pattern) => this.#patterns.matching(pattern),
       has: (topicId) => table.topicById(topicId) !== undefined,
     };
     this.#forgetRoutes = options.routes.onChange(() => this.#onRoutes());
+    this.#tick = setInterval(() => {
+      for (const { sessions } of this.#own.values()) sessions.tick();
+    }, TICK_MS);
   }
 
   /**
@@ -74,19 +88,79 @@ export class GroupShards {
     return [...this.#own.values()];
   }
 
+  /** Shards by the public address of their instance, '' = this one. Throws GROUP_LOADING while one has no instance. */
+  placement(): ReadonlyMap<string, readonly number[]> {
+    const placement = new Map<string, number[]>();
+    const orphans = this.#hints.filter(({ instanceId }) => instanceId === '').map(({ shard }) => shard);
+    if (this.#hints.length === 0 || orphans.length > 0) throw notServed(orphans);
+    for (const { shard, instanceId, address } of this.#hints) {
+      const where = instanceId === this.#options.instanceId ? '' : address;
+      placement.set(where, [...(placement.get(where) ?? []), shard]);
+    }
+    return placement;
+  }
+
+  /** The shards named, served here. Waits for those that are being taken over; throws GROUP_LOADING for any other. */
+  async served(shards: readonly number[], waitMs: number): Promise<readonly OwnShard[]> {
+    const deadlineAtMs = performance.now() + waitMs;
+    const found: OwnShard[] = [];
+    const mine = new Set(
+      this.#hints.filter((hint) => hint.instanceId === this.#options.instanceId).map((h) => h.shard),
+    );
+    for (const shard of shards) {
+      while (!this.#closed && mine.has(shard) && !this.#own.has(shard) && performance.now() < deadlineAtMs)
+        await this.#options.routes.nextChange(Math.min(OPEN_RETRY_MS, Math.max(1, deadlineAtMs - performance.now())));
+      const own = this.#own.get(shard);
+      if (own === undefined || !(await own.owner.serving(Math.max(0, deadlineAtMs - performance.now()))))
+        throw notServed([shard]);
+      found.push(own);
+    }
+    return found;
+  }
+
+  /** Address of the other instance that shall have the group, undefined = this one, or nobody is known. */
+  elsewhere(group: string): string | undefined {
+    const hint = this.#hintOf(this.#shardOf(group));
+    return this.#isElsewhere(hint) ? hint.address : undefined;
+  }
+
+  /** True when it is known which instance shall have the group. */
+  isPlaced(group: string): boolean {
+    return (this.#hintOf(this.#shardOf(group))?.instanceId ?? '') !== '';
+  }
+
+  /** Resolves when that is known, or after `waitMs`. */
+  async placed(group: string, waitMs: number): Promise<void> {
+    const deadlineAtMs = performance.now() + waitMs;
+    for (let leftMs = waitMs; leftMs > 0 && !this.isPlaced(group) && !this.#closed;) {
+      await this.#options.routes.nextChange(Math.min(leftMs, OPEN_RETRY_MS));
+      leftMs = deadlineAtMs - performance.now();
+    }
+  }
+
+  /** Resolves when other instances have all shards, when there is no other instance, or after `waitMs`. */
+  async handedOver(waitMs: number): Promise<void> {
+    const deadlineAtMs = performance.now() + waitMs;
+    const alone = this.#hints.every(({ instanceId }) => instanceId === this.#options.instanceId || instanceId === '');
+    while (!alone && this.#own.size > 0 && performance.now() < deadlineAtMs) await pause(HAND_OVER_LOOK_MS);
+  }
+
   /**
    * The shard of a group, served here. Waits for one that is being taken over. Throws NOT_GROUP_OWNER with the owner's
-   * address when another instance has it, GROUP_LOADING when nobody serves it within `waitMs`.
+   * address when another instance has it, GROUP_LOADING when nobody serves it within `waitMs`. A call that was passed on
+   * to this instance may be ahead of what it is told: it waits for that a little.
    */
-  async of(group: string, waitMs: number): Promise<OwnShard> {
-    const deadlineAtMs = performance.now() + waitMs;
+  async of(group: string, waitMs: number, wasPassedOn: boolean): Promise<OwnShard> {
+    const startedMs = performance.now();
+    const deadlineAtMs = startedMs + waitMs;
     for (;;) {
       const leftMs = deadlineAtMs - performance.now();
       const shard = this.#shardOf(group);
       const own = shard === undefined ? undefined : this.#own.get(shard);
       if (own !== undefined && (await own.owner.serving(Math.max(0, leftMs)))) return own;
-      const hint = this.#hints.find((candidate) => candidate.shard === shard);
-      if (hint !== undefined && hint.instanceId !== '' && hint.instanceId !== this.#options.instanceId) {
+      const hint = this.#hintOf(shard);
+      const mayChange = wasPassedOn && performance.now() - startedMs < PASSED_ON_WAIT_MS;
+      if (this.#isElsewhere(hint) && !mayChange) {
         const message = `group "${group}" is served at ${hint.address}`;
         throw new PartitaError('NOT_GROUP_OWNER', message, { group, address: hint.address });
       }
@@ -99,8 +173,18 @@ export class GroupShards {
     this.#closed = true;
     clearTimeout(this.#retry);
     clearTimeout(this.#refresh);
+    clearInterval(this.#tick);
     this.#forgetRoutes();
+    this.#patterns.close();
     for (const shard of [...this.#own.keys()]) this.#stop(shard);
+  }
+
+  #isElsewhere(hint: ShardHint | undefined): hint is ShardHint {
+    return hint !== undefined && hint.instanceId !== '' && hint.instanceId !== this.#options.instanceId;
+  }
+
+  #hintOf(shard: number | undefined): ShardHint | undefined {
+    return this.#hints.find((candidate) => candidate.shard === shard);
   }
 
   #shardOf(group: string): number | undefined {
@@ -158,4 +242,10 @@ export class GroupShards {
       for (const { sessions } of this.#own.values()) sessions.refresh();
     }, REFRESH_DELAY_MS);
   }
+}
+
+function notServed(shards: readonly number[]): PartitaError {
+  const which = shards.length === 0 ? 'the shards of groups are' : `shard ${shards.join(', ')} of the groups is`;
+  const message = `${which} being loaded by another owner; try again in a moment`;
+  return new PartitaError('GROUP_LOADING', message, {}, { retryAfterMs: 200 });
 }

@@ -1,5 +1,5 @@
 /** Unary calls to partition leaders, tried again while a new route or a pause can help and the deadline allows. */
-import { asPartitaError, PartitaError } from '@partita/domain';
+import { asPartitaError, PartitaError, REQUEST_PARTITION_COUNT_MAX } from '@partita/domain';
 import { pause } from '@partita/client';
 import type { RouteCache } from '@partita/client';
 import { BrokerServiceService } from '@partita/protocol';
@@ -21,6 +21,19 @@ export interface PartitionName {
   readonly topicId: string;
   readonly topic: string;
   readonly partition: number;
+}
+
+/** A position to resolve. */
+export interface PositionEntry extends PartitionName {
+  readonly position: OffsetSpec;
+  /** True = what lies behind the position is measured too. */
+  readonly withLag?: boolean;
+}
+
+interface OpenEntry {
+  readonly entry: PositionEntry;
+  /** Its place among the entries. */
+  readonly index: number;
 }
 
 /** How long a call may take in all. */
@@ -47,13 +60,82 @@ export class LeaderCalls {
   }
 
   /** Resolves a position; the answer also tells where the log begins and ends. */
-  listOffset(name: PartitionName, position: OffsetSpec, limits: CallLimits): Promise<ListOffsetsResult> {
-    return this.#atLeader(name, limits, async (client, deadlineMs) => {
-      const request = { entries: [{ ...name, position }] };
-      const options = { deadlineMs, ...signalOf(limits) };
-      const { results } = await callUnary(client, BrokerServiceService.listOffsets, request, options);
-      return succeeded(results[0], name);
-    });
+  async listOffset(name: PartitionName, position: OffsetSpec, limits: CallLimits): Promise<ListOffsetsResult> {
+    const [result] = await this.listOffsets([{ ...name, position }], limits);
+    if (result === undefined) throw noLeader(name);
+    if (result instanceof PartitaError) throw result;
+    return result;
+  }
+
+  /**
+   * Resolves many positions, with one call at a time per broker that leads some of them. Answers in the order of the
+   * entries, the error where there is none: one partition without a leader says nothing of the others.
+   */
+  async listOffsets(
+    entries: readonly PositionEntry[],
+    limits: CallLimits,
+  ): Promise<readonly (ListOffsetsResult | PartitaError)[]> {
+    const results: (ListOffsetsResult | PartitaError)[] = entries.map((entry) => noLeader(entry));
+    const deadlineAtMs = performance.now() + limits.deadlineMs;
+    let open = entries.map((entry, index) => ({ entry, index }));
+    for (let attempt = 0; open.length > 0; attempt++) {
+      const leftMs = Math.max(1, deadlineAtMs - performance.now());
+      await Promise.all(
+        this.#byLeader(open).map(async ([address, asked]) => {
+          const answers = await this.#askForOffsets(address, asked, { ...limits, deadlineMs: leftMs });
+          asked.forEach(({ index, entry }, at) => (results[index] = answers[at] ?? noLeader(entry)));
+        }),
+      );
+      open = open.filter(({ index }) => results[index] instanceof PartitaError && mayRetry(results[index]));
+      const delayMs = backoffDelayMs(attempt, systemRandom);
+      if (limits.signal?.aborted === true || performance.now() + delayMs >= deadlineAtMs) break;
+      if (open.length > 0) await this.#changeOrPause(delayMs, limits.signal);
+    }
+    return results;
+  }
+
+  /** Entries by the address of their leader, in parts that one call carries. Those without a leader are left out. */
+  #byLeader(open: readonly OpenEntry[]): [string, OpenEntry[]][] {
+    const calls: [string, OpenEntry[]][] = [];
+    const filling = new Map<string, OpenEntry[]>();
+    for (const one of open) {
+      const address = this.#routes.leader(one.entry.topicId, one.entry.partition)?.address;
+      if (address === undefined) continue;
+      let call = filling.get(address);
+      if (call === undefined || call.length >= REQUEST_PARTITION_COUNT_MAX) {
+        call = [];
+        filling.set(address, call);
+        calls.push([address, call]);
+      }
+      call.push(one);
+    }
+    return calls;
+  }
+
+  async #askForOffsets(
+    address: string,
+    asked: readonly OpenEntry[],
+    limits: CallLimits,
+  ): Promise<readonly (ListOffsetsResult | PartitaError)[]> {
+    try {
+      const request = { entries: asked.map(({ entry }) => ({ withLag: false, ...entry })) };
+      const options = { deadlineMs: limits.deadlineMs, ...signalOf(limits) };
+      const { results } = await callUnary(
+        this.#pool.client(address),
+        BrokerServiceService.listOffsets,
+        request,
+        options,
+      );
+      return results.map((result) => {
+        if (result.error === undefined) return result;
+        const error = fromRpcStatus(result.error);
+        if (error.reason === 'NOT_LEADER') this.#routes.applyHint(error);
+        return error;
+      });
+    } catch (thrown) {
+      const error = asPartitaError(thrown);
+      return asked.map(() => error);
+    }
   }
 
   /** Reads batches, waiting up to `maxWaitMs` for some. */

@@ -57,14 +57,8 @@ function failure({ topic, partition }: OffsetCommit, error: PartitaError): Commi
 async function prepare(offset: OffsetCommit, context: CommitContext): Promise<GroupCommit> {
   const { topic, partition } = offset;
   const route = context.routes.table.topic(topic) ?? (await context.routes.resolve(topic));
-  if (partition < 0 || partition >= route.partitions.length) {
-    const metadata = { topic, partition: String(partition), partition_count: String(route.partitions.length) };
-    throw new PartitaError(
-      'PARTITION_NOT_FOUND',
-      `"${topic}" has ${route.partitions.length} partitions, counted from 0`,
-      metadata,
-    );
-  }
+  const { length } = route.partitions;
+  if (partition < 0 || partition >= length) throw partitionNotFound(topic, partition, length);
   let highWatermark = context.seen(topic, partition) ?? -1n;
   if (offset.nextOffset > highWatermark) {
     const name = { topicId: route.topicId, topic, partition };
@@ -82,4 +76,9 @@ async function prepare(offset: OffsetCommit, context: CommitContext): Promise<Gr
     epoch: context.epochOf(offset),
     highWatermark,
   };
+}
+
+export function partitionNotFound(topic: string, partition: number, count: number): PartitaError {
+  const metadata = { topic, partition: String(partition), partition_count: String(count) };
+  return new PartitaError('PARTITION_NOT_FOUND', `"${topic}" has ${count} partitions, counted from 0`, metadata);
 }

@@ -9,7 +9,7 @@ import type { LeaderReader, RouteCache } from '@partita/client';
 import { assignmentOf, memberEpochOf } from '@partita/groups';
 import type { HeldPartition } from '@partita/groups';
 import { ConsumeEventKind } from '@partita/protocol';
-import type { AssignedPartition, ConsumeResponse, OffsetLostPolicy, OffsetSpec } from '@partita/protocol';
+import type { AssignedPartition, ConsumeResponse, OffsetSpec } from '@partita/protocol';
 import { retryAdviceOf } from '@partita/rpc';
 import type { Delivery, DeliverySink } from './delivery.ts';
 import type { LeaderCalls, PartitionName } from './leader-calls.ts';
@@ -29,7 +29,7 @@ export interface MemberPartitionsOptions {
   readonly delivery: Delivery;
   readonly sink: DeliverySink;
   readonly startPosition: OffsetSpec;
-  readonly offsetLostPolicy: OffsetLostPolicy;
+  readonly lossPosition: OffsetSpec | undefined;
   readonly signal: AbortSignal;
   /** The stream cannot go on. */
   onFault(error: PartitaError): void;
@@ -47,6 +47,8 @@ export class MemberPartitions implements FeedListener {
   readonly #feeds = new Map<string, PartitionFeed>();
   /** Start offset told for each holding, by partitionKey. */
   readonly #started = new Map<string, { readonly assignmentEpoch: number; readonly offset: bigint }>();
+  /** Where delivery stood when it stopped, of partitions that are still held, by partitionKey. */
+  readonly #stoppedAt = new Map<string, bigint>();
   #told = '';
   #dirty = false;
   #running = false;
@@ -151,7 +153,9 @@ export class MemberPartitions implements FeedListener {
     for (const [key, { assignmentEpoch }] of this.#started) {
       if (kept.get(key) === assignmentEpoch) continue;
       this.#stop(key);
-      if (!held.some((entry) => partitionKey(entry.partition) === key)) this.#started.delete(key);
+      if (held.some((entry) => partitionKey(entry.partition) === key)) continue;
+      this.#started.delete(key);
+      this.#stoppedAt.delete(key);
     }
   }
 
@@ -159,6 +163,7 @@ export class MemberPartitions implements FeedListener {
     const feed = this.#feeds.get(key);
     if (feed === undefined) return;
     this.#feeds.delete(key);
+    this.#stoppedAt.set(key, feed.position);
     this.#options.delivery.forget(feed);
     feed.close();
   }
@@ -181,6 +186,7 @@ export class MemberPartitions implements FeedListener {
   #deliver(start: StartOffset): void {
     const { name, held, offset, highWatermark } = start;
     if (start.lostOffset !== undefined) this.#tellLoss(name, start.lostOffset, offset);
+    if (start.wasReset) this.#tellReset(name, this.#stoppedAt.get(partitionKey(held.partition)) ?? offset, offset);
     const { reader } = this.#options;
     const feed = new PartitionFeed({
       name,
@@ -223,7 +229,8 @@ export class MemberPartitions implements FeedListener {
     const log = await calls.listOffset(feed.name, LATEST, { deadlineMs: FIND_DEADLINE_MS, signal });
     if (this.#feeds.get(partitionKey(feed.name)) !== feed) return;
     const oldOffset = feed.position;
-    const newOffset = afterLoss(oldOffset, log, { ...this.#options, name: feed.name });
+    const newOffset = await afterLoss(oldOffset, log, { ...this.#options, name: feed.name });
+    if (this.#feeds.get(partitionKey(feed.name)) !== feed) return;
     this.#tellLoss(feed.name, oldOffset, newOffset);
     feed.moveTo(newOffset);
   }
@@ -231,6 +238,12 @@ export class MemberPartitions implements FeedListener {
   #tellLoss({ topic, partition }: PartitionName, oldOffset: bigint, newOffset: bigint): void {
     const kind = ConsumeEventKind.CONSUME_EVENT_KIND_OFFSET_LOST;
     const detail = `offset ${oldOffset} is not in the log any more; delivery goes on at ${newOffset}`;
+    this.#options.sink.send({ $case: 'event', event: { topic, partition, kind, oldOffset, newOffset, detail } }, 0);
+  }
+
+  #tellReset({ topic, partition }: PartitionName, oldOffset: bigint, newOffset: bigint): void {
+    const kind = ConsumeEventKind.CONSUME_EVENT_KIND_RESET;
+    const detail = `an operator has moved the group's offset; delivery goes on at ${newOffset}`;
     this.#options.sink.send({ $case: 'event', event: { topic, partition, kind, oldOffset, newOffset, detail } }, 0);
   }
 }

@@ -28,15 +28,12 @@ interface Session {
   fencing: boolean;
 }
 
-const TICK_MS = 200;
-
 export class MemberSessions implements ShardListener {
   readonly #catalog: TopicCatalog;
   readonly #logger: Logger;
   /** By group and member id. */
   readonly #sessions = new Map<string, Map<string, Session>>();
   #owner: ShardOwner | undefined;
-  #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(catalog: TopicCatalog, logger: Logger) {
     this.#catalog = catalog;
@@ -46,12 +43,10 @@ export class MemberSessions implements ShardListener {
   /** Begins to watch; `owner` serves the shard of these members. */
   start(owner: ShardOwner): void {
     this.#owner = owner;
-    this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
   /** The shard is not served here any more: members have to find its new owner. */
   stop(): void {
-    clearInterval(this.#timer);
     const message = 'this instance does not own the group any more; come back with the same member id';
     for (const session of this.#all()) {
       session.link?.end(new PartitaError('GROUP_LOADING', message, { group: session.group }, { retryAfterMs: 200 }));
@@ -128,7 +123,8 @@ export class MemberSessions implements ShardListener {
     else this.#sessions.set(id, sessions);
   }
 
-  #tick(): void {
+  /** Puts out who was silent, or kept what it was to give up, for too long. Called a few times a second. */
+  tick(): void {
     const owner = this.#owner;
     if (owner?.phase !== 'serving') return;
     const nowMs = performance.now();
@@ -147,7 +143,7 @@ export class MemberSessions implements ShardListener {
     const { group, memberId } = session;
     session.fencing = true;
     this.#logger.info({ group, member: memberId, why }, 'member is put out');
-    owner.submit({ kind: 'fence', group, memberId }).catch(() => (session.fencing = false));
+    owner.submit({ kind: 'fence', group, memberId, wallMs: Date.now() }).catch(() => (session.fencing = false));
   }
 
   *#all(): Generator<Session> {

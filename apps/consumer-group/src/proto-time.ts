@@ -13,3 +13,8 @@ export function timestampMs(timestamp: Timestamp): bigint {
 export function timestampOf(ms: bigint): Timestamp {
   return { seconds: ms / 1000n, nanos: Number(ms % 1000n) * 1_000_000 };
 }
+
+/** Whole milliseconds, at least 0. */
+export function durationOf(ms: number): Duration {
+  return { seconds: BigInt(Math.floor(ms / 1000)), nanos: Math.round(ms % 1000) * 1_000_000 };
+}

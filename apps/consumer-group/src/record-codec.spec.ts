@@ -1,26 +1,29 @@
 import { BatchBuilder, CODEC_NONE, decodeBatch } from '@partita/batch';
+import { recordKey } from '@partita/groups';
 import type { GroupRecord } from '@partita/groups';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeGroupRecord, encodeGroupRecord, groupRecordKey } from './record-codec.ts';
+import { decodeGroupRecord, encodeGroupRecord } from './record-codec.ts';
 
 const int32 = fc.nat(2 ** 31 - 1);
 const ms = fc.bigInt({ min: 0n, max: 2n ** 53n });
 const text = fc.string({ unit: 'grapheme', maxLength: 20 });
 const partition = fc.record({ topicId: fc.uuid(), partition: int32 });
 
-const groupValue = fc.record({ groupEpoch: int32, assignor: text, createTimeMs: ms });
+const groupValue = fc.record({ groupEpoch: int32, assignor: text, createTimeMs: ms, emptySinceMs: ms });
 const memberValue = fc.record({
   memberEpoch: int32,
   instanceId: text,
   clientId: text,
   peer: text,
   topics: fc.array(text, { maxLength: 5 }),
+  topicPattern: text,
   sessionTimeoutMs: int32,
   rebalanceTimeoutMs: int32,
   rack: text,
   capacity: int32,
   joinTimeMs: ms,
+  assignor: text,
 });
 const assignmentValue = fc.record({
   memberId: text,
@@ -28,7 +31,14 @@ const assignmentValue = fc.record({
   revoking: fc.boolean(),
   targetMemberId: text,
 });
-const offsetValue = fc.record({ nextOffset: ms, recordEpoch: int32, metadata: text, commitTimeMs: ms, topic: text });
+const offsetValue = fc.record({
+  nextOffset: ms,
+  recordEpoch: int32,
+  metadata: text,
+  commitTimeMs: ms,
+  topic: text,
+  resetEpoch: int32,
+});
 
 function optional<T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
   return fc.option(value, { nil: undefined });
@@ -62,7 +72,7 @@ describe('records of __groups', () => {
     fc.assert(
       fc.property(record, record, (a, b) => {
         const [left, right] = [a, b].map((one) => Buffer.from(encodeGroupRecord(one, 1n).key ?? []).toString('hex'));
-        expect(left === right).toBe(groupRecordKey(a) === groupRecordKey(b));
+        expect(left === right).toBe(recordKey(a) === recordKey(b));
       }),
     );
   });
@@ -72,7 +82,7 @@ describe('records of __groups', () => {
       kind: 'offset',
       group: 'g',
       partition: { topicId: 't', partition: 1 },
-      value: { nextOffset: 1n, recordEpoch: 0, metadata: '', commitTimeMs: 1n, topic: 't' },
+      value: { nextOffset: 1n, recordEpoch: 0, metadata: '', commitTimeMs: 1n, topic: 't', resetEpoch: 0 },
     };
     const { value } = encodeGroupRecord(offset, 1n);
     const { key } = encodeGroupRecord({ kind: 'member', group: 'g', memberId: 'm', value: undefined }, 1n);

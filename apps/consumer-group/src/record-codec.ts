@@ -3,7 +3,7 @@
  * absent value deletes the key. Keys are encoded with fields in order and zeros left out, as every protobuf library
  * does, so that the same key always has the same bytes and compaction finds it.
  */
-import { partitionKey, PartitaError } from '@partita/domain';
+import { PartitaError } from '@partita/domain';
 import type { GroupRecord, MemberValue } from '@partita/groups';
 import { GroupKey, GroupValue } from '@partita/protocol';
 import type { DecodedRecord, RecordInput } from '@partita/batch';
@@ -45,19 +45,6 @@ export function decodeGroupRecord(record: DecodedRecord): GroupRecord {
   throw corrupt(record.offset, 'its value does not belong to its key');
 }
 
-/** One text per key, to keep only the last record of a key in a batch. */
-export function groupRecordKey(record: GroupRecord): string {
-  switch (record.kind) {
-    case 'group':
-      return `group/${record.group}`;
-    case 'member':
-      return `member/${record.group}/${record.memberId}`;
-    case 'assignment':
-    case 'offset':
-      return `${record.kind}/${record.group}/${partitionKey(record.partition)}`;
-  }
-}
-
 function keyKind(record: GroupRecord): NonNullable<GroupKey['kind']> {
   switch (record.kind) {
     case 'group':
@@ -88,10 +75,10 @@ function valueKind(record: GroupRecord): GroupValue['kind'] {
 type GroupMemberMessage = Extract<NonNullable<GroupValue['kind']>, { $case: 'member' }>['member'];
 
 function memberMessage(member: MemberValue): GroupMemberMessage {
-  const { topics, sessionTimeoutMs, rebalanceTimeoutMs, ...rest } = member;
+  const { topics, topicPattern, sessionTimeoutMs, rebalanceTimeoutMs, ...rest } = member;
   return {
     ...rest,
-    subscription: { topics: [...topics], topicPattern: '' },
+    subscription: { topics: [...topics], topicPattern },
     sessionTimeoutMs: BigInt(sessionTimeoutMs),
     rebalanceTimeoutMs: BigInt(rebalanceTimeoutMs),
   };
@@ -102,6 +89,7 @@ function memberOf(message: GroupMemberMessage): MemberValue {
   return {
     ...rest,
     topics: subscription?.topics ?? [],
+    topicPattern: subscription?.topicPattern ?? '',
     sessionTimeoutMs: Number(sessionTimeoutMs),
     rebalanceTimeoutMs: Number(rebalanceTimeoutMs),
   };

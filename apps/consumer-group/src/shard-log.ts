@@ -17,6 +17,8 @@ import { asPartitaError, DEADLINE_MS_MAX } from '@partita/domain';
 import { Acks, ClaimRecord } from '@partita/protocol';
 import type { AppendAck } from '@partita/protocol';
 import type { DecodedRecord } from '@partita/batch';
+import type { ShardAppend } from '@partita/groups';
+import { systemRandom } from '@partita/runtime';
 import type { LeaderCalls, PartitionName } from './leader-calls.ts';
 
 /** A claim that holds. */
@@ -35,6 +37,7 @@ export class ShardLog {
   readonly #name: PartitionName;
   readonly #instanceId: string;
   readonly #signal: AbortSignal;
+  #producer: { readonly claimEpoch: number; readonly id: Uint8Array } | undefined;
 
   constructor(calls: LeaderCalls, name: PartitionName, instanceId: string, signal: AbortSignal) {
     this.#calls = calls;
@@ -62,10 +65,20 @@ export class ShardLog {
   }
 
   /** Appends records as one batch. FENCED_CLAIM and OUTCOME_UNKNOWN mean: claim anew and replay. */
-  async append(records: readonly RecordInput[], claimEpoch: number): Promise<void> {
+  async append({ records, claimEpoch, firstSequence }: ShardAppend<RecordInput>): Promise<void> {
     const builder = new BatchBuilder();
     for (const record of records) if (!builder.tryAdd(record)) throw new Error('a batch of group records is too large');
-    await this.#append(builder.build({ codec: CODEC_NONE }), claimEpoch);
+    const session = { producerId: this.#producerOf(claimEpoch), producerEpoch: 0, firstSequence };
+    await this.#append(builder.build({ codec: CODEC_NONE, ...session }), claimEpoch);
+  }
+
+  /** The owner writes as a producer session of its own under each claim. */
+  #producerOf(claimEpoch: number): Uint8Array {
+    if (this.#producer?.claimEpoch !== claimEpoch) {
+      const id = Buffer.from(systemRandom.uuid().replaceAll('-', ''), 'hex');
+      this.#producer = { claimEpoch, id };
+    }
+    return this.#producer.id;
   }
 
   /** Passes every record below `endOffset` to `onRecord`, from the start of the log, in order. */

@@ -35,6 +35,7 @@ const join = (memberId: string): GroupCommand => ({
   clientId: '',
   peer: '',
   topics: ['t'],
+  topicPattern: '',
   sessionTimeoutMs: 1000,
   rebalanceTimeoutMs: 1000,
   rack: '',
@@ -48,7 +49,7 @@ async function setUp(): Promise<{ owner: ShardOwner; log: HeldLog }> {
   const owner = new ShardOwner({
     shard: 0,
     log,
-    catalog: { topic: () => ({ topicId: 'id', partitionCount: 1 }), has: () => true },
+    catalog: { topic: () => ({ topicId: 'id', partitionCount: 1 }), matching: () => [], has: () => true },
     logger: createLogger({ service: 'spec', instance: '1', level: 'fatal' }),
     wallMs: () => 1,
     listener: { onServing: () => undefined, onChanged: () => undefined },

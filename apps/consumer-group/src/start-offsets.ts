@@ -4,8 +4,7 @@
  * (and, with `latest`, skip what came meanwhile).
  */
 import { PartitaError, partitionKey } from '@partita/domain';
-import type { HeldPartition } from '@partita/groups';
-import { OffsetLostPolicy } from '@partita/protocol';
+import type { GroupOffset, HeldPartition } from '@partita/groups';
 import type { ListOffsetsResult, OffsetSpec } from '@partita/protocol';
 import type { LeaderCalls, PartitionName } from './leader-calls.ts';
 import type { ShardOwner } from './shard-owner.ts';
@@ -18,6 +17,8 @@ export interface StartOffset {
   readonly highWatermark: bigint;
   /** Committed offset that is gone, with what the policy made of it. */
   readonly lostOffset: bigint | undefined;
+  /** True = an operator's reset has put it there. */
+  readonly wasReset: boolean;
 }
 
 export interface StartOffsetsOptions {
@@ -25,13 +26,12 @@ export interface StartOffsetsOptions {
   readonly owner: ShardOwner;
   readonly calls: LeaderCalls;
   readonly startPosition: OffsetSpec;
-  readonly offsetLostPolicy: OffsetLostPolicy;
+  /** Undefined = not at all. */
+  readonly lossPosition: OffsetSpec | undefined;
   readonly signal: AbortSignal;
 }
 
 const DEADLINE_MS = 5000;
-/** Partitions asked about at once. */
-const CONCURRENT_COUNT_MAX = 32;
 const LATEST: OffsetSpec = { position: { $case: 'latest', latest: true } };
 
 /** Partitions whose start was found; the others failed for now, the first error tells why. */
@@ -40,54 +40,58 @@ export interface StartOffsetsResult {
   readonly error: PartitaError | undefined;
 }
 
+interface Wanted {
+  readonly held: HeldPartition;
+  readonly name: PartitionName;
+}
+
 /** Finds the starts of partitions that a member got, and commits those that are new. Rejects with OFFSET_LOST. */
-export async function findStarts(
-  wanted: readonly { readonly held: HeldPartition; readonly name: PartitionName }[],
-  options: StartOffsetsOptions,
-): Promise<StartOffsetsResult> {
+export async function findStarts(wanted: readonly Wanted[], options: StartOffsetsOptions): Promise<StartOffsetsResult> {
   const starts: StartOffset[] = [];
   let error: PartitaError | undefined;
-  for (let from = 0; from < wanted.length; from += CONCURRENT_COUNT_MAX) {
-    const part = wanted.slice(from, from + CONCURRENT_COUNT_MAX);
-    const found = await Promise.allSettled(part.map((partition) => findStart(partition, options)));
-    for (const outcome of found) {
-      if (outcome.status === 'fulfilled') starts.push(outcome.value);
-      else if (!(outcome.reason instanceof PartitaError) || outcome.reason.reason === 'OFFSET_LOST')
-        throw outcome.reason;
-      else error ??= outcome.reason;
-    }
+  const committed = wanted.map(({ held }) => committedOf(held, options));
+  const entries = wanted.map(({ name }, index) => ({
+    ...name,
+    position: committed[index] === undefined ? options.startPosition : LATEST,
+  }));
+  const results = await options.calls.listOffsets(entries, { deadlineMs: DEADLINE_MS, signal: options.signal });
+  for (const [index, partition] of wanted.entries()) {
+    const result = results[index];
+    if (result === undefined || result instanceof PartitaError) error ??= result;
+    else starts.push(await startAt(partition, committed[index], result, options));
   }
   return { starts: await commitStarts(starts, options), error };
 }
 
-async function findStart(
-  { held, name }: { readonly held: HeldPartition; readonly name: PartitionName },
+async function startAt(
+  { held, name }: Wanted,
+  committed: GroupOffset | undefined,
+  result: ListOffsetsResult,
   options: StartOffsetsOptions,
 ): Promise<StartOffset> {
-  const committed = committedOf(held, options);
-  const position = committed === undefined ? options.startPosition : LATEST;
-  const limits = { deadlineMs: DEADLINE_MS, signal: options.signal };
-  const result = await options.calls.listOffset(name, position, limits);
   const { highWatermark } = result;
-  if (committed === undefined) return { held, name, offset: result.offset, highWatermark, lostOffset: undefined };
-  if (committed >= result.logStartOffset)
-    return { held, name, offset: committed, highWatermark, lostOffset: undefined };
-  const offset = afterLoss(committed, result, { ...options, name });
-  return { held, name, offset, highWatermark, lostOffset: committed };
+  const found = { held, name, highWatermark, lostOffset: undefined, wasReset: false };
+  if (committed === undefined) return { ...found, offset: result.offset };
+  const { nextOffset, resetEpoch } = committed;
+  const wasReset = resetEpoch > 0 && resetEpoch === held.assignmentEpoch;
+  if (nextOffset >= result.logStartOffset) return { ...found, offset: nextOffset, wasReset };
+  const offset = await afterLoss(nextOffset, result, { ...options, name });
+  return { ...found, offset, lostOffset: nextOffset };
 }
 
-/** Where the policy goes on when `position` is not in the log any more. Throws OFFSET_LOST when it does not. */
-export function afterLoss(
+/** Where to go on when `position` is not in the log any more. Rejects with OFFSET_LOST when nobody said where. */
+export async function afterLoss(
   position: bigint,
   log: Pick<ListOffsetsResult, 'logStartOffset' | 'highWatermark'>,
-  context: { readonly group: string; readonly name: PartitionName; readonly offsetLostPolicy: OffsetLostPolicy },
-): bigint {
-  const { group, name, offsetLostPolicy } = context;
-  if (offsetLostPolicy === OffsetLostPolicy.OFFSET_LOST_POLICY_EARLIEST) return log.logStartOffset;
-  if (offsetLostPolicy === OffsetLostPolicy.OFFSET_LOST_POLICY_LATEST) return log.highWatermark;
+  context: Pick<StartOffsetsOptions, 'group' | 'calls' | 'lossPosition' | 'signal'> & { readonly name: PartitionName },
+): Promise<bigint> {
+  const { group, name, lossPosition, calls, signal } = context;
+  if (lossPosition !== undefined)
+    return (await calls.listOffset(name, lossPosition, { deadlineMs: DEADLINE_MS, signal })).offset;
   const message =
     `offset ${position} of group "${group}" in partition ${name.partition} of "${name.topic}" is gone, the log holds ` +
-    `${log.logStartOffset} to ${log.highWatermark}; join with offset_lost_policy EARLIEST or LATEST to go on`;
+    `${log.logStartOffset} to ${log.highWatermark}; reset the group's offsets, or join with an offset_lost_policy that ` +
+    'says where to go on';
   throw new PartitaError('OFFSET_LOST', message, {
     group,
     topic: name.topic,
@@ -128,10 +132,10 @@ async function commitStarts(
     wallMs: Date.now(),
   });
   return starts.map((start) =>
-    fresh.includes(start) ? { ...start, offset: committedOf(start.held, options) ?? start.offset } : start,
+    fresh.includes(start) ? { ...start, offset: committedOf(start.held, options)?.nextOffset ?? start.offset } : start,
   );
 }
 
-function committedOf(held: HeldPartition, { owner, group }: StartOffsetsOptions): bigint | undefined {
-  return owner.state.get(group)?.offsets.get(partitionKey(held.partition))?.nextOffset;
+function committedOf(held: HeldPartition, { owner, group }: StartOffsetsOptions): GroupOffset | undefined {
+  return owner.state.get(group)?.offsets.get(partitionKey(held.partition));
 }

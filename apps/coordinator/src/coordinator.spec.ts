@@ -1,10 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { PEER_PROTOCOL_VERSION } from '@partita/domain';
 import { MemoryDirectory } from '@partita/metadata-store';
-import { BrokerState, InstanceSessionServiceService, PartitionState, ServiceKind, TopicState } from '@partita/protocol';
-import type { InstanceSessionRequest, InstanceSessionResponse, ShardAssignment } from '@partita/protocol';
-import { openBidi } from '@partita/rpc/client';
+import { BrokerState, PartitionState, ServiceKind, TopicState } from '@partita/protocol';
 import { eventually, SpecCluster } from './testing/spec-cluster.ts';
 import { newDisk } from './testing/spec-broker.ts';
 
@@ -397,56 +394,3 @@ describe('the directory', () => {
     await eventually(async () => (await cluster.client(standby).get('orders')).partitions[0]?.leaderId === 1);
   });
 });
-
-describe('consumer-group instances', () => {
-  it('get __groups and its shard, which stays while its instance lives', async () => {
-    const { client, coordinator } = await started([1]);
-    const first = openInstance(coordinator.peerAddress);
-    await eventually(() => first.shards.at(-1)?.shards[0]?.instanceId === first.instanceId);
-    expect((await client.list({ includeInternal: true })).topics.map(({ name }) => name)).toEqual(['__groups']);
-    expect((await client.list()).topics).toEqual([]);
-    expect(await refusal(client.delete('__groups'))).toMatchObject({ reason: 'INTERNAL_TOPIC' });
-
-    const second = openInstance(coordinator.peerAddress);
-    await eventually(() => second.shards.at(-1)?.shards[0]?.instanceId === first.instanceId);
-    first.close();
-    // The grace for instances of an earlier coordinator is over after three seconds.
-    await eventually(() => second.shards.at(-1)?.shards[0]?.instanceId === second.instanceId);
-    second.close();
-  });
-});
-
-function openInstance(coordinator: string) {
-  const instanceId = randomUUID();
-  const shards: ShardAssignment[] = [];
-  const stream = openBidi<InstanceSessionRequest, InstanceSessionResponse>(
-    cluster.pool.client(coordinator),
-    InstanceSessionServiceService.instanceSession,
-    {
-      onMessage: ({ message }) => {
-        if (message?.$case === 'shards') shards.push(message.shards);
-      },
-    },
-  );
-  stream.send({
-    message: {
-      $case: 'register',
-      register: {
-        clusterId: '',
-        protocolVersion: PEER_PROTOCOL_VERSION,
-        service: ServiceKind.SERVICE_KIND_CONSUMER_GROUP,
-        instanceId,
-        address: '127.0.0.1:1',
-        version: '0.1.0',
-        peerAddress: '',
-      },
-    },
-  });
-  const beat = () => stream.send({ message: { $case: 'heartbeat', heartbeat: { draining: false, ownedShards: [] } } });
-  const heartbeats = setInterval(beat, 500);
-  const close = () => {
-    clearInterval(heartbeats);
-    stream.cancel();
-  };
-  return { instanceId, shards, close };
-}

@@ -3,7 +3,7 @@
  * broker can hold it. The assignment is a hint: ownership is the claim in the log, so a wrong hint costs time only.
  */
 import { assignShards } from '@partita/cluster';
-import { PartitaError, SESSION_SILENCE_MS_MAX } from '@partita/domain';
+import { PartitaError, REPLICATION_FACTOR_DEFAULT, SESSION_SILENCE_MS_MAX } from '@partita/domain';
 import type { Clock } from '@partita/domain';
 import type { ShardAssignment } from '@partita/protocol';
 import type { Logger } from '@partita/runtime';
@@ -12,7 +12,14 @@ import type { Lease } from './lease.ts';
 import type { TopicCreations } from './topic-creation.ts';
 
 const GROUPS_TOPIC = '__groups';
-const SHARD_COUNT = 1;
+/** Shards of all groups: enough to spread over more instances than a cluster has. Never changed once the topic is there. */
+export const GROUP_SHARD_COUNT = 16;
+/**
+ * The topic has as many replicas as brokers are there when it is made, at most REPLICATION_FACTOR_DEFAULT. Brokers that
+ * start together with it get this long after the last one that came, and this long in all.
+ */
+const BROKERS_SETTLE_MS = 1500;
+const BROKERS_WAIT_MS_MAX = 10_000;
 /** Between two tries to make the topic: a refusal changes the model, which would try again at once. */
 const CREATION_PAUSE_MS = 2000;
 
@@ -22,6 +29,8 @@ export interface GroupShardsOptions {
   readonly creations: TopicCreations;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Brokers that the cluster is said to have; 0 and 1 say nothing. */
+  readonly expectedBrokers: number;
   /** The assignment is new, or this coordinator has begun to assign. */
   readonly onAssigned: () => void;
 }
@@ -34,6 +43,8 @@ export class GroupShards {
   /** Since when this coordinator assigns; instances of before have a while to come back to it. */
   #assigningSinceMs: number | undefined;
   #sent = '';
+  /** Brokers that are up, as last seen while the topic was wanted, and when that was new; monotonic clock. */
+  #brokersSeen: { readonly count: number; readonly sinceMs: number; readonly firstMs: number } | undefined;
 
   constructor(options: GroupShardsOptions) {
     this.#options = options;
@@ -91,14 +102,14 @@ export class GroupShards {
   #createTopic(): void {
     const { model, lease, creations, logger, clock } = this.#options;
     const wanted = [...model.state.instances()].some(({ service }) => service === 'consumer_group');
-    const brokers = [...model.state.brokers()].some(({ facts }) => facts.status === 'up');
-    if (!wanted || !brokers || this.#creating || model.state.topicByName(GROUPS_TOPIC) !== undefined) return;
+    if (!wanted || this.#creating || model.state.topicByName(GROUPS_TOPIC) !== undefined) return;
+    if (!this.#brokersAreThere()) return;
     if (lease.anchoredToken() === undefined || clock.monotonicMs() < this.#notBeforeMs) return;
     this.#creating = true;
     const settings = { cleanupPolicy: 'compact' } as const;
     const request = {
       name: GROUPS_TOPIC,
-      partitionCount: SHARD_COUNT,
+      partitionCount: GROUP_SHARD_COUNT,
       replicationFactor: 0,
       settings,
       requestId: '',
@@ -116,5 +127,19 @@ export class GroupShards {
       .finally(() => {
         this.#creating = false;
       });
+  }
+
+  /** True when enough brokers are up for the replicas that the topic shall have, or no more are to be waited for. */
+  #brokersAreThere(): boolean {
+    const { model, clock, expectedBrokers } = this.#options;
+    const count = [...model.state.brokers()].filter(({ facts }) => facts.status === 'up').length;
+    if (count === 0) return false;
+    if (count >= REPLICATION_FACTOR_DEFAULT) return true;
+    const nowMs = clock.monotonicMs();
+    if (this.#brokersSeen?.count !== count)
+      this.#brokersSeen = { count, sinceMs: nowMs, firstMs: this.#brokersSeen?.firstMs ?? nowMs };
+    if (nowMs - this.#brokersSeen.firstMs >= BROKERS_WAIT_MS_MAX) return true;
+    if (count < expectedBrokers || model.state.missingBrokerIds().length > 0) return false;
+    return expectedBrokers > 1 || nowMs - this.#brokersSeen.sinceMs >= BROKERS_SETTLE_MS;
   }
 }

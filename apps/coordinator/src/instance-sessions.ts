@@ -37,7 +37,7 @@ type Stream = ServerBidiStream<InstanceSessionResponse>;
 
 interface Session {
   readonly stream: Stream;
-  readonly instance: InstanceFacts;
+  instance: InstanceFacts;
   heardAtMs: number;
 }
 
@@ -105,8 +105,9 @@ export class InstanceSessions {
     const { instanceId, address, peerAddress, version } = message;
     if (!isUuid(instanceId))
       throw new PartitaError('INVALID_REQUEST', 'instance_id must be a lower-case UUID', { field: 'instance_id' });
-    const instance: InstanceFacts = { instanceId, address, peerAddress, version, service: serviceOf(message.service) };
-    const session = { stream, instance, heardAtMs: clock.monotonicMs() };
+    const service = serviceOf(message.service);
+    const instance: InstanceFacts = { instanceId, address, peerAddress, version, service, draining: false };
+    const session: Session = { stream, instance, heardAtMs: clock.monotonicMs() };
     const replaced = this.#sessions.get(instanceId);
     this.#sessions.set(instanceId, session);
     replaced?.stream.end(new PartitaError('CANCELLED', 'the instance has opened another session'));
@@ -118,7 +119,12 @@ export class InstanceSessions {
     return session;
   }
 
-  #takeHeartbeat({ instance }: Session, { ownedShards }: InstanceHeartbeat): void {
+  #takeHeartbeat(session: Session, { draining, ownedShards }: InstanceHeartbeat): void {
+    if (draining !== session.instance.draining) {
+      session.instance = { ...session.instance, draining };
+      this.#options.model.apply([{ type: 'instance_put', instance: session.instance }]);
+    }
+    const { instance } = session;
     if (ownedShards.length === 0) return;
     this.#options.onOwned(
       instance.instanceId,

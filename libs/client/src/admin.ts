@@ -3,26 +3,22 @@ import { PAGE_SIZE_MAX } from '@partita/domain';
 import {
   BrokerServiceService,
   ClusterServiceService,
-  GroupServiceService,
   Topic,
   TopicServiceService,
   TopicSettings,
 } from '@partita/protocol';
 import type {
   AuditEntry,
-  CommittedOffset,
   DeleteRecordsResponse,
   DescribeClusterResponse,
-  DescribeGroupResponse,
   ElectionResult,
   GetClusterResponse,
-  GroupSummary,
   ListOffsetsResponse,
-  OffsetCommit,
   PartitionRef,
 } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
 import { clientError, refused } from './client-error.ts';
+import { GroupAdmin } from './group-admin.ts';
 import { JITTER } from './jitter.ts';
 import type { LeaderCalls } from './leader-calls.ts';
 import { offsetSpec } from './position.ts';
@@ -65,11 +61,12 @@ export interface ListedOffset {
   readonly highWatermark: bigint;
 }
 
-export class Admin {
+export class Admin extends GroupAdmin {
   readonly #calls: ServiceCalls;
   readonly #leaders: LeaderCalls;
 
   constructor(calls: ServiceCalls, leaders: LeaderCalls) {
+    super(calls);
     this.#calls = calls;
     this.#leaders = leaders;
   }
@@ -142,7 +139,7 @@ export class Admin {
     position: Position,
     options?: ServiceCallOptions,
   ): Promise<ListedOffset> {
-    const entries = [{ topicId: '', topic, partition, position: offsetSpec(position) }];
+    const entries = [{ topicId: '', topic, partition, position: offsetSpec(position), withLag: false }];
     const call = {
       method: BrokerServiceService.listOffsets,
       request: { entries },
@@ -233,56 +230,6 @@ export class Admin {
       pageToken = page.nextPageToken;
       if (pageToken === '') return;
     }
-  }
-
-  /** Groups by id, page by page. */
-  async *listGroups(): AsyncGenerator<GroupSummary, void, undefined> {
-    for (let pageToken = ''; ;) {
-      const request = { pageSize: PAGE_SIZE_MAX, pageToken };
-      const page = await this.#calls.call('consumer-group', GroupServiceService.listGroups, request);
-      yield* page.groups;
-      pageToken = page.nextPageToken;
-      if (pageToken === '') return;
-    }
-  }
-
-  /** Members, assignment, offsets and lag. Rejects with GROUP_NOT_FOUND. */
-  describeGroup(group: string, options?: ServiceCallOptions): Promise<DescribeGroupResponse> {
-    return this.#calls.call('consumer-group', GroupServiceService.describeGroup, { group }, options);
-  }
-
-  /** Deletes a group without members, with its offsets. */
-  async deleteGroup(group: string, options?: ServiceCallOptions): Promise<void> {
-    await this.#calls.call('consumer-group', GroupServiceService.deleteGroup, { group }, options);
-  }
-
-  /** What a group has committed; all topics unless named. */
-  async committedOffsets(
-    group: string,
-    topics: readonly string[] = [],
-    options?: ServiceCallOptions,
-  ): Promise<CommittedOffset[]> {
-    const request = { group, topics: [...topics] };
-    const answer = await this.#calls.call('consumer-group', GroupServiceService.getCommittedOffsets, request, options);
-    return answer.offsets;
-  }
-
-  /** Sets offsets of a group without members. Rejects with the first partition's refusal. */
-  async commitOffsets(
-    group: string,
-    offsets: readonly { readonly topic: string; readonly partition: number; readonly nextOffset: bigint }[],
-    options?: ServiceCallOptions,
-  ): Promise<void> {
-    const entries: OffsetCommit[] = offsets.map((offset) => ({
-      ...offset,
-      recordEpoch: 0,
-      metadata: '',
-      assignmentEpoch: 0,
-    }));
-    const request = { group, memberId: '', memberEpoch: 0, offsets: entries };
-    const answer = await this.#calls.call('consumer-group', GroupServiceService.commitOffsets, request, options);
-    const failed = answer.failures[0];
-    if (failed?.error !== undefined) throw clientError(fromRpcStatus(failed.error));
   }
 }
 

@@ -12,7 +12,6 @@ import { resignedLeaders, reviseLeaders } from './leadership.ts';
 import { mergeInventory, mergeStoredPartition, mergeStoredTopic } from './rebuild.ts';
 import type { ClusterRecord, Decision } from './records.ts';
 import {
-  assignShards,
   checkBrokerId,
   recordLeader,
   registerBroker,
@@ -427,30 +426,6 @@ describe('rebuilding from inventories', () => {
       }),
     );
     expect(pictures.size).toBe(1);
-  });
-});
-
-describe('group shards', () => {
-  function instance(instanceId: string): void {
-    state.apply({
-      type: 'instance_put',
-      instance: { instanceId, service: 'consumer_group', address: 'host:1', peerAddress: '', version: '0.1.0' },
-    });
-  }
-
-  it('stay with a live instance, and are spread evenly', () => {
-    instance('a');
-    applyAll(assignShards(state, 2, () => false));
-    instance('b');
-    applyAll(assignShards(state, 4, () => false));
-    expect([...state.shards().values()]).toEqual(['a', 'a', 'b', 'b']);
-    state.apply({ type: 'instance_removed', instanceId: 'a' });
-    applyAll(assignShards(state, 4, (gone) => gone === 'a'));
-    expect([...state.shards().values()]).toEqual(['a', 'a', 'b', 'b']);
-    applyAll(assignShards(state, 4, () => false));
-    expect([...state.shards().values()]).toEqual(['b', 'b', 'b', 'b']);
-    state.apply({ type: 'instance_removed', instanceId: 'b' });
-    expect(assignShards(state, 4, () => false)).toEqual([]);
   });
 });
 

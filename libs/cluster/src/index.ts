@@ -29,8 +29,8 @@ export type {
   DeleteTopicCommand,
   UpdateTopicCommand,
 } from './topic-commands.ts';
+export { assignShards } from './group-shards.ts';
 export {
-  assignShards,
   checkBrokerId,
   recordLeader,
   registerBroker,

@@ -29,6 +29,8 @@ export interface InstanceFacts {
   readonly address: string;
   readonly peerAddress: string;
   readonly version: string;
+  /** True = it is about to stop: it is given no group shard any more. */
+  readonly draining: boolean;
 }
 
 interface OfPartition {

@@ -1,4 +1,4 @@
-/** Commands of sessions: brokers and instances come, report and go; leaders are elected; group shards find instances. */
+/** Commands of sessions: brokers and instances come, report and go; leaders are elected. */
 import { PartitaError } from '@partita/domain';
 import type { ClusterState } from './cluster-state.ts';
 import type { BrokerRegistration, ReplicaConfig, ReplicaReport } from './inventory.ts';
@@ -116,35 +116,5 @@ export function recordLeader(state: ClusterState, led: LedPartition): ClusterRec
   if (records.length > 0 && config.configVersion > (known.config?.configVersion ?? 0))
     records.unshift({ type: 'config_learned', topicId, partition, config });
   if (unclean) records.push({ type: 'partition_lossy', topicId, partition, epoch });
-  return records;
-}
-
-/**
- * Gives every shard of `__groups` an instance. A shard stays where it is while its instance lives, or while `mayReturn`
- * says that it may just not have come back yet; free ones go to the instance with the fewest.
- */
-export function assignShards(
-  state: ClusterState,
-  shardCount: number,
-  mayReturn: (instanceId: string) => boolean,
-): ClusterRecord[] {
-  const counts = new Map<string, number>();
-  for (const instance of state.instances()) {
-    if (instance.service === 'consumer_group') counts.set(instance.instanceId, 0);
-  }
-  const free: number[] = [];
-  for (let shard = 0; shard < shardCount; shard += 1) {
-    const owner = state.shards().get(shard);
-    const count = owner === undefined ? undefined : counts.get(owner);
-    if (owner !== undefined && count !== undefined) counts.set(owner, count + 1);
-    else if (owner === undefined || !mayReturn(owner)) free.push(shard);
-  }
-  const records: ClusterRecord[] = [];
-  for (const shard of free) {
-    const [least] = [...counts].toSorted(([idA, a], [idB, b]) => a - b || (idA < idB ? -1 : 1));
-    if (least === undefined) break;
-    counts.set(least[0], least[1] + 1);
-    records.push({ type: 'shard_assigned', shard, instanceId: least[0] });
-  }
   return records;
 }

@@ -6,6 +6,7 @@ import {
   isInternalTopic,
   PARTITION_COUNT_MAX,
   PartitaError,
+  REPLICATION_FACTOR_DEFAULT,
   REPLICATION_FACTOR_MAX,
   REQUEST_ID_CHARS_MAX,
   topicNameFault,
@@ -43,9 +44,6 @@ export type CreateTopicResponse =
       readonly configs: readonly ReplicaConfig[];
     }
   | { readonly kind: 'existing'; readonly topicId: string };
-
-/** Replicas of a topic that does not say how many, as far as there are brokers. */
-const REPLICATION_FACTOR_DEFAULT = 3;
 
 export function createTopic(state: ClusterState, command: CreateTopicCommand): Decision<CreateTopicResponse> {
   checkName(command.name, command.internal);

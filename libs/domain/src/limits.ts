@@ -29,6 +29,8 @@ export const TIMESTAMP_FUTURE_MS_MAX = 60 * 60 * 1000;
 export const TOPIC_NAME_CHARS_MAX = 249;
 export const PARTITION_COUNT_MAX = 10_000;
 export const REPLICATION_FACTOR_MAX = 7;
+/** Replicas of a topic that says nothing, as far as there are brokers. */
+export const REPLICATION_FACTOR_DEFAULT = 3;
 
 // The log on disk.
 export const SEGMENT_BYTES_MAX = 256 * MIB;
@@ -121,6 +123,8 @@ export const GROUP_ID_CHARS_MAX = 249;
 export const GROUP_MEMBER_COUNT_MAX = 10_000;
 export const SUBSCRIPTION_TOPIC_COUNT_MAX = 1000;
 export const COMMIT_METADATA_BYTES_MAX = 4 * KIB;
+/** Least time that offsets of a group without members, or of a topic that is gone, are kept. */
+export const OFFSET_EXPIRY_MS = 7 * 24 * 60 * 60 * 1000;
 export const READ_RECORD_COUNT_MAX = 10_000;
 export const READ_RECORD_COUNT_DEFAULT = 500;
 

@@ -15,11 +15,13 @@ export interface JoinCommand {
   readonly clientId: string;
   readonly peer: string;
   readonly topics: readonly string[];
+  /** Regular expression over names of topics; empty = none. */
+  readonly topicPattern: string;
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
   readonly rack: string;
   readonly capacity: number;
-  /** Empty = the group's, or the default for a new group. */
+  /** Assignor that the member asks for; empty = any. The group uses what most members name. */
   readonly assignor: string;
   readonly wallMs: number;
 }
@@ -33,6 +35,8 @@ export interface RejoinCommand {
   readonly memberEpoch: number;
   readonly instanceId: string;
   readonly topics: readonly string[];
+  /** Regular expression over names of topics; empty = none. */
+  readonly topicPattern: string;
 }
 
 /** Changes what a member consumes. */
@@ -41,6 +45,8 @@ export interface SubscribeCommand {
   readonly group: string;
   readonly memberId: string;
   readonly topics: readonly string[];
+  /** Regular expression over names of topics; empty = none. */
+  readonly topicPattern: string;
 }
 
 /** A member gives partitions up, with last commits. */
@@ -67,6 +73,7 @@ export interface FenceCommand {
   readonly kind: 'fence';
   readonly group: string;
   readonly memberId: string;
+  readonly wallMs: number;
 }
 
 /** One position to commit. */
@@ -109,6 +116,32 @@ export interface RefreshCommand {
   readonly group: string;
 }
 
+/** An operator moves committed offsets, up or down, also while members run. */
+export interface ResetCommand {
+  readonly kind: 'reset';
+  readonly group: string;
+  readonly moves: readonly {
+    /** Name of the topic, for people. */
+    readonly topic: string;
+    readonly partition: TopicPartition;
+    readonly nextOffset: bigint;
+  }[];
+  readonly wallMs: number;
+}
+
+/** Drops offsets that `expiredOffsets` found, and with the last one a group without members. */
+export interface ExpireCommand {
+  readonly kind: 'expire';
+  readonly group: string;
+  readonly partitions: readonly ExpiredOffset[];
+}
+
+/** An offset that has expired. */
+export interface ExpiredOffset extends TopicPartition {
+  /** Time from which its age was counted: an offset that has been used since is kept. Absent = not compared. */
+  readonly idleSinceMs?: bigint;
+}
+
 /** Deletes a group without members, with its offsets. */
 export interface DeleteCommand {
   readonly kind: 'delete';
@@ -125,6 +158,8 @@ export type GroupCommand =
   | CommitCommand
   | StartOffsetsCommand
   | RefreshCommand
+  | ResetCommand
+  | ExpireCommand
   | DeleteCommand;
 
 /** A commit that was refused. */
@@ -141,10 +176,20 @@ export interface GroupResponse {
   readonly refusals: readonly CommitRefusal[];
 }
 
+/** A topic as far as a group needs it. */
+export interface CatalogTopic {
+  readonly topicId: string;
+  readonly partitionCount: number;
+  /** Racks in which the partition is read at no distance; absent = nothing is known of racks. */
+  readonly racksOf?: (partition: number) => readonly string[];
+}
+
 /** What the cluster has, as far as a group needs it. */
 export interface TopicCatalog {
   /** A topic by name; undefined when there is none. */
-  topic(name: string): { readonly topicId: string; readonly partitionCount: number } | undefined;
+  topic(name: string): CatalogTopic | undefined;
+  /** Names of the topics, internal ones left out, that match a regular expression as a whole. Asked often: cache it. */
+  matching(pattern: string): readonly string[];
   /** True when a topic of that id exists. */
   has(topicId: string): boolean;
 }

@@ -1,133 +1,10 @@
-import { partitionKey, PartitaError } from '@partita/domain';
+import { partitionKey } from '@partita/domain';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { apply, assignmentOf, decide, groupPhase, memberEpochOf, ShardDraft } from './index.ts';
-import type { GroupCommand, GroupRecord, GroupResponse, OffsetCommit, ShardState } from './index.ts';
-
-const G = 'group';
-
-/** A shard as its owner runs it, with a cluster whose topics can change. Invariants are checked after every command. */
-class Shard {
-  state: ShardState = new Map();
-  readonly log: GroupRecord[] = [];
-  readonly topics = new Map<string, number>();
-  #memberEpochs = new Map<string, number>();
-  #groupEpoch = 0;
-  #committed = new Map<string, bigint>();
-  /** Last assignment epoch of each partition, whoever had it. */
-  #terms = new Map<string, { memberId: string; epoch: number }>();
-
-  readonly catalog = {
-    topic: (name: string) => {
-      const partitionCount = this.topics.get(name);
-      return partitionCount === undefined ? undefined : { topicId: `id-${name}`, partitionCount };
-    },
-    has: (topicId: string) => this.topics.has(topicId.slice(3)),
-  };
-
-  do(command: GroupCommand): GroupResponse {
-    const { records, response } = decide(this.state, command, this.catalog);
-    for (const record of records) {
-      apply(this.state, record);
-      this.log.push(record);
-    }
-    this.#check();
-    return response;
-  }
-
-  /** As `do`, for a command that may be refused. */
-  try(command: GroupCommand): GroupResponse | PartitaError {
-    try {
-      return this.do(command);
-    } catch (error) {
-      if (error instanceof PartitaError) return error;
-      throw error;
-    }
-  }
-
-  get group() {
-    return this.state.get(G);
-  }
-
-  join(memberId: string, topics: readonly string[] = ['t'], instanceId = ''): string {
-    const limits = { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000, rack: '', capacity: 1, assignor: '' };
-    return this.do({
-      kind: 'join',
-      group: G,
-      memberId,
-      instanceId,
-      clientId: '',
-      peer: '',
-      topics,
-      ...limits,
-      wallMs: 5,
-    }).memberId;
-  }
-
-  held(memberId: string) {
-    return this.group === undefined ? [] : assignmentOf(this.group, memberId);
-  }
-
-  partitions(memberId: string): number[] {
-    return this.held(memberId)
-      .filter((held) => !held.revoking)
-      .map((held) => held.partition.partition);
-  }
-
-  /** The member does what it was told to. */
-  releaseAll(memberId: string, commits: readonly OffsetCommit[] = []): void {
-    const partitions = this.held(memberId)
-      .filter((held) => held.revoking)
-      .map((held) => ({ ...held.partition, assignmentEpoch: held.assignmentEpoch }));
-    this.do({ kind: 'release', group: G, memberId, partitions, commits, wallMs: 5 });
-  }
-
-  #check(): void {
-    const group = this.group;
-    if (group === undefined) return;
-    const groupEpoch = group.value?.groupEpoch ?? 0;
-    expect(groupEpoch).toBeGreaterThanOrEqual(this.#groupEpoch);
-    this.#groupEpoch = groupEpoch;
-    for (const [memberId] of group.members) {
-      const epoch = memberEpochOf(group, memberId);
-      expect(epoch).toBeGreaterThanOrEqual(this.#memberEpochs.get(memberId) ?? 0);
-      expect(epoch).toBeLessThanOrEqual(groupEpoch);
-      this.#memberEpochs.set(memberId, epoch);
-    }
-    for (const [key, held] of group.held) {
-      expect(group.members.has(held.memberId)).toBe(true);
-      expect(held.targetMemberId === '' || group.members.has(held.targetMemberId)).toBe(true);
-      expect(held.assignmentEpoch).toBeLessThanOrEqual(memberEpochOf(group, held.memberId));
-      const before = this.#terms.get(key);
-      // A new holder always comes with a higher epoch; nobody else has it under the same one.
-      if (before !== undefined && before.memberId !== held.memberId)
-        expect(held.assignmentEpoch).toBeGreaterThan(before.epoch);
-      this.#terms.set(key, { memberId: held.memberId, epoch: held.assignmentEpoch });
-    }
-    for (const [key, offset] of group.offsets) {
-      expect(offset.nextOffset).toBeGreaterThanOrEqual(this.#committed.get(key) ?? 0n);
-      this.#committed.set(key, offset.nextOffset);
-    }
-  }
-}
-
-function shard(partitionCount: number): Shard {
-  const made = new Shard();
-  made.topics.set('t', partitionCount);
-  return made;
-}
-
-function commitOf(partition: number, nextOffset: bigint, epoch: number): OffsetCommit {
-  return {
-    topic: 't',
-    partition: { topicId: 'id-t', partition },
-    nextOffset,
-    recordEpoch: 1,
-    metadata: '',
-    epoch,
-    highWatermark: 100n,
-  };
-}
+import { apply, groupPhase, memberEpochOf, ShardDraft } from './index.ts';
+import type { OffsetCommit, ShardState } from './index.ts';
+import { commitOf, G, shard } from './testing/test-shard.ts';
+import type { Shard } from './testing/test-shard.ts';
 
 describe('members', () => {
   it('begin at epoch 2 with every partition', () => {
@@ -157,7 +34,7 @@ describe('members', () => {
     s.join('a');
     s.join('b');
     const [revoking] = s.held('a').filter((held) => held.revoking);
-    s.do({ kind: 'fence', group: G, memberId: 'b' });
+    s.do({ kind: 'fence', group: G, memberId: 'b', wallMs: 5 });
     expect(s.partitions('a')).toHaveLength(1);
     s.releaseAll('a');
     expect(s.partitions('a')).toHaveLength(2);
@@ -197,7 +74,7 @@ describe('members', () => {
 
   it('are refused with an assignor that nobody has, and when they come back from nowhere', () => {
     const s = shard(1);
-    const base = { kind: 'rejoin' as const, group: G, memberEpoch: 0, instanceId: '', topics: ['t'] };
+    const base = { kind: 'rejoin' as const, group: G, memberEpoch: 0, instanceId: '', topics: ['t'], topicPattern: '' };
     expect(s.try({ ...base, memberId: 'x' })).toMatchObject({ reason: 'MEMBER_NOT_FOUND' });
     s.join('a');
     expect(s.try({ ...base, memberId: 'a', memberEpoch: 9 })).toMatchObject({ reason: 'STALE_GENERATION' });
@@ -275,7 +152,14 @@ function run(s: Shard, { kind, member, number }: Step): void {
       if (!isMember) s.join(member, number % 2 === 0 ? ['t'] : ['t', 'u'], number % 5 === 0 ? `static-${member}` : '');
       return;
     case 'subscribe':
-      if (isMember) s.do({ kind: 'subscribe', group: G, memberId: member, topics: number % 2 === 0 ? ['u'] : ['t'] });
+      if (isMember)
+        s.do({
+          kind: 'subscribe',
+          group: G,
+          memberId: member,
+          topics: number % 2 === 0 ? ['u'] : ['t'],
+          topicPattern: '',
+        });
       return;
     case 'release':
       if (isMember) s.releaseAll(member);
@@ -284,7 +168,7 @@ function run(s: Shard, { kind, member, number }: Step): void {
       s.do({ kind: 'leave', group: G, memberId: member, commits: [], wallMs: 5 });
       return;
     case 'fence':
-      s.do({ kind: 'fence', group: G, memberId: member });
+      s.do({ kind: 'fence', group: G, memberId: member, wallMs: 5 });
       return;
     case 'topics':
       if (number % 3 === 0) s.topics.delete('u');

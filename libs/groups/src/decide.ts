@@ -4,9 +4,11 @@
  */
 import type { GroupCommand, TopicCatalog } from './commands.ts';
 import type { Decided } from './decision.ts';
+import { expire } from './expiry.ts';
 import type { GroupSource } from './group-state.ts';
 import { fence, join, leave, refresh, rejoin, release, subscribe } from './membership.ts';
 import { commit, deleteGroup, startOffsets } from './offsets.ts';
+import { reset } from './reset.ts';
 
 export function decide(state: GroupSource, command: GroupCommand, catalog: TopicCatalog): Decided {
   const group = state.get(command.group);
@@ -31,5 +33,9 @@ export function decide(state: GroupSource, command: GroupCommand, catalog: Topic
       return refresh(group, command, catalog);
     case 'delete':
       return deleteGroup(group, command);
+    case 'reset':
+      return reset(group, command);
+    case 'expire':
+      return expire(group, command, catalog);
   }
 }

@@ -177,6 +177,12 @@ export function memberEpochOf(group: Group, memberId: string): number {
   return revoking ? reached : group.value.groupEpoch;
 }
 
+/** True when the member has been told to give something up and has not yet. */
+export function isRevoking(group: Group, memberId: string): boolean {
+  for (const key of group.heldBy.get(memberId) ?? []) if (group.held.get(key)?.revoking === true) return true;
+  return false;
+}
+
 /** Order of ids, the same in every locale. */
 export function compareText(a: string, b: string): number {
   if (a === b) return 0;

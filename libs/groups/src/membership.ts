@@ -10,6 +10,7 @@ import type {
   SubscribeCommand,
   TopicCatalog,
 } from './commands.ts';
+import { ASSIGNOR_DEFAULT, checkAssignor } from './assignors/registry.ts';
 import { decided, Decision } from './decision.ts';
 import type { Decided } from './decision.ts';
 import { assignmentOf, memberEpochOf } from './group-state.ts';
@@ -19,15 +20,12 @@ import { assign, handOver, isUnsettled, raiseEpoch, rebalance } from './reconcil
 import { GROUP_EPOCH_FIRST } from './records.ts';
 import type { MemberValue } from './records.ts';
 
-/** Assignors by name; the first is the default. */
-export const ASSIGNORS = ['sticky'] as const;
-
 export function join(before: Group | undefined, command: JoinCommand, catalog: TopicCatalog): Decided {
   const repeated = before?.members.get(command.memberId);
   if (repeated !== undefined) return decided([], { memberId: command.memberId });
+  checkAssignor(command.assignor);
   const decision = new Decision(command.group, before);
   const { group } = decision;
-  const assignor = chooseAssignor(group, command.assignor);
   const standing = command.instanceId === '' ? undefined : staticMember(group, command.instanceId);
   if (standing !== undefined) return takeOver(decision, standing, command, catalog);
   if (group.members.size >= GROUP_MEMBER_COUNT_MAX) {
@@ -41,7 +39,8 @@ export function join(before: Group | undefined, command: JoinCommand, catalog: T
   }
   if (group.value === undefined) {
     // One below the first epoch: the rebalance below raises it.
-    const value = { groupEpoch: GROUP_EPOCH_FIRST - 1, assignor, createTimeMs: BigInt(command.wallMs) };
+    const createTimeMs = BigInt(command.wallMs);
+    const value = { groupEpoch: GROUP_EPOCH_FIRST - 1, assignor: ASSIGNOR_DEFAULT, createTimeMs, emptySinceMs: 0n };
     decision.emit({ kind: 'group', group: group.id, value });
   }
   const value = { ...memberValue(command), memberEpoch: group.value?.groupEpoch ?? 0 };
@@ -88,11 +87,11 @@ export function rejoin(before: Group | undefined, command: RejoinCommand, catalo
 export function subscribe(before: Group | undefined, command: SubscribeCommand, catalog: TopicCatalog): Decided {
   const member = before?.members.get(command.memberId);
   if (member === undefined) throw notAMember(command.group, command.memberId);
+  const { memberId, topicPattern } = command;
   const topics = sortedNames(command.topics);
-  if (topics.length === member.topics.length && topics.every((name, index) => name === member.topics[index]))
-    return decided([]);
+  if (topicPattern === member.topicPattern && isSame(topics, member.topics)) return decided([]);
   const decision = new Decision(command.group, before);
-  decision.emit({ kind: 'member', group: command.group, memberId: command.memberId, value: { ...member, topics } });
+  decision.emit({ kind: 'member', group: command.group, memberId, value: { ...member, topics, topicPattern } });
   rebalance(decision, catalog);
   return decided(decision.records);
 }
@@ -114,14 +113,14 @@ export function leave(before: Group | undefined, command: LeaveCommand, catalog:
   if (before?.members.has(command.memberId) !== true) return decided([]);
   const decision = new Decision(command.group, before);
   const refusals = commitInto(decision, command);
-  remove(decision, command.memberId, catalog);
+  remove(decision, command, catalog);
   return decided(decision.records, { refusals });
 }
 
 export function fence(before: Group | undefined, command: FenceCommand, catalog: TopicCatalog): Decided {
   if (before?.members.has(command.memberId) !== true) return decided([]);
   const decision = new Decision(command.group, before);
-  remove(decision, command.memberId, catalog);
+  remove(decision, command, catalog);
   return decided(decision.records);
 }
 
@@ -132,9 +131,12 @@ export function refresh(before: Group | undefined, command: RefreshCommand, cata
   return decided(decision.records);
 }
 
-function remove(decision: Decision, memberId: string, catalog: TopicCatalog): void {
+function remove(decision: Decision, { memberId, wallMs }: LeaveCommand | FenceCommand, catalog: TopicCatalog): void {
   const { group } = decision;
   decision.emit({ kind: 'member', group: group.id, memberId, value: undefined });
+  if (group.members.size === 0 && group.value !== undefined) {
+    decision.emit({ kind: 'group', group: group.id, value: { ...group.value, emptySinceMs: BigInt(wallMs) } });
+  }
   for (const held of assignmentOf(group, memberId)) handOver(decision, held);
   rebalance(decision, catalog);
 }
@@ -150,24 +152,20 @@ function memberValue(command: JoinCommand): Omit<MemberValue, 'memberEpoch'> {
     clientId: command.clientId,
     peer: command.peer,
     topics: sortedNames(command.topics),
+    topicPattern: command.topicPattern,
     sessionTimeoutMs: command.sessionTimeoutMs,
     rebalanceTimeoutMs: command.rebalanceTimeoutMs,
     rack: command.rack,
     capacity: command.capacity,
     joinTimeMs: BigInt(command.wallMs),
+    assignor: command.assignor,
   };
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name, index) => name === b[index]);
 }
 
 function sortedNames(names: readonly string[]): string[] {
   return [...new Set(names)].sort();
-}
-
-function chooseAssignor(group: Group, asked: string): string {
-  const chosen = asked === '' ? (group.value?.assignor ?? ASSIGNORS[0]) : asked;
-  if ((ASSIGNORS as readonly string[]).includes(chosen)) return chosen;
-  throw new PartitaError('INVALID_REQUEST', `there is no assignor "${chosen}"; use one of: ${ASSIGNORS.join(', ')}`, {
-    field: 'assignor',
-    value: chosen,
-    range: ASSIGNORS.join('|'),
-  });
 }

@@ -5,6 +5,7 @@
  * another command): a member's commit below what is committed says nothing new and is taken as such.
  */
 import { COMMIT_METADATA_BYTES_MAX, partitionKey, PartitaError } from '@partita/domain';
+import { ASSIGNOR_DEFAULT } from './assignors/registry.ts';
 import type { CommitCommand, CommitRefusal, DeleteCommand, OffsetCommit, StartOffsetsCommand } from './commands.ts';
 import { decided, Decision } from './decision.ts';
 import type { Decided } from './decision.ts';
@@ -25,7 +26,7 @@ export function commit(before: Group | undefined, command: CommitCommand): Decid
     if (error !== undefined) refusals.push({ commit: entry, error });
     else if (committed === undefined || entry.nextOffset > committed) {
       seen.set(key, entry.nextOffset);
-      commits.push(offsetRecord(command, entry));
+      commits.push(offsetRecord(command, entry, before?.offsets.get(key)?.resetEpoch ?? 0));
     }
   }
   const isNew = before?.value === undefined && commits.length > 0;
@@ -48,6 +49,10 @@ export function notAMember(group: string, memberId: string): PartitaError {
   return new PartitaError('MEMBER_NOT_FOUND', message, { group, member: memberId });
 }
 
+export function groupNotFound(group: string): PartitaError {
+  return new PartitaError('GROUP_NOT_FOUND', `there is no group "${group}"`, { group });
+}
+
 /** Commits that come with a release or a leave, into the same batch. */
 export function commitInto(decision: Decision, command: Omit<CommitCommand, 'kind'>): readonly CommitRefusal[] {
   const { records, response } = commit(decision.group, { ...command, kind: 'commit' });
@@ -60,14 +65,14 @@ export function startOffsets(before: Group | undefined, command: StartOffsetsCom
   const records: GroupRecord[] = [];
   for (const start of command.starts) {
     if (before.offsets.has(partitionKey(start.partition))) continue;
-    records.push(offsetRecord(command, { ...start, recordEpoch: 0, metadata: '' }));
+    records.push(offsetRecord(command, { ...start, recordEpoch: 0, metadata: '' }, 0));
   }
   return decided(records);
 }
 
 export function deleteGroup(before: Group | undefined, command: DeleteCommand): Decided {
   if (before?.value === undefined) {
-    throw new PartitaError('GROUP_NOT_FOUND', `there is no group "${command.group}"`, { group: command.group });
+    throw groupNotFound(command.group);
   }
   if (before.members.size > 0) {
     const message = `group "${command.group}" has ${before.members.size} members; stop them first`;
@@ -86,16 +91,18 @@ export function deleteGroup(before: Group | undefined, command: DeleteCommand): 
 
 /** A group made by its first commit has the epoch below the first: nobody has joined. */
 function groupOf(command: CommitCommand): GroupRecord {
-  const value = { groupEpoch: 1, assignor: 'sticky', createTimeMs: BigInt(command.wallMs) };
+  const nowMs = BigInt(command.wallMs);
+  const value = { groupEpoch: 1, assignor: ASSIGNOR_DEFAULT, createTimeMs: nowMs, emptySinceMs: nowMs };
   return { kind: 'group', group: command.group, value };
 }
 
 function offsetRecord(
   command: { readonly group: string; readonly wallMs: number },
   entry: Pick<OffsetCommit, 'topic' | 'partition' | 'nextOffset' | 'recordEpoch' | 'metadata'>,
+  resetEpoch: number,
 ): GroupRecord {
   const { topic, partition, nextOffset, recordEpoch, metadata } = entry;
-  const value = { nextOffset, recordEpoch, metadata, commitTimeMs: BigInt(command.wallMs), topic };
+  const value = { nextOffset, recordEpoch, metadata, commitTimeMs: BigInt(command.wallMs), topic, resetEpoch };
   return { kind: 'offset', group: command.group, partition, value };
 }
 

@@ -9,14 +9,15 @@
  */
 import { partitionKey } from '@partita/domain';
 import type { TopicPartition } from '@partita/domain';
-import { assignSticky } from './assignors/sticky.ts';
-import type { Candidate } from './assignors/sticky.ts';
+import { assignorNameOf } from './assignors/registry.ts';
 import type { TopicCatalog } from './commands.ts';
 import type { Decision } from './decision.ts';
 import { memberEpochOf } from './group-state.ts';
 import type { Group, HeldPartition } from './group-state.ts';
 import { GROUP_EPOCH_FIRST } from './records.ts';
 import type { AssignmentValue } from './records.ts';
+import { targetOf } from './target.ts';
+import type { Target } from './target.ts';
 
 /** Raises the group epoch and moves the group towards the target that its members and topics now call for. */
 export function rebalance(decision: Decision, catalog: TopicCatalog): void {
@@ -42,71 +43,37 @@ export function handOver(decision: Decision, held: HeldPartition): void {
   const { group } = decision;
   const next = held.targetMemberId;
   if (next === '' || !group.members.has(next)) return assign(decision, held.partition, undefined);
-  const assignmentEpoch = group.value?.groupEpoch ?? GROUP_EPOCH_FIRST;
+  let assignmentEpoch = group.value?.groupEpoch ?? GROUP_EPOCH_FIRST;
+  // A reset gave it to its holder at this very epoch; two holders never share one.
+  if (held.assignmentEpoch >= assignmentEpoch) assignmentEpoch = raiseEpoch(decision);
   assign(decision, held.partition, { memberId: next, assignmentEpoch, revoking: false, targetMemberId: '' });
 }
 
 /** True when members, topics and holdings no longer fit together, so that `rebalance` has something to do. */
 export function isUnsettled(group: Group, catalog: TopicCatalog): boolean {
-  const target = targetOf(group, catalog);
-  for (const key of target.wanted.keys()) if (!group.held.has(key)) return true;
+  const { wanted } = targetOf(group, catalog);
+  for (const key of wanted.keys()) if (!group.held.has(key)) return true;
   for (const [key, held] of group.held) {
-    if (!held.revoking && !target.wanted.has(key)) return true;
-    if (!catalog.has(held.partition.topicId)) return true;
+    const heading = held.revoking ? held.targetMemberId : held.memberId;
+    if (heading !== (wanted.get(key) ?? '') || !catalog.has(held.partition.topicId)) return true;
   }
   return false;
 }
 
-/** Sets the group's epoch to the next one. */
+/** Sets the group's epoch to the next one, and notes what its members now make of it. */
 export function raiseEpoch(decision: Decision): number {
   const { group } = decision;
   const { value } = group;
   if (value === undefined) throw new Error('a group without a group record has no epoch');
   const groupEpoch = value.groupEpoch + 1;
-  decision.emit({ kind: 'group', group: group.id, value: { ...value, groupEpoch } });
+  const emptySinceMs = group.members.size > 0 ? 0n : value.emptySinceMs;
+  const next = { ...value, groupEpoch, assignor: assignorNameOf(group), emptySinceMs };
+  decision.emit({ kind: 'group', group: group.id, value: next });
   return groupEpoch;
 }
 
 export function assign(decision: Decision, partition: TopicPartition, value: AssignmentValue | undefined): void {
   decision.emit({ kind: 'assignment', group: decision.group.id, partition, value });
-}
-
-interface Target {
-  /** Who shall hold each partition, by partitionKey. */
-  readonly wanted: ReadonlyMap<string, string>;
-  readonly partitions: ReadonlyMap<string, TopicPartition>;
-}
-
-function targetOf(group: Group, catalog: TopicCatalog): Target {
-  const seen = new Set<string>();
-  const partitions = new Map<string, TopicPartition>();
-  const candidates: Candidate[] = [];
-  for (const [memberId, member] of group.members) {
-    const wanted = new Set<string>();
-    for (const name of member.topics) {
-      const topic = catalog.topic(name);
-      if (topic === undefined) continue;
-      wanted.add(topic.topicId);
-      if (seen.has(topic.topicId)) continue;
-      seen.add(topic.topicId);
-      for (let partition = 0; partition < topic.partitionCount; partition++) {
-        const tp = { topicId: topic.topicId, partition };
-        partitions.set(partitionKey(tp), tp);
-      }
-    }
-    candidates.push({ memberId, topicIds: wanted, capacity: member.capacity });
-  }
-  const current = new Map(
-    [...group.held].map(([key, held]) => [key, held.revoking ? held.targetMemberId : held.memberId]),
-  );
-  const wanted = assignSticky(candidates, sortedPartitions(partitions), current);
-  return { wanted, partitions };
-}
-
-function sortedPartitions(partitions: ReadonlyMap<string, TopicPartition>): TopicPartition[] {
-  return [...partitions.values()].sort((a, b) =>
-    a.topicId === b.topicId ? a.partition - b.partition : a.topicId < b.topicId ? -1 : 1,
-  );
 }
 
 function newlyRevoking(group: Group, target: Target): Set<string> {
@@ -117,7 +84,8 @@ function newlyRevoking(group: Group, target: Target): Set<string> {
   return memberIds;
 }
 
-function keepEpoch(decision: Decision, memberId: string): void {
+/** Writes down the epoch that a member has reached, before something would take it away. */
+export function keepEpoch(decision: Decision, memberId: string): void {
   const { group } = decision;
   const member = group.members.get(memberId);
   const memberEpoch = memberEpochOf(group, memberId);

@@ -1,7 +1,8 @@
 /** ListOffsets: from a position told in one of several ways to an offset. */
-import { BATCH_DATA, decodeBatch } from '@partita/batch';
+import { BATCH_DATA, batchesIn, decodeBatch } from '@partita/batch';
 import { asPartitaError, PartitaError } from '@partita/domain';
 import type { Clock } from '@partita/domain';
+import { bytesFrom } from '@partita/log';
 import type { ListOffsetsEntry, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsResult } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import type { PartitionActor } from '../partition-actor.ts';
@@ -12,6 +13,9 @@ export interface ListOffsetsOptions {
   readonly registry: PartitionRegistry;
   readonly clock: Clock;
 }
+
+/** Control batches in a row that are passed over: one per leader that came without a record between. */
+const CONTROL_BATCH_COUNT_MAX = 16;
 
 /** The unary call. Looks for times one partition after the other: each may read from the disk. */
 export async function listOffsets(
@@ -36,18 +40,48 @@ async function resolveEntry(entry: ListOffsetsEntry, options: ListOffsetsOptions
     const offset = await resolvePosition(entry, actor, options.clock);
     const clamped = offset > highWatermark ? highWatermark : offset;
     const logStartOffset = actor.log.logStart;
+    const found = clamped < logStartOffset ? logStartOffset : clamped;
+    const dataEndOffset = dataEnd < highWatermark ? dataEnd : highWatermark;
+    const lag = entry.withLag ? await lagFrom(actor, found, dataEndOffset) : {};
     return {
-      offset: clamped < logStartOffset ? logStartOffset : clamped,
+      offset: found,
       logStartOffset,
       highWatermark,
       leaderEpoch: role.epoch,
-      dataEndOffset: dataEnd < highWatermark ? dataEnd : highWatermark,
+      dataEndOffset,
       error: undefined,
+      ...lag,
     };
   } catch (error) {
     const status = toRpcStatus(asPartitaError(error));
     return { offset: 0n, logStartOffset: 0n, highWatermark: 0n, leaderEpoch: 0, dataEndOffset: 0n, error: status };
   }
+}
+
+/** What lies between an offset and the end. */
+async function lagFrom(
+  actor: PartitionActor,
+  offset: bigint,
+  dataEnd: bigint,
+): Promise<Pick<ListOffsetsResult, 'bytesToEnd' | 'firstAppendTimeMs'>> {
+  if (offset >= dataEnd) return { bytesToEnd: 0n };
+  const bytesToEnd = BigInt(await actor.log.undisturbed(() => bytesFrom(actor.log.segments, offset)));
+  return { bytesToEnd, firstAppendTimeMs: await firstAppendTime(actor, offset) };
+}
+
+/** Append time of the first data batch that reaches to the offset or behind it; control batches between are passed over. */
+async function firstAppendTime(actor: PartitionActor, from: bigint): Promise<bigint | undefined> {
+  let offset = from;
+  for (let look = 0; look < CONTROL_BATCH_COUNT_MAX; look += 1) {
+    const { bytes } = await actor.read(offset, 1);
+    for (const { header } of batchesIn(bytes)) {
+      const last = header.baseOffset + BigInt(header.lastOffsetDelta);
+      if (header.type === BATCH_DATA && last >= from) return header.appendTimeMs;
+      offset = last + 1n;
+    }
+    if (bytes.length === 0) return undefined;
+  }
+  return undefined;
 }
 
 async function resolvePosition(entry: ListOffsetsEntry, actor: PartitionActor, clock: Clock): Promise<bigint> {

@@ -3,22 +3,12 @@
  * as bytes. It leaves out what the service under test cannot see: disks, replicas, elections.
  */
 import { randomUUID } from 'node:crypto';
-import {
-  BATCH_CLAIM,
-  BatchBuilder,
-  batchesIn,
-  CODEC_NONE,
-  headerSeed,
-  isBatchAt,
-  recordsAt,
-  stampBatch,
-} from '@partita/batch';
+import { BatchBuilder, CODEC_NONE } from '@partita/batch';
 import type { RecordInput } from '@partita/batch';
 import { PartitaError } from '@partita/domain';
 import {
   BrokerServiceService,
   BrokerState,
-  ClaimRecord,
   ClusterServiceService,
   InstanceSessionServiceService,
   PartitionState,
@@ -32,8 +22,6 @@ import type {
   FetchPartition,
   FetchStreamRequest,
   FetchStreamResponse,
-  InstanceSessionRequest,
-  InstanceSessionResponse,
   ListOffsetsEntry,
   ListOffsetsResult,
   TopicRoute,
@@ -43,51 +31,12 @@ import { bidi, createRpcServer, DirectoryHolder, directoryMethods, implement, un
 import type { RpcServer, ServerBidiStream } from '@partita/rpc/server';
 import { PRODUCT_VERSION, systemClock } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
-
-const LEADER_EPOCH = 1;
-
-interface Stored {
-  readonly bytes: Uint8Array;
-  readonly baseOffset: bigint;
-  readonly endOffset: bigint;
-}
-
-class FakePartition {
-  readonly batches: Stored[] = [];
-  readonly waiting = new Set<() => void>();
-  readonly seed: number;
-  logStart = 0n;
-  claimEpoch = 0;
-  claimedBy = '';
-
-  constructor(topicId: string, partition: number) {
-    this.seed = headerSeed(topicId, partition);
-  }
-
-  get end(): bigint {
-    return this.batches.at(-1)?.endOffset ?? 0n;
-  }
-
-  append(batch: Uint8Array): bigint {
-    const bytes = Uint8Array.from(batch);
-    const baseOffset = this.end;
-    stampBatch(bytes, { baseOffset, leaderEpoch: LEADER_EPOCH, appendTimeMs: BigInt(Date.now()) }, this.seed);
-    const [placed] = batchesIn(bytes);
-    if (placed === undefined) throw new PartitaError('INVALID_BATCH', 'no batch', { rule: 'one batch' });
-    this.batches.push({ bytes, baseOffset, endOffset: baseOffset + BigInt(placed.header.lastOffsetDelta) + 1n });
-    for (const wake of [...this.waiting]) wake();
-    return baseOffset;
-  }
-
-  read(offset: bigint): { readonly bytes: Uint8Array; readonly nextOffset: bigint } {
-    const found = this.batches.filter((batch) => batch.endOffset > offset).slice(0, 20);
-    return { bytes: Buffer.concat(found.map((batch) => batch.bytes)), nextOffset: found.at(-1)?.endOffset ?? offset };
-  }
-}
+import { claimIn, FakeLog, fencedClaim, LEADER_EPOCH } from './fake-log.ts';
+import { FakeSessions } from './fake-sessions.ts';
 
 interface FakeTopic {
   readonly route: TopicRoute;
-  readonly partitions: readonly FakePartition[];
+  readonly partitions: readonly FakeLog[];
 }
 
 /** How an append of the groups topic fails, once. */
@@ -100,11 +49,13 @@ export class FakeCluster {
   readonly #server: RpcServer;
   /** Faults for the next appends under a claim, in order. */
   readonly appendFaults: AppendFault[] = [];
-  /** Instances that registered, newest last; the newest owns every shard. */
-  readonly #instances: { id: string; address: string; tell(): void }[] = [];
+  readonly sessions: FakeSessions;
+  listOffsetsCallCount = 0;
   address = '';
 
-  constructor(logger: Logger) {
+  /** `shardCount` = partitions of `__groups`. */
+  constructor(logger: Logger, shardCount: number) {
+    this.sessions = new FakeSessions(this.clusterId, shardCount);
     this.#server = createRpcServer({ name: 'fake', listen: '127.0.0.1:0', limits: 'public', logger, tracing: false });
     const about = { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock: systemClock };
     this.#server.addService(
@@ -119,12 +70,15 @@ export class FakeCluster {
           partitions: await Promise.all(partitions.map((want) => this.#fetch(want, maxWaitMs))),
         })),
         fetchStream: bidi((stream) => this.#fetchStream(stream)),
-        listOffsets: unary(({ entries }) => ({ results: entries.map((entry) => this.#listOffset(entry)) })),
+        listOffsets: unary(({ entries }) => {
+          this.listOffsetsCallCount += 1;
+          return { results: entries.map((entry) => this.#listOffset(entry)) };
+        }),
       }),
     );
     this.#server.addService(
       InstanceSessionServiceService,
-      implement(InstanceSessionServiceService, { instanceSession: bidi((stream) => this.#instanceSession(stream)) }),
+      implement(InstanceSessionServiceService, { instanceSession: bidi((stream) => this.sessions.open(stream)) }),
     );
   }
 
@@ -145,7 +99,7 @@ export class FakeCluster {
         },
       ],
     });
-    this.createTopic('__groups', 1);
+    this.createTopic('__groups', this.sessions.shardCount);
   }
 
   close(): void {
@@ -177,7 +131,7 @@ export class FakeCluster {
       compacted: false,
       timestampType: options.isAppendTime ? TimestampType.TIMESTAMP_TYPE_APPEND : TimestampType.TIMESTAMP_TYPE_CREATE,
     };
-    const logs = partitions.map(({ partition }) => new FakePartition(topicId, partition));
+    const logs = partitions.map(({ partition }) => new FakeLog(topicId, partition));
     this.#topics.set(topicId, { route, partitions: logs });
     this.#publish();
     return topicId;
@@ -189,11 +143,14 @@ export class FakeCluster {
   }
 
   /** Appends values as one batch; answers the offset of the first. */
-  produce(topic: string, partition: number, values: readonly (string | RecordInput)[]): bigint {
+  produce(topic: string, partition: number, values: readonly (string | RecordInput)[], ageMs = 0): bigint {
     const builder = new BatchBuilder();
     for (const value of values)
       builder.tryAdd(typeof value === 'string' ? { value: Buffer.from(value), timestampMs: 1000n } : value);
-    return this.#log({ topicId: '', topic, partition }).append(builder.build({ codec: CODEC_NONE }));
+    return this.#log({ topicId: '', topic, partition }).append(
+      builder.build({ codec: CODEC_NONE }),
+      BigInt(Date.now() - ageMs),
+    );
   }
 
   /** Forgets records below an offset. */
@@ -214,7 +171,7 @@ export class FakeCluster {
     return topic;
   }
 
-  #log(name: { readonly topicId: string; readonly topic: string; readonly partition: number }): FakePartition {
+  #log(name: { readonly topicId: string; readonly topic: string; readonly partition: number }): FakeLog {
     const log = this.#find(name).partitions[name.partition];
     if (log === undefined) throw new PartitaError('PARTITION_NOT_FOUND', 'no such partition');
     return log;
@@ -224,7 +181,7 @@ export class FakeCluster {
     try {
       const log = this.#log(entry);
       const claim = claimIn(entry.recordBatches);
-      if (claim !== undefined) this.#claim(log, claim);
+      if (claim !== undefined) log.claim(claim);
       else if (entry.claimEpoch !== log.claimEpoch) throw fencedClaim(entry.claimEpoch, log.claimEpoch);
       const fault = entry.claimEpoch > 0 && claim === undefined ? this.appendFaults.shift() : undefined;
       if (fault !== 'refused in doubt') {
@@ -247,18 +204,11 @@ export class FakeCluster {
     }
   }
 
-  #claim(log: FakePartition, claim: ClaimRecord): void {
-    const repeat = claim.claimEpoch === log.claimEpoch && claim.instanceId === log.claimedBy;
-    if (!repeat && claim.claimEpoch !== log.claimEpoch + 1) throw fencedClaim(claim.claimEpoch, log.claimEpoch);
-    log.claimEpoch = claim.claimEpoch;
-    log.claimedBy = claim.instanceId;
-  }
-
   async #fetch(want: FetchPartition, maxWaitMs: number): Promise<FetchedPartition> {
     try {
       const log = this.#log(want);
       const untilMs = performance.now() + maxWaitMs;
-      while (log.end <= want.offset && performance.now() < untilMs) await waitFor(log, untilMs - performance.now());
+      while (log.end <= want.offset && performance.now() < untilMs) await log.change(untilMs - performance.now());
       return this.#read(want);
     } catch (error) {
       return { ...this.#nothing(want), error: toRpcStatus(error) };
@@ -289,14 +239,14 @@ export class FakeCluster {
   #listOffset(entry: ListOffsetsEntry): ListOffsetsResult {
     try {
       const log = this.#log(entry);
-      const at = entry.position?.position;
-      const offset = at?.$case === 'earliest' ? log.logStart : at?.$case === 'offset' ? at.offset : log.end;
+      const offset = log.resolve(entry.position);
       return {
         offset,
         logStartOffset: log.logStart,
         highWatermark: log.end,
         leaderEpoch: LEADER_EPOCH,
         dataEndOffset: log.end,
+        ...(entry.withLag ? log.lagFrom(offset) : {}),
       };
     } catch (error) {
       return {
@@ -330,7 +280,7 @@ export class FakeCluster {
   /** Pushes a partition's batches as they come; the answer ends it. */
   #push(stream: ServerBidiStream<FetchStreamResponse>, startId: bigint, start: FetchPartition): () => void {
     let offset = start.offset;
-    let log: FakePartition;
+    let log: FakeLog;
     const next = (): void => {
       try {
         const partition = this.#read({ ...start, offset });
@@ -367,58 +317,4 @@ export class FakeCluster {
     next();
     return () => log.waiting.delete(next);
   }
-
-  #instanceSession(stream: ServerBidiStream<InstanceSessionResponse>) {
-    let id = '';
-    stream.onClose(() => {
-      const index = this.#instances.findIndex((instance) => instance.id === id);
-      if (index >= 0) this.#instances.splice(index, 1);
-      this.#tellShards();
-    });
-    return {
-      onMessage: ({ message }: InstanceSessionRequest) => {
-        if (message?.$case !== 'register') return;
-        id = message.register.instanceId;
-        const accepted = { clusterId: this.clusterId, coordinatorRunId: 'run', heartbeatMs: 1000, active: true };
-        stream.send({ message: { $case: 'accepted', accepted } });
-        const tell = (): void => {
-          const owner = this.#instances.at(-1);
-          const shards = [{ shard: 0, instanceId: owner?.id ?? '', address: owner?.address ?? '' }];
-          stream.send({ message: { $case: 'shards', shards: { shardCount: 1, shards } } });
-        };
-        this.#instances.push({ id, address: message.register.address, tell });
-        this.#tellShards();
-      },
-    };
-  }
-
-  #tellShards(): void {
-    for (const instance of this.#instances) instance.tell();
-  }
-}
-
-function claimIn(bytes: Uint8Array): ClaimRecord | undefined {
-  if (!isBatchAt(bytes, 0)) return undefined;
-  const [placed] = batchesIn(bytes);
-  return placed?.header.type === BATCH_CLAIM ? ClaimRecord.decode(recordsAt(bytes, 0)) : undefined;
-}
-
-function fencedClaim(sent: number, current: number): PartitaError {
-  return new PartitaError('FENCED_CLAIM', 'another claim holds', {
-    shard: '0',
-    claim_epoch: String(sent),
-    current: String(current),
-  });
-}
-
-function waitFor(log: FakePartition, waitMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      log.waiting.delete(done);
-      resolve();
-    };
-    const timer = setTimeout(done, waitMs);
-    log.waiting.add(done);
-  });
 }

@@ -1,7 +1,8 @@
+import type { TopicPartition } from '@partita/domain';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { assignSticky } from './sticky.ts';
-import type { Candidate } from './sticky.ts';
+import { assignSticky as sticky } from './sticky.ts';
+import type { Candidate } from './assignor.ts';
 
 function partitionsOf(counts: Readonly<Record<string, number>>) {
   return Object.entries(counts).flatMap(([topicId, count]) =>
@@ -14,7 +15,16 @@ function members(count: number, topicIds: readonly string[], capacity = 1): Cand
     memberId: `m${index}`,
     topicIds: new Set(topicIds),
     capacity,
+    rack: '',
   }));
+}
+
+function assignSticky(
+  candidates: readonly Candidate[],
+  partitions: readonly TopicPartition[],
+  current: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  return sticky({ candidates, partitions, current, racksOf: () => [] });
 }
 
 function loads(assignment: ReadonlyMap<string, string>, candidates: readonly Candidate[]): number[] {
@@ -71,6 +81,7 @@ describe('the sticky assignor', () => {
           memberId: `m${index}`,
           topicIds: new Set(wanted),
           capacity: 1 + (index % 3),
+          rack: '',
         }));
         const partitions = partitionsOf(counts);
         const first = assignSticky(candidates, partitions, new Map());
@@ -86,9 +97,9 @@ describe('the sticky assignor', () => {
 
   it('balances along chains when members want different topics', () => {
     const candidates = [
-      { memberId: 'm0', topicIds: new Set(['a']), capacity: 1 },
-      { memberId: 'm1', topicIds: new Set(['a', 'b']), capacity: 1 },
-      { memberId: 'm2', topicIds: new Set(['b']), capacity: 1 },
+      { memberId: 'm0', topicIds: new Set(['a']), capacity: 1, rack: '' },
+      { memberId: 'm1', topicIds: new Set(['a', 'b']), capacity: 1, rack: '' },
+      { memberId: 'm2', topicIds: new Set(['b']), capacity: 1, rack: '' },
     ];
     const current = new Map([...Array(6).keys()].map((p) => [`a/${p}`, 'm0']));
     for (let p = 0; p < 3; p++) current.set(`b/${p}`, 'm1');
@@ -96,7 +107,7 @@ describe('the sticky assignor', () => {
   });
 
   it('gives a member of twice the capacity twice the share', () => {
-    const candidates = [...members(2, ['a']), { memberId: 'm9', topicIds: new Set(['a']), capacity: 2 }];
+    const candidates = [...members(2, ['a']), { memberId: 'm9', topicIds: new Set(['a']), capacity: 2, rack: '' }];
     expect(loads(assignSticky(candidates, partitionsOf({ a: 12 }), new Map()), candidates)).toEqual([3, 3, 6]);
   });
 });

@@ -153,9 +153,11 @@ describe('the sessions of an instance', () => {
     const coordinator = await new Coordinator().start();
     const { sessions, seen } = keep([coordinator]);
     await until(() => seen.accepted === 1);
+    await until(() => coordinator.last?.heard.length === 2);
+    expect(coordinator.last?.heard[1]).toMatchObject({ heartbeat: { draining: false } });
     sessions.drain();
-    await until(() => coordinator.last?.heard.at(-1)?.$case === 'heartbeat');
-    expect(coordinator.last?.heard.at(-1)).toMatchObject({ heartbeat: { draining: true } });
+    await until(() => coordinator.last?.heard.length === 3);
+    expect(coordinator.last?.heard[2]).toMatchObject({ heartbeat: { draining: true } });
     coordinator.last?.stream.end();
     await until(() => seen.accepted === 2 && coordinator.last?.heard.length === 2);
     expect(coordinator.last?.heard[1]).toMatchObject({ heartbeat: { draining: true } });

@@ -122,7 +122,8 @@ class Link {
     const { clusterId } = this.#shared;
     const register = { ...instance, clusterId, protocolVersion: PEER_PROTOCOL_VERSION, peerAddress: '' };
     this.#stream.send({ message: { $case: 'register', register } });
-    if (this.#shared.draining) this.beat();
+    // A coordinator that knows nothing of before hears at once what this instance owns, before it gives that away.
+    this.beat();
     this.#heartbeat = setInterval(() => {
       if (performance.now() - this.#heardMs > STREAM_SILENCE_MS_MAX) this.#stream?.cancel();
       else this.beat();

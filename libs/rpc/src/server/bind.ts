@@ -40,7 +40,7 @@ export function bindService<D extends ServiceDefinition>(
     // Implementation<D> has checked that each method fits its definition; here both lose their message types.
     const given = (methods as Readonly<Record<string, Method<unknown, unknown> | undefined>>)[key];
     const method = given ?? missing(declared);
-    const relayed = method.kind === 'unary' && method.relay !== undefined;
+    const relayed = method.kind === 'unary' ? method.relay !== undefined : method.kind === 'bidi' && method.relayed;
     const effective = relayed ? keepBytes(declared) : declared;
     if (method.kind === 'unary' && method.append) appendPaths.push(declared.path);
     definition[key] = {

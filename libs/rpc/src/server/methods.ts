@@ -9,10 +9,12 @@ import type { ChannelPool } from '../client/channel-pool.ts';
 import type { CallContext } from './call-context.ts';
 
 /** Where a unary call goes instead of to the local handler. */
-export interface RelayChoice {
+export interface RelayChoice<Request = unknown> {
   readonly pool: ChannelPool;
+  /** True = a call that was passed on and got no answer fails with OUTCOME_UNKNOWN: a repeat may do it twice. */
+  readonly append?: boolean;
   /** The address to pass the request on to, unchanged; undefined = handle it here. Asked before each call. */
-  target(context: CallContext): string | undefined;
+  target(context: CallContext, request: Request): string | undefined | Promise<string | undefined>;
 }
 
 export interface UnaryMethod<Request, Response> {
@@ -20,7 +22,7 @@ export interface UnaryMethod<Request, Response> {
   readonly handle: (request: Request, context: CallContext) => Response | Promise<Response>;
   /** True = once the handler runs its effect may happen: its deadline passes as OUTCOME_UNKNOWN, not as TIMED_OUT. */
   readonly append: boolean;
-  readonly relay: RelayChoice | undefined;
+  readonly relay: RelayChoice<Request> | undefined;
 }
 
 /** The sending half of a stream. */
@@ -68,6 +70,8 @@ export interface BidiHandlers<Request> {
 export interface BidiMethod<Request, Response> {
   readonly kind: 'bidi';
   readonly open: (stream: ServerBidiStream<Response>, context: CallContext) => BidiHandlers<Request>;
+  /** True = the handler may pass the stream on with `relayBidi`: messages remember their bytes. */
+  readonly relayed: boolean;
 }
 
 /** A method of any kind. */
@@ -91,7 +95,7 @@ export type Implementation<D> = { readonly [K in keyof D]?: MethodOf<D[K]> };
 /** A request and its response. */
 export function unary<Request, Response>(
   handle: UnaryMethod<Request, Response>['handle'],
-  options: { readonly append?: boolean; readonly relay?: RelayChoice } = {},
+  options: { readonly append?: boolean; readonly relay?: RelayChoice<NoInfer<Request>> } = {},
 ): UnaryMethod<Request, Response> {
   return { kind: 'unary', handle, append: options.append ?? false, relay: options.relay };
 }
@@ -104,8 +108,11 @@ export function serverStreaming<Request, Response>(
 }
 
 /** A stream both ways. */
-export function bidi<Request, Response>(open: BidiMethod<Request, Response>['open']): BidiMethod<Request, Response> {
-  return { kind: 'bidi', open };
+export function bidi<Request, Response>(
+  open: BidiMethod<Request, Response>['open'],
+  options: { readonly relayed?: boolean } = {},
+): BidiMethod<Request, Response> {
+  return { kind: 'bidi', open, relayed: options.relayed ?? false };
 }
 
 /** Ties handlers to their service, so that names and message types are checked where they are written. */

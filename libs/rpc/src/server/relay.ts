@@ -1,12 +1,15 @@
 /**
- * Passes a unary call on to another address, bytes unchanged: fields that this version does not know survive both ways.
- * A relayed call is marked and not passed on again, so two standbys that point at each other make no loop.
+ * Passes calls on to another address, bytes unchanged: fields that this version does not know survive both ways.
+ * A relayed call is marked and not passed on again, so two instances that point at each other make no loop.
  */
-import type { Client, MethodDefinition } from '@grpc/grpc-js';
+import type { Client, Metadata, MethodDefinition } from '@grpc/grpc-js';
 import { callUnary } from '../client/call.ts';
 import { passedOnDeadlineMs } from '../deadline.ts';
 import { RELAYED_KEY } from '../metadata.ts';
 import type { CallContext } from './call-context.ts';
+
+/** W3C trace context. */
+const TRACE_KEYS = ['traceparent', 'tracestate'] as const;
 
 /** Bytes of messages that may have to be passed on; an entry lives as long as its message. */
 const originals = new WeakMap<object, Buffer>();
@@ -30,14 +33,40 @@ export function relayUnary<Request, Response>(
   definition: MethodDefinition<Request, Response>,
   request: Request,
   context: CallContext,
+  append = false,
 ): Promise<Response> {
-  const metadata = context.passOn();
-  metadata.set(RELAYED_KEY, '1');
   return callUnary(client, definition, request, {
     deadlineMs: passedOnDeadlineMs(context.deadlineMs),
     signal: context.signal,
-    metadata,
+    metadata: relayMetadata(context),
+    append,
   });
+}
+
+/** True = the call was passed on by another instance already. */
+export function isRelayed({ metadata }: CallContext): boolean {
+  return metadata.get(RELAYED_KEY).length > 0;
+}
+
+/** Metadata of a call that passes this one on: the caller's names, its trace, and the mark. */
+export function relayMetadata(context: CallContext): Metadata {
+  const metadata = context.passOn();
+  metadata.set(RELAYED_KEY, '1');
+  // With tracing on, the span of the passed-on call takes their place.
+  for (const key of TRACE_KEYS) for (const value of context.metadata.get(key)) metadata.set(key, value);
+  return metadata;
+}
+
+/** A message that nobody reads here: only its bytes. Encode it with a definition of keepBytes. */
+export function unread<Message>(bytes: Buffer): Message {
+  const message = {};
+  originals.set(message, bytes);
+  return message as Message;
+}
+
+/** The bytes of a message that came with a definition of keepBytes, or of an unread one. */
+export function bytesOf(message: unknown): Buffer | undefined {
+  return typeof message === 'object' && message !== null ? originals.get(message) : undefined;
 }
 
 function remembering<Message>(deserialize: (bytes: Buffer) => Message): (bytes: Buffer) => Message {
@@ -49,8 +78,5 @@ function remembering<Message>(deserialize: (bytes: Buffer) => Message): (bytes: 
 }
 
 function original<Message>(serialize: (message: Message) => Buffer): (message: Message) => Buffer {
-  return (message) => {
-    const bytes = typeof message === 'object' && message !== null ? originals.get(message) : undefined;
-    return bytes ?? serialize(message);
-  };
+  return (message) => bytesOf(message) ?? serialize(message);
 }

@@ -1,10 +1,10 @@
 /** Binds a unary method to grpc-js: callback to promise, deadline, cancellation, errors, relay. */
 import type { MethodDefinition, ServerUnaryCall, handleUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { PartitaError } from '@partita/domain';
-import { RELAYED_KEY, requestIdOf } from '../metadata.ts';
+import { requestIdOf } from '../metadata.ts';
 import { OpenCall, UNARY_BUDGET_MS_MAX } from './call-context.ts';
 import type { UnaryMethod } from './methods.ts';
-import { relayUnary } from './relay.ts';
+import { isRelayed, relayUnary } from './relay.ts';
 import type { ServerCore } from './server-core.ts';
 import { trailers } from './server-core.ts';
 import { Unreadable } from './unreadable.ts';
@@ -31,11 +31,12 @@ export function bindUnary<Request, Response>(
     const answer = new Answer(core, context, call, callback, method.append);
     let result: Response | Promise<Response>;
     try {
-      const target = call.metadata.get(RELAYED_KEY).length > 0 ? undefined : method.relay?.target(context);
-      result =
-        method.relay === undefined || target === undefined
+      const target = isRelayed(context) ? undefined : method.relay?.target(context, request);
+      const run = (address: string | undefined): Response | Promise<Response> =>
+        method.relay === undefined || address === undefined
           ? method.handle(request, context)
-          : relayUnary(method.relay.pool.client(target), definition, request, context);
+          : relayUnary(method.relay.pool.client(address), definition, request, context, method.relay.append);
+      result = target instanceof Promise ? target.then(run) : run(target);
     } catch (error) {
       answer.fail(error);
       return;
