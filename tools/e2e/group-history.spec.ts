@@ -14,6 +14,7 @@ import { until } from './until.ts';
 import { WatchedGroup } from './watched-group.ts';
 
 const PARTITION_COUNT = 6;
+const INSTANCE_COUNT = 2;
 const WORK_MS = LONG ? 60_000 : 9000;
 const QUIET_MS = LONG ? 6000 : 3000;
 const ROUND_COUNT = LONG ? 4 : 1;
@@ -23,7 +24,8 @@ let cluster: Cluster;
 let group: WatchedGroup;
 let groupCount = 0;
 beforeAll(async () => {
-  cluster = await startCluster({ args: hasRedis ? ['--coordinators', '2'] : [] });
+  const coordinators = hasRedis ? ['--coordinators', '2'] : [];
+  cluster = await startCluster({ args: ['--consumer-groups', String(INSTANCE_COUNT), ...coordinators] });
 });
 beforeEach(async () => {
   groupCount += 1;
@@ -39,12 +41,13 @@ async function killBroker(id: number): Promise<void> {
   await until(`broker ${id} to be back`, 60, () => pidNow() !== 0 && pidNow() !== pid);
 }
 
-async function killGroupService(): Promise<void> {
-  const { consumerGroup: killed } = cluster.file.pids;
-  killNow(killed.slice(0, 1));
-  await until('the consumer-group service to be back', 60, () => {
-    const { consumerGroup: now } = cluster.file.pids;
-    return now.length === killed.length && now[0] !== killed[0];
+/** Kills the instance that owns the group. */
+async function killOwner(): Promise<void> {
+  const owner = await group.ownerPid();
+  killNow([owner]);
+  await until('the instance to be back', 60, () => {
+    const { consumerGroup: pids } = cluster.file.pids;
+    return pids.length === INSTANCE_COUNT && !pids.includes(owner);
   });
 }
 
@@ -60,12 +63,12 @@ describe('under a checked history a group skips nothing and has one owner for ea
   );
 
   it(
-    'an instance of the service is killed with kill -9',
+    'the instance of the service that owns it is killed with kill -9',
     async () => {
-      await group.workDuring('group service killed', async () => {
+      await group.workDuring('owner killed', async () => {
         for (let round = 0; round < ROUND_COUNT; round += 1) {
           await sleep(QUIET_MS);
-          await killGroupService();
+          await killOwner();
         }
         await sleep(QUIET_MS);
       });
@@ -84,6 +87,20 @@ describe('under a checked history a group skips nothing and has one owner for ea
           await killBroker(await group.topic.busiestLeader());
           await group.untilWhole();
         }
+      });
+    },
+    TEST_MS_MAX,
+  );
+
+  it(
+    'an operator resets its offsets while members work',
+    async () => {
+      await group.workDuring('reset by an operator', async (work) => {
+        for (let round = 0; round < ROUND_COUNT; round += 1) {
+          await sleep(QUIET_MS);
+          expect(await work.resetToHalf()).toBe(PARTITION_COUNT);
+        }
+        await sleep(QUIET_MS);
       });
     },
     TEST_MS_MAX,

@@ -1,5 +1,7 @@
 /** A group under a checked history: its members come and go while something happens, then one sees whether it was hurt. */
 import { keyHash } from '@partita/batch';
+import { GroupServiceService } from '@partita/protocol';
+import { callUnary } from '@partita/rpc/client';
 import { checkHistory } from '@partita/tool-history/checker.ts';
 import type { Verdict } from '@partita/tool-history/checker.ts';
 import { reportGroup } from '@partita/tool-history/group-report.ts';
@@ -64,6 +66,23 @@ export class WatchedGroup {
     }
   }
 
+  /** Process that owns the group. */
+  async ownerPid(): Promise<number> {
+    const api = new Api(this.#cluster());
+    const { consumerGroup, consumerGroups, pids } = this.#cluster().file;
+    const request = { group: this.name };
+    try {
+      const { ownerAddress } = await until('the owner of the group', 20, () =>
+        callUnary(api.pool.client(consumerGroup), GroupServiceService.describeGroup, request),
+      );
+      const pid = pids.consumerGroup[consumerGroups.indexOf(ownerAddress)];
+      if (pid === undefined) throw new Error(`${ownerAddress} is none of ${consumerGroups.join()}`);
+      return pid;
+    } finally {
+      api.close();
+    }
+  }
+
   /** Producers and members work while it happens; then the members go on until the group has everything. */
   async watch(happening: (work: GroupWorkload) => Promise<void>, secondsMax = 60): Promise<Watched> {
     const recorder = new Recorder(historyFile(this.name));
@@ -75,7 +94,7 @@ export class WatchedGroup {
       readerCount: 0,
       recordsPerSecondMax: RECORDS_PER_SECOND,
     });
-    const addresses = (): string[] => [this.#cluster().file.consumerGroup];
+    const addresses = (): readonly string[] => this.#cluster().file.consumerGroups;
     const work = new GroupWorkload({ ...options, group: this.name, addresses });
     await happening(work);
     await work.calmDown();

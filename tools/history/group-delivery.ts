@@ -4,6 +4,7 @@
  * or is told why not.
  */
 import type { Evidence } from './evidence.ts';
+import { GroupResets } from './group-resets.ts';
 import { recordsOf } from './history.ts';
 import type { AssignedEvent, CommitEvent, PollEvent, SubscribeEvent } from './history.ts';
 import { entryOf } from './rising.ts';
@@ -24,6 +25,7 @@ interface GroupKey {
   highestAccepted: number;
   /** Positions that may be the group's, by operation: of commits without an answer, or with an unknown one. */
   readonly doubtful: Map<number, number>;
+  readonly resets: GroupResets;
 }
 
 /** Finds group-skip, group-unseen and reset-surprise. */
@@ -32,8 +34,9 @@ export function findGroupDelivery(evidence: Evidence): void {
   const subscriptions = new Map<string, Set<string>>();
   const stateOf = (group: string, key: string): GroupKey =>
     entryOf(groupKeys, `${group} ${key}`, () => newState(group, key));
-  for (const event of evidence.history) {
-    if (event.f === 'commit') commit(event, stateOf);
+  for (const [index, event] of evidence.history.entries()) {
+    const span = { index, invokedAt: evidence.invokedAt[index] ?? index };
+    if (event.f === 'commit') commit(event, span, stateOf);
     else if (event.f === 'assigned') assigned(evidence, event, stateOf);
     else if (event.f === 'poll' && event.type === 'ok') poll(event, stateOf);
     else if (event.f === 'subscribe' && event.type === 'ok') subscribe(event, subscriptions);
@@ -55,24 +58,47 @@ function beginUnassigned({ order }: Evidence, group: string, topics: ReadonlySet
 
 function newState(group: string, key: string): GroupKey {
   const name = `${key} of ${group}`;
-  const empty = { given: new Set<number>(), excused: [], doubtful: new Map<number, number>() };
+  const empty = {
+    given: new Set<number>(),
+    excused: [],
+    doubtful: new Map<number, number>(),
+    resets: new GroupResets(),
+  };
   return { name, key, epoch: 0, start: undefined, accepted: undefined, highestAccepted: -1, ...empty };
+}
+
+/** Where an event is in the history, and where its operation began. */
+interface Span {
+  readonly index: number;
+  readonly invokedAt: number;
 }
 
 type StateOf = (group: string, key: string) => GroupKey;
 
-function commit(event: CommitEvent, stateOf: StateOf): void {
+function commit(event: CommitEvent, span: Span, stateOf: StateOf): void {
   for (const [key, offset] of Object.entries(event.offsets)) {
     const state = stateOf(event.group, key);
-    if (event.type === 'invoke') state.doubtful.set(event.op, offset);
+    if (event.member === undefined) reset(event, span, offset, state);
+    else if (event.type === 'invoke') state.doubtful.set(event.op, offset);
     else if (event.type === 'fail') state.doubtful.delete(event.op);
     else if (event.type === 'ok') {
-      if (event.member === undefined) move(state, offset);
-      else state.accepted = Math.max(offset, state.accepted ?? -1);
       state.highestAccepted = Math.max(offset, state.highestAccepted);
+      // It may have been before the reset, and then says nothing of what is now.
+      if (state.resets.mayPrecede(span.invokedAt)) continue;
+      state.accepted = Math.max(offset, state.accepted ?? -1);
       // At or below an accepted one nothing is in doubt any more.
       for (const [op, doubtful] of state.doubtful) if (doubtful <= offset) state.doubtful.delete(op);
     }
+  }
+}
+
+/** From outside of the group: an operator's. */
+function reset({ type, op }: CommitEvent, { index }: Span, offset: number, state: GroupKey): void {
+  if (type === 'invoke') state.resets.begin(op, offset);
+  else if (type === 'fail') state.resets.refuse(op);
+  else if (type === 'ok' && state.resets.end(op, index)) {
+    move(state, offset);
+    state.highestAccepted = Math.max(offset, state.highestAccepted);
   }
 }
 
@@ -89,6 +115,7 @@ function assigned({ findings }: Evidence, event: AssignedEvent, stateOf: StateOf
     else if (accepted === undefined || position === accepted) continue;
     else if (position > accepted && [...state.doubtful.values()].includes(position))
       state.accepted = state.highestAccepted = position;
+    else if (state.resets.takeEffect(position)) move(state, position);
     else
       findings.add('reset-surprise', `${event.member} got ${state.name} at ${position}, the group is at ${accepted}`);
   }

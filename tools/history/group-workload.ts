@@ -60,6 +60,33 @@ export class GroupWorkload {
     return this.#site.figures;
   }
 
+  /**
+   * Moves the group back in every partition, each to half of what it is known to have committed, as an operator does, one by
+   * one, and writes it down. Answers how many were moved.
+   */
+  async resetToHalf(): Promise<number> {
+    const { group, topic, recorder } = this.#site;
+    const process = recorder.newProcess();
+    let movedCount = 0;
+    for (const [key, committed] of this.#committed()) {
+      const offset = Math.floor(committed / 2);
+      const partition = Number(key.slice(key.lastIndexOf('-') + 1));
+      const told = { f: 'commit' as const, process, group, offsets: { [key]: offset } };
+      const op = recorder.invoke(told);
+      const position = { position: { $case: 'offset' as const, offset: BigInt(offset) } };
+      const target = { $case: 'position' as const, position };
+      const request = { group, topic, partitions: [partition], target, validateOnly: false };
+      try {
+        await callOwner(this.#site, GroupServiceService.resetOffsets, request);
+        recorder.complete(op, 'ok', told);
+        movedCount += 1;
+      } catch (error) {
+        recorder.complete(op, 'info', { ...told, error: String(error) });
+      }
+    }
+    return movedCount;
+  }
+
   /** Nothing more happens to the members. Resolves when each seat has one that stays. */
   async calmDown(): Promise<void> {
     this.#calm.abort();
@@ -84,6 +111,15 @@ export class GroupWorkload {
   async stop(): Promise<void> {
     await Promise.all(this.#members.map((member) => member.leave(LEAVE_MS_MAX)));
     this.#site.pool.close();
+  }
+
+  #committed(): Map<string, number> {
+    const committed = new Map<string, number>();
+    for (const event of this.#site.recorder.events) {
+      if (event.f !== 'commit' || event.type !== 'ok' || event.member === undefined) continue;
+      for (const [key, offset] of Object.entries(event.offsets)) committed.set(key, offset);
+    }
+    return committed;
   }
 
   #missing(): string[] {

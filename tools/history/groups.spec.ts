@@ -40,6 +40,22 @@ describe('a good history of a group', () => {
     expect(script.commit(1, 1, 2, 'fail').assigned(2, 2, 2).consume(2, [z]).names).toEqual([]);
   });
 
+  it('may be reset while a member works, who hears of it before the operator', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y, z]).commit(1, 1, 3);
+    const end = script.beginReset(1);
+    script.assigned(1, 2, 1).consume(1, [y]).commit(1, 2, 2);
+    end('ok');
+    expect(script.assigned(2, 3, 2).consume(2, [z]).commit(2, 3, 3).names).toEqual([]);
+  });
+
+  it('may be reset while a commit is under way, which is told last', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y, z]);
+    const end = script.beginCommit(1, 1, 3);
+    script.resetTo(1);
+    end('ok');
+    expect(script.assigned(1, 2, 1).consume(1, [y]).commit(1, 2, 2).names).toEqual([]);
+  });
+
   it('may be heard late by a member that stood still while another went on', () => {
     const script = sent().assigned(2, 2, 0).consume(2, [x, y, z]).commit(2, 2, 3);
     expect(script.assigned(1, 1, 0).names).toEqual([]);
@@ -78,6 +94,17 @@ describe('of groups', () => {
     expect(sent().assigned(1, 4, 0).assigned(2, 4, 0).consume(2, [x, y, z]).names).toEqual(['double-owner']);
     const script = sent().assigned(1, 4, 0).assigned(2, 6, 0).consume(2, [x, y, z]).revoked(1, 7);
     expect(script.names).toEqual(['double-owner']);
+  });
+
+  it('commit-regress and reset-surprise: by a reset that was refused', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y, z]).commit(1, 1, 3);
+    script.beginReset(1)('fail');
+    expect(script.assigned(1, 2, 1).commit(1, 2, 2).names).toEqual(['commit-regress', 'reset-surprise']);
+  });
+
+  it('reset-surprise: a reset that takes effect twice', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y, z]).commit(1, 1, 3).resetTo(1).assigned(1, 2, 1);
+    expect(script.commit(1, 2, 3).assigned(2, 3, 1).names).toEqual(['reset-surprise']);
   });
 
   it('group-skip: below the commit, and no member was given it', () => {

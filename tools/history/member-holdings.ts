@@ -42,14 +42,15 @@ export class MemberHoldings {
 
   /** Takes an assignment over. What is to be given up is held no more. */
   take({ partitions, revoking }: ConsumeAssignment): HoldingChange {
-    const listed = new Set(partitions.map(nameOf));
+    // One that comes at another epoch was reset: it is the member's still, and anew.
+    const listed = new Set(partitions.map(({ topic, partition }) => keyOf(topic, partition)));
     const given = new Set(revoking.map(nameOf));
-    const vanished = this.all().filter(({ assigned }) => !listed.has(nameOf(assigned)));
+    const vanished = this.all().filter(({ key }) => !listed.has(key));
     for (const { key } of vanished) this.#held.delete(key);
     const asked = revoking.map((assigned) => {
       const key = keyOf(assigned.topic, assigned.partition);
       const holding = this.at(key, assigned.assignmentEpoch);
-      if (holding !== undefined) this.#held.delete(key);
+      this.#held.delete(key);
       return { assigned, holding };
     });
     const gained: Holding[] = [];
