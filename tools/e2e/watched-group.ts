@@ -94,13 +94,17 @@ export class WatchedGroup {
       readerCount: 0,
       recordsPerSecondMax: RECORDS_PER_SECOND,
     });
-    const addresses = (): readonly string[] => this.#cluster().file.consumerGroups;
-    const work = new GroupWorkload({ ...options, group: this.name, addresses });
-    await happening(work);
-    await work.calmDown();
-    await workload.stop();
-    const missing = await work.untilConsumed(secondsMax);
-    await work.stop();
+    const work = new GroupWorkload({ ...options, group: this.name, addresses: this.#cluster().file.consumerGroups });
+    const missing: string[] = [];
+    try {
+      await happening(work);
+      await work.calmDown();
+      await workload.stop();
+      missing.push(...(await work.untilConsumed(secondsMax)));
+    } finally {
+      await work.stop();
+      await workload.stop();
+    }
     missing.push(...(await workload.finalRead(secondsMax, endpoints)));
     recorder.close();
     const verdict = checkHistory(recorder.events);

@@ -32,8 +32,7 @@ export async function callOwner<Request, Response>(
   let hint = '';
   let isDoubtful = false;
   for (let attempt = 0; ; attempt += 1) {
-    const all = addresses();
-    const address = hint === '' ? (all[attempt % all.length] ?? '') : hint;
+    const address = hint === '' ? (addresses[attempt % addresses.length] ?? '') : hint;
     try {
       return await callUnary(pool.client(address), method, request, { deadlineMs: CALL_MS_MAX, append: true });
     } catch (thrown) {

@@ -143,8 +143,8 @@ export class GroupMember {
   /** Opens a stream and works on it until it ends. */
   async #oneStream(): Promise<End> {
     const { pool, addresses, recorder, group, topic } = this.#site;
-    const all = addresses();
-    const address = this.#hint === '' ? (all[(this.process + this.#streamCount++) % all.length] ?? '') : this.#hint;
+    const turn = (this.process + this.#streamCount++) % addresses.length;
+    const address = this.#hint === '' ? (addresses[turn] ?? '') : this.#hint;
     const told = { f: 'subscribe' as const, process: this.process, group, topics: [topic] };
     const joining = this.#memberId === '' ? recorder.invoke(told) : undefined;
     let isJoined = false;

@@ -7,8 +7,8 @@ export interface GroupSite {
   readonly topic: string;
   readonly recorder: Recorder;
   readonly pool: ChannelPool;
-  /** Addresses of the instances of the consumer-group service as they are now; any of them may be asked. */
-  readonly addresses: () => readonly string[];
+  /** Addresses of the instances of the consumer-group service; any of them may be asked. */
+  readonly addresses: readonly string[];
   readonly figures: MemberFigures;
 }
 

@@ -20,8 +20,8 @@ export interface GroupWorkloadOptions {
   /** It exists, and keeps its records. */
   readonly topic: string;
   readonly recorder: Recorder;
-  /** Addresses of the instances of the consumer-group service as they are now. */
-  readonly addresses: () => readonly string[];
+  /** Addresses of the instances of the consumer-group service, which they keep when they start again. */
+  readonly addresses: readonly string[];
   /** One seat each; what happens to its members in turn. Default: SEATS. */
   readonly seats?: readonly (readonly Mishap[])[];
 }
@@ -109,6 +109,7 @@ export class GroupWorkload {
 
   /** The members leave. Every operation has its completion afterwards. */
   async stop(): Promise<void> {
+    if (!this.#calm.signal.aborted) await this.calmDown();
     await Promise.all(this.#members.map((member) => member.leave(LEAVE_MS_MAX)));
     this.#site.pool.close();
   }
