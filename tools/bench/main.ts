@@ -4,6 +4,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import type { BenchOptions, BenchRun } from './bench-run.ts';
 import { rowNames } from './choose-rows.ts';
 import { CleanUps } from './clean-ups.ts';
+import { benchConsume } from './consume/consume-bench.ts';
+import { CONSUME_ROWS } from './consume/rows.ts';
 import { benchNetwork } from './network-bench.ts';
 import type { NetworkOptions } from './network-bench.ts';
 import { benchReplication } from './replication/replication-bench.ts';
@@ -35,6 +37,12 @@ const replication = program
   .description('Measures what replicas and fsync cost, and replication beside raw gRPC. Takes about two minutes.')
   .action((options: BenchOptions) => run(benchReplication, options));
 withSharedOptions(replication, { seconds: 2, rounds: 5, rows: rowNames(REPLICATION_ROWS) });
+
+const consume = program
+  .command('consume')
+  .description('Measures the consumer of the SDK in its three forms. Takes about five minutes.')
+  .action((options: BenchOptions) => run(benchConsume, options));
+withSharedOptions(consume, { seconds: 1, rounds: 3, rows: rowNames(CONSUME_ROWS) });
 
 await program.parseAsync();
 

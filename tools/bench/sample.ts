@@ -1,3 +1,5 @@
+import type { ConsumeWork } from './consume/work.ts';
+
 /** What one run of a load measured. Plain data: it crosses from the load's process to the orchestrator. */
 export interface Sample {
   readonly recordCount: number;
@@ -14,6 +16,8 @@ export interface Job {
   /** Topic, for loads of ours. */
   readonly topic: string;
   readonly seconds: number;
+  /** What loads of the consume bench do. */
+  readonly consume?: ConsumeWork;
 }
 
 export function bytesPerSecond(sample: Sample): number {

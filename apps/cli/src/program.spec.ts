@@ -46,6 +46,9 @@ describe('usage', () => {
       notes: expect.stringContaining('from 1 to 10000'),
     });
     expect(await run(['consume', 't', '--group', 'g', '--partition', '1'])).toMatchObject({ code: 2 });
+    expect(await run(['consume'])).toMatchObject({ code: 2 });
+    expect(await run(['consume', '--topic-pattern', 't.*'])).toMatchObject({ code: 2 });
+    expect(await run(['consume', 't', '--group', 'g', '--topic-pattern', 't.*'])).toMatchObject({ code: 2 });
   });
 });
 

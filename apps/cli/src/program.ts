@@ -45,7 +45,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addConsumeCommand(program, terminal, (result) => (code = result));
   addClusterCommand(program, terminal);
   addPartitionCommand(program, terminal, (result) => (code = result));
-  addGroupCommand(program, terminal);
+  addGroupCommand(program, terminal, (result) => (code = result));
   addLogCommand(program, terminal, (result) => (code = result));
   try {
     await program.parseAsync([...args], { from: 'user' });

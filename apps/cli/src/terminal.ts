@@ -15,12 +15,18 @@ export interface Terminal {
   note(text: string): void;
   /** Replaces the progress line; nothing unless stderr is a terminal. */
   progress(text: string): void;
+  /** True when stdout is a screen, which can be cleared. */
+  readonly isScreen: boolean;
+  /** Clears the screen. */
+  clear(): void;
   /** True when stdout may be coloured: a terminal, and no NO_COLOR. */
   readonly colors: boolean;
   /** Aborted by the first Ctrl-C; a second one ends the process at once. */
   readonly interrupted: AbortSignal;
 }
 
+/** The cursor to the top left, and everything behind it away. */
+const CLEAR_SCREEN = '\u001B[H\u001B[J';
 const CLEAR_LINE = '\r\u001B[2K';
 
 export function processTerminal(): Terminal {
@@ -41,6 +47,8 @@ export function processTerminal(): Terminal {
   return {
     stdin,
     env,
+    isScreen: stdout.isTTY,
+    clear: () => void stdout.write(CLEAR_SCREEN),
     colors: stdout.isTTY && stdout.hasColors(),
     interrupted: interruption.signal,
     line(text) {

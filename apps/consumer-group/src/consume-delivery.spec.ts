@@ -77,6 +77,45 @@ describe('a group with one member', () => {
     const one = member('batches', [name], { deliveryForm: 2 });
     await one.until(() => one.all('batches').length === 1);
     expect(one.all('batches')[0]?.batches).toMatchObject({ fromOffset: 0n, nextOffset: 2n, partition: 0 });
+    expect(one.all('batches')[0]?.batches.topicId).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('gets a batch that is larger than its whole credit, and pays for it with the next ones', async () => {
+    const name = topic(1, { isAppendTime: true });
+    cluster.produce(name, 0, ['a'.repeat(100), 'b'.repeat(100), 'c'.repeat(100)]);
+    cluster.produce(name, 0, ['d']);
+    const one = member('large-batches', [name], { deliveryForm: 2, credit: { records: 1n, bytes: 50n } });
+    await one.until(() => one.all('batches').length === 1);
+    expect(one.all('batches')[0]?.batches).toMatchObject({ nextOffset: 3n, appendTime: true });
+    one.grant(2, 10_000);
+    await one.until(() => one.all('heartbeat').length > 0);
+    expect(one.all('batches')).toHaveLength(1);
+    one.grant(1, 10_000);
+    await one.until(() => one.all('batches').length === 2);
+  });
+
+  it('reads from the leaders itself when it says so: assignment and commits, and no records', async () => {
+    const name = topic(2);
+    cluster.produce(name, 0, ['a', 'b']);
+    cluster.produce(name, 1, ['x']);
+    const one = member('direct', [name], {
+      deliveryForm: 3,
+      startPosition: { position: { $case: 'latest', latest: true } },
+    });
+    await one.until(() => one.assignment?.partitions.length === 2);
+    expect(one.assignment?.partitions.map(({ startOffset }) => startOffset)).toEqual([2n, 1n]);
+    expect(await committed('direct')).toEqual({ 0: 2n, 1: 1n });
+    cluster.produce(name, 0, ['c']);
+    one.ack(1n, [{ topic: name, partition: 0, nextOffset: 3n }]);
+    one.ack(2n, [{ topic: name, partition: 1, nextOffset: 9n }]);
+    await one.until(() => one.all('ackResult').length === 2 && one.all('heartbeat').length > 0);
+    const results = one.all('ackResult').map(({ ackResult }) => [ackResult.ackId, ackResult.failures.length]);
+    expect(results.sort()).toEqual([
+      [1n, 0],
+      [2n, 1],
+    ]);
+    expect(await committed('direct')).toEqual({ 0: 3n, 1: 1n });
+    expect([one.values, one.all('batches')]).toEqual([[], []]);
   });
 
   it('sees the append time where the topic says so, and headers, keys and absent values', async () => {
@@ -104,5 +143,49 @@ describe('a group with one member', () => {
     await two.until(() => two.values.length === 1);
     expect(two.values).toEqual(['new']);
     expect(two.memberId).toBe(one.memberId);
+  });
+});
+
+describe('a slow member', () => {
+  const BATCH_BYTES = 512 * 1024;
+  const batches = (name: string, partition: number, count: number): void => {
+    for (let index = 0; index < count; index += 1) cluster.produce(name, partition, ['x'.repeat(BATCH_BYTES)]);
+  };
+
+  it('has a window of bytes sent ahead, and nothing is read twice', async () => {
+    const name = topic(2);
+    batches(name, 0, 24);
+    batches(name, 1, 24);
+    const before = { starts: cluster.fetchStartCount, bytes: cluster.fetchedBytes };
+    const one = member('slow', [name], { credit: { records: 1n, bytes: 1_000_000n } });
+    await one.until(() => one.values.length === 1);
+    await one.until(() => one.all('heartbeat').length > 0);
+    // A broker sends a slice as long as any of the window is left: 20 batches at a time here.
+    expect(cluster.fetchedBytes - before.bytes).toBeLessThan(21 * BATCH_BYTES);
+    for (let count = 2; count <= 48; count += 1) {
+      one.grant(1);
+      await one.until(() => one.values.length === count);
+    }
+    expect(cluster.fetchStartCount - before.starts).toBe(2);
+    expect(cluster.fetchedBytes - before.bytes).toBeLessThan(49 * BATCH_BYTES);
+    expect(new Set(one.records.map(({ partition, offset }) => `${partition}/${offset}`)).size).toBe(48);
+  });
+
+  it('that pauses a partition gets the others all the same, and the rest of that one when it goes on', async () => {
+    const name = topic(2);
+    const one = member('paused', [name]);
+    await one.until(() => one.partitions.length === 2);
+    const partitions = one.assignment!.partitions.filter(({ partition }) => partition === 0);
+    one.send({ $case: 'pause', pause: { partitions } });
+    await one.until(() => one.all('heartbeat').length > 0);
+    batches(name, 0, 40);
+    batches(name, 1, 3);
+    await one.until(() => one.values.length === 3);
+    expect(one.records.every(({ partition }) => partition === 1)).toBe(true);
+    one.grant(100, 60_000_000);
+    one.send({ $case: 'resume', resume: { partitions } });
+    await one.until(() => one.values.length === 43, 10_000);
+    const offsets = one.records.filter(({ partition }) => partition === 0).map(({ offset }) => Number(offset));
+    expect(offsets).toEqual(Array.from({ length: 40 }, (_, index) => index));
   });
 });

@@ -149,10 +149,5 @@ function formOf(value: DeliveryForm): DeliveryForm {
     ],
     'delivery_form',
   );
-  if (form === DeliveryForm.DELIVERY_FORM_DIRECT) {
-    throw new PartitaError('NOT_IMPLEMENTED', 'delivery form DIRECT is not there yet; use RECORDS or BATCHES', {
-      field: 'delivery_form',
-    });
-  }
   return form === DeliveryForm.DELIVERY_FORM_UNSPECIFIED ? DeliveryForm.DELIVERY_FORM_RECORDS : form;
 }

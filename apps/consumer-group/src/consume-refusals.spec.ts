@@ -24,7 +24,6 @@ describe('what is refused', () => {
     ['a negative credit', { credit: { records: -1n, bytes: 1n } }, 'INVALID_REQUEST'],
     ['an unknown assignor', { assignor: 'random' }, 'INVALID_REQUEST'],
     ['an unknown enum value', { deliveryForm: 77 as never }, 'INVALID_REQUEST'],
-    ['direct delivery', { deliveryForm: 3 }, 'NOT_IMPLEMENTED'],
     ['a session time-out of a day', { sessionTimeout: { seconds: 86_400n, nanos: 0 } }, 'INVALID_REQUEST'],
   ];
   it.each(cases)('%s', async (_, initial, reason) => {

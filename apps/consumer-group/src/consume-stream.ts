@@ -33,6 +33,7 @@ import type { LeaderCalls } from './leader-calls.ts';
 import { commitFailure, prepareCommits } from './member-commits.ts';
 import { MemberPartitions } from './member-partitions.ts';
 import type { MemberLink } from './member-sessions.ts';
+import { FEED_PACE } from './partition-feed.ts';
 import { checkInLog } from './start-offsets.ts';
 
 /** What all streams share. */
@@ -82,7 +83,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     this.#stream = stream;
     this.#context = context;
     this.#services = services;
-    this.#reader = new LeaderReader(services.routes, services.pool);
+    this.#reader = new LeaderReader(services.routes, services.pool, FEED_PACE);
     stream.onClose(() => this.#close());
     stream.onDrain(() => this.#membership?.partitions.guarded(() => this.#membership?.delivery.pump()));
   }
@@ -316,7 +317,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
   #setPaused({ partitions, delivery }: Membership, topic: string, partition: number, paused: boolean): void {
     const feed = partitions.feed(topic, partition);
     if (feed === undefined) return;
-    feed.paused = paused;
+    feed.setPaused(paused);
     if (paused) delivery.forget(feed);
     else delivery.wake(feed);
   }

@@ -131,10 +131,11 @@ export class Delivery {
     const batch = feed.peekBatch();
     if (batch === undefined) return 'nothing';
     const { header, bytes } = batch;
-    if (this.#creditRecords < header.recordCount || this.#creditBytes < bytes.byteLength) return 'short of credit';
+    // Whole, as soon as any credit is left: one that is larger than the member's whole window would wait for ever.
     this.#creditRecords -= header.recordCount;
     this.#creditBytes -= bytes.byteLength;
-    this.#options.sink.send({ $case: 'batches', batches: batchesMessage(feed, batch) }, bytes.byteLength);
+    const appendTime = this.#options.isAppendTime(feed.name.topicId);
+    this.#options.sink.send({ $case: 'batches', batches: batchesMessage(feed, batch, appendTime) }, bytes.byteLength);
     feed.takeBatch(batch);
     return 'sent';
   }
@@ -155,9 +156,11 @@ export function positionOf(feed: PartitionFeed): ConsumePosition {
 function batchesMessage(
   feed: PartitionFeed,
   { header, bytes }: FeedBatch,
+  appendTime: boolean,
 ): Extract<ConsumeResponse['message'], { $case: 'batches' }>['batches'] {
-  const { topic, partition } = feed.name;
+  const { topicId, topic, partition } = feed.name;
   return {
+    topicId,
     topic,
     partition,
     assignmentEpoch: feed.assignmentEpoch,
@@ -166,6 +169,7 @@ function batchesMessage(
     nextOffset: header.baseOffset + BigInt(header.lastOffsetDelta) + 1n,
     highWatermark: feed.highWatermark,
     seekId: feed.seekId,
+    appendTime,
   };
 }
 
@@ -178,5 +182,5 @@ function added(left: number, more: bigint, max: number, field: string): number {
       metadata,
     );
   }
-  return more >= BigInt(max) ? max : Math.min(max, left + Number(more));
+  return Math.min(max, left + Number(more));
 }

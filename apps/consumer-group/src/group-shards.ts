@@ -11,6 +11,7 @@ import type { LeaderCalls } from './leader-calls.ts';
 import { MemberSessions } from './member-sessions.ts';
 import { ShardLog } from './shard-log.ts';
 import { loading, ShardOwner } from './shard-owner.ts';
+import { topicCatalog } from './topic-catalog.ts';
 import { TopicPatterns } from './topic-patterns.ts';
 
 /** Topic that holds the state of all groups. */
@@ -55,14 +56,7 @@ export class GroupShards {
     this.#repeated = createRepeatedLog(options.logger, systemClock);
     const { table } = options.routes;
     this.#patterns = new TopicPatterns(options.routes);
-    this.#catalog = {
-      topic(name) {
-        const route = table.topic(name);
-        return route === undefined ? undefined : { topicId: route.topicId, partitionCount: route.partitions.length };
-      },
-      matching: (pattern) => this.#patterns.matching(pattern),
-      has: (topicId) => table.topicById(topicId) !== undefined,
-    };
+    this.#catalog = topicCatalog(table, this.#patterns);
     this.#forgetRoutes = options.routes.onChange(() => this.#onRoutes());
     this.#tick = setInterval(() => {
       for (const { sessions } of this.#own.values()) sessions.tick();

@@ -8,7 +8,7 @@ import { pause } from '@partita/client';
 import type { LeaderReader, RouteCache } from '@partita/client';
 import { assignmentOf, memberEpochOf } from '@partita/groups';
 import type { HeldPartition } from '@partita/groups';
-import { ConsumeEventKind } from '@partita/protocol';
+import { ConsumeEventKind, DeliveryForm } from '@partita/protocol';
 import type { AssignedPartition, ConsumeResponse, OffsetSpec } from '@partita/protocol';
 import { retryAdviceOf } from '@partita/rpc';
 import type { Delivery, DeliverySink } from './delivery.ts';
@@ -30,6 +30,7 @@ export interface MemberPartitionsOptions {
   readonly sink: DeliverySink;
   readonly startPosition: OffsetSpec;
   readonly lossPosition: OffsetSpec | undefined;
+  readonly form: DeliveryForm;
   readonly signal: AbortSignal;
   /** The stream cannot go on. */
   onFault(error: PartitaError): void;
@@ -187,7 +188,9 @@ export class MemberPartitions implements FeedListener {
     const { name, held, offset, highWatermark } = start;
     if (start.lostOffset !== undefined) this.#tellLoss(name, start.lostOffset, offset);
     if (start.wasReset) this.#tellReset(name, this.#stoppedAt.get(partitionKey(held.partition)) ?? offset, offset);
-    const { reader } = this.#options;
+    const { reader, form } = this.#options;
+    // A member that reads from the leaders itself has its assignment and its commits here, and no feeds.
+    if (form === DeliveryForm.DELIVERY_FORM_DIRECT) return;
     const feed = new PartitionFeed({
       name,
       assignmentEpoch: held.assignmentEpoch,

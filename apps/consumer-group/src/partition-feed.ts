@@ -9,7 +9,15 @@ import type { LeaderReader, Reading } from '@partita/client';
 import type { FetchedPartition, PartitionWatermark } from '@partita/protocol';
 import type { PartitionName } from './leader-calls.ts';
 
-/** Bytes read ahead at which reading pauses, and goes on. What a broker has sent meanwhile is dropped and read again. */
+/**
+ * Bytes that a broker sends ahead to one member, of all its partitions there: given back as the member takes them over, so
+ * that a slow one holds no more than this and nothing is read twice.
+ */
+export const FEED_PACE = { windowBytes: 4 * 1024 * 1024, isReleased: true } as const;
+/**
+ * A partition that its member has paused must not keep the window from the others: it gives its bytes back at once, and
+ * stops reading at this many. What a broker has sent meanwhile is dropped and read again.
+ */
 const FEED_BYTES_MAX = 1024 * 1024;
 const FEED_BYTES_LOW = 256 * 1024;
 
@@ -33,6 +41,8 @@ interface Chunk {
   index: number;
   readonly bytes: number;
   readonly nextOffset: bigint;
+  /** Gives the bytes back to the window; once. */
+  release: (() => void) | undefined;
 }
 
 /** The batch that is being delivered. */
@@ -51,8 +61,6 @@ export class PartitionFeed {
   highWatermark: bigint;
   /** The member's number of its last seek. */
   seekId = 0n;
-  /** True = the member has asked for a pause. */
-  paused = false;
   /** True while a seek is being resolved. */
   held = false;
   /** True = the member has been told that it is caught up, and not otherwise since. */
@@ -60,6 +68,7 @@ export class PartitionFeed {
   readonly #reader: LeaderReader;
   readonly #listener: FeedListener;
   #reading: Reading | undefined;
+  #paused = false;
   #readingPaused = false;
   #chunks: Chunk[] = [];
   #bufferedBytes = 0;
@@ -89,10 +98,20 @@ export class PartitionFeed {
     this.#reading = this.#reader.read({
       ...this.name,
       offset: this.position,
-      onBatches: (data) => this.#onBatches(data),
+      onBatches: (data, release) => this.#onBatches(data, release),
       onWatermark: (mark, caughtUp) => this.#onWatermark(mark, caughtUp),
       onError: (error) => this.#listener.onFault(this, error),
     });
+  }
+
+  /** True = the member has asked for a pause. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  setPaused(paused: boolean): void {
+    this.#paused = paused;
+    if (paused) this.#keepBack();
   }
 
   close(): void {
@@ -118,7 +137,7 @@ export class PartitionFeed {
 
   /** True when there is something to deliver and the member wants it. Decodes nothing. */
   get isReady(): boolean {
-    return !this.paused && !this.held && (this.#decoded !== undefined || this.#chunks.length > 0);
+    return !this.#paused && !this.held && (this.#decoded !== undefined || this.#chunks.length > 0);
   }
 
   /** True when everything committed has been delivered. */
@@ -168,7 +187,7 @@ export class PartitionFeed {
     this.#finishBatch();
   }
 
-  #onBatches(data: FetchedPartition): void {
+  #onBatches(data: FetchedPartition, release: () => void): void {
     if (data.highWatermark > this.highWatermark) this.highWatermark = data.highWatermark;
     const batches: FeedBatch[] = [];
     for (const { position, header } of batchesIn(data.recordBatches)) {
@@ -178,15 +197,20 @@ export class PartitionFeed {
       batches.push({ header, bytes: data.recordBatches.subarray(position, position + header.batchBytes) });
     }
     const bytes = data.recordBatches.byteLength;
-    this.#chunks.push({ batches, index: 0, bytes, nextOffset: data.nextOffset });
+    this.#chunks.push({ batches, index: 0, bytes, nextOffset: data.nextOffset, release });
     this.#bufferedBytes += bytes;
     this.#readEnd = data.nextOffset;
     if (batches.length === 0) this.peekBatch();
-    if (this.#bufferedBytes >= FEED_BYTES_MAX && !this.#readingPaused) {
-      this.#readingPaused = true;
-      this.#reading?.pause();
-    }
+    if (this.#paused) this.#keepBack();
     this.#listener.onNews(this);
+  }
+
+  /** What is kept for a paused member is not kept from its other partitions. */
+  #keepBack(): void {
+    for (const chunk of this.#chunks) free(chunk);
+    if (this.#bufferedBytes < FEED_BYTES_MAX || this.#readingPaused) return;
+    this.#readingPaused = true;
+    this.#reading?.pause();
   }
 
   #onWatermark(mark: PartitionWatermark, caughtUp: boolean): void {
@@ -217,6 +241,7 @@ export class PartitionFeed {
   /** Past the chunk's trailing control batches as well. */
   #finishChunk(chunk: Chunk): void {
     this.#chunks.shift();
+    free(chunk);
     this.#bufferedBytes -= chunk.bytes;
     if (chunk.nextOffset > this.position) this.position = chunk.nextOffset;
     if (this.#chunks.length === 0 && this.#readEnd > this.position) this.position = this.#readEnd;
@@ -227,8 +252,14 @@ export class PartitionFeed {
   }
 
   #drop(): void {
+    for (const chunk of this.#chunks) free(chunk);
     this.#chunks = [];
     this.#bufferedBytes = 0;
     this.#decoded = undefined;
   }
+}
+
+function free(chunk: Chunk): void {
+  chunk.release?.();
+  chunk.release = undefined;
 }

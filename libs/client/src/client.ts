@@ -14,6 +14,7 @@ import type { ProducerOptions } from './producer.ts';
 import { readRecords } from './reader.ts';
 import type { ReadOptions } from './reader.ts';
 import type { ReceivedRecord } from './record-form.ts';
+import { RouteCache } from './route-cache.ts';
 import { ServiceCalls } from './service-calls.ts';
 import { activeTracer } from './spans.ts';
 
@@ -47,7 +48,7 @@ export async function connect(options: ConnectOptions): Promise<PartitaClient> {
     pool.close();
     throw clientError(error);
   }
-  return new PartitaClient(pool, endpoints, tracer);
+  return new PartitaClient(pool, endpoints, tracer, options.servers);
 }
 
 interface Closeable {
@@ -62,10 +63,13 @@ export class PartitaClient {
   readonly #endpoints: Endpoints;
   readonly #tracer: Tracer | undefined;
   readonly #calls: ServiceCalls;
+  readonly #servers: readonly string[];
+  #routes: RouteCache | undefined;
   /** What `close` has to end. */
   readonly #open = new Set<Closeable>();
 
-  constructor(pool: ChannelPool, endpoints: Endpoints, tracer: Tracer | undefined) {
+  constructor(pool: ChannelPool, endpoints: Endpoints, tracer: Tracer | undefined, servers: readonly string[]) {
+    this.#servers = servers;
     this.#pool = pool;
     this.#endpoints = endpoints;
     this.#tracer = tracer;
@@ -85,7 +89,15 @@ export class PartitaClient {
 
   /** A member of a group; it joins when its first record is asked for. */
   consumer(options: ConsumerOptions): Consumer {
-    return this.#track(new Consumer(this.#pool, this.#endpoints, this.#tracer, options));
+    const parts = {
+      pool: this.#pool,
+      endpoints: this.#endpoints,
+      calls: this.#calls,
+      tracer: this.#tracer,
+      listOffset: this.admin.listOffset.bind(this.admin),
+      routes: () => this.#watchedRoutes(),
+    };
+    return this.#track(new Consumer(parts, options));
   }
 
   /** Records without a group. */
@@ -96,7 +108,17 @@ export class PartitaClient {
   /** Closes producers (waiting for what they send) and consumers (leaving their groups), then all connections. */
   async close(): Promise<void> {
     await Promise.all([...this.#open].map((part) => part.close()));
+    this.#routes?.close();
     this.#pool.close();
+  }
+
+  /** One watch for all direct consumers. */
+  #watchedRoutes(): RouteCache {
+    if (this.#routes === undefined) {
+      this.#routes = new RouteCache({ seeds: this.#servers, pool: this.#pool });
+      this.#routes.start();
+    }
+    return this.#routes;
   }
 
   #track<Part extends Closeable>(part: Part): Part {

@@ -12,8 +12,15 @@ const RECORD_COUNT_MAX = 500;
 /** Sends an ack; false = there is no stream now. */
 export type SendAck = (ackId: bigint, offsets: OffsetCommit[]) => boolean;
 
+/** What is committed of a partition, and how often its position had been moved by then. */
+interface Entry {
+  readonly held: HeldPartition;
+  readonly offset: OffsetCommit;
+  readonly moves: number;
+}
+
 interface OpenAck {
-  readonly held: readonly HeldPartition[];
+  readonly entries: readonly Entry[];
   readonly done: ((error: PartitaError | undefined) => void) | undefined;
 }
 
@@ -30,10 +37,10 @@ export class Committer {
     this.#send = send;
   }
 
-  /** The handler is done with a record: it is committed soon. */
-  finished(held: HeldPartition): void {
+  /** The handler is done with records: they are committed soon. */
+  finished(held: HeldPartition, recordCount: number): void {
     this.#dirty.add(held);
-    this.#dirtyRecords += 1;
+    this.#dirtyRecords += recordCount;
     if (this.#dirtyRecords >= RECORD_COUNT_MAX) this.flush();
     else this.#arm();
   }
@@ -43,14 +50,26 @@ export class Committer {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#dirtyRecords = 0;
-    if (this.#dirty.size > 0) this.#ack([...this.#dirty], undefined);
+    const entries = [...this.#dirty].flatMap(entryOf);
+    this.#dirty.clear();
+    this.#ack(entries, undefined);
   }
 
-  /** Commits and waits. Resolves with the error of the whole or of the first partition that was refused. */
+  /** Commits what is finished and waits. Resolves with the error of the whole or of the first partition that was refused. */
   commit(partitions: readonly HeldPartition[]): Promise<PartitaError | undefined> {
-    const held = partitions.filter((partition) => partition.finished !== undefined && partition.state !== 'gone');
-    if (held.length === 0) return Promise.resolve(undefined);
-    return new Promise((resolve) => this.#ack(held, resolve));
+    for (const held of partitions) this.#dirty.delete(held);
+    return this.#commit(partitions.flatMap(entryOf));
+  }
+
+  /** The same with positions that the caller chose. */
+  commitAt(
+    offsets: readonly { readonly held: HeldPartition; readonly offset: OffsetCommit }[],
+  ): ReturnType<Committer['commit']> {
+    return this.#commit(offsets.map(({ held, offset }) => ({ held, offset, moves: held.moves })));
+  }
+
+  #commit(entries: readonly Entry[]): ReturnType<Committer['commit']> {
+    return new Promise((resolve) => this.#ack(entries, resolve));
   }
 
   onResult(result: ConsumeAckResult): void {
@@ -59,9 +78,14 @@ export class Committer {
     this.#open.delete(result.ackId);
     const refusal = result.error ?? result.failures[0]?.error;
     const error = refusal === undefined ? undefined : fromRpcStatus(refusal);
+    if (error === undefined || result.failures.length > 0) {
+      const refused = new Set(result.failures.map(({ topic, partition }) => `${topic}/${partition}`));
+      for (const { held, offset, moves } of ack.entries)
+        if (!refused.has(`${held.topic}/${held.partition}`)) held.onCommitted(offset.nextOffset, moves);
+    }
     // A refused epoch is not tried again: the next assignment tells what happened to the partition.
     const again = error !== undefined && isRetryable(error) && error.reason !== 'STALE_GENERATION';
-    if (again && ack.done === undefined) this.#again(ack.held);
+    if (again && ack.done === undefined) this.#again(ack.entries);
     ack.done?.(error);
   }
 
@@ -70,7 +94,7 @@ export class Committer {
     const open = [...this.#open.values()];
     this.#open.clear();
     for (const ack of open) {
-      if (ack.done === undefined) this.#again(ack.held);
+      if (ack.done === undefined) this.#again(ack.entries);
       else ack.done(asPartitaError(error));
     }
   }
@@ -79,21 +103,20 @@ export class Committer {
     clearTimeout(this.#timer);
   }
 
-  #ack(partitions: readonly HeldPartition[], done: OpenAck['done']): void {
-    const held = partitions.filter((partition) => partition.state !== 'gone');
-    const offsets = held.map((partition) => partition.commit).filter((offset) => offset !== undefined);
-    for (const partition of partitions) this.#dirty.delete(partition);
-    if (offsets.length === 0) return done?.(undefined);
+  #ack(all: readonly Entry[], done: OpenAck['done']): void {
+    const entries = all.filter(({ held }) => held.state !== 'gone');
+    if (entries.length === 0) return done?.(undefined);
     const ackId = this.#nextAckId++;
-    this.#open.set(ackId, { held, done });
+    this.#open.set(ackId, { entries, done });
+    const offsets = entries.map(({ offset }) => offset);
     if (this.#send(ackId, offsets)) return;
     this.#open.delete(ackId);
-    if (done === undefined) this.#again(held);
+    if (done === undefined) this.#again(entries);
     else done(new PartitaError('SERVICE_UNREACHABLE', 'the consumer has no stream to its group at the moment'));
   }
 
-  #again(held: readonly HeldPartition[]): void {
-    for (const partition of held) if (partition.state !== 'gone') this.#dirty.add(partition);
+  #again(entries: readonly Entry[]): void {
+    for (const { held } of entries) if (held.state !== 'gone') this.#dirty.add(held);
     if (this.#dirty.size > 0) this.#arm();
   }
 
@@ -103,4 +126,9 @@ export class Committer {
       this.flush();
     }, INTERVAL_MS);
   }
+}
+
+function entryOf(held: HeldPartition): Entry[] {
+  const offset = held.commit;
+  return offset === undefined || held.state === 'gone' ? [] : [{ held, offset, moves: held.moves }];
 }

@@ -1,123 +1,12 @@
 import { trace } from '@opentelemetry/api';
 import { PartitaError } from '@partita/domain';
-import {
-  ConsumeAssignment,
-  ConsumedRecord,
-  ConsumeEventKind,
-  GroupServiceService,
-  ServiceKind,
-} from '@partita/protocol';
-import type { ConsumeRequest, ConsumeResponse, OffsetCommit } from '@partita/protocol';
-import { bidi } from '@partita/rpc/server';
-import type { ServerBidiStream } from '@partita/rpc/server';
+import { ConsumeEventKind } from '@partita/protocol';
 import { afterEach, describe, expect, test } from 'vitest';
-import { connect } from './index.ts';
-import type { ConsumerOptions, ReceivedRecord } from './index.ts';
-import { closeAll, closeLater, listen, part, SpecDirectory, until } from './testing/loopback.ts';
+import { closeAll, listen, until } from './testing/loopback.ts';
+import { offsets, SpecGroup, startConsumer as start, text } from './testing/spec-group.ts';
 import { listSpans } from './testing/span-list.ts';
 
 afterEach(closeAll);
-
-type Message = NonNullable<ConsumeRequest['message']>;
-type Kind = Message['$case'];
-type Held = readonly [partition: number, assignmentEpoch: number];
-
-/** A consumer-group instance that says what the spec tells it to, and remembers what members say. */
-class SpecGroup {
-  readonly heard: Message[] = [];
-  stream: ServerBidiStream<ConsumeResponse> | undefined;
-  streamCount = 0;
-  /** Called with each `initial`; by default the member joins and gets partition 0. */
-  onInitial: (initial: Extract<Message, { $case: 'initial' }>['initial']) => void = () => {
-    this.join();
-    this.assign([[0, 1]]);
-  };
-
-  readonly part = part(GroupServiceService, {
-    consume: bidi<ConsumeRequest, ConsumeResponse>((stream) => {
-      this.streamCount += 1;
-      this.stream = stream;
-      return { onMessage: ({ message }) => this.#onMessage(message) };
-    }),
-  });
-
-  #onMessage(message: ConsumeRequest['message']): void {
-    if (message === undefined) return;
-    this.heard.push(message);
-    if (message.$case === 'initial') this.onInitial(message.initial);
-    if (message.$case === 'ack')
-      this.say({ $case: 'ackResult', ackResult: { ackId: message.ack.ackId, failures: [] } });
-    if (message.$case === 'leave') this.stream?.end();
-  }
-
-  say(message: NonNullable<ConsumeResponse['message']>): void {
-    this.stream?.send({ message });
-  }
-
-  join(memberId = 'm-1'): void {
-    this.say({ $case: 'joined', joined: { memberId, memberEpoch: 1, heartbeatMs: 1000, ownerAddress: '' } });
-  }
-
-  assign(partitions: readonly Held[], revoking: readonly Held[] = [], memberEpoch = 1): void {
-    const named = ([partition, assignmentEpoch]: Held) => ({ topic: 't', partition, assignmentEpoch });
-    const assignment = ConsumeAssignment.fromPartial({
-      memberEpoch,
-      partitions: partitions.map(named),
-      revoking: revoking.map(named),
-    });
-    this.say({ $case: 'assignment', assignment });
-  }
-
-  /** Delivers offsets `from` to `to`, exclusive. */
-  deliver(partition: number, from: number, to: number, assignmentEpoch = 1, traceparent = ''): void {
-    const records = Array.from({ length: to - from }, (_, index) =>
-      ConsumedRecord.fromPartial({
-        offset: BigInt(from + index),
-        leaderEpoch: 3,
-        record: { value: new Uint8Array(10), traceparent },
-      }),
-    );
-    this.say({
-      $case: 'records',
-      records: { topic: 't', partition, assignmentEpoch, records, highWatermark: BigInt(to), seekId: 0n },
-    });
-  }
-
-  all<K extends Kind>(kind: K): Extract<Message, { $case: K }>[] {
-    return this.heard.filter((message): message is Extract<Message, { $case: K }> => message.$case === kind);
-  }
-
-  /** Next offsets committed by acks, in order: `partition:offset`. */
-  get acked(): string[] {
-    return this.all('ack').flatMap(({ ack }) => ack.offsets.map(text));
-  }
-}
-
-function text({ partition, nextOffset }: OffsetCommit): string {
-  return `${partition}:${nextOffset}`;
-}
-
-async function start(options: Partial<ConsumerOptions> = {}) {
-  const group = new SpecGroup();
-  const directory = new SpecDirectory();
-  const { address } = await listen([directory.part, group.part]);
-  directory.add(ServiceKind.SERVICE_KIND_CONSUMER_GROUP, address);
-  const client = await connect({ servers: [address] });
-  const consumer = client.consumer({ group: 'g', topics: ['t'], ...options });
-  closeLater(() => client.close());
-  const records = consumer[Symbol.asyncIterator]();
-  return { group, directory, consumer, client, records };
-}
-
-async function offsets(records: AsyncIterator<ReceivedRecord>, count: number): Promise<string[]> {
-  const taken: string[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const next = await records.next();
-    if (next.done === true) break;
-    taken.push(`${next.value.partition}:${next.value.offset}`);
-  }
-  return taken;
-}
 
 describe('a consumer', () => {
   test('joins with the first record asked for, as it was told', async () => {

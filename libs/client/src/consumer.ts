@@ -4,91 +4,96 @@
  * answer carries the last commit. Leaving the loop, by `break` or by an error, closes the consumer; the record in
  * progress is then not committed (it comes again) unless `commit()` was called.
  */
-import { context } from '@opentelemetry/api';
-import type { Context, Span, Tracer } from '@opentelemetry/api';
-import {
-  asPartitaError,
-  CONSUMER_BUFFER_BYTES,
-  CONSUMER_BUFFER_RECORD_COUNT,
-  DEADLINE_MS_MAX,
-  DELIVERY_TIMEOUT_MS,
-  PartitaError,
-} from '@partita/domain';
-import { isRetryable, retryAdviceOf } from '@partita/rpc';
-import { ConsumeEventKind } from '@partita/protocol';
-import type { ConsumeAssignment, ConsumeEvent } from '@partita/protocol';
-import { backoffDelayMs } from '@partita/rpc/client';
-import type { ChannelPool } from '@partita/rpc/client';
+import { PartitaError } from '@partita/domain';
+import { ConsumeEventKind, GroupServiceService } from '@partita/protocol';
+import type { CommittedOffset, ConsumeAssignment, ConsumeEvent } from '@partita/protocol';
 import { clientError, refused } from './client-error.ts';
 import type { ClientError } from './client-error.ts';
+import { commitUntil, COMMIT_MS_MAX_AT_CLOSE } from './commit-until.ts';
 import { Committer } from './committer.ts';
-import { ConsumeLink } from './consume-link.ts';
-import type { GroupMessage } from './consume-link.ts';
-import { consumeInitial } from './consumer-options.ts';
-import type { ConsumerOptions, MemberName } from './consumer-options.ts';
+import type { GroupMessage, MemberMessage } from './consume-link.ts';
+import { consumeInitial, consumeSubscription } from './consumer-options.ts';
+import type { ConsumerOptions, Subscription } from './consumer-options.ts';
+import type { ConsumerParts } from './consumer-parts.ts';
 import { DeliveryBuffer } from './delivery-buffer.ts';
-import type { Taken } from './delivery-buffer.ts';
-import type { Endpoints } from './endpoints.ts';
-import { HeldPartitions } from './held-partition.ts';
+import { DirectRecords } from './direct-records.ts';
+import { HandOut } from './hand-out.ts';
+import type { HandedOut } from './hand-out.ts';
+import { handle, handleBatch } from './handlers.ts';
+import type { BatchHandler, RecordHandler, RunBatchesOptions, RunOptions } from './handlers.ts';
 import type { HeldPartition, PartitionName } from './held-partition.ts';
+import { HeldPartitions } from './held-partitions.ts';
+import { Membership } from './membership.ts';
+import { PartitionControl } from './partition-control.ts';
+import type { CommitPosition, PartitionLag } from './partition-control.ts';
 import { pause } from './pause.ts';
-import { JITTER } from './jitter.ts';
+import type { Position } from './position.ts';
+import { PushedRecords } from './pushed-records.ts';
 import type { ReceivedRecord } from './record-form.ts';
-import { failSpan, processSpan } from './spans.ts';
-
-const LEAVE_MS_MAX = 3000;
-const NEW_MEMBER: MemberName = { memberId: '', memberEpoch: 0 };
-
-interface InProgress extends Taken {
-  readonly span: Span | undefined;
-  readonly context: Context | undefined;
-}
+import type { RecordSource } from './record-source.ts';
+import { Revocations } from './revocations.ts';
+import { processSpan } from './spans.ts';
 
 export class Consumer implements AsyncIterable<ReceivedRecord> {
-  readonly #pool: ChannelPool;
-  readonly #endpoints: Endpoints;
-  readonly #tracer: Tracer | undefined;
+  readonly #parts: ConsumerParts;
   readonly #options: ConsumerOptions;
-  readonly #buffer: DeliveryBuffer;
+  readonly #buffer = new DeliveryBuffer();
   readonly #held = new HeldPartitions();
+  readonly #handOut: HandOut;
+  readonly #source: RecordSource;
+  readonly #control: PartitionControl;
   readonly #committer: Committer;
-  readonly #ending = new AbortController();
-  #member = NEW_MEMBER;
-  #link: ConsumeLink | undefined;
-  #joined = false;
-  #running: Promise<void> | undefined;
+  readonly #revocations: Revocations;
+  readonly #membership: Membership;
+  #subscription: Subscription;
+  /** The one loop's record or batch; undefined while several handlers work side by side. */
+  #current: HandedOut | undefined;
+  #currentEnd: (() => void) | undefined;
+  #isAsking = false;
+  #isRunning = false;
+  #isOver = false;
+  #closing: Promise<void> | undefined;
   #failure: ClientError | undefined;
-  #inProgress: InProgress | undefined;
-  #wake: (() => void) | undefined;
-  /** Address of the group's owner, learnt from an instance that is not. */
-  #ownerAddress: string | undefined;
-  /** False once the owner could not be reached directly. */
-  #direct = true;
 
-  constructor(pool: ChannelPool, endpoints: Endpoints, tracer: Tracer | undefined, options: ConsumerOptions) {
-    this.#pool = pool;
-    this.#endpoints = endpoints;
-    this.#tracer = tracer;
+  constructor(parts: ConsumerParts, options: ConsumerOptions) {
+    this.#parts = parts;
     this.#options = options;
-    this.#buffer = new DeliveryBuffer(
-      options.bufferRecordCount ?? CONSUMER_BUFFER_RECORD_COUNT,
-      options.bufferBytes ?? CONSUMER_BUFFER_BYTES,
-    );
-    this.#committer = new Committer((ackId, offsets) => {
-      if (!this.#joined) return false;
-      this.#link?.send({ $case: 'ack', ack: { ackId, offsets } });
-      return true;
+    this.#subscription = options;
+    this.#handOut = new HandOut(this.#buffer, () => this.#source.taken());
+    this.#source = this.#newSource();
+    this.#control = new PartitionControl(this.#held, this.#source);
+    const send = (message: MemberMessage): boolean => this.#membership.send(message);
+    this.#committer = new Committer((ackId, offsets) => send({ $case: 'ack', ack: { ackId, offsets } }));
+    this.#revocations = new Revocations({
+      held: this.#held,
+      onRevoked: options.onRevoked,
+      isAuto: this.#isAuto,
+      send,
+      onError: (error) => this.#fail(error),
     });
+    this.#membership = new Membership({
+      ...parts,
+      initial: (member, noRelay) => {
+        const { form, openingCredit: credit } = this.#source;
+        return consumeInitial(options, member, this.#subscription, { form, credit, noRelay });
+      },
+      onMessage: (message) => this.#guarded(() => this.#onMessage(message)),
+      onStreamLost: (error, isOut) => this.#onStreamLost(error, isOut),
+      onFailed: (error) => this.#fail(error),
+    });
+    const { signal } = options;
+    if (signal?.aborted === true) this.#isOver = true;
+    else signal?.addEventListener('abort', () => void this.close(), { once: true });
   }
 
   /** Id that the group gave this member; empty before it joined. */
   get memberId(): string {
-    return this.#member.memberId;
+    return this.#membership.memberId;
   }
 
   /** True once the consumer was closed, or failed. */
   get closed(): boolean {
-    return this.#ending.signal.aborted;
+    return this.#isOver;
   }
 
   /** Partitions held now. */
@@ -96,7 +101,7 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
     return this.#held
       .all()
       .filter((held) => held.state === 'held')
-      .map(({ topic, partition }) => ({ topic, partition }));
+      .map(named);
   }
 
   /** One loop at a time. */
@@ -110,58 +115,127 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
     };
   }
 
-  /** Hands each record to `handler`, inside the context of its `process` span, until `close` or an error. */
-  async run(handler: (record: ReceivedRecord) => void | Promise<void>): Promise<void> {
-    for await (const record of this) {
-      const current = this.#inProgress;
-      try {
-        if (current?.context === undefined) await handler(record);
-        else await context.with(current.context, () => handler(record));
-      } catch (error) {
-        if (current?.span !== undefined) failSpan(current.span, error);
-        throw error;
+  /**
+   * Hands each record to `handler`, inside the context of its `process` span, until `close` or an error. With
+   * `concurrency` above 1 so many handlers work side by side, each partition's records one after the other; a record is
+   * committed once its handler and those of all before it in its partition are done. A handler that throws ends the run:
+   * the others finish, its record is not committed, and the run rejects with what it threw.
+   */
+  async run(handler: RecordHandler, { concurrency = 1 }: RunOptions = {}): Promise<void> {
+    const { tracer } = this.#parts;
+    await this.#work(concurrency, 1, (handed) => handle(handed, handler, { tracer, group: this.#options.group }));
+  }
+
+  /** The same with up to `maxRecords` (default 500) records of one partition at once, without spans of their own. */
+  async runBatches(handler: BatchHandler, options: RunBatchesOptions = {}): Promise<void> {
+    const { concurrency = 1, maxRecords = 500 } = options;
+    await this.#work(concurrency, maxRecords, (handed) => handleBatch(handed, handler));
+  }
+
+  /**
+   * Commits every record handed out so far and waits until that is durable: the one in progress included, unless several
+   * handlers work side by side. Or commits the positions given, of partitions held, as they are.
+   */
+  async commit(positions?: readonly CommitPosition[]): Promise<void> {
+    if (positions !== undefined) {
+      const offsets = positions.map((position) => this.#control.commitAt(position));
+      return commitUntil(
+        () => this.#committer.commitAt(offsets),
+        () => this.#isOver,
+      );
+    }
+    const current = this.#current;
+    const last = current?.records.at(-1);
+    if (current !== undefined && last !== undefined && current.moves === current.held.moves) current.held.finish(last);
+    await commitUntil(
+      () => this.#committer.commit(this.#committable()),
+      () => this.#isOver,
+    );
+  }
+
+  /** What the group has committed, of the topics given or of all that it has. */
+  async committed(topics: readonly string[] = []): Promise<readonly CommittedOffset[]> {
+    const request = { group: this.#options.group, topics: [...topics] };
+    return (await this.#parts.calls.call('consumer-group', GroupServiceService.getCommittedOffsets, request)).offsets;
+  }
+
+  /** Offset of the next record to hand out; undefined after a seek whose place is not known yet. */
+  position(partition: PartitionName): bigint | undefined {
+    return this.#control.position(partition);
+  }
+
+  /** Where the consumer stands in the partitions it holds. */
+  lag(): PartitionLag[] {
+    return this.#control.lag();
+  }
+
+  /** The next record of the partition is that at `position`. Outlives reconnecting; is no commit. */
+  seek(partition: PartitionName, position: Position): void {
+    this.#control.seek(partition, position);
+  }
+
+  /** No records of these partitions until `resume`; the membership and the partitions stay. */
+  pause(partitions: readonly PartitionName[]): void {
+    this.#control.setPaused(partitions, true);
+  }
+
+  resume(partitions: readonly PartitionName[]): void {
+    this.#control.setPaused(partitions, false);
+  }
+
+  /** Consumes something else from now on; the group shares its partitions out anew. */
+  subscribe(subscription: Subscription): void {
+    this.#subscription = subscription;
+    this.#membership.send({ $case: 'subscription', subscription: consumeSubscription(subscription) });
+  }
+
+  /**
+   * Commits what is finished (unless autoCommit is off), leaves the group and ends the loop. A static member does not
+   * leave: its partitions wait for it until the session time-out.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#failure === undefined) {
+      this.#isOver = true;
+      this.#currentEnd?.();
+      this.#current = undefined;
+      this.#handOut.end();
+      const finished = this.#isAuto ? this.#committable() : [];
+      if (this.#options.instanceId === undefined) {
+        this.#committer.stop();
+        await this.#membership.leave(finished.flatMap((held) => held.commit ?? []));
+      } else {
+        await Promise.race([this.#committer.commit(finished), pause(COMMIT_MS_MAX_AT_CLOSE)]);
+        this.#committer.stop();
+        await this.#membership.stay();
       }
+      this.#source.close();
     }
+    await this.#membership.ended;
   }
 
-  /** Commits every record handed out so far, the one in progress included, and waits until that is durable. */
-  async commit(): Promise<void> {
-    const current = this.#inProgress;
-    if (current !== undefined) current.held.finish(current.record);
-    const untilMs = performance.now() + DEADLINE_MS_MAX;
-    for (let attempt = 0; ; attempt += 1) {
-      const error = await this.#committer.commit(this.#committable());
-      if (error === undefined) return;
-      const mayPass = isRetryable(error) || error.reason === 'CANCELLED';
-      if (!mayPass || error.reason === 'STALE_GENERATION' || this.#ending.signal.aborted || performance.now() > untilMs)
-        throw clientError(error);
-      await pause(backoffDelayMs(attempt, JITTER), this.#ending.signal);
-    }
-  }
-
-  /** Commits what is finished (unless autoCommit is off), leaves the group and ends the loop. */
-  async close(): Promise<void> {
-    if (!this.#ending.signal.aborted) {
-      this.#endSpan();
-      this.#inProgress = undefined;
-      this.#ending.abort();
-      this.#notify();
-      const offsets = this.#auto ? this.#committable().flatMap((held) => held.commit ?? []) : [];
-      if (this.#joined) this.#link?.send({ $case: 'leave', leave: { offsets } });
-      else this.#link?.cancel();
-      const link = this.#link;
-      if (link !== undefined) {
-        const left = new AbortController();
-        void link.closed.then(() => left.abort());
-        void pause(LEAVE_MS_MAX, left.signal).then(() => link.cancel());
-      }
-      this.#committer.stop();
-    }
-    await this.#running;
-  }
-
-  get #auto(): boolean {
+  get #isAuto(): boolean {
     return this.#options.autoCommit !== false;
+  }
+
+  #newSource(): RecordSource {
+    const options = this.#options;
+    const shared = { options, held: this.#held, buffer: this.#buffer };
+    if (options.delivery !== 'direct')
+      return new PushedRecords({ ...shared, send: (message) => void this.#membership.send(message) });
+    return new DirectRecords({
+      ...shared,
+      pool: this.#parts.pool,
+      routes: this.#parts.routes(),
+      listOffset: this.#parts.listOffset,
+      onNews: () => this.#handOut.wake(),
+      onEvent: (event) => this.#guarded(() => this.#options.onEvent?.(event)),
+      onError: (error) => this.#fail(error),
+    });
   }
 
   #committable(): HeldPartition[] {
@@ -169,209 +243,149 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
   }
 
   async #next(): Promise<IteratorResult<ReceivedRecord, undefined>> {
-    if (this.#wake !== undefined)
+    if (this.#isAsking || this.#isRunning)
       throw refused('INVALID_REQUEST', 'a consumer has one loop: wait for a record before asking for the next');
-    this.#finishCurrent();
-    this.#running ??= this.#run();
-    for (;;) {
-      if (this.#failure !== undefined) throw this.#failure;
-      if (this.#ending.signal.aborted) return { done: true, value: undefined };
-      const taken = this.#buffer.take();
-      const credit = this.#buffer.dueCredit();
-      if (credit !== undefined) this.#link?.send({ $case: 'credit', credit });
-      if (taken !== undefined) return { done: false, value: this.#begin(taken) };
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-  }
-
-  #begin(taken: Taken): ReceivedRecord {
-    const traced =
-      this.#tracer === undefined ? undefined : processSpan(this.#tracer, this.#options.group, taken.record);
-    this.#inProgress = { ...taken, span: traced?.span, context: traced?.context };
-    return taken.record;
-  }
-
-  /** The handler asks for the next record: it is done with this one. */
-  #finishCurrent(): void {
-    const current = this.#inProgress;
-    if (current === undefined) return;
-    this.#endSpan();
-    this.#inProgress = undefined;
-    if (this.#auto) {
-      current.held.finish(current.record);
-      if (current.held.state === 'held') this.#committer.finished(current.held);
-    }
-    if (current.held.state === 'revoking') this.#giveUp();
-  }
-
-  #endSpan(): void {
-    this.#inProgress?.span?.end();
-  }
-
-  #notify(): void {
-    const wake = this.#wake;
-    this.#wake = undefined;
-    wake?.();
-  }
-
-  #ended(): boolean {
-    return this.#ending.signal.aborted;
-  }
-
-  /** Keeps a stream open until the consumer is closed or fails for good. */
-  async #run(): Promise<void> {
-    let failingSinceMs: number | undefined;
-    for (let attempt = 0; !this.#ended(); attempt += 1) {
-      const outcome = await this.#session();
-      if (this.#ended()) return;
-      if (outcome.joined) {
-        attempt = 0;
-        failingSinceMs = undefined;
-      }
-      failingSinceMs ??= performance.now();
-      const error = outcome.error;
-      if (error !== undefined && this.#isFinal(error, performance.now() - failingSinceMs)) {
-        this.#fail(error);
-        return;
-      }
-      // To the owner at once, but not in circles.
-      if (error?.reason === 'NOT_GROUP_OWNER' && this.#ownerAddress !== undefined && attempt === 0) continue;
-      await pause(error?.retryAfterMs ?? backoffDelayMs(attempt, JITTER), this.#ending.signal);
-    }
-  }
-
-  /** One stream, from its opening to its end. */
-  async #session(): Promise<{ joined: boolean; error: PartitaError | undefined }> {
-    let address: string | undefined;
+    this.#isAsking = true;
     try {
-      address = this.#ownerAddress ?? (await this.#endpoints.addressOf('consumer-group'));
-      if (this.#ending.signal.aborted) return { joined: false, error: undefined };
-      const initial = consumeInitial(this.#options, this.#member, this.#buffer.fullCredit, this.#direct);
-      const link = new ConsumeLink(this.#pool, address, initial, (message) => this.#onMessage(message));
-      this.#link = link;
-      const error = await link.closed;
-      return { joined: this.#streamLost(error, address), error };
+      this.#currentEnd?.();
+      const current = this.#current;
+      this.#current = undefined;
+      if (current !== undefined) this.#finish(current);
+      const handed = await this.#take(1);
+      const record = handed?.records[0];
+      if (handed === undefined || record === undefined) {
+        await this.#closing;
+        return { done: true, value: undefined };
+      }
+      this.#current = handed;
+      const { tracer } = this.#parts;
+      if (tracer !== undefined) {
+        const { span } = processSpan(tracer, this.#options.group, record);
+        this.#currentEnd = () => span.end();
+      }
+      return { done: false, value: record };
+    } finally {
+      this.#isAsking = false;
+    }
+  }
+
+  async #work(workerCount: number, recordCount: number, work: (handed: HandedOut) => Promise<void>): Promise<void> {
+    if (this.#isAsking || this.#isRunning)
+      throw refused('INVALID_REQUEST', 'a consumer has one loop: it is being run already');
+    this.#isRunning = true;
+    let failure: { readonly error: unknown } | undefined;
+    const worker = async (): Promise<void> => {
+      try {
+        for (let handed = await this.#take(recordCount); handed !== undefined; handed = await this.#take(recordCount)) {
+          if (workerCount === 1) this.#current = handed;
+          await work(handed);
+          this.#current = undefined;
+          this.#finish(handed);
+        }
+      } catch (error) {
+        failure ??= { error };
+        this.#handOut.end();
+      }
+    };
+    await Promise.all(Array.from({ length: workerCount }, worker));
+    // Who waits for the run finds the consumer out of its group.
+    await this.close();
+    if (failure !== undefined) throw failure.error;
+  }
+
+  /** Joins if need be. Undefined when the consumer is closed; throws when it has failed. */
+  async #take(recordCount: number): Promise<HandedOut | undefined> {
+    if (!this.#isOver) this.#membership.start();
+    try {
+      const handed = await this.#handOut.take(recordCount);
+      if (handed !== undefined) return handed;
     } catch (error) {
-      return { joined: this.#streamLost(asPartitaError(error), address), error: asPartitaError(error) };
+      this.#fail(error);
     }
+    if (this.#failure !== undefined) throw this.#failure;
+    return undefined;
   }
 
-  /** Forgets what belonged to the stream. True when the member had joined on it. */
-  #streamLost(error: PartitaError | undefined, address: string | undefined): boolean {
-    const joined = this.#joined;
-    this.#joined = false;
-    this.#link = undefined;
-    this.#buffer.clear();
-    this.#held.streamLost();
-    this.#committer.streamLost(error ?? new PartitaError('SERVICE_UNREACHABLE', 'the stream to the group ended'));
-    if (error?.reason === 'NOT_GROUP_OWNER' && this.#direct) this.#ownerAddress = error.metadata['address'];
-    else if (this.#ownerAddress !== undefined) {
-      this.#ownerAddress = undefined;
-      // An owner that cannot be reached from here is spoken to through another instance.
-      if (!joined) this.#direct = false;
-    } else if (address !== undefined && error?.reason === 'SERVICE_UNREACHABLE') this.#endpoints.suspect(address);
-    if (error !== undefined && retryAdviceOf(error) === 'REJOIN') {
-      this.#member = NEW_MEMBER;
-      void this.#tellRevoked(this.#held.loseAll());
-    }
-    return joined;
-  }
-
-  #isFinal(error: PartitaError, failingMs: number): boolean {
-    if (failingMs > DELIVERY_TIMEOUT_MS) return true;
-    // CANCELLED is our own doing here: the server was silent for too long.
-    return !isRetryable(error) && error.reason !== 'CANCELLED';
+  /** The handler is done with what it was given. */
+  #finish(handed: HandedOut): void {
+    if (this.#isOver) return;
+    const { held, records } = handed;
+    const stands = this.#handOut.finish(handed);
+    if (stands && this.#isAuto && held.state === 'held') this.#committer.finished(held, records.length);
+    if (held.state === 'revoking') this.#revocations.giveUp();
+    this.#handOut.wake();
   }
 
   #fail(error: unknown): void {
     this.#failure ??= clientError(error);
-    this.#ending.abort();
+    this.#isOver = true;
     this.#committer.stop();
-    this.#link?.cancel();
-    this.#notify();
+    this.#membership.abandon();
+    this.#source.close();
+    this.#handOut.end();
+  }
+
+  /** Runs a callback of the caller's, or takes in what was received; what that throws ends the loop. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #onMessage(message: GroupMessage): void {
     switch (message.$case) {
       case 'joined':
-        this.#member = { memberId: message.joined.memberId, memberEpoch: message.joined.memberEpoch };
-        this.#joined = true;
         return;
       case 'assignment':
         return this.#onAssignment(message.assignment);
-      case 'records': {
-        const { topic, partition, assignmentEpoch, records } = message.records;
-        this.#buffer.add(this.#held.get(topic, partition, assignmentEpoch), records);
-        return this.#notify();
-      }
       case 'ackResult':
         return this.#committer.onResult(message.ackResult);
       case 'event':
         return this.#onEvent(message.event);
       case 'draining':
         this.#committer.flush();
-        this.#link?.cancel();
-        return;
+        return this.#membership.reopen();
       default:
+        this.#source.onMessage(message);
+        this.#handOut.wake();
     }
+  }
+
+  #onStreamLost(error: PartitaError, isOut: boolean): void {
+    this.#source.streamLost();
+    this.#held.streamLost();
+    this.#committer.streamLost(error);
+    if (isOut) void this.#revocations.tell(this.#held.loseAll());
   }
 
   #onAssignment(assignment: ConsumeAssignment): void {
-    this.#member = { ...this.#member, memberEpoch: assignment.memberEpoch };
-    const { added, lost } = this.#held.apply(assignment);
-    for (const held of this.#held.all()) if (held.state !== 'held') this.#buffer.drop(held);
-    void this.#tellRevoked(lost);
-    if (added.length > 0) this.#call(() => this.#options.onAssigned?.(added.map(named)));
-    if (this.#auto) this.#committer.flush();
-    this.#giveUp();
-    this.#notify();
-  }
-
-  /** Answers for every partition that is wanted back, but the one whose record is in progress. */
-  #giveUp(): void {
-    const given = this.#held.all().filter((held) => held.state === 'revoking' && held !== this.#inProgress?.held);
-    if (given.length === 0) return;
-    for (const held of given) held.state = 'given';
-    const news = given.filter((held) => !held.told);
-    for (const held of news) held.told = true;
-    void this.#tellRevoked(news).then(() => {
-      const still = given.filter((held) => held.state === 'given');
-      const offsets = this.#auto ? still.flatMap((held) => held.commit ?? []) : [];
-      if (this.#joined)
-        this.#link?.send({ $case: 'revoked', revoked: { partitions: still.map((held) => held.assigned), offsets } });
-    });
-  }
-
-  async #tellRevoked(partitions: readonly HeldPartition[]): Promise<void> {
-    if (partitions.length === 0 || this.#options.onRevoked === undefined) return;
-    try {
-      await this.#options.onRevoked(partitions.map(named));
-    } catch (error) {
-      this.#fail(error);
+    const { added, toBegin, lost, gone } = this.#held.apply(assignment);
+    for (const held of [...gone, ...this.#held.all()]) if (held.state !== 'held') this.#source.end(held);
+    void this.#revocations.tell(lost);
+    if (added.length > 0) this.#options.onAssigned?.(added.map(named));
+    for (const held of toBegin) {
+      held.begun = true;
+      this.#source.begin(held);
     }
+    if (this.#isAuto) this.#committer.flush();
+    this.#revocations.giveUp();
+    this.#handOut.wake();
   }
 
   #onEvent(event: ConsumeEvent): void {
     const held = this.#held.find(event.topic, event.partition);
     if (held !== undefined && event.kind !== ConsumeEventKind.CONSUME_EVENT_KIND_OFFSET_LOST) {
-      // The position moved back or forth: what was handed out before says nothing about what comes.
-      this.#buffer.drop(held);
-      held.nextWanted = event.newOffset;
-      held.finished = undefined;
+      held.moveTo(event.newOffset);
+      held.sought = undefined;
+      held.committed = event.newOffset;
+      this.#source.moved(held);
     }
-    this.#call(() => this.#options.onEvent?.(event));
-  }
-
-  /** Runs a callback of the caller's; what it throws ends the loop. */
-  #call(callback: () => void): void {
-    try {
-      callback();
-    } catch (error) {
-      this.#fail(error);
-    }
+    this.#options.onEvent?.(event);
   }
 }
 
-function named({ topic, partition }: HeldPartition): PartitionName {
+function named({ topic, partition }: PartitionName): PartitionName {
   return { topic, partition };
 }

@@ -1,14 +1,8 @@
-/** Records that the server sent ahead of the handler, and the credit that is owed for those taken. */
-import type { ConsumeCredit, ConsumedRecord } from '@partita/protocol';
+/** What was sent ahead of the handler, by partition; partitions take turns, one chunk each. */
+import { Fifo } from './fifo.ts';
+import type { DeliveredChunk } from './delivered-chunk.ts';
 import type { HeldPartition } from './held-partition.ts';
-import { receivedBytes, receivedRecord } from './record-form.ts';
 import type { ReceivedRecord } from './record-form.ts';
-
-interface Chunk {
-  readonly held: HeldPartition;
-  readonly records: readonly ConsumedRecord[];
-  next: number;
-}
 
 /** A record and the partition it was delivered under. */
 export interface Taken {
@@ -17,75 +11,68 @@ export interface Taken {
 }
 
 export class DeliveryBuffer {
-  readonly #windowRecords: number;
-  readonly #windowBytes: number;
-  #chunks: Chunk[] = [];
-  #owedRecords = 0;
-  #owedBytes = 0;
+  /** Whose turn it is first. Invariant: no queue is empty. */
+  readonly #queues = new Map<HeldPartition, Fifo<DeliveredChunk>>();
 
-  constructor(windowRecords: number, windowBytes: number) {
-    this.#windowRecords = windowRecords;
-    this.#windowBytes = windowBytes;
+  get isEmpty(): boolean {
+    return this.#queues.size === 0;
   }
 
-  /** The credit that opens a stream. */
-  get fullCredit(): ConsumeCredit {
-    return { records: BigInt(this.#windowRecords), bytes: BigInt(this.#windowBytes) };
+  /** Takes a chunk in; `held` undefined = it is nobody's any more, and dropped. */
+  add(held: HeldPartition | undefined, chunk: DeliveredChunk): void {
+    if (held === undefined || held.state !== 'held' || held.paused) return chunk.drop();
+    let queue = this.#queues.get(held);
+    if (queue === undefined) {
+      queue = new Fifo();
+      this.#queues.set(held, queue);
+    }
+    queue.push(chunk);
   }
 
-  /** Takes records in; `held` undefined = they are nobody's any more, and only owed for. */
-  add(held: HeldPartition | undefined, records: readonly ConsumedRecord[]): void {
-    if (held?.state === 'held') this.#chunks.push({ held, records, next: 0 });
-    else for (const record of records) this.#owe(record);
-  }
-
-  /** The next record to hand out, repeats and those of partitions no longer held left out. */
+  /** The next record of a partition that nobody is busy with, repeats left out. */
   take(): Taken | undefined {
-    for (let chunk = this.#chunks[0]; chunk !== undefined; chunk = this.#chunks[0]) {
-      const { held } = chunk;
-      for (let consumed = chunk.records[chunk.next]; consumed !== undefined; consumed = chunk.records[chunk.next]) {
-        chunk.next += 1;
-        this.#owe(consumed);
-        if (held.state !== 'held' || (held.nextWanted !== undefined && consumed.offset < held.nextWanted)) continue;
-        held.nextWanted = consumed.offset + 1n;
-        return { held, record: receivedRecord(held.topic, held.partition, consumed) };
-      }
-      this.#chunks.shift();
+    for (const held of this.#queues.keys()) {
+      if (held.busy) continue;
+      const record = this.#next(held);
+      if (record !== undefined) return { held, record };
     }
     return undefined;
   }
 
+  /** More records of the partition that `take` gave the first of, without changing turns. */
+  more(held: HeldPartition, recordCountMax: number): ReceivedRecord[] {
+    const records: ReceivedRecord[] = [];
+    while (records.length < recordCountMax) {
+      const record = this.#next(held);
+      if (record === undefined) break;
+      records.push(record);
+    }
+    return records;
+  }
+
   /** Drops what waits of one partition. */
   drop(held: HeldPartition): void {
-    for (const chunk of this.#chunks) {
-      if (chunk.held !== held) continue;
-      for (; chunk.next < chunk.records.length; chunk.next += 1) {
-        const consumed = chunk.records[chunk.next];
-        if (consumed !== undefined) this.#owe(consumed);
-      }
-    }
+    for (const chunk of this.#queues.get(held)?.clear() ?? []) chunk.drop();
+    this.#queues.delete(held);
   }
 
-  /** The stream is gone: so are its records and its credit. */
   clear(): void {
-    this.#chunks = [];
-    this.#owedRecords = 0;
-    this.#owedBytes = 0;
+    for (const held of [...this.#queues.keys()]) this.drop(held);
   }
 
-  /** The credit to grant now: half the window at once, or all that is owed when nothing is left to hand out. */
-  dueCredit(): ConsumeCredit | undefined {
-    if (this.#owedRecords === 0) return undefined;
-    const much = this.#owedRecords * 2 >= this.#windowRecords || this.#owedBytes * 2 >= this.#windowBytes;
-    if (!much && this.#chunks.length > 0) return undefined;
-    const credit = { records: BigInt(this.#owedRecords), bytes: BigInt(this.#owedBytes) };
-    this.#owedRecords = 0;
-    this.#owedBytes = 0;
-    return credit;
-  }
-
-  #owe(consumed: ConsumedRecord): void {
-    this.#owedRecords += 1;
-    this.#owedBytes += receivedBytes(consumed);
+  #next(held: HeldPartition): ReceivedRecord | undefined {
+    const queue = this.#queues.get(held);
+    for (let chunk = queue?.first; queue !== undefined && chunk !== undefined; chunk = queue.first) {
+      for (let record = chunk.next(); record !== undefined; record = chunk.next()) {
+        if (held.nextWanted !== undefined && record.offset < held.nextWanted) continue;
+        held.passed(record);
+        return record;
+      }
+      queue.shift();
+      // To the end of the turn.
+      this.#queues.delete(held);
+      if (queue.length > 0) this.#queues.set(held, queue);
+    }
+    return undefined;
   }
 }

@@ -18,9 +18,20 @@ import type { BidiStream, ChannelPool } from '@partita/rpc/client';
 const CREDIT_WINDOW_BYTES = 16 * 1024 * 1024;
 const CREDIT_STEP_BYTES = 1024 * 1024;
 
+/** How the credit window of a link is used. */
+export interface FetchPace {
+  readonly windowBytes: number;
+  /** True: the credit for data is given back when its taker releases it, so that the window bounds what takers keep. */
+  readonly isReleased: boolean;
+}
+
+const NOTHING_TO_RELEASE = (): void => undefined;
+const READ_AHEAD: FetchPace = { windowBytes: CREDIT_WINDOW_BYTES, isReleased: false };
+
 /** Takes what a link receives for one reading. */
 export interface FetchSink {
-  onData(data: FetchedPartition): void;
+  /** `release` once, when the data's memory is free again; without effect where the link gives credit back by itself. */
+  onData(data: FetchedPartition, release: () => void): void;
   onWatermark(mark: PartitionWatermark, caughtUp: boolean): void;
   /** The link is gone; undefined = it drains or ended. */
   onBroken(error: PartitaError | undefined): void;
@@ -32,21 +43,24 @@ export class FetchLink {
   readonly #sinks = new Map<bigint, FetchSink>();
   /** Reading of each partition, `<topic id>/<partition>`. */
   readonly #byPartition = new Map<string, bigint>();
+  readonly #pace: FetchPace;
   readonly #heartbeat: ReturnType<typeof setInterval>;
   /** Waiting for room in the connection. Bounded: starts and stops of the partitions read, and one credit and beat a time. */
   readonly #unsent: FetchStreamRequest[] = [];
   #nextStartId = 1n;
   #owedBytes = 0;
+  #isOver = false;
   #heardMs = performance.now();
 
-  constructor(pool: ChannelPool, address: string, onClosed: () => void) {
+  constructor(pool: ChannelPool, address: string, onClosed: () => void, pace: FetchPace = READ_AHEAD) {
+    this.#pace = pace;
     this.#onClosed = onClosed;
     this.#stream = openBidi(pool.client(address), BrokerServiceService.fetchStream, {
       onMessage: (message) => this.#onMessage(message),
       onDrain: () => this.#flush(),
       onClose: (error) => this.#onClose(error),
     });
-    this.#send({ $case: 'initial', initial: { credit: { bytes: BigInt(CREDIT_WINDOW_BYTES) } } });
+    this.#send({ $case: 'initial', initial: { credit: { bytes: BigInt(pace.windowBytes) } } });
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
   }
 
@@ -107,18 +121,22 @@ export class FetchLink {
 
   #onData(startId: bigint, data: FetchedPartition | undefined): void {
     if (data === undefined) return;
-    this.#owedBytes += data.recordBatches.byteLength;
-    if (this.#owedBytes >= CREDIT_STEP_BYTES) {
-      this.#send({ $case: 'credit', credit: { bytes: BigInt(this.#owedBytes) } });
-      this.#owedBytes = 0;
-    }
+    const bytes = data.recordBatches.byteLength;
     const sink = this.#sinks.get(startId);
-    if (sink === undefined) return;
+    if (sink === undefined) return this.#owe(bytes);
+    if (!this.#pace.isReleased) this.#owe(bytes);
     if (data.error !== undefined) {
       this.#sinks.delete(startId);
       this.#byPartition.delete(`${data.topicId}/${data.partition}`);
     }
-    sink.onData(data);
+    sink.onData(data, this.#pace.isReleased ? () => this.#owe(bytes) : NOTHING_TO_RELEASE);
+  }
+
+  #owe(bytes: number): void {
+    this.#owedBytes += bytes;
+    if (this.#isOver || this.#owedBytes < Math.min(CREDIT_STEP_BYTES, this.#pace.windowBytes / 4)) return;
+    this.#send({ $case: 'credit', credit: { bytes: BigInt(this.#owedBytes) } });
+    this.#owedBytes = 0;
   }
 
   #onWatermark(mark: PartitionWatermark, caughtUp: boolean): void {
@@ -132,6 +150,7 @@ export class FetchLink {
   }
 
   #break(error: PartitaError | undefined): void {
+    this.#isOver = true;
     this.#onClosed();
     const sinks = [...this.#sinks.values()];
     this.#sinks.clear();

@@ -1,5 +1,6 @@
 /** A partition as a member holds it, from its assignment until it is given up or taken away. */
-import type { AssignedPartition, ConsumeAssignment, OffsetCommit } from '@partita/protocol';
+import type { AssignedPartition, OffsetCommit } from '@partita/protocol';
+import type { Position } from './position.ts';
 import type { ReceivedRecord } from './record-form.ts';
 
 /** A partition by name and number. */
@@ -21,19 +22,89 @@ export class HeldPartition implements PartitionName {
   state: HoldState = 'held';
   /** True once onRevoked was told of it. */
   told = false;
-  /** Records below were handed out already: repeats after a lost stream. Undefined: none was. */
+  /** True while a handler has records of it. */
+  busy = false;
+  /** True = the caller wants no records of it. */
+  paused = false;
+  /** True once delivery was begun on the present stream. */
+  begun = false;
+  /** Where the group says that delivery begins: the committed offset when the assignment was told. */
+  startOffset: bigint;
+  /** Offset of the next record to hand out; what is below was handed out already. Undefined: not known yet. */
   nextWanted: bigint | undefined;
+  /** Epoch of the record before `nextWanted`; 0 = unknown. */
+  lastEpoch = 0;
+  /** Where the caller sought to, until a commit makes that the group's knowledge too. */
+  sought: Position | undefined;
+  /** Grows with each move of the position: what was handed out before says nothing about what comes. */
+  moves = 0;
+  /** The last seek told to the service on this stream; 0 = none. */
+  seekId = 0n;
   /** Position up to which the handler is done, and the epoch of the last record; undefined = nothing yet. */
   finished: { readonly nextOffset: bigint; readonly recordEpoch: number } | undefined;
+  /** What the group has durably, as far as this member knows. */
+  committed: bigint;
+  /** Highest seen; undefined = none yet. */
+  highWatermark: bigint | undefined;
 
   constructor(assigned: AssignedPartition) {
     this.topic = assigned.topic;
     this.partition = assigned.partition;
     this.assignmentEpoch = assigned.assignmentEpoch;
+    this.startOffset = assigned.startOffset;
+    this.committed = assigned.startOffset;
+  }
+
+  /** Offset of the next record to hand out; undefined after a seek whose place is not known yet. */
+  get position(): bigint | undefined {
+    return this.nextWanted ?? (this.sought === undefined ? this.startOffset : undefined);
+  }
+
+  /** Where to read on. */
+  get place(): Position {
+    return this.nextWanted ?? this.sought ?? this.startOffset;
   }
 
   finish(record: ReceivedRecord): void {
     this.finished = { nextOffset: record.offset + 1n, recordEpoch: record.leaderEpoch };
+  }
+
+  /** The position goes elsewhere, by no record's being handed out. */
+  moveTo(offset: bigint | undefined): void {
+    this.moves += 1;
+    this.nextWanted = offset;
+    this.lastEpoch = 0;
+    this.finished = undefined;
+  }
+
+  /** A record is handed out. */
+  passed(record: ReceivedRecord): void {
+    this.nextWanted = record.offset + 1n;
+    this.lastEpoch = record.leaderEpoch;
+  }
+
+  sawHighWatermark(highWatermark: bigint): void {
+    if (this.highWatermark === undefined || highWatermark > this.highWatermark) this.highWatermark = highWatermark;
+  }
+
+  /** A commit is durable. One from before a move does not make the move known. */
+  onCommitted(nextOffset: bigint, moves: number): void {
+    if (moves !== this.moves) return;
+    this.committed = nextOffset;
+    this.sought = undefined;
+  }
+
+  /**
+   * A stream begins anew where the group's knowledge ends. An offset below what this member knows to be committed, or
+   * above what it handed out, was set by somebody else: it counts. Else what repeats is left out. A seek outlives streams.
+   */
+  resumeAt(startOffset: bigint): void {
+    this.startOffset = startOffset;
+    this.seekId = 0n;
+    if (this.sought !== undefined) return;
+    const wasReset = startOffset < this.committed || (this.nextWanted !== undefined && startOffset > this.nextWanted);
+    if (wasReset) this.moveTo(startOffset);
+    this.committed = startOffset;
   }
 
   get assigned(): AssignedPartition {
@@ -45,76 +116,5 @@ export class HeldPartition implements PartitionName {
     if (this.finished === undefined) return undefined;
     const { topic, partition, assignmentEpoch } = this;
     return { topic, partition, assignmentEpoch, metadata: '', ...this.finished };
-  }
-}
-
-/** What a new assignment changed. */
-export interface AssignmentChange {
-  readonly added: readonly HeldPartition[];
-  /** Taken away without being asked back. */
-  readonly lost: readonly HeldPartition[];
-}
-
-export class HeldPartitions {
-  readonly #byKey = new Map<string, HeldPartition>();
-
-  get(topic: string, partition: number, assignmentEpoch: number): HeldPartition | undefined {
-    const held = this.#byKey.get(`${topic}/${partition}`);
-    return held?.assignmentEpoch === assignmentEpoch ? held : undefined;
-  }
-
-  find(topic: string, partition: number): HeldPartition | undefined {
-    return this.#byKey.get(`${topic}/${partition}`);
-  }
-
-  all(): HeldPartition[] {
-    return [...this.#byKey.values()];
-  }
-
-  /** Takes in a whole assignment. Those to be given up are in state `revoking` afterwards. */
-  apply(assignment: ConsumeAssignment): AssignmentChange {
-    const added: HeldPartition[] = [];
-    const listed = new Set<string>();
-    const lost: HeldPartition[] = [];
-    for (const assigned of assignment.partitions) {
-      const key = `${assigned.topic}/${assigned.partition}`;
-      listed.add(key);
-      const before = this.#byKey.get(key);
-      if (before?.assignmentEpoch === assigned.assignmentEpoch) continue;
-      if (before !== undefined) lost.push(...this.#lose(before));
-      const held = new HeldPartition(assigned);
-      this.#byKey.set(key, held);
-      added.push(held);
-    }
-    for (const [key, held] of this.#byKey) {
-      if (listed.has(key)) continue;
-      this.#byKey.delete(key);
-      lost.push(...this.#lose(held));
-    }
-    for (const { topic, partition } of assignment.revoking) {
-      const held = this.#byKey.get(`${topic}/${partition}`);
-      if (held?.state === 'held') held.state = 'revoking';
-    }
-    return { added: added.filter((held) => held.state === 'held'), lost };
-  }
-
-  /** The membership is over: nothing is held any more. */
-  loseAll(): HeldPartition[] {
-    const lost = this.all().flatMap((held) => this.#lose(held));
-    this.#byKey.clear();
-    return lost;
-  }
-
-  /** The stream broke: an answer to a revocation may not have arrived, so it is given again. */
-  streamLost(): void {
-    for (const held of this.#byKey.values()) if (held.state === 'given') held.state = 'revoking';
-  }
-
-  /** The partition as news for onRevoked, unless that was told already. */
-  #lose(held: HeldPartition): HeldPartition[] {
-    const news = !held.told;
-    held.state = 'gone';
-    held.told = true;
-    return news ? [held] : [];
   }
 }

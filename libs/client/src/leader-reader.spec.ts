@@ -1,53 +1,13 @@
 import { PartitaError } from '@partita/domain';
-import { BrokerServiceService, FetchedPartition } from '@partita/protocol';
-import type { FetchPartition, FetchStreamRequest, FetchStreamResponse } from '@partita/protocol';
-import { toRpcStatus } from '@partita/rpc';
-import { bidi } from '@partita/rpc/server';
-import type { ServerBidiStream } from '@partita/rpc/server';
 import { afterEach, describe, expect, test } from 'vitest';
 import { LeaderReader } from './leader-reader.ts';
 import type { Reading } from './leader-reader.ts';
 import type { RouteCache } from './route-cache.ts';
-import { closeAll, closeLater, listen, newPool, part, until } from './testing/loopback.ts';
 import { leaderUpdate, routesTo, TOPIC_ID } from './testing/leaders.ts';
+import { closeAll, closeLater, listen, newPool, until } from './testing/loopback.ts';
+import { SpecBroker } from './testing/spec-broker.ts';
 
 afterEach(closeAll);
-
-/** A broker whose streams the spec drives. */
-class SpecBroker {
-  readonly starts: (FetchPartition & { readonly startId: bigint })[] = [];
-  readonly stops: number[] = [];
-  creditBytes = 0;
-  stream: ServerBidiStream<FetchStreamResponse> | undefined;
-
-  readonly part = part(BrokerServiceService, {
-    fetchStream: bidi<FetchStreamRequest, FetchStreamResponse>((stream) => {
-      this.stream = stream;
-      return { onMessage: ({ message }) => this.#onMessage(message) };
-    }),
-  });
-
-  #onMessage(message: FetchStreamRequest['message']): void {
-    if (message?.$case === 'initial') this.creditBytes += Number(message.initial.credit?.bytes ?? 0n);
-    if (message?.$case === 'credit') this.creditBytes += Number(message.credit.bytes);
-    if (message?.$case === 'start') {
-      const { startId } = message.start;
-      this.starts.push(...message.start.partitions.map((partition) => ({ ...partition, startId })));
-    }
-    if (message?.$case === 'stop') this.stops.push(...message.stop.partitions.map((partition) => partition.partition));
-  }
-
-  /** Sends data, or an error, for the latest reading or an earlier one. */
-  data(content: { nextOffset?: bigint; bytes?: number; error?: PartitaError }, start = this.starts.at(-1)): void {
-    const partition = FetchedPartition.fromPartial({
-      topicId: TOPIC_ID,
-      nextOffset: content.nextOffset ?? 0n,
-      recordBatches: new Uint8Array(content.bytes ?? 1),
-      ...(content.error === undefined ? {} : { error: toRpcStatus(content.error) }),
-    });
-    this.stream?.send({ message: { $case: 'data', data: { startId: start?.startId ?? 0n, partition } } });
-  }
-}
 
 async function start() {
   const broker = new SpecBroker();

@@ -9,6 +9,7 @@ import { fromRpcStatus } from '@partita/rpc';
 import { backoffDelayMs } from '@partita/rpc/client';
 import type { ChannelPool } from '@partita/rpc/client';
 import { FetchLink } from './fetch-link.ts';
+import type { FetchPace } from './fetch-link.ts';
 import { JITTER } from './jitter.ts';
 import type { RouteCache } from './route-cache.ts';
 
@@ -19,8 +20,13 @@ export interface ReadingOptions {
   readonly partition: number;
   /** Offset of the next record wanted. */
   readonly offset: bigint;
-  /** Batches, in order; the first may begin below the offset asked for. Bytes are the callee's to keep. */
-  onBatches(data: FetchedPartition): void;
+  /**
+   * Batches, in order; the first may begin below the offset asked for. Bytes are the callee's to keep, until it calls
+   * `release` where the reader was given a pace.
+   */
+  onBatches(data: FetchedPartition, release: () => void): void;
+  /** Epoch of the last record taken, so that an unclean election is noticed (LOG_TRUNCATED). Default: unknown. */
+  lastRecordEpoch?(): number;
   /** Where the partition stands; `caughtUp` = everything committed has been delivered. */
   onWatermark(mark: PartitionWatermark, caughtUp: boolean): void;
   /** The reading is over: OFFSET_OUT_OF_RANGE, CORRUPT_BATCH, LOG_TRUNCATED, TOPIC_NOT_FOUND … */
@@ -51,11 +57,14 @@ const FATAL_REASONS: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
 export class LeaderReader {
   readonly #routes: RouteCache;
   readonly #pool: ChannelPool;
+  readonly #pace: FetchPace | undefined;
   readonly #links = new Map<string, FetchLink>();
 
-  constructor(routes: RouteCache, pool: ChannelPool) {
+  /** `pace`: how the window of each broker's stream is used; default: readers pause when they are full. */
+  constructor(routes: RouteCache, pool: ChannelPool, pace?: FetchPace) {
     this.#routes = routes;
     this.#pool = pool;
+    this.#pace = pace;
   }
 
   /** Begins to read one partition. */
@@ -70,9 +79,10 @@ export class LeaderReader {
   #link(address: string): FetchLink {
     let link = this.#links.get(address);
     if (link === undefined) {
-      const made: FetchLink = new FetchLink(this.#pool, address, () => {
+      const onClosed = (): void => {
         if (this.#links.get(address) === made) this.#links.delete(address);
-      });
+      };
+      const made: FetchLink = new FetchLink(this.#pool, address, onClosed, this.#pace);
       link = made;
       this.#links.set(address, link);
     }
@@ -147,11 +157,12 @@ class PartitionReading implements Reading {
       offset: this.nextOffset,
       maxBytes: 0,
       leaderEpoch: route.leaderEpoch,
-      lastRecordEpoch: 0,
+      lastRecordEpoch: this.#options.lastRecordEpoch?.() ?? 0,
     };
     this.#stop = this.#link(route.address).start(wanted, {
-      onData: (data) => {
-        if (run === this.#run) this.#onData(data);
+      onData: (data, release) => {
+        if (run === this.#run) this.#onData(data, release);
+        else release();
       },
       onWatermark: (mark, caughtUp) => {
         if (run === this.#run) this.#options.onWatermark(mark, caughtUp);
@@ -162,12 +173,13 @@ class PartitionReading implements Reading {
     });
   }
 
-  #onData(data: FetchedPartition): void {
+  #onData(data: FetchedPartition, release: () => void): void {
     if (data.error === undefined) {
       this.#attempt = 0;
       this.nextOffset = data.nextOffset;
-      return this.#options.onBatches(data);
+      return this.#options.onBatches(data, release);
     }
+    release();
     const error = fromRpcStatus(data.error);
     if (error.reason === 'NOT_LEADER') this.#routes.applyHint(error);
     const topicGone =

@@ -1,5 +1,5 @@
 /** Positions in partitions as callers write them. */
-import type { OffsetSpec, Timestamp } from '@partita/protocol';
+import type { Duration, OffsetSpec, Timestamp } from '@partita/protocol';
 
 /** The first record kept, what comes from now on, an offset, the first record of a time, or of a time ago. */
 export type Position = 'earliest' | 'latest' | bigint | Date | { readonly agoMs: number };
@@ -21,4 +21,9 @@ export function timestamp(ms: number): Timestamp {
 export function split(ms: number): { seconds: bigint; nanos: number } {
   const seconds = Math.floor(ms / 1000);
   return { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1e6) };
+}
+
+/** A protobuf duration in milliseconds. */
+export function durationMs({ seconds, nanos }: Duration): number {
+  return Number(seconds) * 1000 + nanos / 1e6;
 }

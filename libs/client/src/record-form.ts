@@ -1,4 +1,6 @@
 /** Records as callers give and get them, and as they travel. */
+import { recordBytes } from '@partita/batch';
+import type { BatchHeader, DecodedRecord } from '@partita/batch';
 import type { ConsumedRecord as WireConsumedRecord, Header, Record as WireRecord } from '@partita/protocol';
 
 /** A record to send. Text is stored as UTF-8. */
@@ -87,11 +89,33 @@ export function receivedRecord(topic: string, partition: number, consumed: WireC
   };
 }
 
-/** Upper bound of what a service counts for a record. */
+/** A record of a batch as stored. Its bytes are views of the batch. */
+export function storedRecord(
+  { topic, partition }: { readonly topic: string; readonly partition: number },
+  record: DecodedRecord,
+  header: BatchHeader,
+  isAppendTime: boolean,
+): ReceivedRecord {
+  const appendTimeMs = Number(header.appendTimeMs);
+  return {
+    topic,
+    partition,
+    offset: record.offset,
+    key: record.key,
+    value: record.value,
+    headers: record.headers,
+    timestampMs: isAppendTime ? appendTimeMs : Number(record.timestampMs),
+    appendTimeMs,
+    leaderEpoch: header.leaderEpoch,
+    traceparent: record.traceparent,
+    tracestate: record.tracestate,
+  };
+}
+
+/** What the stored form may have and the delivered one has not: an offset delta, and a longer timestamp. */
+const UNSEEN_BYTES = 16;
+
+/** What a service counts for a record, or a few bytes more: counting less would use the window up. */
 export function receivedBytes({ record }: WireConsumedRecord): number {
-  let bytes =
-    128 + (record?.key?.byteLength ?? 0) + (record?.value?.byteLength ?? 0) + (record?.tracestate.length ?? 0);
-  // A UTF-16 unit takes at most three bytes.
-  for (const header of record?.headers ?? []) bytes += 16 + 3 * header.name.length + header.value.byteLength;
-  return bytes;
+  return UNSEEN_BYTES + (record === undefined ? 0 : recordBytes(record));
 }

@@ -5,14 +5,17 @@ import { ServiceKind } from '@partita/protocol';
 import type { GetClusterResponse, Partition, Topic } from '@partita/protocol';
 import { ChannelPool } from '@partita/rpc/client';
 import type { Job, Sample } from '../sample.ts';
-import { READ_TOPIC_BYTES } from '../workload.ts';
+import type { ConsumeWork } from '../consume/work.ts';
+import { READ_TOPIC_BYTES, RECORD_BYTES } from '../workload.ts';
 import { appendToLeaders } from './append-loads.ts';
 import { consumeAsMember, readFromLeaders } from './consume-loads.ts';
 import type { LoadRunner } from './load-runner.ts';
 import { produceBatches, produceRecords, produceUnary } from './produce-loads.ts';
+import { consumeWithSdk, measureLatency } from './sdk-consume-loads.ts';
 
 export class PartitaLoads implements LoadRunner {
   readonly #client: PartitaClient;
+  readonly #servers: readonly string[];
   readonly #pool = new ChannelPool({ clientId: 'partita-bench' });
   readonly #routes: RouteCache;
   readonly #gateway: string;
@@ -20,6 +23,7 @@ export class PartitaLoads implements LoadRunner {
 
   private constructor(client: PartitaClient, cluster: GetClusterResponse, servers: readonly string[]) {
     this.#client = client;
+    this.#servers = servers;
     this.#gateway = addressOf(cluster, ServiceKind.SERVICE_KIND_GATEWAY, 'gateway');
     this.#consumerGroup = addressOf(cluster, ServiceKind.SERVICE_KIND_CONSUMER_GROUP, 'consumer-group service');
     this.#routes = new RouteCache({ seeds: servers, pool: this.#pool });
@@ -31,11 +35,18 @@ export class PartitaLoads implements LoadRunner {
     return new PartitaLoads(client, await client.admin.getCluster(), servers);
   }
 
-  async run({ load, topic, seconds }: Job): Promise<Sample> {
+  async run({ load, topic, seconds, consume }: Job): Promise<Sample> {
     const gateway = this.#pool.client(this.#gateway);
     switch (load) {
-      case 'fill':
-        return produceBatches(gateway, topic, await this.#partitions(topic), { seconds: 60, bytes: READ_TOPIC_BYTES });
+      case 'fill': {
+        const recordBytes = consume?.recordBytes ?? RECORD_BYTES;
+        const bounds = { seconds: 60, bytes: READ_TOPIC_BYTES, recordBytes };
+        return produceBatches(gateway, topic, await this.#partitions(topic), bounds);
+      }
+      case 'consume-sdk':
+        return consumeWithSdk(this.#servers, topic, seconds, mustHave(consume));
+      case 'latency':
+        return measureLatency(this.#client, topic, seconds, mustHave(consume));
       case 'produce-batches':
         return produceBatches(gateway, topic, await this.#partitions(topic), { seconds, bytes: Infinity });
       case 'append-direct':
@@ -71,4 +82,9 @@ function addressOf(cluster: GetClusterResponse, kind: ServiceKind, name: string)
   const address = cluster.endpoints.find((endpoint) => endpoint.service === kind)?.address;
   if (address === undefined) throw new Error(`the cluster names no ${name}; is one running?`);
   return address;
+}
+
+function mustHave(work: ConsumeWork | undefined): ConsumeWork {
+  if (work === undefined) throw new Error('the job does not say what to consume');
+  return work;
 }

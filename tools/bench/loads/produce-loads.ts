@@ -20,6 +20,8 @@ type ProduceMessage = NonNullable<ProduceStreamRequest['message']>;
 export interface SendBounds {
   readonly seconds: number;
   readonly bytes: number;
+  /** Of one record. */
+  readonly recordBytes?: number;
 }
 
 /** Frames with one ready batch each, to the partitions in turn. */
@@ -29,7 +31,7 @@ export function produceBatches(
   partitions: readonly Partition[],
   bounds: SendBounds,
 ): Promise<Sample> {
-  const batches = testBatches(partitions);
+  const batches = testBatches(partitions, bounds.recordBytes);
   const frames = batches.map(({ partition, recordBatches, recordCount }) => ({
     recordCount,
     message: (frameId: bigint): ProduceMessage => ({
@@ -83,10 +85,11 @@ interface Frame {
 /** Sends the frames in turn over one stream. Every frame must be acknowledged. */
 async function produceFrames(gateway: Client, frames: readonly Frame[], bounds: SendBounds): Promise<Sample> {
   const recordsPerFrame = frames[0]?.recordCount ?? 0;
+  const { recordBytes = RECORD_BYTES } = bounds;
   let nextFrame = 0;
   const window = new SendWindow({
     seconds: bounds.seconds,
-    frameCountMax: bounds.bytes / (recordsPerFrame * RECORD_BYTES),
+    frameCountMax: bounds.bytes / (recordsPerFrame * recordBytes),
     inFlightMax: FRAMES_IN_FLIGHT,
     send: () => {
       const frame = frames[nextFrame % frames.length];
@@ -106,7 +109,7 @@ async function produceFrames(gateway: Client, frames: readonly Frame[], bounds: 
   stream.end();
   await stream.closed;
   const recordCount = frameCount * recordsPerFrame;
-  return { recordCount, bytes: recordCount * RECORD_BYTES, durationMs };
+  return { recordCount, bytes: recordCount * recordBytes, durationMs };
 }
 
 function onResult(window: SendWindow, { outcome }: ProduceFrameResult): void {

@@ -17,11 +17,11 @@ export interface TestBatch {
 }
 
 /** One full batch for each partition, of records whose keys belong there. */
-export function testBatches(partitions: readonly Partition[]): TestBatch[] {
+export function testBatches(partitions: readonly Partition[], recordBytes = RECORD_BYTES): TestBatch[] {
   return partitions.map(({ partition, hashMin, hashMax }) => {
     const builder = new BatchBuilder({ batchBytesMax: BATCH_BYTES });
-    let record = testRecord(hashMin, hashMax);
-    while (builder.tryAdd(record)) record = testRecord(hashMin, hashMax);
+    let record = testRecord(hashMin, hashMax, recordBytes);
+    while (builder.tryAdd(record)) record = testRecord(hashMin, hashMax, recordBytes);
     return { partition, recordBatches: builder.build({ codec: CODEC_NONE }), recordCount: builder.count };
   });
 }
@@ -36,9 +36,9 @@ export function plainRecord(): WireRecord {
   return { key, value, timestampMs, headers: [], traceparent: '', tracestate: '', offsetDelta: undefined };
 }
 
-function testRecord(hashMin: number, hashMax: number): RecordInput {
+function testRecord(hashMin: number, hashMax: number, recordBytes = RECORD_BYTES): RecordInput {
   let key = randomBytes(KEY_BYTES);
   for (let hash = keyHash(key); hash < hashMin || hash > hashMax; hash = keyHash(key)) key = randomBytes(KEY_BYTES);
-  const value = randomBytes(RECORD_BYTES - KEY_BYTES - FRAMING_BYTES);
+  const value = randomBytes(recordBytes - KEY_BYTES - FRAMING_BYTES);
   return { key, value, timestampMs: BigInt(Date.now()) };
 }

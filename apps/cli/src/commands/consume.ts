@@ -1,5 +1,5 @@
 /** `partita consume`: records of a topic, as a member of a group or without one. */
-import type { PartitaClient, Position } from '@partita/client';
+import type { PartitaClient, PartitionName, Position } from '@partita/client';
 import { PARTITION_COUNT_MAX } from '@partita/domain';
 import type { Command } from 'commander';
 import { duration, oneOf, position, wholeNumber } from '../arguments.ts';
@@ -17,6 +17,7 @@ interface ConsumeOptions extends GlobalOptions, TextForm {
   readonly max?: number;
   readonly timeout?: number;
   readonly partition?: number;
+  readonly topicPattern?: string;
 }
 
 const EXAMPLES = `
@@ -26,15 +27,17 @@ Without --group nothing is committed, and every partition is read. Plain lines a
 Examples:
   partita consume flights --from earliest --max 10
   partita consume flights --group billing --json
+  partita consume --group billing --topic-pattern 'flights-.*'
   partita consume flights --from -15m --timeout 10s`;
 
 /** `exit` is told the exit code of a command that ended without an error. */
 export function addConsumeCommand(program: Command, terminal: Terminal, exit: (code: number) => void): void {
   program
     .command('consume')
-    .argument('<topic>')
+    .argument('[topic]')
     .description('print records, and wait for more until Ctrl-C, --max or --timeout')
     .option('--group <id>', 'consume as a member of this group, and commit')
+    .option('--topic-pattern <regexp>', 'with --group: every topic whose whole name matches (RE2), those to come too')
     .option(
       '--from <position>',
       'earliest, latest, an offset, a time or how long ago (default: earliest; with --group: where the group is)',
@@ -46,30 +49,35 @@ export function addConsumeCommand(program: Command, terminal: Terminal, exit: (c
     .option('--key-encoding <encoding>', ENCODINGS.join(', '), oneOf('--key-encoding', ENCODINGS), 'utf8')
     .option('--value-encoding <encoding>', ENCODINGS.join(', '), oneOf('--value-encoding', ENCODINGS), 'utf8')
     .addHelpText('after', EXAMPLES)
-    .action(async (topic: string, _options: unknown, command: Command) => {
+    .action(async (topic: string | undefined, _options: unknown, command: Command) => {
       exit(await consume(topic, command.optsWithGlobals<ConsumeOptions>(), terminal));
     });
 }
 
 /** What is printed, until when, and where. */
 interface Printing {
-  readonly topic: string;
+  readonly topic: string | undefined;
   readonly options: ConsumeOptions;
   readonly signal: AbortSignal;
   readonly terminal: Terminal;
 }
 
-async function consume(topic: string, options: ConsumeOptions, terminal: Terminal): Promise<number> {
+async function consume(topic: string | undefined, options: ConsumeOptions, terminal: Terminal): Promise<number> {
   const { group, partition, max } = options;
   if (group !== undefined && partition !== undefined) {
     throw new UsageError('a group assigns partitions by itself: leave out --partition, or --group');
   }
+  if ((topic === undefined) === (options.topicPattern === undefined))
+    throw new UsageError('name one topic, or with --group a --topic-pattern');
+  if (group === undefined && topic === undefined) throw new UsageError('--topic-pattern goes with --group');
   const late = new AbortController();
   const printing = { topic, options, signal: AbortSignal.any([late.signal, terminal.interrupted]), terminal };
   const printed = await withClient(options, terminal, async (client) => {
     const timer = options.timeout === undefined ? undefined : setTimeout(() => late.abort(), options.timeout);
     try {
-      return group === undefined ? await printAll(client, printing) : await printAsMember(client, group, printing);
+      return group === undefined
+        ? await printAll(client, topic ?? '', printing)
+        : await printAsMember(client, group, printing);
     } finally {
       clearTimeout(timer);
     }
@@ -80,7 +88,11 @@ async function consume(topic: string, options: ConsumeOptions, terminal: Termina
   return EXIT.timedOut;
 }
 
-async function printAll(client: PartitaClient, { topic, options, signal, terminal }: Printing): Promise<number> {
+async function printAll(
+  client: PartitaClient,
+  topic: string,
+  { options, signal, terminal }: Printing,
+): Promise<number> {
   let printed = 0;
   const { partition, from, max: maxRecords } = options;
   for await (const record of client.read({ topic, partition, from, maxRecords, follow: true, signal })) {
@@ -93,13 +105,15 @@ async function printAll(client: PartitaClient, { topic, options, signal, termina
 
 async function printAsMember(client: PartitaClient, group: string, printing: Printing): Promise<number> {
   const { topic, options, signal, terminal } = printing;
+  const named = (part: PartitionName): string =>
+    topic === undefined ? `${part.topic}/${part.partition}` : String(part.partition);
   let printed = 0;
   const consumer = client.consumer({
     group,
-    topics: [topic],
+    ...(topic === undefined ? { topicPattern: options.topicPattern } : { topics: [topic] }),
     from: options.from,
-    onAssigned: (partitions) => terminal.note(`assigned: ${partitions.map((part) => part.partition).join(', ')}`),
-    onRevoked: (partitions) => terminal.note(`revoked: ${partitions.map((part) => part.partition).join(', ')}`),
+    onAssigned: (partitions) => terminal.note(`assigned: ${partitions.map(named).join(', ')}`),
+    onRevoked: (partitions) => terminal.note(`revoked: ${partitions.map(named).join(', ')}`),
   });
   const close = (): void => void consumer.close();
   signal.addEventListener('abort', close, { once: true });

@@ -1,15 +1,32 @@
-/** `partita group …`: consumer groups, their members and lag. */
-import { GroupState } from '@partita/protocol';
-import type { DescribeGroupResponse, GroupSummary } from '@partita/protocol';
+/** `partita group …`: consumer groups, their members, lag and offsets. */
 import type { Command } from 'commander';
+import { duration } from '../arguments.ts';
 import { withClient } from '../connect.ts';
 import type { GlobalOptions } from '../connect.ts';
-import { enumWord, jsonLine, timeText } from '../output/json.ts';
-import { count, fields, table } from '../output/table.ts';
+import { UsageError } from '../exit-code.ts';
+import { jsonLine } from '../output/json.ts';
+import { table } from '../output/table.ts';
 import type { Terminal } from '../terminal.ts';
+import { describeGroup, summary, WATCH_MS_DEFAULT, watchGroup } from './group-describe.ts';
+import { addResetOffsetsCommand } from './reset-offsets.ts';
 
-export function addGroupCommand(program: Command, terminal: Terminal): void {
-  const group = program.command('group').description('list and describe consumer groups');
+interface DescribeOptions extends GlobalOptions {
+  readonly watch?: boolean;
+  readonly interval?: number;
+}
+
+const DESCRIBE_EXAMPLES = `
+LAG counts offsets between the committed one and the end, BYTES what they take in the log (about), AGE is how long the
+first of them has waited. A dash: nothing committed, or the leader does not answer.
+
+Examples:
+  partita group describe billing
+  partita group describe billing --watch --interval 5s
+  partita group describe billing --json`;
+
+/** `exit` is told the exit code of a command that ended without an error. */
+export function addGroupCommand(program: Command, terminal: Terminal, exit: (code: number) => void): void {
+  const group = program.command('group').description('list, describe, reset and delete consumer groups');
   group
     .command('list')
     .description('list groups by id')
@@ -18,9 +35,22 @@ export function addGroupCommand(program: Command, terminal: Terminal): void {
     .command('describe')
     .argument('<id>')
     .description('show members, what they hold, committed offsets and lag')
-    .action((id: string, _options: unknown, command: Command) =>
-      describeGroup(id, command.optsWithGlobals(), terminal),
-    );
+    .option('--watch', 'show it again and again until Ctrl-C')
+    .option('--interval <duration>', `how often with --watch (default: ${WATCH_MS_DEFAULT / 1000}s)`, duration)
+    .addHelpText('after', DESCRIBE_EXAMPLES)
+    .action(async (id: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<DescribeOptions>();
+      if (options.watch === true) return exit(await watchGroup(id, options, terminal));
+      if (options.interval !== undefined) throw new UsageError('--interval goes with --watch');
+      return describeGroup(id, options, terminal);
+    });
+  addResetOffsetsCommand(group, terminal);
+  group
+    .command('delete')
+    .argument('<id>')
+    .description('delete a group without members, with its offsets')
+    .option('--yes', 'required: the offsets are gone for good')
+    .action((id: string, _options: unknown, command: Command) => deleteGroup(id, command.optsWithGlobals(), terminal));
 }
 
 async function listGroups(options: GlobalOptions, terminal: Terminal): Promise<void> {
@@ -37,73 +67,16 @@ async function listGroups(options: GlobalOptions, terminal: Terminal): Promise<v
   });
 }
 
-async function describeGroup(id: string, options: GlobalOptions, terminal: Terminal): Promise<void> {
-  const group = await withClient(options, terminal, (client) =>
-    client.admin.describeGroup(id, { signal: terminal.interrupted }),
-  );
-  const view = describe(group);
-  if (options.json === true) return terminal.line(jsonLine(view));
-  await terminal.line(
-    fields([
-      ['group', view.id],
-      ['state', view.state],
-      ['epoch', String(view.epoch)],
-      ['assignor', view.assignor],
-      ['owner', view.owner],
-    ]),
-  );
-  const members = view.members.map((member) => [
-    member.memberId,
-    member.clientId,
-    member.peer,
-    member.partitions.join(' '),
-  ]);
-  if (members.length > 0)
-    await terminal.line(`\n${table(['MEMBER', 'CLIENT', 'FROM', 'PARTITIONS'], members, terminal.colors)}`);
-  const partitions = view.partitions.map((part) => [
-    part.topic,
-    String(part.partition),
-    part.nextOffset === undefined ? '-' : String(part.nextOffset),
-    String(part.highWatermark),
-    count(part.lagRecords),
-    part.memberId === '' ? '-' : part.memberId,
-  ]);
-  if (partitions.length === 0) return;
-  return terminal.line(
-    `\n${table(['TOPIC', 'PARTITION', 'NEXT OFFSET', 'END', 'LAG', 'MEMBER'], partitions, terminal.colors)}`,
-  );
-}
-
-function summary(group: GroupSummary) {
-  return {
-    id: group.group,
-    state: enumWord(GroupState, 'GROUP_STATE_', group.state),
-    memberCount: group.memberCount,
-    epoch: group.groupEpoch,
-  };
-}
-
-function describe(group: DescribeGroupResponse) {
-  const none: GroupSummary = { group: '', state: GroupState.GROUP_STATE_UNSPECIFIED, memberCount: 0, groupEpoch: 0 };
-  return {
-    ...summary(group.summary ?? none),
-    assignor: group.assignor,
-    owner: group.ownerAddress,
-    members: group.members.map((member) => ({
-      memberId: member.memberId,
-      ...(member.instanceId === '' ? {} : { instanceId: member.instanceId }),
-      clientId: member.clientId,
-      peer: member.peer,
-      joinTime: timeText(member.joinTime),
-      partitions: member.partitions.map((part) => `${part.topic}/${part.partition}`),
-    })),
-    partitions: group.partitions.map(({ topic, partition, nextOffset, highWatermark, lagRecords, memberId }) => ({
-      topic,
-      partition,
-      nextOffset,
-      highWatermark,
-      lagRecords,
-      memberId,
-    })),
-  };
+async function deleteGroup(
+  id: string,
+  options: GlobalOptions & { readonly yes?: boolean },
+  terminal: Terminal,
+): Promise<void> {
+  if (options.yes !== true)
+    throw new UsageError(
+      `this deletes the offsets of group ${id} for good; look with group describe, do it with --yes`,
+    );
+  await withClient(options, terminal, ({ admin }) => admin.deleteGroup(id, { signal: terminal.interrupted }));
+  if (options.json === true) return terminal.line(jsonLine({ group: id, deleted: true }));
+  return terminal.line(`deleted group ${id}`);
 }

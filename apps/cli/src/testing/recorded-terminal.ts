@@ -17,6 +17,8 @@ export function recordedTerminal(input = '', env: Terminal['env'] = {}): Recorde
     env,
     lines,
     notes,
+    isScreen: env['SCREEN'] === 'on',
+    clear: () => void lines.push('CLEAR'),
     colors: false,
     interrupted: interruption.signal,
     interrupt: () => interruption.abort(),

@@ -5,9 +5,11 @@ import {
   ClusterServiceService,
   ConsumedRecord,
   DescribeClusterResponse,
+  DescribeGroupResponse,
   GetClusterResponse,
   GetRoutesResponse,
   GroupServiceService,
+  GroupState,
   ListOffsetsResponse,
   PartitionDescription,
   ProducerServiceService,
@@ -17,10 +19,13 @@ import {
   TopicServiceService,
 } from '@partita/protocol';
 import type {
+  GroupPartition,
+  GroupSummary,
   ProduceFrame,
   ProduceStreamRequest,
   ProduceStreamResponse,
   Record as WireRecord,
+  ResetOffsetsRequest,
   UpdateTopicRequest,
 } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
@@ -46,6 +51,10 @@ export class SmallCluster {
   readonly logs: [WireRecord[], WireRecord[]] = [[], []];
   /** Lowest offset kept of each partition. */
   readonly logStarts = [0n, 0n];
+  /** Groups with where they stand. */
+  readonly groups = new Map<string, readonly GroupPartition[]>();
+  /** Resets of offsets that were asked for. */
+  readonly resets: ResetOffsetsRequest[] = [];
   /** Changes of topics that were asked for. */
   readonly updates: UpdateTopicRequest[] = [];
   /** Why elections with possible loss were asked for. */
@@ -199,7 +208,22 @@ export class SmallCluster {
         const nextOffset = BigInt(from + records.length);
         return { records, nextOffset, highWatermark: BigInt(log.length), logStartOffset: 0n, endReached: false };
       }),
-      listGroups: unary(() => ({ groups: [], nextPageToken: '' })),
+      listGroups: unary(() => ({ groups: [...this.groups.keys()].map(groupSummary), nextPageToken: '' })),
+      describeGroup: unary(({ group }) => this.#describeGroup(group)),
+      resetOffsets: unary((request) => {
+        this.resets.push(request);
+        return {
+          moves: [
+            { partition: 0, oldOffset: 2n, newOffset: 1n },
+            { partition: 1, newOffset: 0n },
+          ],
+        };
+      }),
+      deleteGroup: unary(({ group }) => {
+        this.#describeGroup(group);
+        this.groups.delete(group);
+        return {};
+      }),
     });
   }
 
@@ -223,4 +247,15 @@ export class SmallCluster {
       }),
     });
   }
+
+  #describeGroup(group: string): DescribeGroupResponse {
+    const partitions = this.groups.get(group);
+    if (partitions === undefined) throw new PartitaError('GROUP_NOT_FOUND', `there is no group "${group}"`, { group });
+    const owner = { ownerAddress: this.address, assignor: 'sticky' };
+    return DescribeGroupResponse.fromPartial({ ...owner, summary: groupSummary(group), partitions: [...partitions] });
+  }
+}
+
+function groupSummary(group: string): GroupSummary {
+  return { group, state: GroupState.GROUP_STATE_STABLE, memberCount: 1, groupEpoch: 3 };
 }

@@ -51,6 +51,9 @@ export class FakeCluster {
   readonly appendFaults: AppendFault[] = [];
   readonly sessions: FakeSessions;
   listOffsetsCallCount = 0;
+  /** Readings begun by fetch streams, and bytes of batches sent to them. */
+  fetchStartCount = 0;
+  fetchedBytes = 0;
   address = '';
 
   /** `shardCount` = partitions of `__groups`. */
@@ -261,31 +264,48 @@ export class FakeCluster {
   }
 
   #fetchStream(stream: ServerBidiStream<FetchStreamResponse>) {
-    const readings = new Map<string, () => void>();
-    const stop = (want: FetchPartition): void => readings.get(`${want.topicId}/${want.partition}`)?.();
-    stream.onClose(() => [...readings.values()].forEach((end) => end()));
+    const readings = new Map<string, { stop(): void; next(): void }>();
+    const credit = { bytes: 0 };
+    const grant = (bytes: bigint | undefined): void => {
+      credit.bytes += Number(bytes ?? 0n);
+      for (const { next } of [...readings.values()]) next();
+    };
+    const stop = (want: FetchPartition): void => readings.get(`${want.topicId}/${want.partition}`)?.stop();
+    stream.onClose(() => [...readings.values()].forEach((reading) => reading.stop()));
     return {
       onMessage: ({ message }: FetchStreamRequest) => {
+        if (message?.$case === 'initial') grant(message.initial.credit?.bytes);
+        if (message?.$case === 'credit') grant(message.credit.bytes);
         if (message?.$case === 'stop') message.stop.partitions.forEach(stop);
         if (message?.$case !== 'start') return;
         const { startId, partitions } = message.start;
         for (const want of partitions) {
           stop(want);
-          readings.set(`${want.topicId}/${want.partition}`, this.#push(stream, startId, want));
+          this.fetchStartCount += 1;
+          readings.set(`${want.topicId}/${want.partition}`, this.#push(stream, credit, startId, want));
         }
       },
     };
   }
 
-  /** Pushes a partition's batches as they come; the answer ends it. */
-  #push(stream: ServerBidiStream<FetchStreamResponse>, startId: bigint, start: FetchPartition): () => void {
+  /** Pushes a partition's batches as they come and credit allows. */
+  #push(
+    stream: ServerBidiStream<FetchStreamResponse>,
+    credit: { bytes: number },
+    startId: bigint,
+    start: FetchPartition,
+  ): { stop(): void; next(): void } {
     let offset = start.offset;
     let log: FakeLog;
+    let stopped = false;
     const next = (): void => {
+      if (stopped || (offset < log.end && credit.bytes <= 0)) return;
       try {
         const partition = this.#read({ ...start, offset });
         if (partition.recordBatches.byteLength > 0) {
           offset = partition.nextOffset;
+          credit.bytes -= partition.recordBatches.byteLength;
+          this.fetchedBytes += partition.recordBatches.byteLength;
           stream.send({ message: { $case: 'data', data: { startId, partition } } });
           if (offset < log.end) return next();
         }
@@ -294,6 +314,7 @@ export class FakeCluster {
         stream.send({ message: { $case: 'caughtUp', caughtUp: mark } });
       } catch (error) {
         log.waiting.delete(next);
+        stopped = true;
         stream.send({
           message: {
             $case: 'data',
@@ -301,6 +322,10 @@ export class FakeCluster {
           },
         });
       }
+    };
+    const stop = (): void => {
+      stopped = true;
+      log.waiting.delete(next);
     };
     try {
       log = this.#log(start);
@@ -311,10 +336,10 @@ export class FakeCluster {
           data: { startId, partition: { ...this.#nothing(start), error: toRpcStatus(error) } },
         },
       });
-      return () => undefined;
+      return { stop: () => undefined, next: () => undefined };
     }
     log.waiting.add(next);
     next();
-    return () => log.waiting.delete(next);
+    return { stop, next };
   }
 }

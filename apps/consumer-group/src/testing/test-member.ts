@@ -116,6 +116,11 @@ export class TestMember {
     });
   }
 
+  /** Says nothing any more by itself; the stream stays. */
+  stopHeartbeats(): void {
+    clearInterval(this.#heartbeat);
+  }
+
   /** Breaks the stream, as a crash does. */
   crash(): void {
     clearInterval(this.#heartbeat);

@@ -1,7 +1,7 @@
 /** Real gRPC servers on loopback for specs, each one service of a small cluster. `afterEach(closeAll)` ends them. */
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { ClusterServiceService, GetClusterResponse, GetRoutesResponse, ServiceKind } from '@partita/protocol';
-import type { TopicRoute } from '@partita/protocol';
+import type { Broker, TopicRoute } from '@partita/protocol';
 import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, implement, unary } from '@partita/rpc/server';
 import type { Implementation, RpcServer } from '@partita/rpc/server';
@@ -57,6 +57,7 @@ export async function listen(parts: readonly Part[], listenAt = '127.0.0.1:0'): 
 export class SpecDirectory {
   readonly endpoints: { service: ServiceKind; address: string; active?: boolean }[] = [];
   routes: TopicRoute[] = [];
+  brokers: Broker[] = [];
 
   add(service: ServiceKind, address: string, active = false): void {
     this.endpoints.push({ service, address, active });
@@ -66,7 +67,10 @@ export class SpecDirectory {
     const methods = implement(ClusterServiceService, {
       getCluster: unary(() => GetClusterResponse.fromPartial({ clusterId: 'spec', endpoints: this.endpoints })),
       getRoutes: unary(({ topics }) =>
-        GetRoutesResponse.fromPartial({ routes: this.routes.filter((route) => topics.includes(route.topic)) }),
+        GetRoutesResponse.fromPartial({
+          routes: this.routes.filter((route) => topics.includes(route.topic)),
+          brokers: this.brokers,
+        }),
       ),
     });
     return part(ClusterServiceService, methods);
