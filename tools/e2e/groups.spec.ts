@@ -158,22 +158,26 @@ describe('consumers of the SDK', () => {
   });
   afterAll(() => client.close());
 
-  it('come back by themselves when the consumer-group process is killed, and skip nothing', async () => {
-    await client.admin.createTopic({ name: 'sdk', partitionCount: PARTITION_COUNT, replicationFactor: 1 });
-    const seen: string[][] = [[], [], []];
-    const consumers = seen.map(() => client.consumer({ group: 'g-sdk', topics: ['sdk'] }));
-    const runs = consumers.map((consumer: Consumer, index) =>
-      consumer.run((record) => void seen[index]?.push(Buffer.from(record.value ?? []).toString())),
-    );
-    const sent = await produce('sdk', 300);
-    await until('300 records', 30, () => new Set(seen.flat()).size >= 300);
-    killNow(cluster.file.pids.consumerGroup);
-    sent.push(...(await produce('sdk', 300, 1000)));
-    await until('600 records', 60, () => new Set(seen.flat()).size >= 600);
-    expect([...new Set(seen.flat())].sort()).toEqual(sent.sort());
-    await Promise.all(consumers.map((consumer) => consumer.close()));
-    await Promise.all(runs);
-  });
+  it.each(['batches', 'direct'] as const)(
+    'of %s come back when the service is killed, and skip nothing',
+    async (delivery) => {
+      const topic = `sdk-${delivery}`;
+      await client.admin.createTopic({ name: topic, partitionCount: PARTITION_COUNT, replicationFactor: 1 });
+      const seen: string[][] = [[], [], []];
+      const consumers = seen.map(() => client.consumer({ group: `g-${delivery}`, topics: [topic], delivery }));
+      const runs = consumers.map((consumer: Consumer, index) =>
+        consumer.run((record) => void seen[index]?.push(Buffer.from(record.value ?? []).toString())),
+      );
+      const sent = await produce(topic, 300);
+      await until('300 records', 30, () => new Set(seen.flat()).size >= 300);
+      killNow(cluster.file.pids.consumerGroup);
+      sent.push(...(await produce(topic, 300, 1000)));
+      await until('600 records', 60, () => new Set(seen.flat()).size >= 600);
+      expect([...new Set(seen.flat())].sort()).toEqual(sent.sort());
+      await Promise.all(consumers.map((consumer) => consumer.close()));
+      await Promise.all(runs);
+    },
+  );
 });
 
 describe('two consumer-group instances', () => {

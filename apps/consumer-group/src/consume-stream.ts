@@ -20,7 +20,7 @@ import type {
 import type { OffsetCommit } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import type { ChannelPool } from '@partita/rpc/client';
-import { isRelayed } from '@partita/rpc/server';
+import { callerPeer, isRelayed } from '@partita/rpc/server';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
 import { systemRandom } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
@@ -195,7 +195,8 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
         if (memberEpoch !== 0) throw new PartitaError('STALE_GENERATION', error.message, error.metadata);
       }
     }
-    const { clientId, peer } = this.#context;
+    const { clientId } = this.#context;
+    const peer = callerPeer(this.#context);
     const wallMs = Date.now();
     const joined = await owner.submit({
       ...request,

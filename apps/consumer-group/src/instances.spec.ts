@@ -101,7 +101,13 @@ describe('two instances', () => {
     const initial = ConsumeInitial.fromPartial({ group, subscription: { topics: [name] } });
     stream.send({ message: { $case: 'initial', initial } });
     await expect.poll(() => memberId).not.toBe('');
-    expect((await describeGroup(group, second)).members).toMatchObject([{ memberId, clientId: 'billing-worker' }]);
+    const [described] = (await describeGroup(group, second)).members;
+    expect(described).toMatchObject({ memberId, clientId: 'billing-worker' });
+    // All calls of this process to one address share a connection: its address is told, not that of the instance between.
+    const direct = await groupAt(second, 'ids-here');
+    const one = member(direct, [name], {}, second);
+    await one.until(() => one.partitions.length === 1);
+    expect(described?.peer).toBe((await describeGroup(direct, second)).members[0]?.peer);
     stream.cancel();
     const refused = member(group, ['nowhere'], {}, second);
     expect((await refused.closed)?.reason).toBe('TOPIC_NOT_FOUND');

@@ -172,6 +172,13 @@ describe('the end', () => {
   });
 });
 
+test('a consumer whose signal was given before it began joins nothing', async () => {
+  const { group, consumer, records } = await startConsumer({ signal: AbortSignal.abort() });
+  expect((await records.next()).done).toBe(true);
+  await consumer.run(() => undefined);
+  expect([group.streamCount, consumer.closed]).toEqual([0, true]);
+});
+
 test('a handler that takes longer than the session time-out does not keep the heartbeats back', async () => {
   const { group, consumer } = await startConsumer({ sessionTimeoutMs: 1000 });
   const gate = new Gate();

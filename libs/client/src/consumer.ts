@@ -82,8 +82,8 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
       onFailed: (error) => this.#fail(error),
     });
     const { signal } = options;
-    if (signal?.aborted === true) this.#isOver = true;
-    else signal?.addEventListener('abort', () => void this.close(), { once: true });
+    if (signal?.aborted === true) void this.close();
+    else signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   /** Id that the group gave this member; empty before it joined. */
@@ -198,7 +198,10 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
     return this.#closing;
   }
 
+  readonly #onAbort = (): void => void this.close();
+
   async #close(): Promise<void> {
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
     if (this.#failure === undefined) {
       this.#isOver = true;
       this.#currentEnd?.();
@@ -209,7 +212,9 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
         this.#committer.stop();
         await this.#membership.leave(finished.flatMap((held) => held.commit ?? []));
       } else {
-        await Promise.race([this.#committer.commit(finished), pause(COMMIT_MS_MAX_AT_CLOSE)]);
+        const committed = new AbortController();
+        const commit = this.#committer.commit(finished).then(() => committed.abort());
+        await Promise.race([commit, pause(COMMIT_MS_MAX_AT_CLOSE, committed.signal)]);
         this.#committer.stop();
         await this.#membership.stay();
       }

@@ -80,9 +80,15 @@ export class BatchesChunk implements DeliveredChunk {
     this.#recordCount = this.#batches.reduce((sum, { header }) => sum + header.recordCount, 0);
   }
 
-  /** Epoch of the last batch; undefined = there is none. */
-  get lastEpoch(): number | undefined {
-    return this.#batches.at(-1)?.header.leaderEpoch;
+  /** Epoch of the last batch; 0 = there is none. */
+  get lastEpoch(): number {
+    return this.#batches.at(-1)?.header.leaderEpoch ?? 0;
+  }
+
+  /** Offset after the last batch; undefined = there is none. */
+  get endOffset(): bigint | undefined {
+    const header = this.#batches.at(-1)?.header;
+    return header === undefined ? undefined : header.baseOffset + BigInt(header.lastOffsetDelta) + 1n;
   }
 
   next(): ReceivedRecord | undefined {

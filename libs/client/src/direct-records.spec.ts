@@ -160,7 +160,7 @@ describe('a position that is not in the log any more', () => {
   });
 
   test('after an unclean election is told, and read on from where the logs part', async () => {
-    const { broker, events, first, records } = await start();
+    const { group, broker, events, first, records } = await start();
     await until(() => broker.starts.length === 1);
     broker.data({ recordBatches: batches(0, 4), nextOffset: 4n });
     await first;
@@ -169,7 +169,21 @@ describe('a position that is not in the log any more', () => {
     await until(() => broker.starts.length === 2);
     expect(events).toMatchObject([{ kind: CONSUME_EVENT_KIND_TRUNCATED, oldOffset: 3n, newOffset: 2n }]);
     expect(broker.starts[1]?.offset).toBe(2n);
+    group.committed.set(0, 3n);
+    group.stream?.end(new PartitaError('SHUTTING_DOWN', 'bye'));
+    await until(() => broker.starts.length === 3);
+    expect(broker.starts[2]?.offset).toBe(2n);
     broker.data({ recordBatches: batches(2, 3), nextOffset: 3n });
     expect(await offsets(records, 1)).toEqual(['0:2']);
+  });
+
+  test('says nothing of epochs behind a hole that compaction left', async () => {
+    const { broker, first } = await start();
+    await until(() => broker.starts.length === 1);
+    broker.data({ recordBatches: batches(0, 1), nextOffset: 5n });
+    await first;
+    broker.stream?.end(new PartitaError('SHUTTING_DOWN', 'bye'));
+    await until(() => broker.starts.length === 2);
+    expect(broker.starts[1]).toMatchObject({ offset: 5n, lastRecordEpoch: 0 });
   });
 });

@@ -164,7 +164,8 @@ export class DirectRecords implements RecordSource {
         isAppendTime: this.#isAppendTime(topicId),
         owe: release,
       });
-      lastEpoch = chunk.lastEpoch ?? lastEpoch;
+      // Behind a hole that compaction left, the epoch of the record before is not known.
+      lastEpoch = chunk.endOffset === data.nextOffset ? chunk.lastEpoch : 0;
       this.#context.buffer.add(held, chunk);
       this.#context.onNews();
     };
@@ -262,6 +263,7 @@ export class DirectRecords implements RecordSource {
     const { topic, partition } = held;
     held.moveTo(newOffset);
     held.sought = undefined;
+    held.isAfterLoss = true;
     this.#context.onEvent({ topic, partition, kind, oldOffset, newOffset, detail });
     this.move(held);
   }

@@ -36,6 +36,8 @@ export class HeldPartition implements PartitionName {
   lastEpoch = 0;
   /** Where the caller sought to, until a commit makes that the group's knowledge too. */
   sought: Position | undefined;
+  /** True = moved because of what was lost, and not committed since: the group's offset says nothing about it. */
+  isAfterLoss = false;
   /** Grows with each move of the position: what was handed out before says nothing about what comes. */
   moves = 0;
   /** The last seek told to the service on this stream; 0 = none. */
@@ -92,16 +94,17 @@ export class HeldPartition implements PartitionName {
     if (moves !== this.moves) return;
     this.committed = nextOffset;
     this.sought = undefined;
+    this.isAfterLoss = false;
   }
 
   /**
    * A stream begins anew where the group's knowledge ends. An offset below what this member knows to be committed, or
-   * above what it handed out, was set by somebody else: it counts. Else what repeats is left out. A seek outlives streams.
+   * above what it handed out, was set by somebody else: it counts. Else what repeats is left out. A move of its own outlives streams.
    */
   resumeAt(startOffset: bigint): void {
     this.startOffset = startOffset;
     this.seekId = 0n;
-    if (this.sought !== undefined) return;
+    if (this.sought !== undefined || this.isAfterLoss) return;
     const wasReset = startOffset < this.committed || (this.nextWanted !== undefined && startOffset > this.nextWanted);
     if (wasReset) this.moveTo(startOffset);
     this.committed = startOffset;

@@ -13,7 +13,7 @@ import {
 export const CLIENT_ID_KEY = 'partita-client-id';
 /** Names a call in the logs of both sides; also sent back in the trailers. */
 export const REQUEST_ID_KEY = 'partita-request-id';
-/** Set on a call that was passed on once: it is not passed on again. */
+/** Set on a call that was passed on once, to the address of its caller: it is not passed on again. */
 export const RELAYED_KEY = 'partita-relayed';
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]+$/;

@@ -20,6 +20,6 @@ export type { Directory, DirectoryChange, DirectoryView } from './directory.ts';
 export { directoryMethods } from './directory-service.ts';
 export type { DirectoryServiceOptions } from './directory-service.ts';
 export type { ListenerLimits, ListenerKind } from './limits.ts';
-export { isRelayed, relayMetadata } from './relay.ts';
+export { callerPeer, isRelayed, relayMetadata } from './relay.ts';
 export { relayBidi } from './relay-stream.ts';
 export type { RelayOptions } from './relay-stream.ts';

@@ -48,10 +48,16 @@ export function isRelayed({ metadata }: CallContext): boolean {
   return metadata.get(RELAYED_KEY).length > 0;
 }
 
-/** Metadata of a call that passes this one on: the caller's names, its trace, and the mark. */
+/** Address that the caller comes from, also when its call was passed on. For people: a caller may claim any. */
+export function callerPeer(context: CallContext): string {
+  const [told] = context.metadata.get(RELAYED_KEY);
+  return typeof told === 'string' && /^[0-9a-zA-Z.:[\]-]{1,64}$/.test(told) ? told : context.peer;
+}
+
+/** Metadata of a call that passes this one on: the caller's names, its trace, and the mark, which tells its address. */
 export function relayMetadata(context: CallContext): Metadata {
   const metadata = context.passOn();
-  metadata.set(RELAYED_KEY, '1');
+  metadata.set(RELAYED_KEY, context.peer === '' ? 'unknown' : context.peer);
   // With tracing on, the span of the passed-on call takes their place.
   for (const key of TRACE_KEYS) for (const value of context.metadata.get(key)) metadata.set(key, value);
   return metadata;
