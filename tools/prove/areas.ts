@@ -5,10 +5,23 @@ import { core } from './areas/core.ts';
 import { disk } from './areas/disk.ts';
 import { failover } from './areas/failover.ts';
 import { fuzz } from './areas/fuzz.ts';
+import { groups } from './areas/groups.ts';
 import { kill } from './areas/kill.ts';
 import { partitions } from './areas/partitions.ts';
 import { redis } from './areas/redis.ts';
 import { start } from './areas/start.ts';
 import { storage } from './areas/storage.ts';
 
-export const AREAS: readonly Area[] = [start, kill, failover, storage, disk, core, compaction, partitions, redis, fuzz];
+export const AREAS: readonly Area[] = [
+  start,
+  kill,
+  failover,
+  groups,
+  storage,
+  disk,
+  core,
+  compaction,
+  partitions,
+  redis,
+  fuzz,
+];
