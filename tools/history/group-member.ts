@@ -58,6 +58,7 @@ export class GroupMember {
   #stragglers: { readonly dueMs: number; readonly offsets: OffsetCommit[] }[] = [];
   #calling: Promise<void> | undefined;
   #work: NodeJS.Timeout | undefined;
+  #joiningOp: number | undefined;
   #commitDueMs = 0;
   #streamCount = 0;
   #releaseCount = 0;
@@ -128,46 +129,54 @@ export class GroupMember {
   }
 
   async #live(): Promise<void> {
-    while (!this.#isOver) {
-      await this.#calling;
+    while (this.#goesOn()) {
       const end = await this.#oneStream();
       if (end === 'broken') {
-        if (!this.#isOver) this.#site.figures.streamsLost += 1;
-        continue;
+        if (this.#goesOn()) this.#site.figures.streamsLost += 1;
+      } else {
+        this.#onEnd(end.error);
+        if (this.#goesOn()) await pause(RETRY_MS);
       }
-      this.#onEnd(end.error);
-      if (!this.#isOver) await pause(RETRY_MS);
+      await this.#calling;
     }
+  }
+
+  /** A method, because that changes during every await. */
+  #goesOn(): boolean {
+    return !this.#isOver;
   }
 
   /** Opens a stream and works on it until it ends. */
   async #oneStream(): Promise<End> {
-    const { pool, addresses, recorder, group, topic } = this.#site;
+    const { pool, addresses, recorder } = this.#site;
     const turn = (this.process + this.#streamCount++) % addresses.length;
     const address = this.#hint === '' ? (addresses[turn] ?? '') : this.#hint;
-    const told = { f: 'subscribe' as const, process: this.process, group, topics: [topic] };
-    const joining = this.#memberId === '' ? recorder.invoke(told) : undefined;
-    let isJoined = false;
+    if (this.#memberId === '') this.#joiningOp = recorder.invoke(this.#subscription());
     const end = await new Promise<End>((resolve) => {
       this.#endStream = resolve;
       this.#stream = new MemberStream(pool, address, {
-        onAnswer: (answer) => {
-          if (answer.$case === 'joined' && joining !== undefined) {
-            isJoined = true;
-            this.#site.figures.joined += 1;
-            recorder.complete(joining, 'ok', told);
-          }
-          this.#onAnswer(answer);
-        },
+        onAnswer: (answer) => this.#onAnswer(answer),
         onEnd: (error) => resolve({ error }),
       });
       this.#stream.send({ $case: 'initial', initial: this.#initial() });
       this.#work = setInterval(() => this.#workOn(), WORK_MS);
     });
     clearInterval(this.#work);
-    if (joining !== undefined && !isJoined) recorder.complete(joining, 'info', told);
+    this.#endJoining('info');
     this.#forgetStream();
     return end;
+  }
+
+  #endJoining(type: 'ok' | 'info'): void {
+    if (this.#joiningOp === undefined) return;
+    this.#site.recorder.complete(this.#joiningOp, type, this.#subscription());
+    this.#joiningOp = undefined;
+    if (type === 'ok') this.#site.figures.joined += 1;
+  }
+
+  #subscription() {
+    const { group, topic } = this.#site;
+    return { f: 'subscribe' as const, process: this.process, group, topics: [topic] };
   }
 
   #forgetStream(): void {
@@ -224,6 +233,7 @@ export class GroupMember {
   #onAnswer(answer: MemberAnswer): void {
     if (answer.$case === 'joined') {
       ({ memberId: this.#memberId, memberEpoch: this.#memberEpoch } = answer.joined);
+      this.#endJoining('ok');
     } else if (answer.$case === 'assignment') this.#onAssignment(answer.assignment);
     else if (answer.$case === 'records') this.#inbox.push(answer.records);
     else if (answer.$case === 'ackResult') {
