@@ -33,6 +33,8 @@ export class MemberSessions implements ShardListener {
   readonly #logger: Logger;
   /** By group and member id. */
   readonly #sessions = new Map<string, Map<string, Session>>();
+  /** Epoch of each group whose topics were looked at. */
+  readonly #epochs = new Map<string, number>();
   #owner: ShardOwner | undefined;
 
   constructor(catalog: TopicCatalog, logger: Logger) {
@@ -86,19 +88,34 @@ export class MemberSessions implements ShardListener {
   }
 
   onChanged(groups: ReadonlySet<string>): void {
-    for (const id of groups) this.#follow(id, this.#owner?.state.get(id));
+    for (const id of groups) {
+      const group = this.#owner?.state.get(id);
+      this.#follow(id, group);
+      this.#checkTopics(id, group);
+    }
+  }
+
+  /** Topics may have changed between a decision about members and its end: nobody has looked at the group since. */
+  #checkTopics(id: string, group: Group | undefined): void {
+    const groupEpoch = group?.value?.groupEpoch;
+    if (groupEpoch === undefined) this.#epochs.delete(id);
+    if (group === undefined || groupEpoch === undefined || this.#epochs.get(id) === groupEpoch) return;
+    this.#epochs.set(id, groupEpoch);
+    this.#refreshGroup(id, group);
+  }
+
+  #refreshGroup(id: string, group: Group): void {
+    if (group.members.size === 0 || !isUnsettled(group, this.#catalog)) return;
+    this.#owner
+      ?.submit({ kind: 'refresh', group: id })
+      .catch((error: unknown) => this.#logger.debug({ err: error, group: id }, 'refresh refused'));
   }
 
   /** Topics may have come, gone or changed. */
   refresh(): void {
     const owner = this.#owner;
     if (owner?.phase !== 'serving') return;
-    for (const [id, group] of owner.state) {
-      if (group.members.size === 0 || !isUnsettled(group, this.#catalog)) continue;
-      owner
-        .submit({ kind: 'refresh', group: id })
-        .catch((error: unknown) => this.#logger.debug({ err: error, group: id }, 'refresh refused'));
-    }
+    for (const [id, group] of owner.state) this.#refreshGroup(id, group);
   }
 
   /** Makes the sessions of a group those of its members, and tells the streams. */

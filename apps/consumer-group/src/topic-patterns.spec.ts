@@ -24,3 +24,12 @@ it('a pattern takes the topics whose whole name it matches, those that come late
   one.send({ $case: 'subscription', subscription: { topics: ['old-flights-eu'], topicPattern: '.*-raw' } });
   await one.until(() => topics().join() === 'flights-eu-raw,old-flights-eu');
 });
+
+it('a topic that comes while its member is joining is not missed', async () => {
+  cluster.appendDelayMs = 200;
+  const one = member('joins', [], { subscription: { topics: [], topicPattern: 'late-.*' } });
+  await expect.poll(() => cluster.delayedAppendCount, { interval: 5 }).toBeGreaterThan(0);
+  cluster.createTopic('late-1', 1);
+  await one.until(() => one.partitions.length === 1);
+  cluster.appendDelayMs = 0;
+});

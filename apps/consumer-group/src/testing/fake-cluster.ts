@@ -51,6 +51,9 @@ export class FakeCluster {
   readonly appendFaults: AppendFault[] = [];
   readonly sessions: FakeSessions;
   listOffsetsCallCount = 0;
+  /** How long appends take. */
+  appendDelayMs = 0;
+  delayedAppendCount = 0;
   /** Readings begun by fetch streams, and bytes of batches sent to them. */
   fetchStartCount = 0;
   fetchedBytes = 0;
@@ -68,7 +71,7 @@ export class FakeCluster {
     this.#server.addService(
       BrokerServiceService,
       implement(BrokerServiceService, {
-        append: unary(({ entries }) => ({ results: entries.map((entry) => this.#append(entry)) }), { append: true }),
+        append: unary(async ({ entries }) => ({ results: await this.#appendAll(entries) }), { append: true }),
         fetch: unary(async ({ partitions, maxWaitMs }) => ({
           partitions: await Promise.all(partitions.map((want) => this.#fetch(want, maxWaitMs))),
         })),
@@ -178,6 +181,14 @@ export class FakeCluster {
     const log = this.#find(name).partitions[name.partition];
     if (log === undefined) throw new PartitaError('PARTITION_NOT_FOUND', 'no such partition');
     return log;
+  }
+
+  async #appendAll(entries: readonly AppendEntry[]): Promise<AppendResult[]> {
+    if (this.appendDelayMs > 0) {
+      this.delayedAppendCount += 1;
+      await new Promise((resolve) => setTimeout(resolve, this.appendDelayMs));
+    }
+    return entries.map((entry) => this.#append(entry));
   }
 
   #append(entry: AppendEntry): AppendResult {
