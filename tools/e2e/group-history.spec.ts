@@ -17,6 +17,7 @@ const PARTITION_COUNT = 6;
 const INSTANCE_COUNT = 2;
 const WORK_MS = LONG ? 60_000 : 9000;
 const QUIET_MS = LONG ? 6000 : 3000;
+const STOPPED_MS = 15_000;
 const ROUND_COUNT = LONG ? 4 : 1;
 const TEST_MS_MAX = LONG ? 600_000 : 90_000;
 const hasRedis = typeof (await redisBinary()) !== 'string';
@@ -70,6 +71,21 @@ describe('under a checked history a group skips nothing and has one owner for ea
           await sleep(QUIET_MS);
           await killOwner();
         }
+        await sleep(QUIET_MS);
+      });
+    },
+    TEST_MS_MAX,
+  );
+
+  it.runIf(LONG)(
+    `the instance that owns it stands still for ${STOPPED_MS / 1000} s, is replaced, and goes on`,
+    async () => {
+      await group.workDuring('owner stopped', async () => {
+        await sleep(QUIET_MS);
+        const owner = await group.ownerPid();
+        process.kill(owner, 'SIGSTOP');
+        await sleep(STOPPED_MS);
+        process.kill(owner, 'SIGCONT');
         await sleep(QUIET_MS);
       });
     },

@@ -59,7 +59,7 @@ function assigned(event: AssignedEvent, index: number, stateOf: (group: string, 
     const position = event.positions[key];
     if (position === undefined) continue;
     const isTold = event.resets?.includes(key) === true;
-    if (isTold || (position !== accepted.now && resets.takeEffect(position))) accepted.reset(index, position);
+    if (isTold || (position !== accepted.now && resets.takeEffect(position, index))) accepted.reset(index, position);
   }
 }
 

@@ -26,6 +26,8 @@ interface GroupKey {
   /** Positions that may be the group's, by operation: of commits without an answer, or with an unknown one. */
   readonly doubtful: Map<number, number>;
   readonly resets: GroupResets;
+  /** An assignment that fits only what was before a reset: told late to a member that stood still, or the reset was lost. */
+  suspect: { readonly epoch: number; readonly what: string } | undefined;
 }
 
 /** Finds group-skip, group-unseen and reset-surprise. */
@@ -36,13 +38,16 @@ export function findGroupDelivery(evidence: Evidence): void {
     entryOf(groupKeys, `${group} ${key}`, () => newState(group, key));
   for (const [index, event] of evidence.history.entries()) {
     const span = { index, invokedAt: evidence.invokedAt[index] ?? index };
-    if (event.f === 'commit') commit(event, span, stateOf);
-    else if (event.f === 'assigned') assigned(evidence, event, stateOf);
+    if (event.f === 'commit') commit(evidence, event, span, stateOf);
+    else if (event.f === 'assigned') assigned(evidence, event, index, stateOf);
     else if (event.f === 'poll' && event.type === 'ok') poll(event, stateOf);
     else if (event.f === 'subscribe' && event.type === 'ok') subscribe(event, subscriptions);
   }
   for (const [group, topics] of subscriptions) beginUnassigned(evidence, group, topics, stateOf);
-  for (const state of groupKeys.values()) findSkips(evidence, state);
+  for (const state of groupKeys.values()) {
+    convict(evidence.findings, state);
+    findSkips(evidence, state);
+  }
 }
 
 function subscribe({ group, topics }: SubscribeEvent, subscriptions: Map<string, Set<string>>): void {
@@ -64,7 +69,16 @@ function newState(group: string, key: string): GroupKey {
     doubtful: new Map<number, number>(),
     resets: new GroupResets(),
   };
-  return { name, key, epoch: 0, start: undefined, accepted: undefined, highestAccepted: -1, ...empty };
+  return {
+    name,
+    key,
+    epoch: 0,
+    suspect: undefined,
+    start: undefined,
+    accepted: undefined,
+    highestAccepted: -1,
+    ...empty,
+  };
 }
 
 /** Where an event is in the history, and where its operation began. */
@@ -75,7 +89,7 @@ interface Span {
 
 type StateOf = (group: string, key: string) => GroupKey;
 
-function commit(event: CommitEvent, span: Span, stateOf: StateOf): void {
+function commit({ findings }: Evidence, event: CommitEvent, span: Span, stateOf: StateOf): void {
   for (const [key, offset] of Object.entries(event.offsets)) {
     const state = stateOf(event.group, key);
     if (event.member === undefined) reset(event, span, offset, state);
@@ -83,6 +97,8 @@ function commit(event: CommitEvent, span: Span, stateOf: StateOf): void {
     else if (event.type === 'fail') state.doubtful.delete(event.op);
     else if (event.type === 'ok') {
       state.highestAccepted = Math.max(offset, state.highestAccepted);
+      // Who commits by it has it indeed.
+      if (event.epochs?.[key] === state.suspect?.epoch) convict(findings, state);
       // It may have been before the reset, and then says nothing of what is now.
       if (state.resets.mayPrecede(span.invokedAt)) continue;
       state.accepted = Math.max(offset, state.accepted ?? -1);
@@ -102,7 +118,7 @@ function reset({ type, op }: CommitEvent, { index }: Span, offset: number, state
   }
 }
 
-function assigned({ findings }: Evidence, event: AssignedEvent, stateOf: StateOf): void {
+function assigned({ findings }: Evidence, event: AssignedEvent, index: number, stateOf: StateOf): void {
   for (const [key, position] of Object.entries(event.positions)) {
     const state = stateOf(event.group, key);
     state.start = Math.min(position, state.start ?? position);
@@ -112,13 +128,22 @@ function assigned({ findings }: Evidence, event: AssignedEvent, stateOf: StateOf
     if (epoch < state.epoch) continue;
     state.epoch = epoch;
     if (event.resets?.includes(key) === true) move(state, position);
-    else if (accepted === undefined || position === accepted) continue;
+    else if (accepted === undefined || position === accepted) state.suspect = undefined;
     else if (position > accepted && [...state.doubtful.values()].includes(position))
       state.accepted = state.highestAccepted = position;
-    else if (state.resets.takeEffect(position)) move(state, position);
-    else
-      findings.add('reset-surprise', `${event.member} got ${state.name} at ${position}, the group is at ${accepted}`);
+    else if (state.resets.takeEffect(position, index)) move(state, position);
+    else {
+      convict(findings, state);
+      const what = `${event.member} got ${state.name} at ${position}, the group is at ${accepted}`;
+      state.suspect = { epoch, what };
+      if (!state.resets.haveHappened) convict(findings, state);
+    }
   }
+}
+
+function convict(findings: Evidence['findings'], state: GroupKey): void {
+  if (state.suspect !== undefined) findings.add('reset-surprise', state.suspect.what);
+  state.suspect = undefined;
 }
 
 /** Somebody put the group there: what lies between is nobody's. */
@@ -126,6 +151,9 @@ function move(state: GroupKey, position: number): void {
   const { accepted } = state;
   if (accepted !== undefined && position > accepted) state.excused.push({ from: accepted, to: position });
   state.accepted = position;
+  state.suspect = undefined;
+  // What was on its way came before it, or is refused.
+  state.doubtful.clear();
 }
 
 function poll(event: PollEvent, stateOf: StateOf): void {

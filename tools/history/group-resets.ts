@@ -11,7 +11,12 @@ interface OpenReset {
 export class GroupResets {
   /** By operation: without a completion, or with an unknown one. */
   readonly #open = new Map<number, OpenReset>();
-  #endedAt = -1;
+  #happenedAt = -1;
+
+  /** True once a reset has happened for sure. */
+  get haveHappened(): boolean {
+    return this.#happenedAt >= 0;
+  }
 
   begin(op: number, offset: number): void {
     this.#open.set(op, { offset, hasEffect: false });
@@ -25,22 +30,23 @@ export class GroupResets {
   end(op: number, index: number): boolean {
     const isNews = this.#open.get(op)?.hasEffect !== true;
     this.#open.delete(op);
-    this.#endedAt = index;
+    if (isNews) this.#happenedAt = index;
     return isNews;
   }
 
   /** A member begins there: true when an open reset explains it, which from then on has happened. */
-  takeEffect(position: number): boolean {
+  takeEffect(position: number, index: number): boolean {
     for (const reset of this.#open.values()) {
       if (reset.offset !== position || reset.hasEffect) continue;
       reset.hasEffect = true;
+      this.#happenedAt = index;
       return true;
     }
     return false;
   }
 
-  /** Whether an operation that began there and completes now may have happened before a reset that has ended. */
+  /** Whether an operation that began there and completes now may have happened before a reset did. */
   mayPrecede(invokedAt: number): boolean {
-    return invokedAt < this.#endedAt;
+    return invokedAt < this.#happenedAt;
   }
 }

@@ -56,6 +56,11 @@ describe('a good history of a group', () => {
     expect(script.assigned(1, 2, 1).consume(1, [y]).commit(1, 2, 2).names).toEqual([]);
   });
 
+  it('may be heard late after a reset, of what was before it', () => {
+    const script = sent().assigned(1, 1, 0).consume(1, [x, y, z]).commit(1, 1, 2).commit(1, 1, 3, 'info').resetTo(1);
+    expect(script.assigned(2, 2, 3).assigned(3, 4, 1).commit(3, 4, 3).names).toEqual([]);
+  });
+
   it('may be heard late by a member that stood still while another went on', () => {
     const script = sent().assigned(2, 2, 0).consume(2, [x, y, z]).commit(2, 2, 3);
     expect(script.assigned(1, 1, 0).names).toEqual([]);
@@ -100,6 +105,14 @@ describe('of groups', () => {
     const script = sent().assigned(1, 1, 0).consume(1, [x, y, z]).commit(1, 1, 3);
     script.beginReset(1)('fail');
     expect(script.assigned(1, 2, 1).commit(1, 2, 2).names).toEqual(['commit-regress', 'reset-surprise']);
+  });
+
+  it('reset-surprise: a reset that was lost, whether or not the partition goes on from there to others', () => {
+    const before = (): ScriptedHistory =>
+      sent().assigned(1, 1, 0).consume(1, [x, y, z]).commit(1, 1, 3).resetTo(1).assigned(2, 2, 3);
+    expect(before().names).toEqual(['reset-surprise']);
+    expect(before().commit(2, 2, 3).assigned(3, 3, 3).names).toEqual(['reset-surprise']);
+    expect(before().assigned(3, 3, 3).names).toEqual(['reset-surprise']);
   });
 
   it('reset-surprise: a reset that takes effect twice', () => {
