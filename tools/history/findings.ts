@@ -20,6 +20,7 @@
  * zombie-commit          accepted after the partition had gone to another member
  * double-owner           two members of a group had a partition in overlapping epochs
  * group-skip             a known record below a group's commit that no member was given
+ * group-unseen           acknowledged at or above a group's commit, and no member was given it by the end
  * reset-surprise         a member began elsewhere than the group had committed, and was not told why
  */
 export type AnomalyName =
@@ -42,6 +43,7 @@ export type AnomalyName =
   | 'zombie-commit'
   | 'double-owner'
   | 'group-skip'
+  | 'group-unseen'
   | 'reset-surprise';
 
 export interface Anomaly {

@@ -3,6 +3,7 @@
  * means that the commit was ok; a refused one is the fence at work.
  */
 import type { Evidence } from './evidence.ts';
+import { GroupResets } from './group-resets.ts';
 import type { AssignedEvent, CommitEvent } from './history.ts';
 import { entryOf, Rising } from './rising.ts';
 
@@ -17,36 +18,48 @@ interface GroupKey {
   readonly accepted: Rising;
   /** Assignments, as they were told. */
   readonly tenures: Tenure[];
+  readonly resets: GroupResets;
 }
 
 /** Finds commit-regress and zombie-commit. */
 export function findGroupCommits(evidence: Evidence): void {
   const groupKeys = new Map<string, GroupKey>();
   const stateOf = (group: string, key: string): GroupKey =>
-    entryOf(groupKeys, `${group} ${key}`, () => ({ accepted: new Rising(), tenures: [] }));
+    entryOf(groupKeys, `${group} ${key}`, () => ({ accepted: new Rising(), tenures: [], resets: new GroupResets() }));
   for (const [index, event] of evidence.history.entries()) {
-    if (event.type !== 'ok') continue;
-    if (event.f === 'assigned') assigned(event, index, stateOf);
+    if (event.f === 'commit' && event.member === undefined) reset(event, index, stateOf);
+    else if (event.type !== 'ok') continue;
+    else if (event.f === 'assigned') assigned(event, index, stateOf);
     else if (event.f === 'commit') {
       const invokedAt = evidence.invokedAt[index] ?? index;
       for (const [key, offset] of Object.entries(event.offsets)) {
         const state = stateOf(event.group, key);
         findRegress(evidence, event, { key, offset, invokedAt }, state);
         findZombie(evidence, event, { key, offset, invokedAt }, state);
-        // From outside of the group it is an operator's reset.
-        if (event.member === undefined) state.accepted.reset(index, offset);
-        else state.accepted.raise(index, offset);
+        if (!state.resets.mayPrecede(invokedAt)) state.accepted.raise(index, offset);
       }
     }
   }
 }
 
+/** From outside of the group it is an operator's reset. */
+function reset(event: CommitEvent, index: number, stateOf: (group: string, key: string) => GroupKey): void {
+  for (const [key, offset] of Object.entries(event.offsets)) {
+    const { accepted, resets } = stateOf(event.group, key);
+    if (event.type === 'invoke') resets.begin(event.op, offset);
+    else if (event.type === 'fail') resets.refuse(event.op);
+    else if (event.type === 'ok' && resets.end(event.op, index)) accepted.reset(index, offset);
+  }
+}
+
 function assigned(event: AssignedEvent, index: number, stateOf: (group: string, key: string) => GroupKey): void {
   for (const [key, epoch] of Object.entries(event.epochs)) {
-    const { accepted, tenures } = stateOf(event.group, key);
+    const { accepted, tenures, resets } = stateOf(event.group, key);
     tenures.push({ index, member: event.member, epoch });
     const position = event.positions[key];
-    if (position !== undefined && event.resets?.includes(key) === true) accepted.reset(index, position);
+    if (position === undefined) continue;
+    const isTold = event.resets?.includes(key) === true;
+    if (isTold || (position !== accepted.now && resets.takeEffect(position, index))) accepted.reset(index, position);
   }
 }
 
@@ -64,7 +77,7 @@ function findRegress(
 ): void {
   // A reset while the commit was under way may have lowered what it is held against.
   const before = Math.min(state.accepted.before(invokedAt) ?? -1, state.accepted.now ?? -1);
-  if (event.member !== undefined && offset < before)
+  if (offset < before)
     findings.add('commit-regress', `commit ${event.op} of ${event.group}: ${key} from ${before} back to ${offset}`);
 }
 

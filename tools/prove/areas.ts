@@ -6,6 +6,7 @@ import { disk } from './areas/disk.ts';
 import { failover } from './areas/failover.ts';
 import { fuzz } from './areas/fuzz.ts';
 import { groupCore } from './areas/group-core.ts';
+import { groups } from './areas/groups.ts';
 import { kill } from './areas/kill.ts';
 import { partitions } from './areas/partitions.ts';
 import { redis } from './areas/redis.ts';
@@ -16,6 +17,7 @@ export const AREAS: readonly Area[] = [
   start,
   kill,
   failover,
+  groups,
   storage,
   disk,
   core,

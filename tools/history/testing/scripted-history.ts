@@ -86,6 +86,12 @@ export class ScriptedHistory {
     return this;
   }
 
+  subscribe(process: number, topics: readonly string[]): this {
+    const told = { f: 'subscribe' as const, process, group: 'g', topics };
+    this.recorder.complete(this.recorder.invoke(told), 'ok', told);
+    return this;
+  }
+
   /** Member `m<process>` of the group `g` gets the key `a`. */
   assigned(process: number, epoch: number, position: number, resets: readonly string[] = []): this {
     const member = `m${process}`;
@@ -108,17 +114,29 @@ export class ScriptedHistory {
   }
 
   commit(process: number, epoch: number, offset: number, type: 'ok' | 'fail' | 'info' = 'ok'): this {
-    const told = { f: 'commit' as const, process, group: 'g', member: `m${process}` };
-    const whole = { ...told, offsets: { a: offset }, epochs: { a: epoch } };
-    this.recorder.complete(this.recorder.invoke(whole), type, whole);
+    this.beginCommit(process, epoch, offset)(type);
     return this;
   }
 
   /** From outside of the group. */
   resetTo(offset: number): this {
-    const told = { f: 'commit' as const, process: 8, group: 'g', offsets: { a: offset } };
-    this.recorder.complete(this.recorder.invoke(told), 'ok', told);
+    this.beginReset(offset)('ok');
     return this;
+  }
+
+  /** One without its completion, which the returned function notes. */
+  beginReset(offset: number): (type: 'ok' | 'fail' | 'info') => void {
+    const told = { f: 'commit' as const, process: 8, group: 'g', offsets: { a: offset } };
+    const op = this.recorder.invoke(told);
+    return (type) => this.recorder.complete(op, type, told);
+  }
+
+  /** A commit without its completion, which the returned function notes. */
+  beginCommit(process: number, epoch: number, offset: number): (type: 'ok' | 'fail' | 'info') => void {
+    const told = { f: 'commit' as const, process, group: 'g', member: `m${process}` };
+    const whole = { ...told, offsets: { a: offset }, epochs: { a: epoch } };
+    const op = this.recorder.invoke(whole);
+    return (type) => this.recorder.complete(op, type, whole);
   }
 
   crash(process: number): this {
