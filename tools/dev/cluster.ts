@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly redisUrl: string | undefined;
   readonly fresh: boolean;
   readonly restart: boolean;
+  /** Longest wait before a process that dies again and again is started. */
+  readonly restartWaitMsMax: number;
   readonly logLevel: string;
   /** Path of a configuration file for the brokers. */
   readonly brokerConfig: string | undefined;
@@ -57,6 +59,7 @@ export class LocalCluster {
         new SupervisedProcess(spec, {
           logFolder: `${options.home}/logs`,
           restart: options.restart,
+          restartWaitMsMax: options.restartWaitMsMax,
           onReady: () => this.#writeReadyFile(),
           onDeath: (text, lines) => this.#reportDeath(text, lines),
         }),

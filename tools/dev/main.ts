@@ -18,6 +18,13 @@ const SPEC = defineConfig({
   },
   fresh: { kind: 'flag', help: 'removes the data of earlier starts first' },
   restart: { kind: 'flag', default: true, help: 'starts processes again that die' },
+  'restart-wait-max': {
+    kind: 'duration',
+    default: '30s',
+    min: '1s',
+    max: '10m',
+    help: 'longest wait before one that dies again and again is started',
+  },
   'broker-config': { kind: 'text', optional: true, help: 'file of broker options in JSON, for all brokers' },
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the services' },
 });
@@ -67,6 +74,7 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
       redisUrl: process.env['REDIS_URL'],
       fresh: config.fresh,
       restart: config.restart,
+      restartWaitMsMax: config.restartWaitMax,
       logLevel: config.logLevel,
       brokerConfig: config.brokerConfig === undefined ? undefined : resolve(config.brokerConfig),
       log: say,

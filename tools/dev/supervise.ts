@@ -8,7 +8,6 @@ import { RotatingLog } from './rotating-log.ts';
 
 const LAST_LINE_COUNT = 15;
 export const RESTART_DELAY_MS_MIN = 1000;
-export const RESTART_DELAY_MS_MAX = 30_000;
 /** Up for this long, a process has earned the shortest delay again. */
 export const STEADY_MS = 60_000;
 
@@ -25,6 +24,8 @@ export interface ServiceSpec {
 export interface SuperviseOptions {
   readonly logFolder: string;
   readonly restart: boolean;
+  /** The wait doubles with each death, up to this. */
+  readonly restartWaitMsMax: number;
   /** Told when the process is up, also after a restart. */
   onReady(): void;
   /** Told when it died: what to print, and its last lines. */
@@ -117,7 +118,7 @@ export class SupervisedProcess {
     this.#options.onDeath(`${this.spec.name} ${text}${next}`, this.#lastLines);
     if (!this.#options.restart) return;
     this.#restartTimer = setTimeout(() => this.start(), this.#delayMs);
-    this.#delayMs = Math.min(this.#delayMs * 2, RESTART_DELAY_MS_MAX);
+    this.#delayMs = Math.min(this.#delayMs * 2, this.#options.restartWaitMsMax);
   }
 
   #keep(chunk: string): void {

@@ -1,7 +1,9 @@
 /** The cluster's Redis: when it is a process of our own and dies, it is reported and started again on its port and data. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisHandle, RedisSource } from './redis.ts';
-import { RESTART_DELAY_MS_MAX, RESTART_DELAY_MS_MIN, STEADY_MS } from './supervise.ts';
+import { RESTART_DELAY_MS_MIN, STEADY_MS } from './supervise.ts';
+
+const RESTART_DELAY_MS_MAX = 30_000;
 
 export interface SuperviseRedisOptions {
   readonly restart: boolean;

@@ -21,6 +21,7 @@ vi.setConfig({ testTimeout: 90_000, hookTimeout: 120_000 });
 const START_SECONDS_MAX = 60;
 const STOP_SECONDS_MAX = 40;
 const LAST_LINE_COUNT = 20;
+const RESTART_WAIT_MAX = '2s';
 /** Every process that the tests started and that has not ended: killed when the test process ends early. */
 const running = new Set<ChildProcess>();
 process.once('exit', () => killNow([...running].flatMap(({ pid }) => pid ?? [])));
@@ -103,7 +104,9 @@ export async function launch(options: ClusterOptions = {}): Promise<Launcher> {
     installRedis(binary, join(home, 'test-bin'));
     env['PATH'] = [join(home, 'test-bin'), env['PATH'] ?? ''].join(delimiter);
   }
-  const args = ['--brokers', String(options.brokers ?? 3), ...(options.args ?? [])];
+  // Suites that kill often would wait half a minute each time: that is the launcher's, not the cluster's.
+  const waits = ['--restart-wait-max', RESTART_WAIT_MAX];
+  const args = ['--brokers', String(options.brokers ?? 3), ...waits, ...(options.args ?? [])];
   return new Launcher(home, args, { ...env, PARTITA_REDIS: redis, ...options.env }, options.wrap);
 }
 
