@@ -17,7 +17,7 @@ import { WatchedGroup } from './watched-group.ts';
 import type { Watched } from './watched-group.ts';
 
 const PARTITION_COUNT = 12;
-const WORK_MS = 4000;
+const WORK_MS = 6000;
 /** A group that a bug has hurt may never have everything. */
 const CONSUMED_SECONDS_MAX = 5;
 const LOADER = fileURLToPath(new URL('./plant-bug.ts', import.meta.url));

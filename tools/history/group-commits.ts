@@ -92,8 +92,8 @@ function findZombie(
   if (epoch === undefined || member === undefined) return;
   for (let at = tenures.length - 1; at >= 0; at -= 1) {
     const tenure = tenures[at];
-    // Epochs grow, so nothing further back is newer.
-    if (tenure === undefined || tenure.epoch <= epoch) return;
+    // Epochs need not grow in the list: who stood still hears late of what it had.
+    if (tenure === undefined || tenure.epoch <= epoch) continue;
     if (tenure.member === member || tenure.index > invokedAt) continue;
     const what = `commit ${event.op} of ${event.group}: ${member} moved ${key} by epoch ${epoch}`;
     findings.add('zombie-commit', `${what}, ${tenure.member} had it since epoch ${tenure.epoch}`);

@@ -95,6 +95,11 @@ describe('of groups', () => {
     expect(script.commit(1, 1, 3).names).toEqual(['zombie-commit']);
   });
 
+  it('zombie-commit: also when the zombie hears late of what it had before it commits', () => {
+    const script = sent().assigned(2, 2, 0).assigned(1, 1, 0).consume(1, [x, y, z]);
+    expect(script.commit(1, 1, 3).names).toEqual(['zombie-commit']);
+  });
+
   it('double-owner: two members in one epoch, or in overlapping ones', () => {
     expect(sent().assigned(1, 4, 0).assigned(2, 4, 0).consume(2, [x, y, z]).names).toEqual(['double-owner']);
     const script = sent().assigned(1, 4, 0).assigned(2, 6, 0).consume(2, [x, y, z]).revoked(1, 7);
