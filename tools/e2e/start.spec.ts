@@ -63,6 +63,7 @@ describe('a running cluster', () => {
     expect(JSON.parse(readFileSync(readyFilePath(cluster.home), 'utf8'))).toEqual({
       gateway: ADDRESS,
       consumerGroup: ADDRESS,
+      consumerGroups: [ADDRESS],
       coordinators: [ADDRESS],
       brokers: [broker(1), broker(2), broker(3)],
       redis: redis.length === 0 ? 'embedded' : expect.stringMatching(/^redis:\/\/127\.0\.0\.1:\d+$/),

@@ -9,7 +9,7 @@ import { DeliveryForm } from '@partita/protocol';
 import type { ConsumeCredit, ConsumedRecord, ConsumePosition, ConsumeResponse } from '@partita/protocol';
 import { consumedBytes, consumedRecord, responseBytes } from './consumed-record.ts';
 import type { FeedBatch, PartitionFeed } from './partition-feed.ts';
-import { beginReceiveSpan } from './receive-span.ts';
+import { beginBatchSpans, beginReceiveSpan } from './receive-span.ts';
 
 /** Where a delivery's messages go. */
 export interface DeliverySink {
@@ -135,7 +135,10 @@ export class Delivery {
     this.#creditRecords -= header.recordCount;
     this.#creditBytes -= bytes.byteLength;
     const appendTime = this.#options.isAppendTime(feed.name.topicId);
+    const { group, tracing } = this.#options;
+    const spans = tracing ? beginBatchSpans(bytes, { group, ...feed.name }) : [];
     this.#options.sink.send({ $case: 'batches', batches: batchesMessage(feed, batch, appendTime) }, bytes.byteLength);
+    for (const span of spans) span.end();
     feed.takeBatch(batch);
     return 'sent';
   }

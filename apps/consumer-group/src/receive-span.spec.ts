@@ -1,7 +1,8 @@
+import { BatchBuilder, CODEC_NONE } from '@partita/batch';
 import { SpanKind, trace } from '@opentelemetry/api';
 import type { Context, Span, SpanOptions, TracerProvider } from '@opentelemetry/api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { beginReceiveSpan } from './receive-span.ts';
+import { beginBatchSpans, beginReceiveSpan } from './receive-span.ts';
 
 const PARENT = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
 const OWN_SPAN_ID = '00f067aa0ba902b7';
@@ -65,5 +66,19 @@ describe('the receive span', () => {
     expect(beginReceiveSpan(one, SOURCE)).toBeUndefined();
     expect(begun).toHaveLength(count);
     expect(one.record.traceparent).toBe(traceparent);
+  });
+
+  it('is made for each sampled record of a batch that is passed on as it is, which stays as it is', () => {
+    const builder = new BatchBuilder();
+    const sampled = `00-${PARENT.traceId}-${PARENT.spanId}-01`;
+    for (const traceparent of [sampled, '', sampled])
+      builder.tryAdd({ value: Buffer.from('a'), timestampMs: 1n, traceparent });
+    const batch = builder.build({ codec: CODEC_NONE });
+    const before = Buffer.from(batch);
+    const count = begun.length;
+    expect(beginBatchSpans(batch, SOURCE)).toHaveLength(2);
+    expect(begun.slice(count).map(({ parentSpanId }) => parentSpanId)).toEqual([PARENT.spanId, PARENT.spanId]);
+    expect(before.equals(batch)).toBe(true);
+    expect(beginBatchSpans(batch.subarray(0, 100), SOURCE)).toEqual([]);
   });
 });

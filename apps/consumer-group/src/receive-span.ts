@@ -2,10 +2,12 @@
  * The span between a record's append and its member: `receive <topic>`, child of the span in the record's traceparent and
  * parent of the member's `process`. Made for sampled records only, and only when the process traces.
  */
+import { decodeBatch } from '@partita/batch';
 import { SpanKind, trace } from '@opentelemetry/api';
 import type { Span } from '@opentelemetry/api';
 import { contextOf, sampledParent, traceparentOf } from '@partita/client';
 import type { ConsumedRecord } from '@partita/protocol';
+import { consumedRecord } from './consumed-record.ts';
 
 /** What the spans of a stream tell. */
 export interface ReceiveSource {
@@ -38,4 +40,17 @@ export function beginReceiveSpan(consumed: ConsumedRecord, source: ReceiveSource
   const traceparent = traceparentOf(span);
   if (traceparent !== '') record.traceparent = traceparent;
   return span;
+}
+
+/**
+ * The spans of a batch that is passed on as it is stored. It is decoded for them, and its records keep their traceparent, so
+ * these spans stand beside the member's `process`. A batch that cannot be decoded has none: its member tells why.
+ */
+export function beginBatchSpans(bytes: Uint8Array, source: ReceiveSource): Span[] {
+  try {
+    const { header, records } = decodeBatch(bytes);
+    return records.flatMap((record) => beginReceiveSpan(consumedRecord(record, header, false), source) ?? []);
+  } catch {
+    return [];
+  }
 }
