@@ -7,6 +7,7 @@ import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { batchesIn } from '@partita/batch';
 import { CHECKPOINT_MS } from '@partita/domain';
 import { PartitionState } from '@partita/protocol';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -15,6 +16,7 @@ import { figure } from './figures.ts';
 import { Cluster, lastLines, launch, loggedErrors, startCluster } from './harness.ts';
 import type { Launcher } from './harness.ts';
 import { killNow, processesOf, untilNoneLeft } from './processes.ts';
+import { LONG } from './root.ts';
 import { Hopeless, until } from './until.ts';
 
 const SEGMENT_BYTES = 64 * 1024;
@@ -158,6 +160,7 @@ function restore(stop: Stop): void {
 function flip(path: string, place: Place): Buffer {
   const bytes = readFileSync(path);
   let at = Math.floor(bytes.length / 2);
+  if (place === 'middle' && path.endsWith('.log')) at = endOfBatchAt(bytes, at);
   if (place === 'start') at = 0;
   if (typeof place === 'object') at = bytes.indexOf(place.behind) + place.behind.length;
   const byte = bytes[at];
@@ -165,6 +168,12 @@ function flip(path: string, place: Place): Buffer {
   bytes[at] = byte ^ 1;
   writeFileSync(path, bytes);
   return bytes;
+}
+
+/** The last byte of the batch at `at`: in its records, while its middle may be in its header, which a start reads. */
+function endOfBatchAt(bytes: Buffer, at: number): number {
+  const batch = [...batchesIn(bytes)].find(({ position, header }) => position + header.batchBytes > at);
+  return batch === undefined ? at : batch.position + batch.header.batchBytes - 1;
 }
 
 function segmentFile(partition: number, { segment, extension }: PartitionRow): string {
@@ -269,7 +278,9 @@ function where(place: Place): string {
 
 describe('one flipped bit in a file of the broker', () => {
   afterEach(endAll);
-  const cases = BROKER_ROWS.flatMap((row) => row.after.map((stop) => ({ row, stop })));
+  const all = BROKER_ROWS.flatMap((row) => row.after.map((stop) => ({ row, stop })));
+  // One of each file in the gate: each takes a start.
+  const cases = LONG ? all : all.filter(({ row }, at) => at === all.findIndex((other) => other.row.file === row.file));
   for (const { row, stop } of cases) {
     it(`${row.file}, at its ${where(row.place)}, after a ${stop} stop: ${row.outcome}`, async () => {
       restore(stop);

@@ -15,6 +15,7 @@ import { startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';
 import { BUG_VARIABLE, PLANTED_BUGS } from './planted-bugs.ts';
 import { killNow } from './processes.ts';
+import { LONG } from './root.ts';
 import { until } from './until.ts';
 
 const TOPIC = 'watched';
@@ -75,7 +76,8 @@ async function checkedRound(cluster: Cluster): Promise<Verdict> {
 }
 
 describe('a history of brokers', () => {
-  it('without a bug has no anomaly', async () => {
+  // The gate has brokers without a bug in every other suite, and time for one with.
+  it.skipIf(!LONG)('without a bug has no anomaly (long form only)', async () => {
     await withCluster('', async (cluster) => {
       const verdict = await checkedRound(cluster);
       expect(verdict.anomalies).toEqual({});
@@ -83,11 +85,14 @@ describe('a history of brokers', () => {
     });
   });
 
-  it.each(PLANTED_BUGS)('where $name shows it as $anomaly', async ({ name, anomaly }) => {
-    await withCluster(name, async (cluster) => {
-      const { anomalies } = await checkedRound(cluster);
-      expect(Object.keys(anomalies)).toContain(anomaly);
-      figure('failover', `planted bug found as ${anomaly}`, 1);
-    });
-  });
+  it.each(LONG ? PLANTED_BUGS : PLANTED_BUGS.slice(0, 1))(
+    'where $name shows it as $anomaly',
+    async ({ name, anomaly }) => {
+      await withCluster(name, async (cluster) => {
+        const { anomalies } = await checkedRound(cluster);
+        expect(Object.keys(anomalies)).toContain(anomaly);
+        figure('failover', `planted bug found as ${anomaly}`, 1);
+      });
+    },
+  );
 });

@@ -47,6 +47,8 @@ import { replicationMethods } from './replication/replication-service.ts';
 
 /** Time for calls and streams to end themselves when the broker drains; the rest is for closing logs. */
 const GRACE_MS = DRAIN_MS_MAX / 2;
+/** The same for calls of peers, after those of clients. */
+const PEER_GRACE_MS = DRAIN_MS_MAX / 10;
 /** Damage that readers meet again and again is said this often. */
 const DAMAGE_REPEAT_MS = 60 * 60 * 1000;
 /** Files that a broker needs beyond those of its logs: connections, mostly. */
@@ -203,7 +205,10 @@ class Broker implements RunningService {
     this.#appender.drain();
     for (const session of this.#sessions) session.beat();
     const { publicServer, peerServer } = this.#servers;
-    await Promise.all([publicServer.drain(GRACE_MS), peerServer.drain(GRACE_MS)]);
+    // Appends under way are answered once followers have them: their streams go on until then.
+    await publicServer.drain(GRACE_MS);
+    this.#following.endStreams();
+    await peerServer.drain(PEER_GRACE_MS);
   }
 
   /** Closes the logs, notes how far they are, and that all is in order. */

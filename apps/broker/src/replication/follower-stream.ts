@@ -97,6 +97,12 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
     this.#options.onClosed(this);
   }
 
+  /** This broker stops: its followers look for another leader. */
+  end(): void {
+    this.#stream.end(new PartitaError('SHUTTING_DOWN', 'the broker stops'));
+    this.onClose();
+  }
+
   /** Heartbeat, watermarks, silence. Called each REPLICA_TICK_MS. */
   tick(beat: boolean): void {
     if (this.#options.clock.monotonicMs() - this.#heardAtMs > REPLICATION_SILENCE_MS_MAX) {

@@ -52,6 +52,12 @@ export class FollowingTask {
     this.#streams.delete(stream);
   }
 
+  /** Serves no follower and follows nobody any more. */
+  endStreams(): void {
+    this.#options.links.close();
+    for (const stream of [...this.#streams]) stream.end();
+  }
+
   #tick(): void {
     const { registry, links, clock } = this.#options;
     const nowMs = clock.monotonicMs();
