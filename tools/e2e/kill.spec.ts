@@ -10,7 +10,7 @@ import { LONG } from './root.ts';
 import { until } from './until.ts';
 import { Ledger, writeSdk, writeUnary } from './writers.ts';
 
-const ROUND_COUNT = LONG ? 20 : 2;
+const ROUND_COUNT = LONG ? 20 : 1;
 const WRITE_MS = 2000;
 const ledger = new Ledger('killed', 6);
 let cluster: Cluster;
