@@ -22,6 +22,7 @@ export class GroupMembers {
   /** By name. */
   readonly #processes = new Map<string, ChildProcess>();
   readonly #args: readonly string[];
+  readonly #left = new Set<string>();
   #failure: string | undefined;
   #wake: (() => void) | undefined;
 
@@ -91,6 +92,8 @@ export class GroupMembers {
   #onEvent(member: string, event: MemberEvent): void {
     switch (event.event) {
       case 'assigned':
+        // Given to it while it left: it is another's by now.
+        if (this.#left.has(member)) break;
         for (const partition of event.partitions) {
           this.#held.set(`${member}/${partition}`, { member, partition, fromMs: event.atMs, toMs: Infinity });
         }
@@ -99,6 +102,7 @@ export class GroupMembers {
         for (const partition of event.partitions) this.#end(`${member}/${partition}`, event.atMs);
         break;
       case 'left':
+        this.#left.add(member);
         for (const [key, hold] of this.#held) if (hold.member === member) this.#end(key, event.atMs);
         break;
       case 'record': {

@@ -31,6 +31,7 @@ export class Committer {
   readonly #open = new Map<bigint, OpenAck>();
   #dirtyRecords = 0;
   #nextAckId = 1n;
+  #isStopped = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(send: SendAck) {
@@ -99,7 +100,9 @@ export class Committer {
     }
   }
 
+  /** Sends nothing by itself any more, whatever comes back. */
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
   }
 
@@ -121,6 +124,7 @@ export class Committer {
   }
 
   #arm(): void {
+    if (this.#isStopped) return;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.flush();

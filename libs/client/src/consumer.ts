@@ -366,6 +366,8 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
   }
 
   #onAssignment(assignment: ConsumeAssignment): void {
+    // What a member is given while it leaves goes on to another.
+    if (this.#isOver) return;
     const { added, toBegin, lost, gone } = this.#held.apply(assignment);
     for (const held of [...gone, ...this.#held.all()]) if (held.state !== 'held') this.#source.end(held);
     void this.#revocations.tell(lost);
