@@ -53,7 +53,8 @@ describe('the history of a group', () => {
 
   it.each(BUGS)('where $name shows it as $anomaly', async ({ name, anomaly }) => {
     const { verdict } = await watchWith(name);
-    expect(Object.keys(verdict.anomalies)).toContain(anomaly);
-    figure('groups', `planted bug found as ${anomaly}`, verdict.anomalies[anomaly as 'zombie-commit']?.count ?? 0);
+    const found = Object.keys(verdict.anomalies);
+    expect(anomaly.split(' or ').filter((name) => found.includes(name))).not.toEqual([]);
+    figure('groups', `planted bug found as ${anomaly}`, found.length);
   });
 });

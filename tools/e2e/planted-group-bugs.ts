@@ -29,7 +29,8 @@ export const PLANTED_GROUP_BUGS: readonly PlantedBug[] = [
     file: 'apps/consumer-group/src/shard-owner.ts',
     from: 'await log.replay(claim.offset, (record)',
     to: 'await log.replay(claim.offset - claim.offset / 3n, (record)',
-    anomaly: 'reset-surprise',
+    // By what lay in the part that was not replayed: a position, or the group itself.
+    anomaly: 'reset-surprise or group-unseen',
   },
   {
     name: 'commits are acknowledged, and never written',
