@@ -132,6 +132,16 @@ describe('a route cache', () => {
     expect((await found).topic).toBe('new');
   });
 
+  test('asks for the leaders of a few topics at once, however many have lost theirs', async () => {
+    const seed = await directory(() => ({}));
+    const cache = cacheOf(seed.address);
+    await until(() => cache.table.complete);
+    for (let number = 0; number < 100; number += 1) cache.suspectLeader(`t-${number}`);
+    await until(() => seed.answers.length > 0);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(seed.answers).toHaveLength(16);
+  });
+
   test('does not watch gateways, which only know what they watch themselves', async () => {
     const gateway = await directory(() => ({}));
     const seed = await directory((own) => ({

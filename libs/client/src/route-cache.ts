@@ -19,6 +19,8 @@ const REFRESH_INTERVAL_MS = 100;
 /** A topic whose leader does not answer is asked for at most this often. */
 const LEADER_REFRESH_INTERVAL_MS = 500;
 const LEADER_REFRESH_DEADLINE_MS = 1000;
+/** Topics asked for within that time: a broker that dies leaves many without a leader, and the watch tells of most. */
+const LEADER_REFRESH_COUNT_MAX = 16;
 const REFRESH_DEADLINE_MS = 3000;
 
 export interface RouteCacheOptions {
@@ -122,7 +124,8 @@ export class RouteCache {
    * answers are news like any other, of which the highest epoch holds.
    */
   suspectLeader(name: string): void {
-    if (this.#leaderRefreshes.has(name) || this.#closing.signal.aborted) return;
+    const isAsked = this.#leaderRefreshes.has(name) || this.#leaderRefreshes.size >= LEADER_REFRESH_COUNT_MAX;
+    if (isAsked || this.#closing.signal.aborted) return;
     this.#leaderRefreshes.add(name);
     const untilMs = performance.now() + LEADER_REFRESH_DEADLINE_MS;
     const asked = this.#someAddresses().map((address) => this.#askOne(address, name, untilMs).catch(() => undefined));
