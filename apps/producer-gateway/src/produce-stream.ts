@@ -71,7 +71,7 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
         received: message.$case,
       });
     }
-    if (message.$case === 'initial') return this.#open(message.initial.producerId);
+    if (message.$case === 'initial') return this.#open();
     if (message.$case === 'produce') return this.#produce(message.produce);
     if (message.$case === 'batch') this.#append(message.batch);
   }
@@ -87,12 +87,7 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
     this.#context.draining.removeEventListener('abort', this.#onDraining);
   }
 
-  #open(producerId: Uint8Array): void {
-    if (producerId.byteLength > 0) {
-      throw new PartitaError('NOT_IMPLEMENTED', 'producer sessions are not served yet; leave producer_id empty', {
-        field: 'producer_id',
-      });
-    }
+  #open(): void {
     this.#opened = true;
     const ready = {
       heartbeatMs: HEARTBEAT_MS,

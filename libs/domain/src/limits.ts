@@ -69,6 +69,12 @@ export const PRODUCER_WINDOW_COUNT = 5;
 export const PRODUCER_COUNT_MAX = 10_000;
 /** A producer session is forgotten this long after its last batch, by the log's time. */
 export const PRODUCER_EXPIRY_MS = 24 * 60 * 60 * 1000;
+/** Producer epoch of a session of one batch: the repeat of a request is known by its id alone. */
+export const REQUEST_PRODUCER_EPOCH = 0x7fff_ffff;
+/** Requests that a partition remembers by their ids; a further one is refused until one expires. */
+export const REQUEST_COUNT_MAX = 50_000;
+/** A request is forgotten this long after it was appended, by the log's time. */
+export const REQUEST_EXPIRY_MS = 10 * 60 * 1000;
 /** The last batches of a session are left as they are by compaction for this long: they may be repeated meanwhile. */
 export const PRODUCER_REPEAT_MS_MAX = 15 * 60 * 1000;
 /** A clean stop writes the state of a partition down when more than this would have to be read for it. */

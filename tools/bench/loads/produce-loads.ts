@@ -46,6 +46,8 @@ export function produceBatches(
         traceparent: '',
         tracestate: '',
         timeoutMs: TIMEOUT_MS,
+        topicId: '',
+        partitionChosen: true,
       },
     }),
   }));
