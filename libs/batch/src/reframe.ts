@@ -35,7 +35,7 @@ import { putInt32, putInt64 } from './little-endian.ts';
  * CHECKSUM_MISMATCH, always before anything of the batch is kept.
  */
 export function acceptBatch(bytes: Uint8Array, rules: AcceptRules): Buffer {
-  const batch = canonicalForm(bytes);
+  const batch = canonicalBatch(bytes);
   const header = withoutProducerDefaults(batch, readBatchHeader(batch));
   checkHeader(header, rules);
   const crc = crc32c(recordsAt(batch, 0));
@@ -43,7 +43,11 @@ export function acceptBatch(bytes: Uint8Array, rules: AcceptRules): Buffer {
   return batch;
 }
 
-function canonicalForm(bytes: Uint8Array): Buffer {
+/**
+ * The batch in canonical form, `bytes` themselves when they are; nothing else is checked. Throws MALFORMED_MESSAGE,
+ * INVALID_BATCH, BATCH_TOO_LARGE or UNSUPPORTED_CODEC when it is no batch.
+ */
+export function canonicalBatch(bytes: Uint8Array): Buffer {
   if (isBatchAt(bytes, 0) && batchBytesAt(bytes, 0) === bytes.length) {
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }

@@ -11,10 +11,10 @@ import { toRpcStatus } from '@partita/rpc';
 import { bidi } from '@partita/rpc/server';
 import type { ServerBidiStream } from '@partita/rpc/server';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { AppendOutcome } from './append-link.ts';
+import type { AppendOutcome } from './append-job.ts';
 import { LeaderAppender } from './leader-appender.ts';
-import { closeAll, closeLater, listen, newPool, part, until } from './testing/loopback.ts';
-import { leaderUpdate, routesTo, TOPIC_ID } from './testing/leaders.ts';
+import { closeAll, closeLater, listen, newPool, part, until } from '../testing/loopback.ts';
+import { leaderUpdate, routesTo, TOPIC_ID } from '../testing/leaders.ts';
 
 afterEach(closeAll);
 
@@ -152,7 +152,6 @@ describe('a leader appender', () => {
     const large = new Uint8Array(PARTITION_QUEUE_BYTES_MAX / 2 + 1);
     void append(to, large);
     expect(await append(to, large)).toMatchObject({ reason: 'QUEUE_FULL' });
-    expect(to.queuedBytes(TOPIC_ID, 0)).toBe(large.byteLength);
   });
 
   test('fails a long queue that has waited too long, however long it is', async () => {
