@@ -72,9 +72,10 @@ function appender(routes: ReturnType<typeof routesTo>): LeaderAppender {
   return made;
 }
 
-function append(to: LeaderAppender, bytes: Uint8Array, waitMs = 5000): Promise<AppendOutcome> {
+function append(to: LeaderAppender, bytes: Uint8Array, waitMs = 5000, session = ''): Promise<AppendOutcome> {
   return new Promise((done) => {
     to.append({
+      session,
       topicId: TOPIC_ID,
       topic: 't',
       partition: 0,
@@ -84,6 +85,8 @@ function append(to: LeaderAppender, bytes: Uint8Array, waitMs = 5000): Promise<A
     });
   });
 }
+
+const hint = (epoch: string) => ({ topic_id: TOPIC_ID, partition: '0', leader: '2', leader_epoch: epoch });
 
 describe('a leader appender', () => {
   test('appends the batches of a partition in order, one under way', async () => {
@@ -130,6 +133,46 @@ describe('a leader appender', () => {
     streams[0]?.end(new PartitaError('SHUTTING_DOWN', 'bye'));
     expect(await appending).toMatchObject({ reason: 'OUTCOME_UNKNOWN' });
     expect(entries.length).toBe(1);
+  });
+
+  test('has several batches of a session under way, and sends them again in order when they are in doubt', async () => {
+    let answers = false;
+    let next = 0n;
+    const { address, streams, entries } = await broker(() => (answers ? ack(next++) : undefined));
+    const to = appender(routesTo(1, address));
+    const appending = [1, 2, 3].map((byte) => append(to, Uint8Array.of(byte), 5000, 's'));
+    await until(() => entries.length === 3);
+    answers = true;
+    streams[0]?.end(new PartitaError('SHUTTING_DOWN', 'bye'));
+    const outcomes = await Promise.all(appending);
+    expect(outcomes.map((outcome) => outcome instanceof PartitaError || outcome.baseOffset)).toEqual([0n, 1n, 2n]);
+    expect(entries.slice(3).map((entry) => entry.recordBatches[0])).toEqual([1, 2, 3]);
+  });
+
+  test('gives a batch of a session to the new leader at once, though the old one holds it', async () => {
+    const old = await broker(() => undefined);
+    const { address, entries } = await broker(() => ack(0n));
+    const routes = routesTo(1, old.address);
+    const appending = append(appender(routes), Uint8Array.of(1), 5000, 's');
+    await until(() => old.entries.length === 1);
+    routes.table.apply(leaderUpdate(2, address, 2));
+    routes.applyHint(new PartitaError('NOT_LEADER', 'moved', hint('3')));
+    expect(await appending).toMatchObject({ baseOffset: 0n });
+    expect(entries).toHaveLength(1);
+  });
+
+  test('says OUTCOME_UNKNOWN of a batch that was in doubt once, whatever it was refused with later', async () => {
+    let answer: Answer = undefined;
+    const { address, streams, entries } = await broker(() => answer);
+    const to = appender(routesTo(1, address));
+    const appending = append(to, Uint8Array.of(1), 5000, 's');
+    await until(() => entries.length === 1);
+    answer = new PartitaError('FENCED_PRODUCER', 'the session goes on elsewhere');
+    streams[0]?.end(new PartitaError('SHUTTING_DOWN', 'bye'));
+    expect(await appending).toMatchObject({
+      reason: 'OUTCOME_UNKNOWN',
+      metadata: { last_reason: 'FENCED_PRODUCER' },
+    });
   });
 
   test('waits for a broker that is not there yet, up to its deadline', async () => {

@@ -145,8 +145,9 @@ export class OrderedLane {
   #mayTryAgain(entry: Entry, error: PartitaError): boolean {
     if (this.#closed || entry.deadlineAtMs <= performance.now()) return false;
     if (outcomeOf(error) === 'unknown') return this.#windowCount > 1;
-    // Refused since an earlier one was not stored: it is its turn after that one's.
-    if (error.reason === 'OUT_OF_ORDER_SEQUENCE') return this.#window[0] !== entry;
+    // Refused since an earlier one was not stored, maybe the first of its session: its turn comes after that one's.
+    if (error.reason === 'OUT_OF_ORDER_SEQUENCE' || error.reason === 'UNKNOWN_PRODUCER')
+      return this.#window[0] !== entry;
     return this.#owner.mayPass(error);
   }
 
