@@ -28,6 +28,9 @@ export class GatewayAppender implements BatchSink {
 
   constructor(pool: ChannelPool, endpoints: Endpoints) {
     this.#stream = new GatewayStream(pool, endpoints, {
+      onOpen: () => {
+        for (const lane of [...this.#lanes.values()]) lane.wake();
+      },
       onRoom: () => this.#flush(),
       onFailure: (error) => this.#failWaiting(error),
     });

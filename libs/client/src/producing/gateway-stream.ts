@@ -10,7 +10,12 @@ import type { Endpoints } from '../endpoints.ts';
 import { JITTER } from '../jitter.ts';
 import { ProduceLink } from './produce-link.ts';
 
+/** A gateway that comes back is found within a second or so: what waits for one is a user's send. */
+const DOUBLING_COUNT_MAX = 4;
+
 export interface GatewayStreamOwner {
+  /** A stream was opened: what failed for the want of one may go. */
+  onOpen(): void;
   /** Frames may be sent, or there is room again. */
   onRoom(): void;
   /** No gateway could be reached this time; it is tried again. */
@@ -73,10 +78,13 @@ export class GatewayStream {
 
   #connect(address: string): void {
     if (this.#closed) return;
+    let isOpen = false;
     const link: ProduceLink = new ProduceLink(this.#pool, address, {
       onRoom: () => {
         this.#attempt = 0;
         this.#error = undefined;
+        if (!isOpen) this.#owner.onOpen();
+        isOpen = true;
         this.#owner.onRoom();
       },
       onRetired: (error) => {
@@ -91,7 +99,7 @@ export class GatewayStream {
 
   #fail(error: PartitaError): void {
     this.#error = error;
-    this.#notBeforeMs = performance.now() + backoffDelayMs(this.#attempt, JITTER);
+    this.#notBeforeMs = performance.now() + backoffDelayMs(Math.min(this.#attempt, DOUBLING_COUNT_MAX), JITTER);
     this.#attempt += 1;
     this.#owner.onFailure(error);
   }

@@ -35,6 +35,7 @@ export class PlainSender implements RecordSender {
   constructor(pool: ChannelPool, endpoints: Endpoints, options: ProducerOptions) {
     this.#options = options;
     this.#stream = new GatewayStream(pool, endpoints, {
+      onOpen: () => {},
       onRoom: () => this.#pumpSoon(),
       onFailure: () => this.#pumpSoon(),
     });
