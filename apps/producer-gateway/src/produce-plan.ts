@@ -1,5 +1,5 @@
 /** From a ProduceRequest to parts: the records of one partition, checked, in order, that are stored or refused together. */
-import { checkRecord, HEADER_BYTES } from '@partita/batch';
+import { checkRecord, HEADER_BYTES, keyHash } from '@partita/batch';
 import type { RecordInput } from '@partita/batch';
 import {
   BATCH_BYTES_MAX,
@@ -12,7 +12,10 @@ import {
 import { Acks, CompressionCodec } from '@partita/protocol';
 import type { ProduceRequest, TopicRoute } from '@partita/protocol';
 import { checkEnum } from '@partita/rpc';
+import { partitionOfHash } from './partition-chooser.ts';
 import type { PartitionChooser } from './partition-chooser.ts';
+import { parseRequestId } from './request-id.ts';
+import type { RequestId } from './request-id.ts';
 
 /** Records of one request for one partition. */
 export interface ProducePart {
@@ -32,6 +35,8 @@ export interface ProducePlan {
   /** True = the records may share a batch with others, and be split over several. */
   readonly mergeable: boolean;
   readonly expectedNextOffset: bigint | undefined;
+  /** 16 bytes: the batch is known again by it when the request is repeated. */
+  readonly requestId: Uint8Array | undefined;
   readonly bytes: number;
 }
 
@@ -62,9 +67,7 @@ export function checkRequest(request: ProduceRequest): void {
   }
   checkEnum(request.acks, ACKS, 'acks');
   checkEnum(request.codec, CODECS, 'codec');
-  if (request.requestId !== '') {
-    throw new PartitaError('NOT_IMPLEMENTED', 'request_id is not served yet; leave it empty', { field: 'request_id' });
-  }
+  parseRequestId(request.requestId);
   if (
     request.expectedNextOffset !== undefined &&
     (request.partition === undefined || request.expectedNextOffset < 0n)
@@ -86,22 +89,20 @@ export function planRequest(
   nowMs: number,
 ): ProducePlan {
   const codec = codecOf(request, route);
-  const named = request.partition === undefined ? undefined : chooser.named(route, request.partition);
+  const requestId = parseRequestId(request.requestId);
+  const partitionFor = partitionRule(request, requestId, route, chooser);
   const aheadMs = route.timestampFutureMsMax > 0n ? Number(route.timestampFutureMsMax) : TIMESTAMP_FUTURE_MS_MAX;
   const recordBytesMax = Math.min(route.recordBytesMax, BATCHED_RECORD_BYTES_MAX);
   const limits = { recordBytesMax, timestampMsMax: nowMs + aheadMs, compacted: route.compacted };
-  const now = BigInt(nowMs);
+  const timeMs = timeOfReceipt(BigInt(nowMs), requestId);
   const parts = new Map<number, ProducePart>();
-  let keyless: number | undefined;
   let bytes = 0;
   for (const [index, record] of request.records.entries()) {
-    if (record.timestampMs === 0n) record.timestampMs = now;
+    if (record.timestampMs === 0n) record.timestampMs = timeMs;
     record.offsetDelta = undefined;
     const recordBytes = checkAt(index, record, limits);
     bytes += recordBytes;
-    const partition =
-      named ??
-      (record.key === undefined ? (keyless ??= chooser.choose(route, undefined)) : chooser.choose(route, record.key));
+    const partition = partitionFor(record.key);
     let part = parts.get(partition);
     if (part === undefined) {
       part = { route, partition, records: [], indexes: [], bytes: 0 };
@@ -111,23 +112,53 @@ export function planRequest(
     part.indexes.push(index);
     part.bytes += recordBytes;
   }
-  const single = request.atomic || request.expectedNextOffset !== undefined;
-  if (single && parts.size > 1) {
-    const metadata = { field: 'atomic', value: String(parts.size), range: '1 partition' };
-    throw new PartitaError(
-      'INVALID_REQUEST',
-      `the records go to ${parts.size} partitions; atomic records go to one: name it`,
-      metadata,
-    );
-  }
+  const single = request.atomic || request.expectedNextOffset !== undefined || requestId !== undefined;
+  if (single && parts.size > 1) throw severalPartitions(requestId === undefined ? 'atomic' : 'request_id', parts.size);
   return {
     parts: [...parts.values()],
     acks: request.acks,
     codec,
     mergeable: !single,
     expectedNextOffset: request.expectedNextOffset,
+    requestId: requestId?.bytes,
     bytes,
   };
+}
+
+/** Where each record of the request goes, by its key. */
+function partitionRule(
+  request: ProduceRequest,
+  requestId: RequestId | undefined,
+  route: TopicRoute,
+  chooser: PartitionChooser,
+): (key: Uint8Array | undefined) => number {
+  if (request.partition !== undefined) {
+    const named = chooser.named(route, request.partition);
+    return () => named;
+  }
+  let keyless = requestId === undefined ? undefined : keylessPartition(request, requestId, route, chooser);
+  return (key) => (key === undefined ? (keyless ??= chooser.choose(route, undefined)) : chooser.choose(route, key));
+}
+
+/** Of a request with an id: with the others; when none has a key the id chooses, so that a repeat goes there, too. */
+function keylessPartition(
+  { records }: ProduceRequest,
+  { bytes }: RequestId,
+  route: TopicRoute,
+  chooser: PartitionChooser,
+): number {
+  const key = records.find((record) => record.key !== undefined)?.key;
+  return key === undefined ? partitionOfHash(route, keyHash(bytes)) : chooser.choose(route, key);
+}
+
+/** What a record without a time gets. A request with an id gets the id's, so that a repeat can have the same bytes. */
+function timeOfReceipt(nowMs: bigint, requestId: RequestId | undefined): bigint {
+  return requestId !== undefined && requestId.timeMs < nowMs ? requestId.timeMs : nowMs;
+}
+
+function severalPartitions(field: string, count: number): PartitaError {
+  const message = `the records go to ${count} partitions; those of a request with ${field} go to one: name it`;
+  return new PartitaError('INVALID_REQUEST', message, { field, value: String(count), range: '1 partition' });
 }
 
 function codecOf(request: ProduceRequest, route: TopicRoute): CompressionCodec {
