@@ -17,7 +17,13 @@ import {
   producerSequenceAt,
   recordsAt,
 } from '@partita/batch';
-import { CONFIG_RECORD_COUNT, PRODUCER_REPEAT_MS_MAX, ProducerTable, REQUEST_EXPIRY_MS } from '@partita/domain';
+import {
+  CONFIG_RECORD_COUNT,
+  lastProduced,
+  PRODUCER_REPEAT_MS_MAX,
+  ProducerTable,
+  REQUEST_EXPIRY_MS,
+} from '@partita/domain';
 import type { ProducerFacts } from '@partita/domain';
 import { EpochHistory } from './epoch-history.ts';
 import type { ControlRecord, Snapshot } from './snapshot.ts';
@@ -63,6 +69,14 @@ export class LogState {
   /** Producer sessions and requests that have not expired by the log's time. */
   get producers(): ProducerFacts {
     return this.#producers.facts(this.#lastAppendTimeMs);
+  }
+
+  /** Offsets of the last records of producer sessions: whoever folds these batches knows where each session goes on. */
+  get sessionEnds(): readonly bigint[] {
+    return this.#producers.entries(this.#lastAppendTimeMs).map((session) => {
+      const { baseOffset, firstSequence, lastSequence } = lastProduced(session);
+      return baseOffset + lastSequence - firstSequence;
+    });
   }
 
   /** Offset of the oldest batch that its sender may still repeat, at the wall clock's `nowMs`. */

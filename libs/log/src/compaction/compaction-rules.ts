@@ -36,6 +36,7 @@ export async function planCompaction(log: PartitionLog, rules: CompactionRules):
     cutCount: log.cutCount,
     cleanedTo,
     tombstonesEndBelow: ended,
+    sessionEnds: log.state.sessionEnds,
     segmentBytesMax: log.settings.segmentBytesMax,
     mapBytesMax: COMPACTION_MAP_BYTES_MAX,
     bytesPerSecondMax: rules.bytesPerSecondMax,
