@@ -1,18 +1,14 @@
 /** From a ProduceRequest to parts: the records of one partition, checked, in order, that are stored or refused together. */
-import { checkRecord, HEADER_BYTES } from '@partita/batch';
+import { checkRecord } from '@partita/batch';
 import type { RecordInput } from '@partita/batch';
-import {
-  BATCH_BYTES_MAX,
-  BATCH_RECORD_COUNT_MAX,
-  isInternalTopic,
-  PartitaError,
-  TIMESTAMP_FUTURE_MS_MAX,
-  topicNameFault,
-} from '@partita/domain';
+import { BATCH_RECORD_COUNT_MAX, isInternalTopic, PartitaError, topicNameFault } from '@partita/domain';
 import { Acks, CompressionCodec } from '@partita/protocol';
 import type { ProduceRequest, TopicRoute } from '@partita/protocol';
 import { checkEnum } from '@partita/rpc';
+import { callPartitions, checkCodec, recordLimits } from '@partita/client';
 import type { PartitionChooser } from '@partita/client';
+import { parseRequestId } from './request-id.ts';
+import type { RequestId } from './request-id.ts';
 
 /** Records of one request for one partition. */
 export interface ProducePart {
@@ -32,16 +28,13 @@ export interface ProducePlan {
   /** True = the records may share a batch with others, and be split over several. */
   readonly mergeable: boolean;
   readonly expectedNextOffset: bigint | undefined;
-  /** 16 bytes: the leader knows a repeat of the request by it. */
+  /** 16 bytes: the batch is known again by it when the request is repeated. */
   readonly requestId: Uint8Array | undefined;
   readonly bytes: number;
 }
 
 const ACKS = [Acks.ACKS_UNSPECIFIED, Acks.ACKS_ALL, Acks.ACKS_LEADER];
 const CODECS = Object.values(CompressionCodec).filter((codec) => codec >= 0);
-
-/** Whatever a topic allows, a batch with its header must hold a record and its framing. */
-const BATCHED_RECORD_BYTES_MAX = BATCH_BYTES_MAX - HEADER_BYTES - 16;
 
 /** Checks what can be checked before the topic is known. */
 export function checkRequest(request: ProduceRequest): void {
@@ -64,9 +57,7 @@ export function checkRequest(request: ProduceRequest): void {
   }
   checkEnum(request.acks, ACKS, 'acks');
   checkEnum(request.codec, CODECS, 'codec');
-  if (request.requestId !== '') {
-    throw new PartitaError('NOT_IMPLEMENTED', 'request_id is not served yet; leave it empty', { field: 'request_id' });
-  }
+  parseRequestId(request.requestId);
   if (
     request.expectedNextOffset !== undefined &&
     (request.partition === undefined || request.expectedNextOffset < 0n)
@@ -88,22 +79,20 @@ export function planRequest(
   nowMs: number,
 ): ProducePlan {
   const codec = codecOf(request, route);
-  const named = request.partition === undefined ? undefined : chooser.named(route, request.partition);
-  const aheadMs = route.timestampFutureMsMax > 0n ? Number(route.timestampFutureMsMax) : TIMESTAMP_FUTURE_MS_MAX;
-  const recordBytesMax = Math.min(route.recordBytesMax, BATCHED_RECORD_BYTES_MAX);
-  const limits = { recordBytesMax, timestampMsMax: nowMs + aheadMs, compacted: route.compacted };
-  const now = BigInt(nowMs);
+  const requestId = parseRequestId(request.requestId);
+  const isWhole = request.atomic || request.expectedNextOffset !== undefined || requestId !== undefined;
+  const { partition: named, records } = request;
+  const partitionFor = callPartitions(route, chooser, { named, requestId: requestId?.bytes, isWhole, records });
+  const limits = recordLimits(route, nowMs);
+  const timeMs = timeOfReceipt(BigInt(nowMs), requestId);
   const parts = new Map<number, ProducePart>();
-  let keyless: number | undefined;
   let bytes = 0;
-  for (const [index, record] of request.records.entries()) {
-    if (record.timestampMs === 0n) record.timestampMs = now;
+  for (const [index, record] of records.entries()) {
+    if (record.timestampMs === 0n) record.timestampMs = timeMs;
     record.offsetDelta = undefined;
     const recordBytes = checkAt(index, record, limits);
     bytes += recordBytes;
-    const partition =
-      named ??
-      (record.key === undefined ? (keyless ??= chooser.choose(route, undefined)) : chooser.choose(route, record.key));
+    const partition = partitionFor(record.key);
     let part = parts.get(partition);
     if (part === undefined) {
       part = { route, partition, records: [], indexes: [], bytes: 0 };
@@ -113,35 +102,26 @@ export function planRequest(
     part.indexes.push(index);
     part.bytes += recordBytes;
   }
-  const single = request.atomic || request.expectedNextOffset !== undefined;
-  if (single && parts.size > 1) {
-    const metadata = { field: 'atomic', value: String(parts.size), range: '1 partition' };
-    throw new PartitaError(
-      'INVALID_REQUEST',
-      `the records go to ${parts.size} partitions; atomic records go to one: name it`,
-      metadata,
-    );
-  }
   return {
     parts: [...parts.values()],
     acks: request.acks,
     codec,
-    mergeable: !single,
+    mergeable: !isWhole,
     expectedNextOffset: request.expectedNextOffset,
-    requestId: undefined,
+    requestId: requestId?.bytes,
     bytes,
   };
 }
 
+/** What a record without a time gets. A request with an id gets the id's, so that a repeat can have the same bytes. */
+function timeOfReceipt(nowMs: bigint, requestId: RequestId | undefined): bigint {
+  return requestId !== undefined && requestId.timeMs < nowMs ? requestId.timeMs : nowMs;
+}
+
 function codecOf(request: ProduceRequest, route: TopicRoute): CompressionCodec {
-  const codec =
-    request.codec === CompressionCodec.COMPRESSION_CODEC_UNSPECIFIED
-      ? CompressionCodec.COMPRESSION_CODEC_NONE
-      : request.codec;
-  if (route.allowedCodecs.length > 0 && !route.allowedCodecs.includes(codec)) {
-    const metadata = { codec: String(codec), allowed: route.allowedCodecs.join(',') };
-    throw new PartitaError('UNSUPPORTED_CODEC', `topic "${route.topic}" does not take codec ${codec}`, metadata);
-  }
+  const isSaid = request.codec !== CompressionCodec.COMPRESSION_CODEC_UNSPECIFIED;
+  const codec = isSaid ? request.codec : CompressionCodec.COMPRESSION_CODEC_NONE;
+  checkCodec(codec, route);
   return codec;
 }
 

@@ -7,7 +7,7 @@ import { BATCH_CLAIM, CODEC_GZIP, CODEC_NONE, CODEC_ZSTD, HEADER_BYTES, readBatc
 import type { BatchCodec } from './batch-header.ts';
 import { buildControlBatch } from './batch-builder.ts';
 import { crc32c } from './crc32c.ts';
-import { filterBatch } from './filter-batch.ts';
+import { emptiedBatch, filterBatch } from './filter-batch.ts';
 import { headerSeed, stampBatch, verifyHeaderCrc, verifyRecordsCrc } from './header-checksum.ts';
 import { encodeRecordSet } from './record-set.ts';
 import type { RecordInput } from './record-set.ts';
@@ -196,5 +196,29 @@ describe('RecordTable', () => {
     expect([table.count, table.isTombstone(2999), table.offsetDelta(2999)]).toEqual([3000, true, 2999]);
     table.load(stamped([{ value: Buffer.from('v'), timestampMs: 0n }]), 0);
     expect([table.count, table.isTombstone(0), table.keyStart(0), table.timestampMs(0)]).toEqual([1, false, -1, 0n]);
+  });
+});
+
+describe('emptiedBatch', () => {
+  it('keeps offsets, epoch, time and the place in the session, for every codec, and nothing of the records', () => {
+    for (const codec of [CODEC_NONE, CODEC_GZIP, CODEC_ZSTD] as const) {
+      const records = ['a', 'b', 'c'].map((key) => ({
+        key: Buffer.from(key),
+        value: Buffer.alloc(200),
+        timestampMs: 5n,
+      }));
+      const batch = stamped(records, codec, PRODUCER);
+      const table = new RecordTable();
+      table.load(batch, 0);
+      const [empty = Buffer.alloc(0)] = emptiedBatch(table, SEED);
+      expect(empty.length).toBe(HEADER_BYTES);
+      expect([verifyHeaderCrc(empty, 0, SEED), verifyRecordsCrc(empty, 0)]).toEqual([true, true]);
+      const { header, records: left } = decodeBatch(empty, 0);
+      expect(left).toEqual([]);
+      const { baseOffset, lastOffsetDelta, leaderEpoch, appendTimeMs, producerEpoch, firstSequence } = header;
+      expect([baseOffset, lastOffsetDelta, leaderEpoch, appendTimeMs]).toEqual([BASE, 2, 7, 99n]);
+      expect([producerEpoch, firstSequence, header.recordCount, header.codec]).toEqual([3, 700n, 0, CODEC_NONE]);
+      expect(Buffer.from(header.producerId).equals(PRODUCER_ID)).toBe(true);
+    }
   });
 });

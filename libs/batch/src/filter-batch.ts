@@ -35,6 +35,11 @@ export function filterBatch(table: RecordTable, keeps: Uint8Array, seed: number)
   return build(table, { records, firstDelta: 0, lastDelta: table.header.lastOffsetDelta }, seed);
 }
 
+/** The batch of the table without its records: what is left says who produced it, and which offsets and sequences it had. */
+export function emptiedBatch(table: RecordTable, seed: number): readonly Uint8Array[] {
+  return build(table, { records: [], firstDelta: 0, lastDelta: table.header.lastOffsetDelta }, seed);
+}
+
 function build(table: RecordTable, part: Part, seed: number): readonly Uint8Array[] {
   let setBytes = 0;
   for (const record of part.records) setBytes += recordSetBytes(contentBytes(table, record, part.firstDelta));

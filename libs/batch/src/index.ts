@@ -40,7 +40,7 @@ export type { BatchStamp } from './header-checksum.ts';
 export { batchesIn, decodeBatch } from './batch-codec.ts';
 export type { DecodedBatch, PlacedBatch } from './batch-codec.ts';
 export { RecordTable } from './record-table.ts';
-export { filterBatch } from './filter-batch.ts';
+export { emptiedBatch, filterBatch } from './filter-batch.ts';
 export { hasProducer } from './accept-rules.ts';
 export type { AcceptRules } from './accept-rules.ts';
 export { acceptBatch, canonicalBatch } from './reframe.ts';

@@ -58,7 +58,7 @@ describe('a table of producer sessions', () => {
         let half = new ProducerTable();
         let nowMs = 0n;
         batches.forEach(({ id, epoch, gapMs }, number) => {
-          if (number === at) half = new ProducerTable(half.entries(nowMs));
+          if (number === at) half = new ProducerTable(half.facts(nowMs));
           nowMs += BigInt(gapMs);
           for (const table of [whole, half]) table.note(sequence(id, BigInt(number), epoch), BigInt(number), nowMs);
         });

@@ -6,9 +6,13 @@
  * A session is forgotten a day after its last batch, by the log's own time, never because of retention. Since append times
  * never fall in a log, the entries stand in the order of their last batches, and the expired ones in front. A new claim
  * of the partition ends all sessions, which were those of earlier claims.
+ *
+ * A batch of REQUEST_PRODUCER_EPOCH is a request instead: a session of one batch, kept apart (request-table.ts), so that
+ * neither kind takes the room of the other. An id of one kind says nothing about the same id of the other.
  */
 import { invariant } from './invariant.ts';
-import { PRODUCER_COUNT_MAX, PRODUCER_EXPIRY_MS, PRODUCER_WINDOW_COUNT } from './limits.ts';
+import { PRODUCER_COUNT_MAX, PRODUCER_EXPIRY_MS, PRODUCER_WINDOW_COUNT, REQUEST_PRODUCER_EPOCH } from './limits.ts';
+import { RequestTable } from './request-table.ts';
 
 /** What makes a batch of a producer session known again. */
 export interface ProducerSequence {
@@ -42,12 +46,30 @@ export interface ProducerEntry {
   readonly batches: readonly ProducedBatch[];
 }
 
+/** What a table holds, as plain data: what a snapshot keeps, and a replica begins with. */
+export interface ProducerFacts {
+  /** That of the oldest last batch first. */
+  readonly sessions: readonly ProducerEntry[];
+  /** Rows of a RequestTable. */
+  readonly requests: Uint8Array;
+}
+
+/** Of a partition that no producer session has written. */
+export const NO_PRODUCERS: ProducerFacts = Object.freeze({ sessions: [], requests: new Uint8Array(0) });
+
 export class ProducerTable {
   /** Oldest last batch first. */
   readonly #entries = new Map<string, ProducerEntry>();
+  readonly requests: RequestTable;
 
-  constructor(entries: Iterable<ProducerEntry> = []) {
-    for (const entry of entries) this.#entries.set(entry.producerId, entry);
+  constructor({ sessions, requests }: ProducerFacts = NO_PRODUCERS) {
+    for (const entry of sessions) this.#entries.set(entry.producerId, entry);
+    this.requests = new RequestTable(requests);
+  }
+
+  /** All that has not expired at the log's time `nowMs`, as data of its own. */
+  facts(nowMs: bigint): ProducerFacts {
+    return { sessions: this.entries(nowMs), requests: this.requests.rows(nowMs) };
   }
 
   /** Sessions that have not expired at the log's time `nowMs`, that of the oldest last batch first. */
@@ -76,6 +98,11 @@ export class ProducerTable {
   note(sequence: ProducerSequence, baseOffset: bigint, appendTimeMs: bigint): void {
     const { producerId, producerEpoch, firstSequence, lastSequence, recordsCrc } = sequence;
     this.#forgetExpired(appendTimeMs);
+    if (isRequest(sequence)) {
+      this.requests.note({ requestId: producerId, recordCount: recordCountOf(sequence), baseOffset, appendTimeMs });
+      return;
+    }
+    this.requests.forgetExpired(appendTimeMs);
     const before = this.#entries.get(producerId);
     const window = before?.producerEpoch === producerEpoch ? before.batches : [];
     const batch: ProducedBatch = { firstSequence, lastSequence, recordsCrc, baseOffset, appendTimeMs };
@@ -94,6 +121,16 @@ export class ProducerTable {
       this.#entries.delete(id);
     }
   }
+}
+
+/** True for a session of one batch, whose producer id is the id of the request. */
+export function isRequest({ producerEpoch }: ProducerSequence): boolean {
+  return producerEpoch === REQUEST_PRODUCER_EPOCH;
+}
+
+/** Records of a session's batch. */
+export function recordCountOf({ firstSequence, lastSequence }: ProducerSequence): number {
+  return Number(lastSequence - firstSequence) + 1;
 }
 
 /** The newest batch of a session. */

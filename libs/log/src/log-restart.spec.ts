@@ -1,4 +1,5 @@
-import { buildControlBatch, BATCH_CLAIM, headerSeed, stampBatch } from '@partita/batch';
+import { BATCH_CLAIM, BatchBuilder, buildControlBatch, CODEC_NONE, headerSeed, stampBatch } from '@partita/batch';
+import { NO_PRODUCERS, REQUEST_PRODUCER_EPOCH } from '@partita/domain';
 import { FaultyDisk } from '@partita/testkit';
 import { expect, it } from 'vitest';
 import { inspectPartition } from './inspection/partition-inspection.ts';
@@ -14,9 +15,19 @@ async function leader(): Promise<{ first: FirstSnapshot; log: PartitionLog }> {
   const claim = buildControlBatch(BATCH_CLAIM, Buffer.from('the claim'));
   stampBatch(claim, { baseOffset: 0n, leaderEpoch: 1, appendTimeMs: 5000n }, headerSeed(TOPIC_ID, 3));
   log.append(claim);
+  const builder = new BatchBuilder();
+  builder.tryAdd({ value: Buffer.from('a request'), timestampMs: 1n });
+  const framing = {
+    producerId: Buffer.alloc(16, 7),
+    producerEpoch: REQUEST_PRODUCER_EPOCH,
+    firstSequence: 0n,
+  } as const;
+  const request = builder.build({ codec: CODEC_NONE, ...framing });
+  stampBatch(request, { baseOffset: 1n, leaderEpoch: 1, appendTimeMs: 5000n }, headerSeed(TOPIC_ID, 3));
+  log.append(request);
   await bench.fill(log, 6, { valueBytes: 500, epoch: 1 });
   await bench.fill(log, 6, { valueBytes: 500, epoch: 4 });
-  await log.trim(10n);
+  await log.trim(11n);
   return { first: await log.firstSnapshot(), log };
 }
 
@@ -45,6 +56,7 @@ it('a follower begins again where its leader begins, with the state from there',
   expect([log.logStart, log.syncedEnd, log.logEnd]).toEqual([first.baseOffset, first.baseOffset, first.baseOffset]);
   expect(log.epochHistory).toEqual(source.epochHistory.filter(({ startOffset }) => startOffset < first.baseOffset));
   expect(log.state.claim?.content.toString()).toBe('the claim');
+  expect(Buffer.from(log.state.producers.requests.subarray(0, 16))).toEqual(Buffer.alloc(16, 7));
   // It copies what the leader has, from below the leader's log start on.
   expect(first.baseOffset).toBeLessThan(source.logStart);
   for (let from = first.baseOffset; from < source.logEnd;) {
@@ -84,7 +96,7 @@ it('the first snapshot of a log that begins at 0 is empty, one that is gone is m
   const log = await bench.open();
   const { baseOffset, content } = await log.firstSnapshot();
   expect(baseOffset).toBe(0n);
-  expect(decodeSnapshot(content)).toMatchObject({ epochs: [], producers: [], claim: undefined });
+  expect(decodeSnapshot(content)).toMatchObject({ epochs: [], producers: NO_PRODUCERS, claim: undefined });
   const { first, log: source } = await leader();
   const again = new LogBench();
   const copy = await again.open();

@@ -7,7 +7,14 @@ import {
   headerSeed,
   stampBatch,
 } from '@partita/batch';
-import { CLOSING_SNAPSHOT_BYTES_MIN, PRODUCER_EXPIRY_MS, PRODUCER_WINDOW_COUNT } from '@partita/domain';
+import {
+  CLOSING_SNAPSHOT_BYTES_MIN,
+  PRODUCER_EXPIRY_MS,
+  PRODUCER_WINDOW_COUNT,
+  ProducerTable,
+  REQUEST_EXPIRY_MS,
+  REQUEST_PRODUCER_EPOCH,
+} from '@partita/domain';
 import { expect, it } from 'vitest';
 import type { EpochStart } from './epoch-history.ts';
 import type { LogState } from './log-state.ts';
@@ -33,6 +40,22 @@ function produced(log: PartitionLog, firstSequence: bigint, epoch: number, appen
   return stamped(log, builder.build(framing), epoch, appendTimeMs);
 }
 
+/** A request with an id; `number` is that id. */
+function requested(log: PartitionLog, number: number, epoch: number, appendTimeMs = 5000n): Buffer {
+  const builder = new BatchBuilder();
+  for (let index = 0; index < 3; index += 1) builder.tryAdd({ value: Buffer.alloc(20), timestampMs: 1n });
+  const producerId = Buffer.alloc(16, number);
+  const framing = { producerId, producerEpoch: REQUEST_PRODUCER_EPOCH, firstSequence: 0n } as const;
+  return stamped(log, builder.build({ codec: CODEC_NONE, ...framing }), epoch, appendTimeMs);
+}
+
+function requestsIn(state: LogState): readonly string[] {
+  const { requests } = new ProducerTable(state.producers);
+  return requests
+    .entries(state.lastAppendTimeMs)
+    .map(({ requestId, recordCount, baseOffset }) => `${requestId.slice(0, 2)} x${recordCount} @${baseOffset}`);
+}
+
 /** Everything of a state that a snapshot holds, at the end of the log. */
 function content(state: LogState): unknown {
   return state.snapshot(0n);
@@ -45,6 +68,7 @@ async function fillWithEverything(bench: LogBench): Promise<PartitionLog> {
     log.append(control(log, BATCH_CLAIM, `claim of ${epoch}`, epoch));
     for (let number = 0; number < 6; number += 1) {
       log.append(produced(log, BigInt(2 * (6 * (epoch - 1) + number)), epoch));
+      log.append(requested(log, 16 * epoch + number, epoch));
       log.append(stamped(log, makeBatch({ base: 0n, valueBytes: 500 }), epoch));
     }
   }
@@ -64,9 +88,12 @@ it('remembers epochs, the newest configs and claim, the end of the data and the 
   ]);
   expect(state.claim?.content.toString()).toBe('claim of 5');
   expect(state.dataEnd).toBe(log.logEnd);
-  const [producer] = state.snapshot(0n).producers;
+  const [producer] = state.snapshot(0n).producers.sessions;
   expect(producer?.batches.map(({ firstSequence, lastSequence }) => [firstSequence, lastSequence])).toEqual(
     Array.from({ length: PRODUCER_WINDOW_COUNT }, (_, n) => [BigInt(50 + 2 * n), BigInt(51 + 2 * n)]),
+  );
+  expect(requestsIn(state).map((request) => request.slice(0, 5))).toEqual(
+    ['50', '51', '52', '53', '54', '55'].map((id) => `${id} x3`),
   );
 });
 
@@ -100,7 +127,7 @@ it('is rolled back with the end of the log', async () => {
   ]);
   expect(state.claim?.content.toString()).toBe('claim of 3');
   expect(state.dataEnd).toBe(cut);
-  expect(state.snapshot(0n).producers[0]?.batches.at(-1)?.lastSequence).toBe(35n);
+  expect(state.snapshot(0n).producers.sessions[0]?.batches.at(-1)?.lastSequence).toBe(35n);
 });
 
 it('outlives the segments that it was made from', async () => {
@@ -136,11 +163,26 @@ it('forgets a producer a day after its last batch, by the time of the log', asyn
   log.append(produced(log, 0n, 1));
   log.append(stamped(log, makeBatch({ base: 0n }), 1, 5000n + BigInt(PRODUCER_EXPIRY_MS)));
   await bench.durable(3n, log);
-  expect(log.state.snapshot(3n).producers.length).toBe(1);
+  expect(log.state.snapshot(3n).producers.sessions.length).toBe(1);
   log.append(stamped(log, makeBatch({ base: 0n }), 1, 5001n + BigInt(PRODUCER_EXPIRY_MS)));
   await bench.durable(4n, log);
-  expect(log.state.snapshot(4n).producers).toEqual([]);
+  expect(log.state.snapshot(4n).producers.sessions).toEqual([]);
   expect((await readAll(log)).length).toBeGreaterThan(0);
+});
+
+it('forgets a request ten minutes after it was appended, by the time of the log', async () => {
+  const bench = new LogBench();
+  const log = await bench.open();
+  log.append(requested(log, 1, 1));
+  log.append(requested(log, 2, 1, 5001n));
+  log.append(stamped(log, makeBatch({ base: 0n }), 1, 5000n + BigInt(REQUEST_EXPIRY_MS)));
+  await bench.durable(log.logEnd, log);
+  expect(requestsIn(log.state)).toEqual(['01 x3 @0', '02 x3 @3']);
+  log.append(stamped(log, makeBatch({ base: 0n }), 1, 5001n + BigInt(REQUEST_EXPIRY_MS)));
+  await bench.durable(log.logEnd, log);
+  expect(requestsIn(log.state)).toEqual(['02 x3 @3']);
+  bench.disk.crash();
+  expect(requestsIn((await bench.open()).state)).toEqual(['02 x3 @3']);
 });
 
 it('forgets the sessions of earlier claims with a new one, not with one that is repeated', async () => {
@@ -150,10 +192,10 @@ it('forgets the sessions of earlier claims with a new one, not with one that is 
   log.append(produced(log, 0n, 1));
   log.append(control(log, BATCH_CLAIM, 'first', 1));
   await bench.durable(log.logEnd, log);
-  expect(log.state.producers.map(({ batches }) => batches.length)).toEqual([1]);
+  expect(log.state.producers.sessions.map(({ batches }) => batches.length)).toEqual([1]);
   log.append(control(log, BATCH_CLAIM, 'second', 1));
   await bench.durable(log.logEnd, log);
-  expect(log.state.producers).toEqual([]);
+  expect(log.state.producers.sessions).toEqual([]);
 });
 
 it('remembers which epochs began with a forced leader: live, in snapshots, after a start', async () => {

@@ -17,8 +17,14 @@ import {
   producerSequenceAt,
   recordsAt,
 } from '@partita/batch';
-import { CONFIG_RECORD_COUNT, ProducerTable } from '@partita/domain';
-import type { ProducerEntry } from '@partita/domain';
+import {
+  CONFIG_RECORD_COUNT,
+  lastProduced,
+  PRODUCER_REPEAT_MS_MAX,
+  ProducerTable,
+  REQUEST_EXPIRY_MS,
+} from '@partita/domain';
+import type { ProducerFacts } from '@partita/domain';
 import { EpochHistory } from './epoch-history.ts';
 import type { ControlRecord, Snapshot } from './snapshot.ts';
 
@@ -60,9 +66,29 @@ export class LogState {
     return this.#claim;
   }
 
-  /** Producer sessions that have not expired by the log's time. */
-  get producers(): readonly ProducerEntry[] {
-    return this.#producers.entries(this.#lastAppendTimeMs);
+  /** Producer sessions and requests that have not expired by the log's time. */
+  get producers(): ProducerFacts {
+    return this.#producers.facts(this.#lastAppendTimeMs);
+  }
+
+  /** Offsets of the last records of producer sessions: whoever folds these batches knows where each session goes on. */
+  get sessionEnds(): readonly bigint[] {
+    return this.#producers.entries(this.#lastAppendTimeMs).map((session) => {
+      const { baseOffset, firstSequence, lastSequence } = lastProduced(session);
+      return baseOffset + lastSequence - firstSequence;
+    });
+  }
+
+  /** Offset of the oldest batch that its sender may still repeat, at the wall clock's `nowMs`. */
+  repeatableFrom(nowMs: number): bigint | undefined {
+    const sessionsFromMs = nowMs - PRODUCER_REPEAT_MS_MAX;
+    let from = this.#producers.requests.firstOffsetAfter(BigInt(Math.floor(nowMs)) - BigInt(REQUEST_EXPIRY_MS));
+    for (const { batches } of this.#producers.entries(this.#lastAppendTimeMs)) {
+      for (const { baseOffset, appendTimeMs } of batches) {
+        if (Number(appendTimeMs) > sessionsFromMs && (from === undefined || baseOffset < from)) from = baseOffset;
+      }
+    }
+    return from;
   }
 
   /** Takes in the next durable batch; of a control batch all bytes must be there. */

@@ -17,13 +17,14 @@
  *                                      records_crc uint32, base offset int64, append time int64
  * Kind 5, unclean epochs: epoch int32 of each of kind 1 whose leader was forced; absent in files of older releases,
  *                         which knew of none
+ * Kind 6, requests: rows of 36 bytes as in libs/domain/src/request-table.ts, oldest first; absent in files of older releases
  *
  * A kind that is not known is passed over, so that a release can add one that the release before it ignores.
  */
 import { crc32c } from '@partita/batch';
 import type { BatchType } from '@partita/batch';
-import { PartitaError } from '@partita/domain';
-import type { ProducedBatch, ProducerEntry } from '@partita/domain';
+import { NO_PRODUCERS, PartitaError } from '@partita/domain';
+import type { ProducedBatch, ProducerEntry, ProducerFacts } from '@partita/domain';
 import type { EpochStart } from './epoch-history.ts';
 
 const MAGIC = 0x54524150;
@@ -39,6 +40,7 @@ const CONTROL_HEAD_BYTES = 16;
 const PRODUCERS = 4;
 const UNCLEAN = 5;
 const UNCLEAN_BYTES = 4;
+const REQUESTS = 6;
 const PRODUCER_HEAD_BYTES = 24;
 const PRODUCED_BYTES = 36;
 
@@ -61,7 +63,7 @@ export interface Snapshot {
   /** Newest first. */
   readonly configs: readonly ControlRecord[];
   readonly claim: ControlRecord | undefined;
-  readonly producers: readonly ProducerEntry[];
+  readonly producers: ProducerFacts;
 }
 
 /** The state of a log that never held anything. */
@@ -72,7 +74,7 @@ export const EMPTY_SNAPSHOT: Snapshot = Object.freeze({
   epochs: [],
   configs: [],
   claim: undefined,
-  producers: [],
+  producers: NO_PRODUCERS,
 });
 
 export function encodeSnapshot(snapshot: Snapshot): Buffer {
@@ -81,8 +83,9 @@ export function encodeSnapshot(snapshot: Snapshot): Buffer {
     section(EPOCHS, epochs.map(encodeEpoch)),
     section(CONFIGS, configs.map(encodeControl)),
     section(CLAIM, claim === undefined ? [] : [encodeControl(claim)]),
-    section(PRODUCERS, producers.map(encodeProducer)),
+    section(PRODUCERS, producers.sessions.map(encodeProducer)),
     section(UNCLEAN, epochs.filter(({ unclean }) => unclean).map(encodeUnclean)),
+    section(REQUESTS, [producers.requests]),
   ];
   const head = Buffer.alloc(HEAD_BYTES);
   head.writeUInt32LE(MAGIC, 0);
@@ -117,7 +120,7 @@ export function decodeSnapshot(bytes: Buffer): Snapshot | undefined {
     epochs: decodeEpochs(content(EPOCHS), content(UNCLEAN)),
     configs: decodeControls(content(CONFIGS)),
     claim: decodeControls(content(CLAIM))[0],
-    producers: decodeProducers(content(PRODUCERS)),
+    producers: { sessions: decodeProducers(content(PRODUCERS)), requests: new Uint8Array(content(REQUESTS)) },
   };
 }
 
@@ -142,7 +145,7 @@ export function parseSnapshot(content: Buffer, baseOffset: bigint): Snapshot {
   });
 }
 
-function section(kind: number, parts: readonly Buffer[]): Buffer {
+function section(kind: number, parts: readonly Uint8Array[]): Buffer {
   const head = Buffer.alloc(SECTION_HEAD_BYTES);
   head.writeUInt32LE(kind, 0);
   head.writeUInt32LE(

@@ -161,6 +161,7 @@ it('reads back any segment header and snapshot, and none with a flipped bit', ()
       { minLength: 1, maxLength: 5 },
     ),
   });
+  const rows = fc.nat(3).chain((count) => fc.uint8Array({ minLength: 36 * count, maxLength: 36 * count }));
   const snapshot = fc.record({
     baseOffset: offset,
     lastAppendTimeMs: offset,
@@ -170,7 +171,7 @@ it('reads back any segment header and snapshot, and none with a flipped bit', ()
     }),
     configs: fc.array(control, { maxLength: 3 }),
     claim: fc.option(control, { nil: undefined }),
-    producers: fc.array(producer, { maxLength: 4 }),
+    producers: fc.record({ sessions: fc.array(producer, { maxLength: 4 }), requests: rows }),
   });
   const flipped = (bytes: Buffer, at: number): Buffer => {
     bytes[at % bytes.length]! ^= 1;

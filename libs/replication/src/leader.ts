@@ -1,6 +1,6 @@
 /** A replica that leads an epoch: begins it, and takes appends. */
 import { invariant, PARTITION_QUEUE_BYTES_MAX, PARTITION_QUEUE_COUNT_MAX } from '@partita/domain';
-import type { PartitaError, ProducedBatch } from '@partita/domain';
+import type { PartitaError } from '@partita/domain';
 import { appendFault, hasEnoughInSync, isFenced, notEnoughReplicas } from './append-rules.ts';
 import { advance, awaitOriginal } from './commitment.ts';
 import { epochBefore, lastEpoch, withEpoch } from './epoch-history.ts';
@@ -10,6 +10,7 @@ import type { LeaderRole, PartitionState } from './partition-state.ts';
 import { leadRefusal, persistNext } from './promise.ts';
 import { outcomeUnknown, refused } from './refusals.ts';
 import { judgeSequence } from './sequence-rules.ts';
+import type { OriginalPlace } from './sequence-rules.ts';
 
 /** Beyond so many a duplicate does not wait for its original. */
 const UNANSWERED_COUNT_MAX = 2 * PARTITION_QUEUE_COUNT_MAX;
@@ -76,7 +77,7 @@ function repeat(
   state: PartitionState,
   role: LeaderRole,
   input: AppendInput,
-  { baseOffset, appendTimeMs }: ProducedBatch,
+  { baseOffset, appendTimeMs }: OriginalPlace,
 ): ReplicaEffect[] {
   const { reply, recordCount } = input;
   if (state.unanswered.length >= UNANSWERED_COUNT_MAX) {

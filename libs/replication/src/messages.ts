@@ -2,7 +2,7 @@
  * What goes into a replica and what comes out of it. Inputs are events that have happened; effects are orders to the
  * runner, which carries them out in the order given. Each effect says what it must wait for.
  */
-import type { PartitaError, ProducerEntry, ProducerSequence } from '@partita/domain';
+import type { PartitaError, ProducerFacts, ProducerSequence } from '@partita/domain';
 import type { EpochStart } from './epoch-history.ts';
 import type { ReplicaConfig } from './replica-config.ts';
 
@@ -254,8 +254,8 @@ export interface LogFacts {
   readonly dataEnd: bigint;
   readonly claim: Claim;
   readonly lastAppendTimeMs: bigint;
-  /** Producer sessions that have not expired at `lastAppendTimeMs`. */
-  readonly producers: readonly ProducerEntry[];
+  /** Producer sessions and requests that have not expired at `lastAppendTimeMs`. */
+  readonly producers: ProducerFacts;
 }
 
 export type ReplicaInput =

@@ -1,4 +1,10 @@
-import { PRODUCER_COUNT_MAX, PRODUCER_EXPIRY_MS } from '@partita/domain';
+import {
+  PRODUCER_COUNT_MAX,
+  PRODUCER_EXPIRY_MS,
+  REQUEST_COUNT_MAX,
+  REQUEST_EXPIRY_MS,
+  REQUEST_PRODUCER_EPOCH,
+} from '@partita/domain';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { AppendInput } from './messages.ts';
 import { configOf, TestReplica } from './testing/replica.fixture.ts';
@@ -119,6 +125,17 @@ describe('a leader, to a producer session', () => {
     expect(replica.state.logEnd).toBe(3n);
   });
 
+  it('finds the original of a conditional append before it looks at the condition', () => {
+    send(0, { expectedNextOffset: 1n });
+    send(1, { expectedNextOffset: 2n });
+    replica.sync();
+    send(0, { expectedNextOffset: 1n });
+    send(1, { expectedNextOffset: 2n });
+    expect(replica.appends.map((outcome) => outcome.ok && outcome.duplicate)).toEqual([false, false, true, true]);
+    send(2, { expectedNextOffset: 2n });
+    expect(lastError()).toMatchObject({ reason: 'EXPECTED_OFFSET_MISMATCH', actual: '3' });
+  });
+
   it('refuses a gap, and stores nothing of it', () => {
     send(0);
     send(2);
@@ -214,5 +231,104 @@ describe('a leader, to a producer session', () => {
     const [duplicate, again] = replica.appends.slice(-2);
     expect(duplicate).toMatchObject({ ok: true, duplicate: true, stamp: { baseOffset: 1n, leaderEpoch: 1 } });
     expect(again).toMatchObject({ ok: true, duplicate: false, stamp: { baseOffset: 3n, leaderEpoch: 2 } });
+  });
+});
+
+describe('a leader, to a request with an id', () => {
+  const epoch = REQUEST_PRODUCER_EPOCH;
+  const answers = () => replica.appends.map((outcome) => outcome.ok && [outcome.stamp.baseOffset, outcome.duplicate]);
+
+  it('answers a repeat with the first place, whatever its checksum, when that is safe', () => {
+    send(0, { epoch, count: 3 });
+    send(0, { epoch, count: 3, crc: 8 });
+    expect(replica.lastReasons).toEqual([]);
+    replica.sync();
+    send(0, { epoch, count: 3, crc: 9, wallMs: NOW + REQUEST_EXPIRY_MS });
+    expect(answers()).toEqual([
+      [1n, false],
+      [1n, true],
+      [1n, true],
+    ]);
+    expect(replica.state.logEnd).toBe(4n);
+  });
+
+  it('refuses another number of records under the same id, and stores nothing', () => {
+    send(0, { epoch, count: 3 });
+    send(0, { epoch, count: 2 });
+    expect(lastError()).toEqual({ reason: 'UNKNOWN_PRODUCER', producer_id: ID });
+    expect(replica.state.logEnd).toBe(4n);
+  });
+
+  it('finds the original of a conditional append before it looks at the condition', () => {
+    send(0, { epoch, expectedNextOffset: 1n });
+    replica.sync();
+    send(0, { epoch, expectedNextOffset: 1n, crc: 8 });
+    expect(answers()).toEqual([
+      [1n, false],
+      [1n, true],
+    ]);
+    send(0, { epoch, id: idAt(NOW, 2), expectedNextOffset: 1n });
+    expect(lastError()).toMatchObject({ reason: 'EXPECTED_OFFSET_MISMATCH' });
+  });
+
+  it('stores one copy of those that it held back together', () => {
+    replica = new TestReplica(configOf(3, 2));
+    replica.elect(1);
+    send(0, { epoch });
+    send(0, { epoch, crc: 8 });
+    replica.joinedBy(2);
+    expect(replica.state.logEnd).toBe(2n);
+  });
+
+  it('refuses an id whose time is more than half of what it remembers from its own, and never appends one again', () => {
+    const half = REQUEST_EXPIRY_MS / 2;
+    send(0, { epoch, id: idAt(NOW - half) });
+    send(0, { epoch, id: idAt(NOW + half) });
+    expect(lastError()).toBeUndefined();
+    send(0, { epoch, id: idAt(NOW - half - 1) });
+    const expired = { reason: 'PRODUCER_EXPIRED', leader_time_ms: String(NOW) };
+    expect(lastError()).toEqual({ ...expired, producer_id: idAt(NOW - half - 1) });
+    send(0, { epoch, id: idAt(NOW + half + 1) });
+    expect(lastError()).toMatchObject(expired);
+    send(0, { epoch, id: idAt(NOW + half), wallMs: NOW + REQUEST_EXPIRY_MS });
+    replica.sync();
+    expect(answers().at(-1)).toEqual([2n, true]);
+    send(0, { epoch, id: idAt(NOW + half), wallMs: NOW + REQUEST_EXPIRY_MS + 1 });
+    expect(lastError()).toMatchObject({ reason: 'PRODUCER_EXPIRED' });
+    expect(replica.state.logEnd).toBe(3n);
+  });
+
+  it('refuses a further one when it remembers as many as it may, forgets none for it, and takes sessions all the same', () => {
+    send(0, { epoch, id: idAt(NOW, 1) });
+    replica.sync();
+    const { producers } = replica.state;
+    for (let number = 2; number <= REQUEST_COUNT_MAX; number += 1) {
+      const place = { recordCount: 1, baseOffset: BigInt(number), appendTimeMs: BigInt(NOW) };
+      producers.requests.note({ requestId: idAt(NOW, number), ...place });
+    }
+    const end = replica.state.logEnd;
+    send(0, { epoch, id: idAt(NOW, REQUEST_COUNT_MAX + 1) });
+    expect(lastError()).toEqual({ reason: 'PRODUCER_TABLE_FULL', limit: String(REQUEST_COUNT_MAX) });
+    send(0, { epoch, id: idAt(NOW, 1), crc: 8 });
+    expect(answers().at(-1)).toEqual([1n, true]);
+    send(0, { id: idAt(NOW, REQUEST_COUNT_MAX + 1) });
+    expect(replica.state.logEnd).toBe(end + 1n);
+    send(0, { epoch, id: idAt(NOW + REQUEST_EXPIRY_MS + 1, 1), wallMs: NOW + REQUEST_EXPIRY_MS + 1 });
+    expect(replica.state.logEnd).toBe(end + 2n);
+  });
+
+  it('forgets what a crash took, and knows the rest as after every start', () => {
+    send(0, { epoch });
+    replica.sync();
+    send(0, { epoch, id: idAt(NOW, 2) });
+    replica.restart();
+    replica.elect(2);
+    send(0, { epoch });
+    send(0, { epoch, id: idAt(NOW, 2) });
+    replica.sync();
+    expect(answers().slice(-2)).toEqual([
+      [1n, true],
+      [3n, false],
+    ]);
   });
 });

@@ -2,18 +2,39 @@
  * Which batches of producer sessions a leader takes (REPLICATION: "Idempotent producers"). The clock is the log's time, the
  * leader's wall clock that never falls: by it sessions are forgotten, so by it the age of an id is judged.
  */
-import { lastProduced, PartitaError, PRODUCER_COUNT_MAX, PRODUCER_EXPIRY_MS, producerIdTimeMs } from '@partita/domain';
-import type { ErrorReason, ProducedBatch, ProducerEntry, ProducerSequence, ProducerTable } from '@partita/domain';
+import {
+  isRequest,
+  lastProduced,
+  PartitaError,
+  PRODUCER_COUNT_MAX,
+  PRODUCER_EXPIRY_MS,
+  producerIdTimeMs,
+  recordCountOf,
+  REQUEST_COUNT_MAX,
+  REQUEST_EXPIRY_MS,
+} from '@partita/domain';
+import type {
+  ErrorReason,
+  ProducedBatch,
+  ProducerEntry,
+  ProducerSequence,
+  ProducerTable,
+  RequestTable,
+} from '@partita/domain';
+
+/** Where a batch got its place. */
+export type OriginalPlace = Pick<ProducedBatch, 'baseOffset' | 'appendTimeMs'>;
 
 /** What a batch is to its session. A refusal is definite for this request: nothing was stored for it. */
 export type SequenceVerdict =
   | { readonly kind: 'next' }
-  | { readonly kind: 'duplicate'; readonly original: ProducedBatch }
+  | { readonly kind: 'duplicate'; readonly original: OriginalPlace }
   | { readonly kind: 'refused'; readonly error: PartitaError };
 
 const NEXT: SequenceVerdict = { kind: 'next' };
 /** Half, so that whatever was taken once is refused by its age when it has been forgotten. */
 const ID_AGE_MS_MAX = BigInt(PRODUCER_EXPIRY_MS / 2);
+const REQUEST_AGE_MS_MAX = BigInt(REQUEST_EXPIRY_MS / 2);
 
 /** Judges a batch against what the log holds, written or not; one without a session is always next. */
 export function judgeSequence(
@@ -22,6 +43,7 @@ export function judgeSequence(
   nowMs: bigint,
 ): SequenceVerdict {
   if (sequence === undefined) return NEXT;
+  if (isRequest(sequence)) return judgeRequest(producers.requests, sequence, nowMs);
   const known = producers.find(sequence.producerId, nowMs);
   return known === undefined ? judgeUnknown(producers, sequence, nowMs) : judgeKnown(known, sequence);
 }
@@ -29,8 +51,7 @@ export function judgeSequence(
 function judgeUnknown(producers: ProducerTable, sequence: ProducerSequence, nowMs: bigint): SequenceVerdict {
   const { producerId, firstSequence } = sequence;
   if (firstSequence !== 0n) return unknownProducer(producerId);
-  const ageMs = nowMs - producerIdTimeMs(producerId);
-  if (ageMs > ID_AGE_MS_MAX || ageMs < -ID_AGE_MS_MAX) {
+  if (isFarFrom(nowMs, producerId, ID_AGE_MS_MAX)) {
     const message = "the producer id's time is too far from the leader's; begin a session with a new id";
     return refusal('PRODUCER_EXPIRED', message, { producer_id: producerId, leader_time_ms: String(nowMs) });
   }
@@ -55,6 +76,34 @@ function judgeKnown(known: ProducerEntry, sequence: ProducerSequence): SequenceV
   }
   const original = known.batches.find((batch) => isSame(batch, sequence));
   return original === undefined ? unknownProducer(producerId) : { kind: 'duplicate', original };
+}
+
+/**
+ * A request is known by its id and its number of records. The checksum does not count: who repeats it may be another
+ * gateway, which gives records without a time another one, or other trace contexts.
+ */
+function judgeRequest(requests: RequestTable, sequence: ProducerSequence, nowMs: bigint): SequenceVerdict {
+  const { producerId } = sequence;
+  const known = requests.find(producerId, nowMs);
+  if (known !== undefined) {
+    const recordCount = recordCountOf(sequence);
+    if (recordCount === known.recordCount) return { kind: 'duplicate', original: known };
+    const message = `the request with this id was stored with ${known.recordCount} records, this one has ${recordCount}; give each request an id of its own`;
+    return refusal('UNKNOWN_PRODUCER', message, { producer_id: producerId });
+  }
+  if (isFarFrom(nowMs, producerId, REQUEST_AGE_MS_MAX)) {
+    const message =
+      "the request id's time is too far from the leader's to tell whether it was stored; read the partition, or send it under a new id";
+    return refusal('PRODUCER_EXPIRED', message, { producer_id: producerId, leader_time_ms: String(nowMs) });
+  }
+  if (!requests.isFull(nowMs)) return NEXT;
+  const message = `the partition remembers ${REQUEST_COUNT_MAX} requests; try again later, or write in a producer session`;
+  return refusal('PRODUCER_TABLE_FULL', message, { limit: String(REQUEST_COUNT_MAX) });
+}
+
+function isFarFrom(nowMs: bigint, producerId: string, ageMsMax: bigint): boolean {
+  const ageMs = nowMs - producerIdTimeMs(producerId);
+  return ageMs > ageMsMax || ageMs < -ageMsMax;
 }
 
 function isSame(stored: ProducedBatch, sent: ProducerSequence): boolean {

@@ -3,10 +3,14 @@ import type { AppendOutcome } from '@partita/replication';
 import { NODE_COUNT } from './network.ts';
 import type { Replica } from './replica.ts';
 import { decodeAppend, encodeAppend } from './append-bytes.ts';
+import { RequestClients } from './request-clients.ts';
 import { SessionClients } from './session-clients.ts';
+import type { SendAppend } from './session-clients.ts';
 import type { World } from './world.ts';
 
 const RESENDS_MAX = 2;
+/** Of what is sent so that it can be repeated: what comes without a session, with an id of its own. */
+const REQUEST_SHARE = 0.3;
 /** Clients are outside: their way to brokers is never cut. */
 const CLIENT_NODE = NODE_COUNT - 3;
 
@@ -29,14 +33,14 @@ export class Clients {
   isQuiet = false;
   #appendIds = 0;
   readonly #sessions: SessionClients;
+  readonly #requests: RequestClients;
 
   constructor(world: World) {
     this.#world = world;
-    this.#sessions = new SessionClients(
-      world,
-      (sent, batch, done) => this.#sendOfSession(sent, batch, done),
-      () => this.#freshAppendId(),
-    );
+    const send: SendAppend = (sent, batch, done) => this.#sendOfSession(sent, batch, done);
+    const freshAppendId = () => this.#freshAppendId();
+    this.#sessions = new SessionClients(world, send, freshAppendId);
+    this.#requests = new RequestClients(world, send, freshAppendId);
   }
 
   start(): void {
@@ -48,8 +52,10 @@ export class Clients {
       const acks = random.chance(plan.acksLeader) ? 'leader' : 'all';
       const count = random.chance(0.1) ? random.between(2, 6) : 1;
       const isSession = random.chance(plan.sessionShare);
+      const isRequest = isSession && random.chance(REQUEST_SHARE);
       for (let sent = 0; sent < count; sent += 1) {
-        if (isSession) this.#sessions.append(partition, acks);
+        if (isRequest) this.#requests.append(partition, acks);
+        else if (isSession) this.#sessions.append(partition, acks);
         else this.#append({ partition, acks, resends: 0 }, this.#guess(partition));
       }
       this.start();

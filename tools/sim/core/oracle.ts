@@ -267,7 +267,10 @@ export class Oracle {
       tally.add(`appends answered ${outcome.error.reason}`);
       if (outcome.error.reason === 'OUTCOME_UNKNOWN') this.#doubt(appendId);
       else if (producer === undefined) this.#refuse(appendId, disk);
-      else this.sessions.refused(appendId);
+      else {
+        const fault = this.sessions.refused(appendId, producer, outcome.error, disk.tip);
+        if (fault !== undefined) this.#world.violate(`${fault} (${disk.identity.replicaId})`);
+      }
       return;
     }
     tally.add(`appends acknowledged, acks=${acks}`);

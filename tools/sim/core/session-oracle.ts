@@ -3,8 +3,10 @@
  * what is committed; I16, that every replica knows the sessions as its log has them. Folds by itself, without the product's
  * table. I15 is the oracle's own: what is acknowledged must be committed.
  */
-import { PRODUCER_EXPIRY_MS, PRODUCER_WINDOW_COUNT } from '@partita/domain';
+import { isRequest, PRODUCER_EXPIRY_MS, PRODUCER_WINDOW_COUNT } from '@partita/domain';
+import type { PartitaError, ProducerSequence } from '@partita/domain';
 import type { PartitionState } from '@partita/replication';
+import { knownRequests, RequestOracle, requestsOf } from './request-oracle.ts';
 import type { StoredBatch } from './stored-batch.ts';
 
 /** Attempts of one batch: copies that a broker took in, and those that were refused for certain. */
@@ -14,6 +16,7 @@ interface Attempts {
 }
 
 export class SessionOracle {
+  readonly #requests = new RequestOracle();
   /** The last committed batch of each session. */
   readonly #last = new Map<string, StoredBatch>();
   readonly #attempts = new Map<number, Attempts>();
@@ -23,9 +26,15 @@ export class SessionOracle {
     this.#of(appendId).delivered += 1;
   }
 
-  /** One copy was refused for certain, which says nothing of the others. */
-  refused(appendId: number): void {
+  /** One copy was refused for certain, which says nothing of the others. Why it may not be, or undefined. */
+  refused(
+    appendId: number,
+    producer: ProducerSequence,
+    error: PartitaError,
+    tip: StoredBatch | undefined,
+  ): string | undefined {
     this.#of(appendId).refused += 1;
+    return isRequest(producer) ? this.#requests.refusal(producer, error, tip) : undefined;
   }
 
   /** The first of the committed appends of which every copy was refused for certain (I11). */
@@ -41,6 +50,7 @@ export class SessionOracle {
   commit(batch: StoredBatch): string | undefined {
     const { producer, baseOffset } = batch;
     if (producer === undefined) return undefined;
+    if (isRequest(producer)) return this.#requests.commit(producer, baseOffset);
     const { producerId, producerEpoch, firstSequence } = producer;
     const before = this.#last.get(producerId)?.producer;
     this.#last.set(producerId, batch);
@@ -56,7 +66,10 @@ export class SessionOracle {
   /** An operator gave committed records up: these are left. */
   restart(committed: readonly StoredBatch[]): void {
     this.#last.clear();
-    for (const batch of committed) if (batch.producer !== undefined) this.#last.set(batch.producer.producerId, batch);
+    for (const batch of committed) {
+      if (batch.producer !== undefined && !isRequest(batch.producer)) this.#last.set(batch.producer.producerId, batch);
+    }
+    this.#requests.restart(committed);
   }
 
   /** I16: why the replica does not know the sessions of its log that ends with `tip`, or undefined. */
@@ -65,7 +78,8 @@ export class SessionOracle {
       const window = batches.map((batch) => `${batch.firstSequence}@${batch.baseOffset}t${batch.appendTimeMs}`);
       return `${producerId}/${producerEpoch} ${window.join(' ')}`;
     });
-    const right = sessionsOf(tip);
+    known.push(...knownRequests(producers.requests, lastAppendTimeMs));
+    const right = [...sessionsOf(tip), ...requestsOf(tip)];
     if (known.sort().join('\n') === right.sort().join('\n')) return undefined;
     return `I16: knows the sessions [${known.join(', ')}], its log [${right.join(', ')}]`;
   }
@@ -81,7 +95,7 @@ export class SessionOracle {
 function sessionsOf(tip: StoredBatch | undefined): string[] {
   const bySession = new Map<string, StoredBatch[]>();
   for (let batch = tip; batch !== undefined; batch = batch.previous) {
-    if (batch.producer === undefined) continue;
+    if (batch.producer === undefined || isRequest(batch.producer)) continue;
     const { producerId } = batch.producer;
     const later = bySession.get(producerId);
     if (later === undefined) bySession.set(producerId, [batch]);

@@ -2,8 +2,8 @@
  * A batch as all logs share it: one object for one append of one leader. Two logs agree at an offset exactly when they hold
  * the same object there, and each knows what it was appended behind, so a log that matches is a chain of these.
  */
-import { ProducerTable } from '@partita/domain';
-import type { ProducerEntry } from '@partita/domain';
+import { NO_PRODUCERS, ProducerTable } from '@partita/domain';
+import type { ProducerFacts } from '@partita/domain';
 import type { EpochStart, ReplicatedBatch } from '@partita/replication';
 
 export interface StoredBatch extends ReplicatedBatch {
@@ -21,7 +21,7 @@ export interface LogBase {
   readonly history: readonly EpochStart[];
   readonly dataEnd: bigint;
   readonly lastAppendTimeMs: bigint;
-  readonly producers: readonly ProducerEntry[];
+  readonly producers: ProducerFacts;
   /** The batch in front. */
   readonly tip: StoredBatch | undefined;
 }
@@ -31,7 +31,7 @@ export const EMPTY_BASE: LogBase = {
   history: [],
   dataEnd: 0n,
   lastAppendTimeMs: 0n,
-  producers: [],
+  producers: NO_PRODUCERS,
   tip: undefined,
 };
 
@@ -65,11 +65,11 @@ export function historyOf(base: LogBase, batches: readonly StoredBatch[]): reado
   return history;
 }
 
-/** The sessions that have not expired at the last of the batches behind the base. */
-export function producersOf(base: LogBase, batches: readonly StoredBatch[]): readonly ProducerEntry[] {
+/** The sessions and requests that have not expired at the last of the batches behind the base. */
+export function producersOf(base: LogBase, batches: readonly StoredBatch[]): ProducerFacts {
   const table = new ProducerTable(base.producers);
   for (const { producer, baseOffset, appendTimeMs } of batches) {
     if (producer !== undefined) table.note(producer, baseOffset, appendTimeMs);
   }
-  return table.entries(batches.at(-1)?.appendTimeMs ?? base.lastAppendTimeMs);
+  return table.facts(batches.at(-1)?.appendTimeMs ?? base.lastAppendTimeMs);
 }

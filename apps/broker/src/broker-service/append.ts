@@ -14,6 +14,7 @@ import {
   asPartitaError,
   DEADLINE_MS_MAX,
   isProducerId,
+  isRequest,
   PartitaError,
   partitionKey,
   REQUEST_PARTITION_COUNT_MAX,
@@ -181,9 +182,18 @@ function checkWriter(entry: AppendEntry, topic: string, isInternal: boolean): vo
 function producerOf(batch: Uint8Array): ProducerSequence | undefined {
   const producer = producerSequenceAt(batch, 0);
   const isSound = producer === undefined ? !hasProducerAt(batch, 0) : isProducerId(producer.producerId);
-  if (isSound) return producer;
-  const message = 'producer_id is a UUID of version 7, on batches of type DATA only; make one, or leave it empty';
-  throw new PartitaError('INVALID_BATCH', message, { field: 'producer_id', value: producerIdAt(batch, 0) });
+  if (!isSound) {
+    const message = 'producer_id is a UUID of version 7, on batches of type DATA only; make one, or leave it empty';
+    throw new PartitaError('INVALID_BATCH', message, { field: 'producer_id', value: producerIdAt(batch, 0) });
+  }
+  if (producer !== undefined && isRequest(producer) && producer.firstSequence !== 0n) {
+    const message = `producer epoch ${producer.producerEpoch} is that of sessions of one batch, whose first_sequence is 0`;
+    throw new PartitaError('INVALID_BATCH', message, {
+      field: 'first_sequence',
+      value: String(producer.firstSequence),
+    });
+  }
+  return producer;
 }
 
 /** The claim in a CLAIM batch. Other control batches are the leader's own. */

@@ -28,7 +28,7 @@ export function describeProducers(
     .toSorted((a, b) => (a.producerId < b.producerId ? -1 : 1));
   const page = found.slice(0, size);
   const nextPageToken = found.length > size ? (page.at(-1)?.producerId ?? '') : '';
-  return { producers: page.map(sessionOf), nextPageToken };
+  return { producers: page.map(sessionOf), nextPageToken, requestCount: producers.requests.count(lastAppendTimeMs) };
 }
 
 function sessionOf(entry: ProducerEntry): ProducerSession {

@@ -15,7 +15,7 @@ import { ProducerIds } from './producer-ids.ts';
 import { batchBytesOf, CODECS, isOneBatch, requestIdBytes } from './producer-options.ts';
 import type { ProducerOptions } from './producer-options.ts';
 import type { OutgoingCall, RecordSender } from './record-sender.ts';
-import { checkCodec, recordFault } from './topic-rules.ts';
+import { checkCodec, recordFault, recordLimits } from './topic-rules.ts';
 import { TopicQueue } from './topic-queue.ts';
 
 const IDLE_BATCHER_COUNT_MAX = 10_000;
@@ -107,10 +107,11 @@ export class SessionSender implements RecordSender {
     const partitionOf = callPartitions(route, this.#chooser, toPlace);
     const nowMs = Date.now();
     const now = BigInt(nowMs);
+    const limits = recordLimits(route, nowMs);
     const parts = new Map<number, CallPart>();
     for (const [index, record] of records.entries()) {
       if (record.timestampMs === 0n) record.timestampMs = now;
-      const fault = recordFault(record, route, nowMs);
+      const fault = recordFault(record, limits);
       if (fault !== undefined) {
         if (isWhole) throw fault;
         call.settle(index, fault);

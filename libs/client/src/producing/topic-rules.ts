@@ -1,6 +1,6 @@
 /** What a topic asks of records, checked before they share a batch with others. */
 import { checkRecord, HEADER_BYTES } from '@partita/batch';
-import type { RecordInput } from '@partita/batch';
+import type { RecordInput, RecordLimits } from '@partita/batch';
 import { asPartitaError, BATCH_BYTES_MAX, PartitaError, TIMESTAMP_FUTURE_MS_MAX } from '@partita/domain';
 import type { CompressionCodec, TopicRoute } from '@partita/protocol';
 
@@ -14,15 +14,20 @@ export function checkCodec(codec: CompressionCodec, { topic, allowedCodecs }: To
   throw new PartitaError('UNSUPPORTED_CODEC', `topic "${topic}" does not take codec ${codec}`, metadata);
 }
 
-/** Why the topic does not take the record, or undefined. Its timestamp is set. */
-export function recordFault(record: RecordInput, route: TopicRoute, nowMs: number): PartitaError | undefined {
+/** Limits of the topic's records at a time, milliseconds UTC. */
+export function recordLimits(route: TopicRoute, nowMs: number): RecordLimits {
   const aheadMs = route.timestampFutureMsMax > 0n ? Number(route.timestampFutureMsMax) : TIMESTAMP_FUTURE_MS_MAX;
+  return {
+    recordBytesMax: Math.min(route.recordBytesMax, BATCHED_RECORD_BYTES_MAX),
+    timestampMsMax: nowMs + aheadMs,
+    compacted: route.compacted,
+  };
+}
+
+/** Why a record is not taken, or undefined. Its timestamp is set. */
+export function recordFault(record: RecordInput, limits: RecordLimits): PartitaError | undefined {
   try {
-    checkRecord(record, {
-      recordBytesMax: Math.min(route.recordBytesMax, BATCHED_RECORD_BYTES_MAX),
-      timestampMsMax: nowMs + aheadMs,
-      compacted: route.compacted,
-    });
+    checkRecord(record, limits);
     return undefined;
   } catch (error) {
     return asPartitaError(error);

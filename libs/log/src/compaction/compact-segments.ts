@@ -68,7 +68,7 @@ class CompactionPass {
     this.#io = new CompactionIo(disk, plan, hooks);
     this.#plan = plan;
     this.#seed = headerSeed(plan.identity.topicId, plan.identity.partition);
-    this.#retention = new RecordRetention(plan.segments[0]?.baseOffset ?? 0n, plan.mapBytesMax, hooks.hashSeed);
+    this.#retention = new RecordRetention(plan, hooks.hashSeed);
   }
 
   async run(): Promise<CompactionResult> {

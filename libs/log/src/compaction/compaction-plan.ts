@@ -22,6 +22,8 @@ export interface CompactionPlan {
   readonly cleanedTo: bigint;
   /** A tombstone below it that is the last record of its key goes too. */
   readonly tombstonesEndBelow: bigint;
+  /** Offsets with which the last batches of producer sessions end: of these at least the header stays. */
+  readonly sessionEnds: readonly bigint[];
   /** Segments are merged as long as their file stays within this. */
   readonly segmentBytesMax: number;
   /** Memory for the keys above `cleanedTo`; a pass ends early at the batch whose keys would not fit. */

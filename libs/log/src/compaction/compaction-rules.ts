@@ -1,10 +1,5 @@
 /** Whether a log is worth a compaction now, and of which segments. */
-import {
-  COMPACTION_DIRTY_SHARE_MIN,
-  COMPACTION_MAP_BYTES_MAX,
-  COMPACTION_WAIT_MS_MAX,
-  PRODUCER_REPEAT_MS_MAX,
-} from '@partita/domain';
+import { COMPACTION_DIRTY_SHARE_MIN, COMPACTION_MAP_BYTES_MAX, COMPACTION_WAIT_MS_MAX } from '@partita/domain';
 import type { PartitionLog } from '../partition-log.ts';
 import { segmentFacts } from '../segment-facts.ts';
 import type { Segment } from '../segment.ts';
@@ -41,6 +36,7 @@ export async function planCompaction(log: PartitionLog, rules: CompactionRules):
     cutCount: log.cutCount,
     cleanedTo,
     tombstonesEndBelow: ended,
+    sessionEnds: log.state.sessionEnds,
     segmentBytesMax: log.settings.segmentBytesMax,
     mapBytesMax: COMPACTION_MAP_BYTES_MAX,
     bytesPerSecondMax: rules.bytesPerSecondMax,
@@ -54,7 +50,9 @@ function tombstonesEnd(log: PartitionLog, { nowMs, tombstoneDelayMs }: Compactio
 
 async function ripeSegments(log: PartitionLog, { highWatermark, nowMs, lagMs }: CompactionRules): Promise<Segment[]> {
   const ripe: Segment[] = [];
-  const repeatable = repeatableFrom(log, nowMs);
+  // A replica that copies this log learns of sessions and requests by what it copies: it could not tell a repeated batch
+  // that a compaction has changed.
+  const repeatable = log.state.repeatableFrom(nowMs) ?? log.logEnd;
   for (const segment of log.segments.slice(0, -1)) {
     if (segment.endOffset > highWatermark || segment.endOffset > repeatable) break;
     if (lagMs > 0) {
@@ -64,20 +62,6 @@ async function ripeSegments(log: PartitionLog, { highWatermark, nowMs, lagMs }: 
     ripe.push(segment);
   }
   return ripe;
-}
-
-/**
- * Where the batches begin that their producers may still repeat; the end of the log when there are none. A replica that
- * copies this log learns of sessions by what it copies: it could not tell a repeated batch that a compaction has changed.
- */
-function repeatableFrom(log: PartitionLog, nowMs: number): bigint {
-  let from = log.logEnd;
-  for (const { batches } of log.state.producers) {
-    for (const { baseOffset, appendTimeMs } of batches) {
-      if (baseOffset < from && Number(appendTimeMs) > nowMs - PRODUCER_REPEAT_MS_MAX) from = baseOffset;
-    }
-  }
-  return from;
 }
 
 async function isWorthIt(

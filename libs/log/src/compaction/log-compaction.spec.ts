@@ -1,6 +1,11 @@
 import { BATCH_DATA, BatchBuilder, batchesIn, CODEC_NONE, decodeBatch, headerSeed, stampBatch } from '@partita/batch';
 import type { BatchFraming } from '@partita/batch';
-import { COMPACTION_WAIT_MS_MAX, PRODUCER_REPEAT_MS_MAX } from '@partita/domain';
+import {
+  COMPACTION_WAIT_MS_MAX,
+  PRODUCER_REPEAT_MS_MAX,
+  REQUEST_EXPIRY_MS,
+  REQUEST_PRODUCER_EPOCH,
+} from '@partita/domain';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { PartitionLog } from '../partition-log.ts';
@@ -101,6 +106,22 @@ it('removes a tombstone once it has stayed for the delay, not before', async () 
   expect(await compact(bench, log, { nowMs: 11_500 })).toBe(false);
 });
 
+it('leaves a request alone as long as it is remembered', async () => {
+  const bench = new LogBench({ segmentBytesMax: 200 });
+  const log = await bench.open();
+  bench.time.nowMs = 10_000;
+  await put(bench, log, 'a', '1');
+  await put(bench, log, 'a', '2');
+  const request = { producerId: Buffer.alloc(16, 7), producerEpoch: REQUEST_PRODUCER_EPOCH, firstSequence: 0n };
+  await put(bench, log, 'a', '3', request);
+  await put(bench, log, 'a', '4');
+  await put(bench, log, 'a', '5');
+  expect(await compact(bench, log, { nowMs: 10_000 + REQUEST_EXPIRY_MS - 1 })).toBe(true);
+  expect(await recordsOf(log)).toEqual(['1 a=2', '2 a=3', '3 a=4', '4 a=5']);
+  expect(await compact(bench, log, { nowMs: 10_000 + REQUEST_EXPIRY_MS })).toBe(true);
+  expect(await recordsOf(log)).toEqual(['3 a=4', '4 a=5']);
+});
+
 it('leaves the last batches of a producer session alone as long as they may be repeated', async () => {
   const bench = new LogBench({ segmentBytesMax: 200 });
   const log = await bench.open();
@@ -110,14 +131,15 @@ it('leaves the last batches of a producer session alone as long as they may be r
   await put(bench, log, 'a', '3', { producerId: Buffer.alloc(16, 7), producerEpoch: 0, firstSequence: 0n });
   await put(bench, log, 'a', '4');
   await put(bench, log, 'a', '5');
-  const [session] = log.state.producers;
+  const { sessions } = log.state.producers;
   expect(await compact(bench, log, { nowMs: 10_000 })).toBe(true);
   // The active segment ends nothing yet, and the pass ended in front of the session's batch.
   expect(await recordsOf(log)).toEqual(['1 a=2', '2 a=3', '3 a=4', '4 a=5']);
   expect(await compact(bench, log, { nowMs: 10_000 + PRODUCER_REPEAT_MS_MAX - 1 })).toBe(false);
   expect(await compact(bench, log, { nowMs: 10_000 + PRODUCER_REPEAT_MS_MAX })).toBe(true);
   expect(await recordsOf(log)).toEqual(['3 a=4', '4 a=5']);
-  expect(log.state.producers).toEqual([session]);
+  expect(log.state.producers.sessions).toEqual(sessions);
+  expect(sessions).toHaveLength(1);
 });
 
 it('leaves alone what is too young, above the high watermark, or not worth it yet', async () => {

@@ -4,9 +4,22 @@
  *
  * - a newer record of the key was noted, or
  * - it is the last of its key, a tombstone, and has stayed for its time.
+ *
+ * The last batch of a producer session stays without its records when all of them go, as long as it is the last and the
+ * session is known: a replica that copies this log learns from it where the session goes on.
  */
-import { baseOffsetAt, BATCH_DATA, batchTypeAt, filterBatch, RecordTable } from '@partita/batch';
+import {
+  baseOffsetAt,
+  BATCH_DATA,
+  batchTypeAt,
+  emptiedBatch,
+  filterBatch,
+  lastOffsetAt,
+  recordCountAt,
+  RecordTable,
+} from '@partita/batch';
 import { asPartitaError } from '@partita/domain';
+import type { CompactionPlan } from './compaction-plan.ts';
 import { KeyOffsets } from './key-offsets.ts';
 
 /** Keeps its numbers of offsets as distances from the first offset of the plan: exact, and no bigints. */
@@ -19,6 +32,7 @@ export class RecordRetention {
   keptTombstones = 0;
   readonly #firstOffset: bigint;
   readonly #keys: KeyOffsets;
+  readonly #sessionEnds: ReadonlySet<bigint>;
   readonly #table = new RecordTable();
   /** Whether each record of the batch in the table is kept. */
   #keeps = new Uint8Array(1024);
@@ -26,9 +40,10 @@ export class RecordRetention {
   #knownEnd = 0;
   #tombstonesEnd = 0;
 
-  constructor(firstOffset: bigint, mapBytesMax: number, hashSeed: number) {
-    this.#firstOffset = firstOffset;
-    this.#keys = new KeyOffsets(mapBytesMax, hashSeed);
+  constructor(plan: Pick<CompactionPlan, 'segments' | 'sessionEnds' | 'mapBytesMax'>, hashSeed: number) {
+    this.#firstOffset = plan.segments[0]?.baseOffset ?? 0n;
+    this.#sessionEnds = new Set(plan.sessionEnds);
+    this.#keys = new KeyOffsets(plan.mapBytesMax, hashSeed);
   }
 
   /**
@@ -68,11 +83,15 @@ export class RecordRetention {
   filter(buf: Uint8Array, at: number, seed: number): readonly Uint8Array[] | undefined {
     if (batchTypeAt(buf, at) !== BATCH_DATA || this.#distance(baseOffsetAt(buf, at)) >= this.#knownEnd)
       return undefined;
+    const endsSession = this.#sessionEnds.has(lastOffsetAt(buf, at));
+    if (recordCountAt(buf, at) === 0) return endsSession ? undefined : [];
     if (!this.#load(buf, at)) {
       this.undecodableBatches += 1;
       return undefined;
     }
-    return this.#judge() ? undefined : filterBatch(this.#table, this.#keeps, seed);
+    if (this.#judge()) return undefined;
+    const rest = filterBatch(this.#table, this.#keeps, seed);
+    return rest.length === 0 && endsSession ? emptiedBatch(this.#table, seed) : rest;
   }
 
   /** Decides about each record in the table; true when all are kept. */

@@ -99,6 +99,7 @@ export function planOf(
     identity: IDENTITY,
     segments,
     cutCount: 0,
+    sessionEnds: [],
     cleanedTo: 0n,
     tombstonesEndBelow: 0n,
     segmentBytesMax: 1024 * 1024,

@@ -3,7 +3,7 @@
  * what everybody was told, and checks at each step what must hold at all times.
  */
 import { invariant, ProducerTable } from '@partita/domain';
-import type { ProducerEntry } from '@partita/domain';
+import type { ProducerFacts } from '@partita/domain';
 import type {
   AppendInput,
   AppendOutcome,
@@ -227,12 +227,12 @@ export class TestReplica {
     invariant(meta.ledEpoch <= meta.promisedEpoch, 'only a promised epoch is led');
   }
 
-  #durableProducers(): ProducerEntry[] {
+  #durableProducers(): ProducerFacts {
     const table = new ProducerTable();
     for (const { producer, baseOffset, appendTimeMs } of this.#log) {
       if (producer !== undefined) table.note(producer, baseOffset, appendTimeMs);
     }
-    return table.entries(this.#log.at(-1)?.appendTimeMs ?? 0n);
+    return table.facts(this.#log.at(-1)?.appendTimeMs ?? 0n);
   }
 
   #recover(): PartitionState {
@@ -251,7 +251,7 @@ export class TestReplica {
       dataEnd: this.#durableEnd,
       claim: { epoch: 0, instanceId: '' },
       lastAppendTimeMs: 0n,
-      producers: [...this.#durableProducers()],
+      producers: this.#durableProducers(),
     });
   }
 }
