@@ -48,7 +48,7 @@ describe('checkRequest', () => {
     ];
     for (const requestId of others) expect(refused({ requestId })).toBe('INVALID_REQUEST');
     const work = (): unknown => checkRequest(ProduceRequest.fromPartial({ topic: 't', records: [{}], requestId: 'x' }));
-    expect(work).toThrow(expect.objectContaining({ metadata: expect.objectContaining({ field: 'records' }) }));
+    expect(work).toThrow(expect.objectContaining({ metadata: expect.objectContaining({ field: 'request_id' }) }));
   });
 });
 

@@ -11,6 +11,7 @@ import type {
   AuditEntry,
   DeleteRecordsResponse,
   DescribeClusterResponse,
+  DescribeProducersResponse,
   ElectionResult,
   GetClusterResponse,
   ListOffsetsResponse,
@@ -168,6 +169,25 @@ export class Admin extends GroupAdmin {
       resultOf: ({ logStartOffset }: DeleteRecordsResponse) => logStartOffset,
     };
     return this.#leaders.call({ topic, partition }, call, options);
+  }
+
+  /** Producer sessions that the partition's leader remembers, and how many requests, page by page. */
+  async *describeProducers(
+    topic: string,
+    partition: number,
+    options?: ServiceCallOptions,
+  ): AsyncGenerator<DescribeProducersResponse, void, undefined> {
+    for (let pageToken = ''; ;) {
+      const call = {
+        method: BrokerServiceService.describeProducers,
+        request: { topic, partition, pageSize: PAGE_SIZE_MAX, pageToken },
+        resultOf: (response: DescribeProducersResponse) => response,
+      };
+      const page = await this.#leaders.call({ topic, partition }, call, options);
+      yield page;
+      pageToken = page.nextPageToken;
+      if (pageToken === '') return;
+    }
   }
 
   /** Endpoints, limits and versions, as any service knows them. */

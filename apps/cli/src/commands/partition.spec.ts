@@ -41,6 +41,14 @@ describe('cluster describe', () => {
 });
 
 describe('partition', () => {
+  test('producers lists the sessions of all pages, and counts requests', async () => {
+    const { code, text, notes } = await run('partition', 'producers', 't', '0');
+    expect(code).toBe(0);
+    expect(text).toMatch(/01010101-0101-0101-0101-010101010101 +0 +6 +8 +1970-01-01T00:00:00.000Z/);
+    expect(text).toContain('02020202-0202');
+    expect(notes).toContain('t/0 remembers 2 producer sessions, and 3 requests with an id');
+  });
+
   test('elect tells the leader, and ends with 1 when it is not as wished', async () => {
     expect(await run('partition', 'elect', 't', '0')).toMatchObject({
       code: 0,

@@ -1,4 +1,4 @@
-/** `partita partition …`: who leads a partition, by wish, and with possible loss when nothing else is left. */
+/** `partita partition …`: who leads a partition, by wish, and with possible loss when nothing else is left; who writes it. */
 import { PARTITION_COUNT_MAX } from '@partita/domain';
 import type { ElectionResult } from '@partita/protocol';
 import type { Command } from 'commander';
@@ -9,6 +9,7 @@ import { EXIT, UsageError } from '../exit-code.ts';
 import { jsonLine } from '../output/json.ts';
 import { table } from '../output/table.ts';
 import type { Terminal } from '../terminal.ts';
+import { addProducersCommand } from './producers.ts';
 
 interface ElectOptions extends GlobalOptions {
   readonly broker?: number;
@@ -28,7 +29,7 @@ Records that were acknowledged may be lost. The partition shows as lossy until i
 who did it and why.`;
 
 export function addPartitionCommand(program: Command, terminal: Terminal, exit: (code: number) => void): void {
-  const partition = program.command('partition').description('elect leaders, also with possible loss');
+  const partition = program.command('partition').description('elect leaders, also with possible loss; list producers');
   partition
     .command('elect')
     .argument('[topic]')
@@ -49,6 +50,7 @@ export function addPartitionCommand(program: Command, terminal: Terminal, exit: 
     (topic: string, number: number, _options: unknown, command: Command) =>
       recover(topic, number, command.optsWithGlobals<LossOptions>(), terminal),
   );
+  addProducersCommand(partition, terminal, partitionNumber);
 }
 
 function lossCommand(partition: Command, name: string, description: string): Command {

@@ -6,6 +6,7 @@ import {
   ConsumedRecord,
   DescribeClusterResponse,
   DescribeGroupResponse,
+  DescribeProducersResponse,
   GetClusterResponse,
   GetRoutesResponse,
   GroupServiceService,
@@ -238,6 +239,13 @@ export class SmallCluster {
           results: [{ offset, logStartOffset: this.logStarts[partition] ?? 0n, highWatermark }],
         });
       }),
+      describeProducers: unary(({ pageToken }) =>
+        DescribeProducersResponse.fromPartial({
+          producers: [{ producerId: Buffer.alloc(16, pageToken === '' ? 1 : 2), lastSequence: 6n, lastOffset: 8n }],
+          nextPageToken: pageToken === '' ? 'more' : '',
+          requestCount: 3,
+        }),
+      ),
       deleteRecords: unary(({ partition, beforeOffset }) => {
         if (beforeOffset > BigInt(this.logs[partition === 0 ? 0 : 1].length)) {
           throw new PartitaError('OFFSET_OUT_OF_RANGE', 'above the high watermark');
