@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { runCommand } from '../program.ts';
 import { recordedTerminal } from '../testing/recorded-terminal.ts';
 import { SmallCluster } from '../testing/small-cluster.ts';
@@ -6,6 +6,8 @@ import { SmallCluster } from '../testing/small-cluster.ts';
 let cluster: SmallCluster;
 
 beforeEach(async () => {
+  // Records without a key go to the first partition.
+  vi.spyOn(Math, 'random').mockReturnValue(0);
   cluster = new SmallCluster();
   await cluster.start();
   await run(['produce', 't', '--format', 'lines', '--partition', '0'], 'a\nb\nc\n');

@@ -1,6 +1,8 @@
 /** A cluster of one real server that does just enough: one topic "t" with two partitions, in memory. */
+import { decodeBatch } from '@partita/batch';
 import { PartitaError } from '@partita/domain';
 import {
+  AppendAck,
   BrokerServiceService,
   ClusterServiceService,
   ConsumedRecord,
@@ -14,6 +16,7 @@ import {
   ListOffsetsResponse,
   PartitionDescription,
   ProducerServiceService,
+  Record as WireRecord,
   ServiceKind,
   SettingSource,
   Topic,
@@ -22,17 +25,16 @@ import {
 import type {
   GroupPartition,
   GroupSummary,
-  ProduceFrame,
+  ProduceBatchFrame,
   ProduceStreamRequest,
   ProduceStreamResponse,
-  Record as WireRecord,
   ResetOffsetsRequest,
   UpdateTopicRequest,
 } from '@partita/protocol';
-import { toRpcStatus } from '@partita/rpc';
 import { bidi, createRpcServer, unary } from '@partita/rpc/server';
 import type { RpcServer } from '@partita/rpc/server';
 
+const TOPIC_ID = '00000000-0000-7000-8000-000000000001';
 const nothing = (): void => {};
 
 const replicas = [1, 2].map((brokerId) => ({ brokerId }));
@@ -94,7 +96,18 @@ export class SmallCluster {
       ),
       getRoutes: unary(() =>
         GetRoutesResponse.fromPartial({
-          routes: [{ topic: 't', partitions: [0, 1].map((partition) => ({ partition, leaderId: 1, leaderEpoch: 1 })) }],
+          // Every key belongs to partition 1.
+          routes: [
+            {
+              topic: 't',
+              topicId: TOPIC_ID,
+              recordBytesMax: 1024 * 1024,
+              partitions: [
+                { partition: 0, leaderId: 1, leaderEpoch: 1, hashMin: 0, hashMax: 0 },
+                { partition: 1, leaderId: 1, leaderEpoch: 1, hashMin: 1, hashMax: 0xffff_ffff },
+              ],
+            },
+          ],
           brokers: [{ brokerId: 1, address: this.address }],
         }),
       ),
@@ -167,33 +180,20 @@ export class SmallCluster {
             const ready = { heartbeatMs: 1000, framesInFlightMax: 100, bytesInFlightMax: 8_000_000n };
             stream.send({ message: { $case: 'ready', ready } });
           }
-          if (message?.$case === 'produce')
-            stream.send({ message: { $case: 'result', result: this.#store(message.produce) } });
+          if (message?.$case === 'batch')
+            stream.send({ message: { $case: 'result', result: this.#store(message.batch) } });
         },
       })),
     });
   }
 
-  #store({ frameId, request }: ProduceFrame) {
-    if (request?.topic !== 't') {
-      const error = toRpcStatus(new PartitaError('TOPIC_NOT_FOUND', `no topic "${request?.topic ?? ''}"`));
-      return { frameId, outcome: { $case: 'error' as const, error } };
-    }
-    const results = request.records.map((record, index) => {
-      const partition = request.partition ?? (record.key === undefined ? 0 : 1);
-      const log = this.logs[partition === 0 ? 0 : 1];
-      const ack = {
-        partition,
-        baseOffset: BigInt(log.push(record) - 1),
-        leaderEpoch: 1,
-        replicasAcked: 1,
-        fsynced: true,
-        appendTimeMs: 1n,
-        duplicate: false,
-        recordCount: 1,
-      };
-      return { partition, recordIndexes: [index], outcome: { $case: 'ack' as const, ack } };
-    });
+  #store({ frameId, partition, recordBatches }: ProduceBatchFrame) {
+    const log = this.logs[partition === 0 ? 0 : 1];
+    const baseOffset = BigInt(log.length);
+    const { records } = decodeBatch(recordBatches, 0);
+    for (const record of records) log.push(WireRecord.fromPartial({ ...record, headers: [...record.headers] }));
+    const ack = AppendAck.fromPartial({ partition, baseOffset, leaderEpoch: 1, recordCount: records.length });
+    const results = [{ partition, recordIndexes: [], outcome: { $case: 'ack' as const, ack } }];
     return { frameId, outcome: { $case: 'response' as const, response: { results } } };
   }
 

@@ -69,11 +69,17 @@ export class GatewayStream {
       return;
     }
     this.#opening = true;
-    this.#endpoints
-      .addressOf('gateway')
-      .then((address) => this.#connect(address))
-      .catch((error: unknown) => this.#fail(asPartitaError(error)))
-      .finally(() => (this.#opening = false));
+    // It is over before anybody is told: whoever is told asks for the stream at once, and must find that it may be opened.
+    this.#endpoints.addressOf('gateway').then(
+      (address) => {
+        this.#opening = false;
+        this.#connect(address);
+      },
+      (error: unknown) => {
+        this.#opening = false;
+        this.#fail(asPartitaError(error));
+      },
+    );
   }
 
   #connect(address: string): void {
