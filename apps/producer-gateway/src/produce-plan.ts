@@ -1,5 +1,5 @@
 /** From a ProduceRequest to parts: the records of one partition, checked, in order, that are stored or refused together. */
-import { checkRecord, HEADER_BYTES } from '@partita/batch';
+import { checkRecord, HEADER_BYTES, unsupportedCodec } from '@partita/batch';
 import type { RecordInput } from '@partita/batch';
 import {
   BATCH_BYTES_MAX,
@@ -136,8 +136,7 @@ function codecOf(request: ProduceRequest, route: TopicRoute): CompressionCodec {
       ? CompressionCodec.COMPRESSION_CODEC_NONE
       : request.codec;
   if (route.allowedCodecs.length > 0 && !route.allowedCodecs.includes(codec)) {
-    const metadata = { codec: String(codec), allowed: route.allowedCodecs.join(',') };
-    throw new PartitaError('UNSUPPORTED_CODEC', `topic "${route.topic}" does not take codec ${codec}`, metadata);
+    throw unsupportedCodec(codec, route.allowedCodecs);
   }
   return codec;
 }

@@ -2,7 +2,7 @@
  * The door: takes a batch from outside in whatever valid protobuf form it has and gives the canonical bytes, checked,
  * ready to be stamped. From here on nothing parses it again. The records stay opaque: only their checksum is computed.
  */
-import { BATCH_BYTES_MAX, PartitaError } from '@partita/domain';
+import { BATCH_BYTES_MAX } from '@partita/domain';
 import { checkHeader, hasProducer } from './accept-rules.ts';
 import type { AcceptRules } from './accept-rules.ts';
 import {
@@ -19,7 +19,7 @@ import {
 import type { BatchCodec, BatchHeader, BatchType } from './batch-header.ts';
 import { isBatchCodec } from './compression/codec.ts';
 import { crc32c } from './crc32c.ts';
-import { batchTooLarge, checksumMismatch, invalidBatch } from './faults.ts';
+import { batchTooLarge, checksumMismatch, invalidBatch, unsupportedCodec } from './faults.ts';
 import { readForeignBatch } from './foreign-batch.ts';
 import type { ForeignHeader } from './foreign-batch.ts';
 import { recordsAt } from './header-access.ts';
@@ -49,7 +49,7 @@ function canonicalForm(bytes: Uint8Array): Buffer {
   }
   const { header, records } = readForeignBatch(bytes);
   const batchBytes = HEADER_BYTES + records.length;
-  if (batchBytes > BATCH_BYTES_MAX) throw batchTooLarge('a batch in bytes', batchBytes, BATCH_BYTES_MAX);
+  if (batchBytes > BATCH_BYTES_MAX) throw batchTooLarge('bytes', 'a batch in bytes', batchBytes, BATCH_BYTES_MAX);
   const batch = Buffer.allocUnsafe(batchBytes);
   const codec = knownCodec(header);
   writeBatchHeader(batch, { ...header, codec, type: knownType(header), recordsBytes: records.length });
@@ -60,8 +60,7 @@ function canonicalForm(bytes: Uint8Array): Buffer {
 function knownCodec(header: ForeignHeader): BatchCodec {
   if (header.codec === 0) return CODEC_NONE;
   if (isBatchCodec(header.codec)) return header.codec;
-  const message = `compression codec ${header.codec} is unknown; use NONE, ZSTD, LZ4 or GZIP`;
-  throw new PartitaError('UNSUPPORTED_CODEC', message, { codec: String(header.codec) });
+  throw unsupportedCodec(header.codec);
 }
 
 function knownType(header: ForeignHeader): BatchType {

@@ -183,7 +183,11 @@ function producerOf(batch: Uint8Array): ProducerSequence | undefined {
   const isSound = producer === undefined ? !hasProducerAt(batch, 0) : isProducerId(producer.producerId);
   if (isSound) return producer;
   const message = 'producer_id is a UUID of version 7, on batches of type DATA only; make one, or leave it empty';
-  throw new PartitaError('INVALID_BATCH', message, { field: 'producer_id', value: producerIdAt(batch, 0) });
+  throw new PartitaError('INVALID_BATCH', message, {
+    rule: 'producer_id is a UUID of version 7',
+    field: 'producer_id',
+    value: producerIdAt(batch, 0),
+  });
 }
 
 /** The claim in a CLAIM batch. Other control batches are the leader's own. */
@@ -192,6 +196,7 @@ function claimOf(batch: Uint8Array, entry: AppendEntry): Claim | undefined {
   if (type === BATCH_DATA) return undefined;
   if (type !== BATCH_CLAIM) {
     throw new PartitaError('INVALID_BATCH', `batch type ${type} is written by leaders only; send type DATA`, {
+      rule: 'a type of the cluster itself',
       type: String(type),
     });
   }
@@ -206,7 +211,12 @@ function decodeClaim(bytes: Uint8Array): ClaimRecord {
   try {
     return ClaimRecord.decode(bytes);
   } catch (cause) {
-    throw new PartitaError('MALFORMED_MESSAGE', 'the records of a CLAIM batch are no ClaimRecord', {}, { cause });
+    throw new PartitaError(
+      'MALFORMED_MESSAGE',
+      'the records of a CLAIM batch are no ClaimRecord',
+      { message: 'partita.peer.v1.ClaimRecord' },
+      { cause },
+    );
   }
 }
 
