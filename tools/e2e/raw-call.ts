@@ -3,7 +3,7 @@
  * there. The SDK's own reading, which finds a reason for every status, would hide a status without one.
  */
 import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
-import type { ServiceError } from '@grpc/grpc-js';
+import type { ChannelOptions, ServiceError } from '@grpc/grpc-js';
 import { ErrorInfo, Status } from '@partita/protocol';
 
 export interface RawAnswer {
@@ -24,8 +24,9 @@ const identity = (bytes: Buffer): Buffer => bytes;
 export class RawClient {
   readonly #client: Client;
 
-  constructor(address: string) {
+  constructor(address: string, options: ChannelOptions = {}) {
     this.#client = new Client(address, credentials.createInsecure(), {
+      ...options,
       'grpc.max_send_message_length': -1,
       'grpc.max_receive_message_length': -1,
       'grpc.use_local_subchannel_pool': 1,
