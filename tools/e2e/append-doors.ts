@@ -32,6 +32,10 @@ export type Outcome = { readonly ack: AppendAck } | Readonly<Record<string, stri
 export interface SendOptions {
   /** Default 0. */
   readonly partition?: number;
+  /** Of a ProduceStream. Default: the caller named the partition. */
+  readonly partitionChosen?: boolean;
+  /** Of a ProduceStream. Default: found by name. */
+  readonly topicId?: string;
   readonly expectedNextOffset?: bigint;
 }
 
@@ -104,9 +108,9 @@ export class AppendDoors {
   async #produceStream(recordBatches: Uint8Array, options: SendOptions): Promise<Outcome> {
     const message = (part: Parameters<typeof ProduceStreamRequest.fromPartial>[0]): Uint8Array =>
       ProduceStreamRequest.encode(ProduceStreamRequest.fromPartial(part)).finish();
-    const { partition = 0, expectedNextOffset } = options;
+    const { partition = 0, partitionChosen = true, topicId = '', expectedNextOffset } = options;
     const batch = {
-      ...{ frameId: 1n, topic: this.topic.name, partition, partitionChosen: true, recordBatches },
+      ...{ frameId: 1n, topic: this.topic.name, topicId, partition, partitionChosen, recordBatches },
       ...{ expectedNextOffset, timeoutMs: FRAME_MS_MAX, acks: Acks.ACKS_ALL },
     };
     const outcomes = (responses: readonly Buffer[]): Outcome[] =>

@@ -131,7 +131,7 @@ describe.each(DOORS)('%s refuses, and stores nothing of,', (door) => {
     // 3 records of 0.9 MiB: each is small enough, the batch is not.
     const batch = stockFields(Array.from({ length: 3 }, () => ({ value: 'x'.repeat(0.9 * MIB) })));
     const limit = String(2 * MIB);
-    const tooLarge = { reason: 'BATCH_TOO_LARGE', bytes: String((batch['records'] as Buffer).length + 128), limit };
+    const tooLarge = { reason: 'BATCH_TOO_LARGE', bytes: String(stockBatches(batch).length), limit };
     await refuses(stockBatches(batch), tooLarge);
     const claim = { uncompressedBytes: 16 * MIB + 1, codec: 2 };
     const claimed = { reason: 'BATCH_TOO_LARGE', bytes: String(16 * MIB + 1), limit: String(16 * MIB) };

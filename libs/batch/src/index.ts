@@ -43,7 +43,7 @@ export { RecordTable } from './record-table.ts';
 export { filterBatch } from './filter-batch.ts';
 export { hasProducer } from './accept-rules.ts';
 export type { AcceptRules } from './accept-rules.ts';
-export { acceptBatch } from './reframe.ts';
+export { acceptBatch, checkBatchBytes } from './reframe.ts';
 export { validateRecords } from './validate-records.ts';
 export { checkRecord } from './check-record.ts';
 export type { RecordLimits } from './check-record.ts';

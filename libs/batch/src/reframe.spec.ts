@@ -236,6 +236,13 @@ describe('acceptBatch refuses', () => {
     });
   });
 
+  it('what is larger than any batch, before it is parsed', () => {
+    const bytes = Buffer.alloc((2 << 20) + 1025, 0xff);
+    const metadata = { bytes: String(bytes.length), limit: '2097152' };
+    expect(refusal(bytes)).toMatchObject({ reason: 'BATCH_TOO_LARGE', metadata });
+    expect(refusal(bytes.subarray(1)).reason).toBe('MALFORMED_MESSAGE');
+  });
+
   it('a canonical batch above the limit', () => {
     const set = Buffer.alloc(2 << 20);
     const large = Buffer.concat([batch.subarray(0, HEADER_BYTES), set]);

@@ -25,6 +25,9 @@ import type { ForeignHeader } from './foreign-batch.ts';
 import { recordsAt } from './header-access.ts';
 import { putInt32, putInt64 } from './little-endian.ts';
 
+/** Most by which another valid form is longer than the canonical one: tags and lengths that are padded further. */
+const FOREIGN_FORM_BYTES_MAX = 1024;
+
 /**
  * Takes a serialised RecordBatches that holds exactly one batch and returns it in canonical form: `bytes` themselves
  * when they are (then the caller must own them, since a leader stamps in place), else a copy. UNSPECIFIED codec and
@@ -35,12 +38,22 @@ import { putInt32, putInt64 } from './little-endian.ts';
  * CHECKSUM_MISMATCH, always before anything of the batch is kept.
  */
 export function acceptBatch(bytes: Uint8Array, rules: AcceptRules): Buffer {
+  checkBatchBytes(bytes);
   const batch = canonicalForm(bytes);
   const header = withoutProducerDefaults(batch, readBatchHeader(batch));
   checkHeader(header, rules);
   const crc = crc32c(recordsAt(batch, 0));
   if (crc !== header.recordsCrc) throw checksumMismatch('records_crc', header.recordsCrc, crc);
   return batch;
+}
+
+/**
+ * BATCH_TOO_LARGE for a serialised RecordBatches that no batch within the limit needs. Whoever passes batches on unparsed must
+ * ask before it does: in a message of its own, with more around it, one of 4 MiB ends the stream that others share.
+ */
+export function checkBatchBytes(bytes: Uint8Array): void {
+  if (bytes.length <= BATCH_BYTES_MAX + FOREIGN_FORM_BYTES_MAX) return;
+  throw batchTooLarge('bytes', 'a batch in bytes', bytes.length, BATCH_BYTES_MAX);
 }
 
 function canonicalForm(bytes: Uint8Array): Buffer {
