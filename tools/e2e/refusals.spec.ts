@@ -4,7 +4,7 @@
  */
 import { CleanupPolicy } from '@partita/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Api } from './api.ts';
+import { Api, valueOf } from './api.ts';
 import { AppendDoors, DOORS } from './append-doors.ts';
 import type { Outcome, SendOptions } from './append-doors.ts';
 import { startCluster } from './harness.ts';
@@ -260,3 +260,21 @@ describe('Produce refuses', () => {
     await refuses({ records: [{}] }, keyless, compacted);
   });
 });
+
+it.for(['Append', 'AppendStream'] as const)(
+  'by design %s does not look at records: times, key hashes and tombstones that a header claims are stored, readers get the records',
+  async (door) => {
+    const claims = { ...{ minKeyHash: 5, maxKeyHash: 6 }, ...{ firstTimestampMs: 1, maxTimestampMs: 2 } };
+    const fields = { ...two(), ...claims, hasTombstones: true };
+    const { highWatermark } = await doors.standing();
+    expect(await doors.send(door, stockBatches(fields))).toMatchObject({ ack: { baseOffset: highWatermark } });
+    const [batch] = await doors.fetch(highWatermark);
+    expect(batch?.fields).toMatchObject({ ...claims, hasTombstones: true });
+    expect(batch?.records).toMatchObject([
+      { key: 'a', value: 'first' },
+      { key: 'b', value: 'second' },
+    ]);
+    const read = await api.readPartition(doors.topic.name, 0, 30_000, highWatermark);
+    expect(read.map(valueOf)).toEqual(['first', 'second']);
+  },
+);
