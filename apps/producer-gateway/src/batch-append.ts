@@ -1,9 +1,23 @@
-/** Passes ready batches of clients on to the partition's leader, unchanged: the leader checks and stamps them. */
+/**
+ * Passes ready batches of clients on to the partition's leader, as they are: the leader checks and stamps them. The gateway
+ * looks at the header only: which session a batch belongs to, so that it keeps the session's order and tries again what is
+ * in doubt, and whether its keys belong to the partition.
+ */
+import { canonicalBatch, hasProducer, producerIdAt, readBatchHeader } from '@partita/batch';
+import type { BatchHeader } from '@partita/batch';
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
 import { asPartitaError, isInternalTopic, PartitaError } from '@partita/domain';
-import type { ProduceBatchFrame, ProduceResult, TopicRoute } from '@partita/protocol';
+import type { Partition, ProduceBatchFrame, ProduceResult, TopicRoute } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import type { HeldBytes } from './held-bytes.ts';
+
+/** A frame and what holds for its appending. */
+interface BatchFrame {
+  readonly frame: ProduceBatchFrame;
+  readonly traceparent: string;
+  readonly deadlineAtMs: number;
+  readonly done: (outcome: AppendOutcome) => void;
+}
 
 export class BatchAppend {
   readonly #routes: RouteCache;
@@ -16,55 +30,42 @@ export class BatchAppend {
     this.#held = held;
   }
 
-  /** Queues the batch behind the earlier ones of its partition; `done` is called once. */
-  append(
-    frame: ProduceBatchFrame,
-    traceparent: string,
-    deadlineAtMs: number,
-    done: (outcome: AppendOutcome) => void,
-  ): void {
-    if (isInternalTopic(frame.topic)) {
-      const metadata = { topic: frame.topic };
-      return done(
-        new PartitaError('INTERNAL_TOPIC', `"${frame.topic}" is Partita's own; clients cannot write it`, metadata),
-      );
+  /** Queues the batch behind the earlier ones of its partition and session; `done` is called once. */
+  append(batch: BatchFrame): void {
+    const { topic } = batch.frame;
+    if (isInternalTopic(topic)) {
+      const text = `"${topic}" is Partita's own; clients cannot write it`;
+      return batch.done(new PartitaError('INTERNAL_TOPIC', text, { topic }));
     }
-    const route = this.#routes.lookup(frame.topic);
-    if (route !== undefined) return this.#send(frame, route, traceparent, deadlineAtMs, done);
-    this.#routes.resolve(frame.topic).then(
-      (found) => this.#send(frame, found, traceparent, deadlineAtMs, done),
-      (error: unknown) => done(asPartitaError(error)),
+    const route = this.#routes.lookup(topic);
+    if (route !== undefined) return this.#trySend(batch, route);
+    this.#routes.resolve(topic).then(
+      (found) => this.#trySend(batch, found),
+      (error: unknown) => batch.done(asPartitaError(error)),
     );
   }
 
-  #send(
-    frame: ProduceBatchFrame,
-    route: TopicRoute,
-    traceparent: string,
-    deadlineAtMs: number,
-    done: (outcome: AppendOutcome) => void,
-  ): void {
-    if (frame.partition < 0 || frame.partition >= route.partitions.length) {
-      const metadata = {
-        topic: route.topic,
-        partition: String(frame.partition),
-        partition_count: String(route.partitions.length),
-      };
-      return done(
-        new PartitaError('PARTITION_NOT_FOUND', `topic "${route.topic}" has no partition ${frame.partition}`, metadata),
-      );
-    }
-    const bytes = frame.recordBatches.byteLength;
+  #trySend(batch: BatchFrame, route: TopicRoute): void {
     try {
-      this.#held.take(bytes);
+      this.#send(batch, route);
     } catch (error) {
-      return done(asPartitaError(error));
+      batch.done(asPartitaError(error));
     }
+  }
+
+  #send({ frame, traceparent, deadlineAtMs, done }: BatchFrame, route: TopicRoute): void {
+    const partition = partitionOf(frame, route);
+    const recordBatches = canonicalBatch(frame.recordBatches);
+    const header = readBatchHeader(recordBatches);
+    if (!frame.partitionChosen) checkKeys(header, partition, route);
+    const bytes = recordBatches.byteLength;
+    this.#held.take(bytes);
     this.#appender.append({
       topicId: route.topicId,
       topic: route.topic,
       partition: frame.partition,
-      recordBatches: frame.recordBatches,
+      recordBatches,
+      session: hasProducer(header) ? producerIdAt(recordBatches, 0) : '',
       acks: frame.acks,
       ...(frame.expectedNextOffset === undefined ? {} : { expectedNextOffset: frame.expectedNextOffset }),
       traceparent,
@@ -75,6 +76,30 @@ export class BatchAppend {
       },
     });
   }
+}
+
+function partitionOf({ partition, topicId }: ProduceBatchFrame, route: TopicRoute): Partition {
+  const { topic } = route;
+  if (topicId !== '' && topicId !== route.topicId) {
+    const text = `"${topic}" is another topic now, made again under its name; ask for its route`;
+    throw new PartitaError('TOPIC_NOT_FOUND', text, { topic, topic_id: topicId });
+  }
+  const found = route.partitions[partition];
+  if (found !== undefined) return found;
+  const metadata = { topic, partition: String(partition), partition_count: String(route.partitions.length) };
+  throw new PartitaError('PARTITION_NOT_FOUND', `topic "${topic}" has no partition ${partition}`, metadata);
+}
+
+/** A batch without keys goes anywhere. */
+function checkKeys(
+  { minKeyHash, maxKeyHash }: BatchHeader,
+  { partition, hashMin, hashMax }: Partition,
+  route: TopicRoute,
+): void {
+  if (minKeyHash > maxKeyHash || (minKeyHash >= hashMin && maxKeyHash <= hashMax)) return;
+  const text = `keys of the batch belong to another partition of "${route.topic}" than ${partition}; set partition_chosen to send it there all the same`;
+  const field = minKeyHash < hashMin ? 'min_key_hash' : 'max_key_hash';
+  throw new PartitaError('INVALID_BATCH', text, { field, partition: String(partition) });
 }
 
 /** The result of a batch frame: all of its records, in order. */

@@ -1,4 +1,6 @@
-import { BatchBuilder, CODEC_NONE } from '@partita/batch';
+import { BatchBuilder, CODEC_NONE, keyHash, producerSequenceAt } from '@partita/batch';
+import type { BatchFraming } from '@partita/batch';
+import { partitionOfHash } from '@partita/client';
 import { asPartitaError, PartitaError, STREAM_FRAMES_IN_FLIGHT_COUNT_MAX } from '@partita/domain';
 import { ProduceRequest, ProducerServiceService, ProduceStreamRequest } from '@partita/protocol';
 import type { ProduceFrameResult, ProduceResponse, ProduceStreamResponse } from '@partita/protocol';
@@ -60,6 +62,12 @@ const until = (condition: () => boolean) => vi.waitUntil(condition, { timeout: 5
 function request(values: readonly string[], more: Partial<ProduceRequest> = {}): ProduceRequest {
   const records = values.map((value) => ({ value: Buffer.from(value) }));
   return ProduceRequest.fromPartial({ topic: 'orders', partition: 0, records, ...more });
+}
+
+function batchOf(value: string, session: Partial<BatchFraming>): Buffer {
+  const builder = new BatchBuilder();
+  builder.tryAdd({ value: Buffer.from(value), timestampMs: 1000n });
+  return builder.build({ codec: CODEC_NONE, ...session });
 }
 
 function produce(wanted: ProduceRequest, deadlineMs = 5000): Promise<ProduceResponse> {
@@ -127,17 +135,31 @@ describe('Produce', () => {
     expect(two.entries[0]?.leaderEpoch).toBe(2);
   });
 
-  test('says OUTCOME_UNKNOWN when the leader breaks off under an append, and does not send it twice', async () => {
+  test('sends an append again that the leader broke off, under the same number of its own session', async () => {
     one.judge = () => 'silence';
     const producing = produce(request(['a']));
+    await until(() => one.entries.length === 1);
+    one.judge = () => 'store';
+    for (const stream of one.streams) stream.end(new PartitaError('INTERNAL', 'broken'));
+    await producing;
+    const [first, second] = one.entries.map(({ recordBatches }) => producerSequenceAt(recordBatches, 0));
+    expect(first).toBeDefined();
+    expect(second).toEqual(first);
+    await produce(request(['b']));
+    expect(producerSequenceAt(one.entries[2]!.recordBatches, 0)).toMatchObject({
+      producerId: first?.producerId,
+      firstSequence: 1n,
+    });
+  });
+
+  test('says OUTCOME_UNKNOWN when the outcome cannot be learned in time', async () => {
+    one.judge = () => 'silence';
+    const producing = produce(request(['a']), 400);
     producing.catch(() => undefined);
     await until(() => one.entries.length === 1);
+    one.judge = () => new PartitaError('NOT_ENOUGH_REPLICAS', 'too few', {}, { retryAfterMs: 20 });
     for (const stream of one.streams) stream.end(new PartitaError('INTERNAL', 'broken'));
     await expect(producing).rejects.toMatchObject({ reason: 'OUTCOME_UNKNOWN' });
-    expect(one.entries).toHaveLength(1);
-    one.judge = () => 'store';
-    await produce(request(['b']));
-    expect(one.values.get(0)).toEqual(['b']);
   });
 });
 
@@ -204,14 +226,60 @@ describe('ProduceStream', () => {
     stream.cancel();
   });
 
-  test('answers OUTCOME_UNKNOWN in-band when the leader breaks off', async () => {
+  test('hands doubt about a batch without a session back, and does not send it twice', async () => {
     one.judge = () => 'silence';
-    const { frame, results, stream } = openStream();
-    frame(1, 'a');
+    const { send, results, stream } = openStream();
+    send({ $case: 'batch', batch: { frameId: 1n, topic: 'orders', partition: 2, recordBatches: batchOf('a', {}) } });
     await until(() => one.entries.length === 1);
     for (const each of one.streams) each.end(new PartitaError('INTERNAL', 'broken'));
     await until(() => results().length === 1);
     expect(outcome(results()[0])).toBe('OUTCOME_UNKNOWN');
+    expect(one.entries).toHaveLength(1);
+    stream.cancel();
+  });
+
+  test('sends batches of a session again that are in doubt, in their order, and those of another beside them', async () => {
+    one.judge = () => 'silence';
+    const { send, results, stream } = openStream();
+    const producerId = Buffer.alloc(16, 7);
+    const batches = ['a', 'b'].map((value, index) =>
+      batchOf(value, { producerId, producerEpoch: 0, firstSequence: BigInt(index) }),
+    );
+    const other = batchOf('c', { producerId: Buffer.alloc(16, 8), producerEpoch: 0, firstSequence: 0n });
+    for (const [index, recordBatches] of [...batches, other].entries()) {
+      send({ $case: 'batch', batch: { frameId: BigInt(index), topic: 'orders', partition: 2, recordBatches } });
+    }
+    await until(() => one.entries.length === 3);
+    one.judge = () => 'store';
+    for (const each of one.streams) each.end(new PartitaError('INTERNAL', 'broken'));
+    await until(() => results().length === 3);
+    expect(results().map(outcome)).toEqual(['ack', 'ack', 'ack']);
+    expect(one.values.get(2)?.filter((value) => value !== 'c')).toEqual(['a', 'b']);
+    stream.cancel();
+  });
+
+  test('refuses a batch whose keys belong to another partition, unless the client chose it', async () => {
+    const { send, results, stream } = openStream();
+    const key = Buffer.from('k');
+    const home = partitionOfHash(routeOf('orders', 3), keyHash(key));
+    const builder = new BatchBuilder();
+    builder.tryAdd({ key, value: Buffer.from('a'), timestampMs: 1000n });
+    const batch = { topic: 'orders', partition: (home + 1) % 3, recordBatches: builder.build({ codec: CODEC_NONE }) };
+    send({ $case: 'batch', batch: { ...batch, frameId: 1n } });
+    send({ $case: 'batch', batch: { ...batch, frameId: 2n, partitionChosen: true } });
+    send({ $case: 'batch', batch: { ...batch, frameId: 3n, partition: home } });
+    await until(() => results().length === 3);
+    const outcomes = new Map(results().map((result) => [result.frameId, outcome(result)]));
+    expect([1n, 2n, 3n].map((id) => outcomes.get(id))).toEqual(['INVALID_BATCH', 'ack', 'ack']);
+    stream.cancel();
+  });
+
+  test('refuses a batch for a topic that has another id now', async () => {
+    const { send, results, stream } = openStream();
+    const batch = { topic: 'orders', partition: 0, recordBatches: batchOf('a', {}) };
+    send({ $case: 'batch', batch: { ...batch, frameId: 1n, topicId: '00000000-0000-7000-8000-0000000000ff' } });
+    await until(() => results().length === 1);
+    expect(outcome(results()[0])).toBe('TOPIC_NOT_FOUND');
     stream.cancel();
   });
 

@@ -2,7 +2,7 @@ import { PartitaError } from '@partita/domain';
 import type { ErrorReason } from '@partita/domain';
 import { CompressionCodec, ProduceRequest } from '@partita/protocol';
 import { describe, expect, it } from 'vitest';
-import { PartitionChooser } from './partition-chooser.ts';
+import { PartitionChooser } from '@partita/client';
 import { checkRequest, planRequest } from './produce-plan.ts';
 import { routeOf } from './testing/route.ts';
 

@@ -12,7 +12,7 @@ import {
 import { Acks, CompressionCodec } from '@partita/protocol';
 import type { ProduceRequest, TopicRoute } from '@partita/protocol';
 import { checkEnum } from '@partita/rpc';
-import type { PartitionChooser } from './partition-chooser.ts';
+import type { PartitionChooser } from '@partita/client';
 
 /** Records of one request for one partition. */
 export interface ProducePart {
@@ -32,6 +32,8 @@ export interface ProducePlan {
   /** True = the records may share a batch with others, and be split over several. */
   readonly mergeable: boolean;
   readonly expectedNextOffset: bigint | undefined;
+  /** 16 bytes: the leader knows a repeat of the request by it. */
+  readonly requestId: Uint8Array | undefined;
   readonly bytes: number;
 }
 
@@ -126,6 +128,7 @@ export function planRequest(
     codec,
     mergeable: !single,
     expectedNextOffset: request.expectedNextOffset,
+    requestId: undefined,
     bytes,
   };
 }

@@ -9,7 +9,8 @@ import {
   STREAM_FRAMES_IN_FLIGHT_COUNT_MAX,
   STREAM_SILENCE_MS_MAX,
 } from '@partita/domain';
-import { sampledParent } from '@partita/client';
+import { sampledParent, traceparentOf } from '@partita/client';
+import type { AppendOutcome } from '@partita/client';
 import { ProduceRequest } from '@partita/protocol';
 import type {
   ProduceBatchFrame,
@@ -24,7 +25,6 @@ import { batchResult } from './batch-append.ts';
 import type { BatchAppend } from './batch-append.ts';
 import { publishSpan } from './publish-span.ts';
 import type { RecordAppend } from './record-append.ts';
-import { traceparentOf } from '@partita/client';
 
 const BYTES_IN_FLIGHT_MAX = 32 * 1024 * 1024;
 /** Told to clients of a draining gateway; after it a stream is ended as soon as all is answered. */
@@ -119,14 +119,13 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
     const bytes = frame.recordBatches.byteLength;
     if (!this.#take(frame.frameId, bytes)) return;
     const span = publishSpan(frame.topic, 0, sampledParent(frame.traceparent), this.#context);
-    this.#batches.append(frame, traceparentOf(span), this.#deadlineAt(frame.timeoutMs), (outcome) => {
+    const done = (outcome: AppendOutcome): void => {
       span.end();
-      this.#answer(
-        frame.frameId,
-        bytes,
-        outcome instanceof PartitaError ? outcome : { results: [batchResult(frame.partition, outcome)] },
-      );
-    });
+      const answer = outcome instanceof PartitaError ? outcome : { results: [batchResult(frame.partition, outcome)] };
+      this.#answer(frame.frameId, bytes, answer);
+    };
+    const deadlineAtMs = this.#deadlineAt(frame.timeoutMs);
+    this.#batches.append({ frame, traceparent: traceparentOf(span), deadlineAtMs, done });
   }
 
   #take(frameId: bigint, bytes: number): boolean {

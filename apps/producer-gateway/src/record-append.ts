@@ -1,17 +1,17 @@
 /** Runs one Produce request: plan, queue, collect what became of each batch, answer when the last is known. */
 import { asPartitaError, PartitaError } from '@partita/domain';
+import { PartitionBatcher, PartitionChooser, ProducerIds, traceparentOf } from '@partita/client';
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
-import { traceparentOf } from '@partita/client';
 import type { ProduceRequest, ProduceResponse, ProduceResult, TopicRoute } from '@partita/protocol';
 import { outcomeOf, toRpcStatus } from '@partita/rpc';
 import type { Span } from '@opentelemetry/api';
 import type { HeldBytes } from './held-bytes.ts';
-import { PartitionChooser } from './partition-chooser.ts';
-import { PartitionMerger } from './partition-merger.ts';
 import { checkRequest, planRequest } from './produce-plan.ts';
 import type { ProducePart, ProducePlan } from './produce-plan.ts';
 
-const MERGER_COUNT_MAX = 20_000;
+const BATCHER_COUNT_MAX = 20_000;
+/** A batch with this much goes though others of its partition are under way. */
+const BATCH_BYTES_TARGET = 1024 * 1024;
 
 interface PartOutcome {
   readonly results: ProduceResult[];
@@ -22,7 +22,9 @@ export class RecordAppend {
   readonly #routes: RouteCache;
   readonly #appender: LeaderAppender;
   readonly #chooser = new PartitionChooser(Math.random);
-  readonly #mergers = new Map<string, PartitionMerger>();
+  /** The gateway is a producer itself: one session per partition, so that its own retries store nothing twice. */
+  readonly #ids = new ProducerIds();
+  readonly #batchers = new Map<string, PartitionBatcher>();
   readonly #held: HeldBytes;
 
   constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes) {
@@ -52,7 +54,7 @@ export class RecordAppend {
 
   #checkRoom(plan: ProducePlan): void {
     for (const part of plan.parts) {
-      const full = this.#merger(part.route, part.partition).full;
+      const full = this.#batcher(part.route, part.partition).full;
       if (full !== undefined) throw full;
     }
   }
@@ -62,7 +64,7 @@ export class RecordAppend {
       const results: ProduceResult[] = [];
       const errors: PartitaError[] = [];
       let open = part.records.length;
-      this.#merger(part.route, part.partition).add({
+      this.#batcher(part.route, part.partition).add({
         records: part.records,
         next: 0,
         bytes: part.bytes,
@@ -70,8 +72,12 @@ export class RecordAppend {
         codec: plan.codec,
         mergeable: plan.mergeable,
         expectedNextOffset: plan.expectedNextOffset,
+        requestId: plan.requestId,
+        partitionChosen: true,
         traceparent,
+        queuedAtMs: performance.now(),
         deadlineAtMs,
+        isOver: false,
         done: (from, to, outcome, indexInBatch) => {
           results.push(resultOf(part, from, to, outcome, indexInBatch));
           if (outcome instanceof PartitaError) errors.push(outcome);
@@ -82,21 +88,28 @@ export class RecordAppend {
     });
   }
 
-  #merger(route: TopicRoute, partition: number): PartitionMerger {
+  #batcher(route: TopicRoute, partition: number): PartitionBatcher {
     const key = `${route.topicId}/${partition}`;
-    let merger = this.#mergers.get(key);
-    if (merger === undefined) {
-      if (this.#mergers.size >= MERGER_COUNT_MAX) this.#dropIdle();
-      merger = new PartitionMerger(route, partition, this.#appender, () =>
-        this.#chooser.batchSent(route.topicId, partition),
-      );
-      this.#mergers.set(key, merger);
+    let batcher = this.#batchers.get(key);
+    if (batcher === undefined) {
+      if (this.#batchers.size >= BATCHER_COUNT_MAX) this.#dropIdle();
+      batcher = new PartitionBatcher({
+        topicId: route.topicId,
+        topic: route.topic,
+        partition,
+        sink: this.#appender,
+        ids: this.#ids,
+        batchBytesMax: BATCH_BYTES_TARGET,
+        deadline: 'last',
+        onBatch: () => this.#chooser.batchSent(route.topicId, partition),
+      });
+      this.#batchers.set(key, batcher);
     }
-    return merger;
+    return batcher;
   }
 
   #dropIdle(): void {
-    for (const [key, merger] of this.#mergers) if (merger.idle) this.#mergers.delete(key);
+    for (const [key, batcher] of this.#batchers) if (batcher.idle) this.#batchers.delete(key);
   }
 }
 

@@ -38,8 +38,7 @@ const FOREIGN_FORM_BYTES_MAX = 1024;
  * CHECKSUM_MISMATCH, always before anything of the batch is kept.
  */
 export function acceptBatch(bytes: Uint8Array, rules: AcceptRules): Buffer {
-  checkBatchBytes(bytes);
-  const batch = canonicalForm(bytes);
+  const batch = canonicalBatch(bytes);
   const header = withoutProducerDefaults(batch, readBatchHeader(batch));
   checkHeader(header, rules);
   const crc = crc32c(recordsAt(batch, 0));
@@ -48,15 +47,11 @@ export function acceptBatch(bytes: Uint8Array, rules: AcceptRules): Buffer {
 }
 
 /**
- * BATCH_TOO_LARGE for a serialised RecordBatches that no batch within the limit needs. Whoever passes batches on unparsed must
- * ask before it does: in a message of its own, with more around it, one of 4 MiB ends the stream that others share.
+ * The batch in canonical form, `bytes` themselves when they are; nothing else is checked. Throws MALFORMED_MESSAGE,
+ * INVALID_BATCH, BATCH_TOO_LARGE or UNSUPPORTED_CODEC when it is no batch.
  */
-export function checkBatchBytes(bytes: Uint8Array): void {
-  if (bytes.length <= BATCH_BYTES_MAX + FOREIGN_FORM_BYTES_MAX) return;
-  throw batchTooLarge('bytes', 'a batch in bytes', bytes.length, BATCH_BYTES_MAX);
-}
-
-function canonicalForm(bytes: Uint8Array): Buffer {
+export function canonicalBatch(bytes: Uint8Array): Buffer {
+  checkBytes(bytes);
   if (isBatchAt(bytes, 0) && batchBytesAt(bytes, 0) === bytes.length) {
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }
@@ -68,6 +63,15 @@ function canonicalForm(bytes: Uint8Array): Buffer {
   writeBatchHeader(batch, { ...header, codec, type: knownType(header), recordsBytes: records.length });
   batch.set(records, HEADER_BYTES);
   return batch;
+}
+
+/**
+ * BATCH_TOO_LARGE for what no batch within the limit needs, before it is parsed or passed on: in another message with more
+ * around it, a batch of 4 MiB would end the stream that others share.
+ */
+function checkBytes(bytes: Uint8Array): void {
+  if (bytes.length <= BATCH_BYTES_MAX + FOREIGN_FORM_BYTES_MAX) return;
+  throw batchTooLarge('bytes', 'a batch in bytes', bytes.length, BATCH_BYTES_MAX);
 }
 
 function knownCodec(header: ForeignHeader): BatchCodec {

@@ -9,8 +9,14 @@ import { Consumer } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { Endpoints } from './endpoints.ts';
 import { LeaderCalls } from './leader-calls.ts';
-import { Producer } from './producer.ts';
-import type { ProducerOptions } from './producer.ts';
+import { GatewayAppender } from './producing/gateway-appender.ts';
+import { LeaderAppender } from './producing/leader-appender.ts';
+import { PlainSender } from './producing/plain-sender.ts';
+import { Producer } from './producing/producer.ts';
+import type { ProducerOptions } from './producing/producer-options.ts';
+import type { RecordSender } from './producing/record-sender.ts';
+import { mayPass } from './producing/retried-errors.ts';
+import { SessionSender } from './producing/session-sender.ts';
 import { readRecords } from './reader.ts';
 import type { ReadOptions } from './reader.ts';
 import type { ReceivedRecord } from './record-form.ts';
@@ -82,9 +88,9 @@ export class PartitaClient {
     return this.#endpoints.cluster;
   }
 
-  /** Keep one for the life of the process: it has one stream for all topics. */
+  /** Keep one for the life of the process: it has one stream for all topics, and a session with each partition. */
   producer(options: ProducerOptions = {}): Producer {
-    return this.#track(new Producer(this.#pool, this.#endpoints, this.#tracer, options));
+    return this.#track(new Producer(this.#sender(options), this.#tracer, options));
   }
 
   /** A member of a group; it joins when its first record is asked for. */
@@ -112,7 +118,18 @@ export class PartitaClient {
     this.#pool.close();
   }
 
-  /** One watch for all direct consumers. */
+  #sender(options: ProducerOptions): RecordSender {
+    const { delivery = 'batches' } = options;
+    if (delivery === 'records') return new PlainSender(this.#pool, this.#endpoints, options);
+    const routes = this.#watchedRoutes();
+    const sink =
+      delivery === 'direct'
+        ? new LeaderAppender(routes, this.#pool, mayPass)
+        : new GatewayAppender(this.#pool, this.#endpoints);
+    return new SessionSender(routes, sink, options);
+  }
+
+  /** One watch for all producers with a session and all direct consumers. */
   #watchedRoutes(): RouteCache {
     if (this.#routes === undefined) {
       this.#routes = new RouteCache({ seeds: this.#servers, pool: this.#pool });

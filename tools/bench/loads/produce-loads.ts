@@ -1,6 +1,6 @@
 /** Producing through a gateway: ready batches and plain records over a stream, and single records by unary calls. */
 import { PartitaError } from '@partita/domain';
-import { Acks, ProducerServiceService, ProduceRequest } from '@partita/protocol';
+import { Acks, ProducerServiceService, ProduceRequest, ProduceStreamInitial } from '@partita/protocol';
 import type { Partition, ProduceFrameResult, ProduceStreamRequest, ProduceStreamResponse } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
 import { callUnary, openBidi } from '@partita/rpc/client';
@@ -106,7 +106,7 @@ async function produceFrames(gateway: Client, frames: readonly Frame[], bounds: 
     },
     onClose: (error) => window.fail(error ?? new PartitaError('SHUTTING_DOWN', 'the gateway ended the stream')),
   });
-  stream.send({ message: { $case: 'initial', initial: { producerId: new Uint8Array(0), producerEpoch: 0 } } });
+  stream.send({ message: { $case: 'initial', initial: ProduceStreamInitial.fromPartial({}) } });
   const { frameCount, durationMs } = await window.result;
   stream.end();
   await stream.closed;

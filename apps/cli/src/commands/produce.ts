@@ -24,6 +24,7 @@ interface ProduceOptions extends GlobalOptions, TextForm {
   readonly partition?: number;
   readonly acks: 'all' | 'leader';
   readonly codec: 'none' | 'zstd' | 'lz4' | 'gzip';
+  readonly delivery: 'batches' | 'direct' | 'records';
 }
 
 /** Results waited for at once; beyond, reading pauses. */
@@ -57,6 +58,12 @@ export function addProduceCommand(program: Command, terminal: Terminal, exit: (c
     )
     .option('--acks <acks>', 'all in-sync replicas, or leader', oneOf('--acks', ['all', 'leader']), 'all')
     .option('--codec <codec>', 'none, zstd, lz4 or gzip', oneOf('--codec', ['none', 'zstd', 'lz4', 'gzip']), 'none')
+    .option(
+      '--delivery <form>',
+      'batches of a producer session through a gateway, the same direct to the leaders, or plain records',
+      oneOf('--delivery', ['batches', 'direct', 'records']),
+      'batches',
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (topic: string, _options: unknown, command: Command) => {
       exit(await produce(topic, command.optsWithGlobals<ProduceOptions>(), terminal));
@@ -69,7 +76,7 @@ async function produce(topic: string, options: ProduceOptions, terminal: Termina
   }
   const report = new ProduceReport(terminal);
   const failure = await withClient(options, terminal, (client) => {
-    const producer = client.producer({ acks: options.acks, codec: options.codec });
+    const producer = client.producer({ acks: options.acks, codec: options.codec, delivery: options.delivery });
     return sendLines(topic, options, producer, report, terminal);
   });
   report.end();

@@ -1,6 +1,6 @@
 /**
- * The records of one topic (and one partition, where the caller names it) on their way, in order. One frame is under way
- * at a time: only so can a refused frame be sent again without overtaking a later one. Frames grow under load instead.
+ * The plain records of one topic (and one partition, where the caller names it) on their way, in order. One frame is under
+ * way at a time: only so can a refused frame be sent again without overtaking a later one. Frames grow under load instead.
  */
 import {
   DEADLINE_MS_MAX,
@@ -9,9 +9,12 @@ import {
   PRODUCE_FRAME_RECORD_COUNT_MAX,
 } from '@partita/domain';
 import type { AppendAck, Record as WireRecord } from '@partita/protocol';
-import { fromRpcStatus, outcomeOf, retryAdviceOf } from '@partita/rpc';
-import { Fifo } from './fifo.ts';
+import { fromRpcStatus, outcomeOf } from '@partita/rpc';
+import { Fifo } from '../fifo.ts';
 import type { FrameOutcome } from './produce-link.ts';
+import { isOneBatch } from './producer-options.ts';
+import type { SendOptions } from './producer-options.ts';
+import { mayPass } from './retried-errors.ts';
 
 /** A record that waits for its result. */
 export interface PendingRecord {
@@ -37,20 +40,26 @@ export interface LaneFrame {
 
 export class ProduceLane {
   readonly topic: string;
-  readonly partition: number | undefined;
+  /** Of the calls whose records are in it. One that asks for a batch of its own has a lane of its own. */
+  readonly options: SendOptions;
   /** Monotonic milliseconds before which nothing is sent, after a refusal. */
   notBeforeMs = 0;
   /** Refusals in a row. */
   attempt = 0;
   /** True while a frame waits for its result. */
   underWay = false;
+  /** Its records are one call's, and go together or not at all. */
+  readonly #isWhole: boolean;
+  /** True once a frame may have been stored although it is sent again. */
+  #inDoubt = false;
   readonly #queue = new Fifo<PendingRecord>();
   #queuedBytes = 0;
   #lastError: PartitaError | undefined;
 
-  constructor(topic: string, partition: number | undefined) {
+  constructor(topic: string, options: SendOptions) {
     this.topic = topic;
-    this.partition = partition;
+    this.options = options;
+    this.#isWhole = isOneBatch(options);
   }
 
   get empty(): boolean {
@@ -82,7 +91,7 @@ export class ProduceLane {
     for (let next = this.#queue.first; next !== undefined; next = this.#queue.first) {
       if (!next.settled) {
         const full = bytes + next.bytes > PRODUCE_FRAME_BYTES_MAX || records.length >= PRODUCE_FRAME_RECORD_COUNT_MAX;
-        if (full && records.length > 0) break;
+        if (full && records.length > 0 && !this.#isWhole) break;
         records.push(next);
         bytes += next.bytes;
       }
@@ -99,7 +108,7 @@ export class ProduceLane {
     this.underWay = false;
     const again = new Map<PendingRecord, PartitaError>();
     if (outcome instanceof PartitaError) this.#finishWhole(frame, outcome, again);
-    else finishEach(frame, outcome, again);
+    else this.#finishEach(frame, outcome, again);
     const back = frame.records.filter((pending) => again.has(pending) && !pending.settled);
     for (const pending of back) pending.sent = false;
     this.#queue.putBack(back);
@@ -116,7 +125,7 @@ export class ProduceLane {
       next = this.#queue.first
     ) {
       this.#drop();
-      if (!next.settled) next.settle(tooLate(this.topic, this.#lastError ?? why));
+      if (!next.settled) this.#fail(next, tooLate(this.topic, this.#lastError ?? why));
     }
   }
 
@@ -134,40 +143,49 @@ export class ProduceLane {
     // The gateway refuses a request for its first bad record. The others are innocent and may not even be the same caller's.
     const bad = error.metadata['index'] === undefined ? undefined : frame.records[Number(error.metadata['index'])];
     for (const pending of frame.records) {
-      if (maySendAgain(error) || (bad !== undefined && pending !== bad)) again.set(pending, error);
-      else pending.settle(error);
+      const isInnocent = bad !== undefined && pending !== bad && !this.#isWhole;
+      if (this.#maySendAgain(error) || isInnocent) again.set(pending, error);
+      else this.#fail(pending, error);
     }
   }
-}
 
-function finishEach(
-  frame: LaneFrame,
-  response: Exclude<FrameOutcome, PartitaError>,
-  again: Map<PendingRecord, PartitaError>,
-): void {
-  const answered = new Set<PendingRecord>();
-  for (const { recordIndexes, outcome } of response.results) {
-    const error = outcome?.$case === 'error' ? fromRpcStatus(outcome.error) : undefined;
-    for (const [position, index] of recordIndexes.entries()) {
-      const pending = frame.records[index];
-      if (pending === undefined || outcome === undefined) continue;
-      answered.add(pending);
-      if (outcome.$case === 'ack')
-        pending.settle({ ack: outcome.ack, offset: outcome.ack.baseOffset + BigInt(position) });
-      else if (error !== undefined && maySendAgain(error)) again.set(pending, error);
-      else if (error !== undefined) pending.settle(error);
+  #finishEach(
+    frame: LaneFrame,
+    response: Exclude<FrameOutcome, PartitaError>,
+    again: Map<PendingRecord, PartitaError>,
+  ): void {
+    const answered = new Set<PendingRecord>();
+    for (const { recordIndexes, outcome } of response.results) {
+      const error = outcome?.$case === 'error' ? fromRpcStatus(outcome.error) : undefined;
+      for (const [position, index] of recordIndexes.entries()) {
+        const pending = frame.records[index];
+        if (pending === undefined || outcome === undefined) continue;
+        answered.add(pending);
+        if (outcome.$case === 'ack')
+          pending.settle({ ack: outcome.ack, offset: outcome.ack.baseOffset + BigInt(position) });
+        else if (error !== undefined && this.#maySendAgain(error)) again.set(pending, error);
+        else if (error !== undefined) this.#fail(pending, error);
+      }
+    }
+    for (const pending of frame.records) {
+      if (!answered.has(pending))
+        pending.settle(new PartitaError('OUTCOME_UNKNOWN', 'the gateway answered without a result for this record'));
     }
   }
-  for (const pending of frame.records) {
-    if (!answered.has(pending))
-      pending.settle(new PartitaError('OUTCOME_UNKNOWN', 'the gateway answered without a result for this record'));
-  }
-}
 
-/** Certainly not stored, and may be later. */
-function maySendAgain(error: PartitaError): boolean {
-  const advice = retryAdviceOf(error);
-  return outcomeOf(error) === 'rejected' && (advice === 'BACKOFF' || advice === 'AFTER_DELAY' || advice === 'REFRESH');
+  /** Certainly not stored and may be later; or in doubt, where the leader knows a repeat. */
+  #maySendAgain(error: PartitaError): boolean {
+    if (outcomeOf(error) !== 'unknown') return mayPass(error);
+    this.#inDoubt ||= this.options.requestId !== undefined;
+    return this.#inDoubt;
+  }
+
+  /** Doubt stays, whatever a later attempt was refused with. */
+  #fail(pending: PendingRecord, error: PartitaError): void {
+    if (!this.#inDoubt || outcomeOf(error) === 'unknown') return pending.settle(error);
+    const text = `the record may have been stored by an earlier attempt; the last one: ${error.message}`;
+    pending.settle(new PartitaError('OUTCOME_UNKNOWN', text, { topic: this.topic, last_reason: error.reason }));
+  }
 }
 
 function tooLate(topic: string, last: PartitaError | undefined): PartitaError {

@@ -3,10 +3,11 @@
  * breaks, every frame that was sent is in doubt: OUTCOME_UNKNOWN.
  */
 import { HEARTBEAT_MS, PartitaError, STREAM_SILENCE_MS_MAX } from '@partita/domain';
-import { ProducerServiceService } from '@partita/protocol';
+import { ProducerServiceService, ProduceStreamInitial } from '@partita/protocol';
 import type {
+  ProduceBatchFrame,
+  ProduceFrame,
   ProduceFrameResult,
-  ProduceRequest,
   ProduceResponse,
   ProduceStreamRequest,
   ProduceStreamResponse,
@@ -56,7 +57,7 @@ export class ProduceLink {
       // Bounded by what `ready` allows in flight.
       { append: true, pendingBytesMax: Number.MAX_SAFE_INTEGER },
     );
-    this.#stream.send({ message: { $case: 'initial', initial: { producerId: new Uint8Array(0), producerEpoch: 0 } } });
+    this.#stream.send({ message: { $case: 'initial', initial: ProduceStreamInitial.fromPartial({}) } });
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
   }
 
@@ -68,23 +69,30 @@ export class ProduceLink {
   }
 
   /** Sends records; `hasRoom` was true. `done` is called once, never before this returns. */
-  send(
-    request: ProduceRequest,
-    bytes: number,
-    timeoutMs: number,
-    traceparent: string,
-    done: (outcome: FrameOutcome) => void,
-  ): void {
-    const frameId = this.#nextFrameId++;
-    this.#sent.set(frameId, { bytes, done });
-    this.#bytesInFlight += bytes;
-    const produce = { frameId, request, timeoutMs: Math.max(1, Math.floor(timeoutMs)), traceparent, tracestate: '' };
+  sendRecords(frame: Omit<ProduceFrame, 'frameId'>, bytes: number, done: (outcome: FrameOutcome) => void): void {
+    const frameId = this.#take(bytes, done);
+    const produce = { ...frame, frameId, timeoutMs: wholeMs(frame.timeoutMs) };
     this.#stream.send({ message: { $case: 'produce', produce } }, bytes);
+  }
+
+  /** Sends a ready batch, under the same conditions. */
+  sendBatch(frame: Omit<ProduceBatchFrame, 'frameId'>, done: (outcome: FrameOutcome) => void): void {
+    const bytes = frame.recordBatches.byteLength;
+    const frameId = this.#take(bytes, done);
+    const batch = { ...frame, frameId, timeoutMs: wholeMs(frame.timeoutMs) };
+    this.#stream.send({ message: { $case: 'batch', batch } }, bytes);
   }
 
   /** Ends the stream; what is still under way is in doubt. */
   close(): void {
     this.#stream.cancel();
+  }
+
+  #take(bytes: number, done: (outcome: FrameOutcome) => void): bigint {
+    const frameId = this.#nextFrameId++;
+    this.#sent.set(frameId, { bytes, done });
+    this.#bytesInFlight += bytes;
+    return frameId;
   }
 
   #beat(): void {
@@ -138,4 +146,8 @@ export class ProduceLink {
     this.#sent.clear();
     for (const frame of sent) frame.done(doubt);
   }
+}
+
+function wholeMs(timeoutMs: number): number {
+  return Math.max(1, Math.floor(timeoutMs));
 }

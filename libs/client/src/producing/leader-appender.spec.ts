@@ -11,10 +11,10 @@ import { toRpcStatus } from '@partita/rpc';
 import { bidi } from '@partita/rpc/server';
 import type { ServerBidiStream } from '@partita/rpc/server';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { AppendOutcome } from './append-link.ts';
+import type { AppendOutcome } from './append-job.ts';
 import { LeaderAppender } from './leader-appender.ts';
-import { closeAll, closeLater, listen, newPool, part, until } from './testing/loopback.ts';
-import { leaderUpdate, routesTo, TOPIC_ID } from './testing/leaders.ts';
+import { closeAll, closeLater, listen, newPool, part, until } from '../testing/loopback.ts';
+import { leaderUpdate, routesTo, TOPIC_ID } from '../testing/leaders.ts';
 
 afterEach(closeAll);
 
@@ -72,9 +72,10 @@ function appender(routes: ReturnType<typeof routesTo>): LeaderAppender {
   return made;
 }
 
-function append(to: LeaderAppender, bytes: Uint8Array, waitMs = 5000): Promise<AppendOutcome> {
+function append(to: LeaderAppender, bytes: Uint8Array, waitMs = 5000, session = ''): Promise<AppendOutcome> {
   return new Promise((done) => {
     to.append({
+      session,
       topicId: TOPIC_ID,
       topic: 't',
       partition: 0,
@@ -84,6 +85,8 @@ function append(to: LeaderAppender, bytes: Uint8Array, waitMs = 5000): Promise<A
     });
   });
 }
+
+const hint = (epoch: string) => ({ topic_id: TOPIC_ID, partition: '0', leader: '2', leader_epoch: epoch });
 
 describe('a leader appender', () => {
   test('appends the batches of a partition in order, one under way', async () => {
@@ -132,6 +135,46 @@ describe('a leader appender', () => {
     expect(entries.length).toBe(1);
   });
 
+  test('has several batches of a session under way, and sends them again in order when they are in doubt', async () => {
+    let answers = false;
+    let next = 0n;
+    const { address, streams, entries } = await broker(() => (answers ? ack(next++) : undefined));
+    const to = appender(routesTo(1, address));
+    const appending = [1, 2, 3].map((byte) => append(to, Uint8Array.of(byte), 5000, 's'));
+    await until(() => entries.length === 3);
+    answers = true;
+    streams[0]?.end(new PartitaError('SHUTTING_DOWN', 'bye'));
+    const outcomes = await Promise.all(appending);
+    expect(outcomes.map((outcome) => outcome instanceof PartitaError || outcome.baseOffset)).toEqual([0n, 1n, 2n]);
+    expect(entries.slice(3).map((entry) => entry.recordBatches[0])).toEqual([1, 2, 3]);
+  });
+
+  test('gives a batch of a session to the new leader at once, though the old one holds it', async () => {
+    const old = await broker(() => undefined);
+    const { address, entries } = await broker(() => ack(0n));
+    const routes = routesTo(1, old.address);
+    const appending = append(appender(routes), Uint8Array.of(1), 5000, 's');
+    await until(() => old.entries.length === 1);
+    routes.table.apply(leaderUpdate(2, address, 2));
+    routes.applyHint(new PartitaError('NOT_LEADER', 'moved', hint('3')));
+    expect(await appending).toMatchObject({ baseOffset: 0n });
+    expect(entries).toHaveLength(1);
+  });
+
+  test('says OUTCOME_UNKNOWN of a batch that was in doubt once, whatever it was refused with later', async () => {
+    let answer: Answer = undefined;
+    const { address, streams, entries } = await broker(() => answer);
+    const to = appender(routesTo(1, address));
+    const appending = append(to, Uint8Array.of(1), 5000, 's');
+    await until(() => entries.length === 1);
+    answer = new PartitaError('FENCED_PRODUCER', 'the session goes on elsewhere');
+    streams[0]?.end(new PartitaError('SHUTTING_DOWN', 'bye'));
+    expect(await appending).toMatchObject({
+      reason: 'OUTCOME_UNKNOWN',
+      metadata: { last_reason: 'FENCED_PRODUCER' },
+    });
+  });
+
   test('waits for a broker that is not there yet, up to its deadline', async () => {
     const to = appender(routesTo(1, '127.0.0.1:1'));
     const outcome = await append(to, Uint8Array.of(1), 200);
@@ -152,7 +195,6 @@ describe('a leader appender', () => {
     const large = new Uint8Array(PARTITION_QUEUE_BYTES_MAX / 2 + 1);
     void append(to, large);
     expect(await append(to, large)).toMatchObject({ reason: 'QUEUE_FULL' });
-    expect(to.queuedBytes(TOPIC_ID, 0)).toBe(large.byteLength);
   });
 
   test('fails a long queue that has waited too long, however long it is', async () => {

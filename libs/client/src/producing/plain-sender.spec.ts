@@ -12,10 +12,10 @@ import { toRpcStatus } from '@partita/rpc';
 import { bidi } from '@partita/rpc/server';
 import type { ServerBidiStream } from '@partita/rpc/server';
 import { afterEach, describe, expect, test } from 'vitest';
-import { connect, SendError } from './index.ts';
-import type { ProducerOptions } from './index.ts';
-import { closeAll, closeLater, listen, part, SpecDirectory, until } from './testing/loopback.ts';
-import { listSpans } from './testing/span-list.ts';
+import { connect, SendError } from '../index.ts';
+import type { ProducerOptions } from '../index.ts';
+import { closeAll, closeLater, listen, part, SpecDirectory, until } from '../testing/loopback.ts';
+import { listSpans } from '../testing/span-list.ts';
 
 afterEach(closeAll);
 
@@ -95,7 +95,7 @@ async function start(options: ProducerOptions = {}) {
   const listening = await listen([directory.part, gateway.part]);
   directory.add(ServiceKind.SERVICE_KIND_GATEWAY, listening.address);
   const client = await connect({ servers: [listening.address] });
-  const producer = client.producer(options);
+  const producer = client.producer({ delivery: 'records', ...options });
   closeLater(() => client.close());
   return { gateway, directory, producer, client, ...listening };
 }
@@ -113,6 +113,7 @@ describe('send', () => {
       replicasAcked: 1,
       fsynced: true,
       appendTimeMs: 5,
+      duplicate: false,
     });
     expect(gateway.frames[1]?.request).toMatchObject({ topic: 't', acks: 2, codec: 2, partition: undefined });
     expect(gateway.frames[1]?.request?.records[0]).toMatchObject({ timestampMs: 7n, headers: [{ name: 'h' }] });

@@ -1,6 +1,6 @@
 /** Bytes that a producer holds, and the calls that wait for room, in order. */
 import { CLIENT_WAITING_SEND_COUNT_MAX, PartitaError } from '@partita/domain';
-import { Fifo } from './fifo.ts';
+import { Fifo } from '../fifo.ts';
 
 /** A call of `send` that waits. */
 export interface WaitingSend {

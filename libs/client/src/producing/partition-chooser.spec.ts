@@ -4,7 +4,7 @@ import type { TopicRoute } from '@partita/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PartitionChooser, partitionOfHash } from './partition-chooser.ts';
-import { routeOf } from './testing/route.ts';
+import { routeOf } from '../testing/route.ts';
 
 describe('partitionOfHash', () => {
   it('finds the one partition whose range holds the hash, for any number of partitions', () => {

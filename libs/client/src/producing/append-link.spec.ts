@@ -4,10 +4,10 @@ import type { AppendStreamRequest, AppendStreamResponse } from '@partita/protoco
 import { bidi } from '@partita/rpc/server';
 import type { ServerBidiStream } from '@partita/rpc/server';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { AppendOutcome } from './append-link.ts';
+import type { AppendOutcome } from './append-job.ts';
 import { LeaderAppender } from './leader-appender.ts';
-import { leaderUpdate, routesTo, TOPIC_ID } from './testing/leaders.ts';
-import { closeAll, closeLater, listen, newPool, part, until } from './testing/loopback.ts';
+import { leaderUpdate, routesTo, TOPIC_ID } from '../testing/leaders.ts';
+import { closeAll, closeLater, listen, newPool, part, until } from '../testing/loopback.ts';
 
 afterEach(closeAll);
 

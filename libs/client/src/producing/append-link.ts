@@ -4,13 +4,11 @@
  */
 import { HEARTBEAT_MS, PartitaError, STREAM_SILENCE_MS_MAX } from '@partita/domain';
 import { BrokerServiceService } from '@partita/protocol';
-import type { AppendAck, AppendEntry, AppendStreamRequest, AppendStreamResponse } from '@partita/protocol';
+import type { AppendEntry, AppendStreamRequest, AppendStreamResponse } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
 import { openBidi } from '@partita/rpc/client';
 import type { BidiStream, ChannelPool } from '@partita/rpc/client';
-
-/** What became of one batch. */
-export type AppendOutcome = AppendAck | PartitaError;
+import type { AppendOutcome } from './append-job.ts';
 
 interface PendingFrame {
   readonly entry: AppendEntry;
@@ -28,7 +26,7 @@ export class AppendLink {
   readonly #address: string;
   readonly #owner: AppendLinkOwner;
   readonly #stream: BidiStream<AppendStreamRequest>;
-  /** Sent, waiting for an answer. Invariant: bounded by the lanes, which have one batch each under way. */
+  /** Sent, waiting for an answer. Invariant: bounded by the lanes, which have a few batches each under way. */
   readonly #sent = new Map<bigint, PendingFrame>();
   /** Waiting for `ready`, or for room in the connection. Bounded as `#sent` is. */
   #waiting: PendingFrame[] = [];

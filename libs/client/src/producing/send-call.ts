@@ -3,9 +3,8 @@ import type { Span } from '@opentelemetry/api';
 import { PartitaError } from '@partita/domain';
 import type { AppendAck } from '@partita/protocol';
 import { outcomeOf } from '@partita/rpc';
-import { ClientError, clientError } from './client-error.ts';
-import type { PendingRecord } from './produce-lane.ts';
-import { failSpan } from './spans.ts';
+import { ClientError, clientError } from '../client-error.ts';
+import { failSpan } from '../spans.ts';
 
 /** Where a record is, and what its acknowledgement promises. */
 export interface SentRecord {
@@ -19,6 +18,8 @@ export interface SentRecord {
   readonly fsynced: boolean;
   /** The leader's wall clock at append, milliseconds since 1970 UTC. */
   readonly appendTimeMs: number;
+  /** True: this was a repeat, and the place is that of the first copy. */
+  readonly duplicate: boolean;
 }
 
 /** Some records of a `send` failed. `results` has one entry per record, in their order. */
@@ -75,18 +76,12 @@ export class SendCall {
     if (this.#open === 0) this.#finish();
   }
 
-  /** Ends the call for records that have no result yet. */
-  giveUp(pending: readonly PendingRecord[]): void {
-    for (const record of pending) {
-      if (record.settled) continue;
-      record.settle(
-        record.sent
-          ? new PartitaError('OUTCOME_UNKNOWN', 'cancelled while the record was on its way; it may be stored')
-          : new PartitaError('CANCELLED', 'cancelled before the record was sent'),
-      );
-    }
+  /** Every record has its result. */
+  get isOver(): boolean {
+    return this.#open === 0;
   }
 
+  /** Fails the records that have no result yet. */
   fail(error: PartitaError): void {
     for (const index of this.#results.keys()) this.settle(index, error);
   }
@@ -115,6 +110,7 @@ export class SendCall {
 }
 
 function sentRecord(topic: string, ack: AppendAck, offset: bigint): SentRecord {
-  const { partition, leaderEpoch, replicasAcked, fsynced } = ack;
-  return { topic, partition, offset, leaderEpoch, replicasAcked, fsynced, appendTimeMs: Number(ack.appendTimeMs) };
+  const { partition, leaderEpoch, replicasAcked, fsynced, duplicate } = ack;
+  const appendTimeMs = Number(ack.appendTimeMs);
+  return { topic, partition, offset, leaderEpoch, replicasAcked, fsynced, appendTimeMs, duplicate };
 }

@@ -1,0 +1,244 @@
+/**
+ * Builds the batches of one partition from the records of many callers, and sends them under one producer session. The
+ * linger adapts by itself: with nothing under way records go at once, and while batches are under way the next one grows;
+ * only full ones join them.
+ */
+import { BatchBuilder, isBatchCodec } from '@partita/batch';
+import type { RecordInput } from '@partita/batch';
+import {
+  BATCH_BYTES_MAX,
+  invariant,
+  PARTITION_QUEUE_BYTES_MAX,
+  PARTITION_QUEUE_COUNT_MAX,
+  PartitaError,
+  REQUEST_PRODUCER_EPOCH,
+} from '@partita/domain';
+import type { Acks, CompressionCodec } from '@partita/protocol';
+import { Fifo } from '../fifo.ts';
+import type { AppendOutcome, BatchSink } from './append-job.ts';
+import type { ProducerIds } from './producer-ids.ts';
+import { ProducerSession } from './producer-session.ts';
+
+/** Records that wait for their batch. A waiting part may end up in several batches when it is large and mergeable. */
+export interface WaitingPart {
+  readonly records: readonly RecordInput[];
+  /** First record that is in no batch yet. */
+  next: number;
+  readonly bytes: number;
+  readonly acks: Acks;
+  readonly codec: CompressionCodec;
+  readonly mergeable: boolean;
+  readonly expectedNextOffset: bigint | undefined;
+  /** 16 bytes: the part is a session of its own, and known again by this id. */
+  readonly requestId: Uint8Array | undefined;
+  readonly partitionChosen: boolean;
+  readonly traceparent: string;
+  /** Monotonic milliseconds. */
+  readonly queuedAtMs: number;
+  readonly deadlineAtMs: number;
+  /** True once nobody waits for its result: what is in no batch yet is left out. */
+  isOver: boolean;
+  /** Told of each batch that holds some of the records: which, and what became of it. */
+  readonly done: (fromIndex: number, toIndex: number, outcome: AppendOutcome, indexInBatch: number) => void;
+}
+
+export interface BatcherOptions {
+  readonly topicId: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly sink: BatchSink;
+  readonly ids: ProducerIds;
+  /** A batch with this much is sent though others are under way. */
+  readonly batchBytesMax?: number;
+  /** Waits this long for more records when nothing is under way. */
+  readonly lingerMs?: number;
+  /** Whose deadline a batch has: its first record's, or that of the caller who waits longest. */
+  readonly deadline: 'first' | 'last';
+  /** Told of each batch that leaves. */
+  readonly onBatch?: () => void;
+}
+
+interface Share {
+  readonly part: WaitingPart;
+  readonly from: number;
+  readonly to: number;
+  readonly indexInBatch: number;
+}
+
+export class PartitionBatcher {
+  readonly #options: BatcherOptions;
+  readonly #session: ProducerSession;
+  readonly #waiting = new Fifo<WaitingPart>();
+  #waitingBytes = 0;
+  #requestCount = 0;
+  #isPumpQueued = false;
+  #lingering: ReturnType<typeof setTimeout> | undefined;
+  #isFlushing = false;
+
+  constructor(options: BatcherOptions) {
+    this.#options = options;
+    this.#session = new ProducerSession(options.sink, options.ids, () => this.#pumpSoon());
+  }
+
+  /** Nothing waits or is under way: it may be dropped. */
+  get idle(): boolean {
+    return this.#waiting.length === 0 && this.#session.underWayCount === 0 && this.#requestCount === 0;
+  }
+
+  /** Why nothing more can be queued, or undefined. Asked for all partitions of a request before any is queued. */
+  get full(): PartitaError | undefined {
+    if (this.#waitingBytes < PARTITION_QUEUE_BYTES_MAX && this.#waiting.length < PARTITION_QUEUE_COUNT_MAX)
+      return undefined;
+    const { topic, partition } = this.#options;
+    const metadata = { queue: 'partition', limit: String(PARTITION_QUEUE_BYTES_MAX) };
+    const text = `partition ${partition} of "${topic}" takes records slower than they come`;
+    return new PartitaError('QUEUE_FULL', text, metadata, { retryAfterMs: 200 });
+  }
+
+  /** Queues records behind the earlier ones. */
+  add(part: WaitingPart): void {
+    this.#waiting.push(part);
+    this.#waitingBytes += part.bytes;
+    this.#pumpSoon();
+  }
+
+  /** While true nothing lingers. */
+  flush(isFlushing: boolean): void {
+    this.#isFlushing = isFlushing;
+    if (isFlushing) this.#pumpSoon();
+  }
+
+  /** Fails what has waited past its deadline. `why` = what is known to keep it from going. */
+  expire(nowMs: number, why?: PartitaError): void {
+    for (let part = this.#waiting.first; part !== undefined; part = this.#waiting.first) {
+      if (!part.isOver && part.deadlineAtMs > nowMs) return;
+      this.#drop();
+      if (!part.isOver) part.done(part.next, part.records.length, tooLate(this.#options.topic, why), 0);
+    }
+  }
+
+  /** After the caller's synchronous code, so that a loop of sends shares a batch. */
+  #pumpSoon(): void {
+    if (this.#isPumpQueued) return;
+    this.#isPumpQueued = true;
+    queueMicrotask(() => {
+      this.#isPumpQueued = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    for (let part = this.#waiting.first; part !== undefined; part = this.#waiting.first) {
+      if (part.isOver) this.#drop();
+      else if (!this.#session.hasRoom || !this.#isDue(part)) return;
+      else this.#sendNext(part);
+    }
+  }
+
+  #isDue(first: WaitingPart): boolean {
+    const { batchBytesMax = BATCH_BYTES_MAX, lingerMs = 0 } = this.#options;
+    if (this.#waitingBytes >= batchBytesMax) return true;
+    if (this.#session.underWayCount > 0) return false;
+    const waitMs = this.#isFlushing ? 0 : first.queuedAtMs + lingerMs - performance.now();
+    if (lingerMs === 0 || waitMs <= 0) return true;
+    this.#lingering ??= setTimeout(() => {
+      this.#lingering = undefined;
+      this.#pump();
+    }, waitMs);
+    return false;
+  }
+
+  #sendNext(first: WaitingPart): void {
+    const { batchBytesMax = BATCH_BYTES_MAX } = this.#options;
+    const builder = new BatchBuilder({ batchBytesMax: first.mergeable ? batchBytesMax : BATCH_BYTES_MAX });
+    const shares: Share[] = [];
+    for (let part = this.#waiting.first; part !== undefined; part = this.#waiting.first) {
+      if (shares.length > 0 && !fitsWith(first, part)) break;
+      if (!part.isOver) {
+        const from = part.next;
+        const indexInBatch = builder.count;
+        addRecords(builder, part);
+        if (part.next > from) shares.push({ part, from, to: part.next, indexInBatch });
+        if (part.next < part.records.length) break;
+      }
+      this.#drop();
+    }
+    if (!first.mergeable && first.next < first.records.length) return this.#refuseWhole(first);
+    this.#send(builder, first, shares);
+  }
+
+  #send(builder: BatchBuilder, first: WaitingPart, shares: readonly Share[]): void {
+    const { topicId, topic, partition, sink, deadline, onBatch } = this.#options;
+    const codec: number = first.codec;
+    invariant(isBatchCodec(codec), 'the codec was checked');
+    let deadlineAtMs = first.deadlineAtMs;
+    if (deadline === 'last') for (const { part } of shares) deadlineAtMs = Math.max(deadlineAtMs, part.deadlineAtMs);
+    onBatch?.();
+    const recordCount = builder.count;
+    const job = {
+      topicId,
+      topic,
+      partition,
+      partitionChosen: first.partitionChosen,
+      acks: first.acks,
+      ...(first.expectedNextOffset === undefined ? {} : { expectedNextOffset: first.expectedNextOffset }),
+      traceparent: first.traceparent,
+      deadlineAtMs,
+      done: (outcome: AppendOutcome) => {
+        for (const share of shares) share.part.done(share.from, share.to, outcome, share.indexInBatch);
+      },
+    };
+    if (first.requestId === undefined) {
+      const recordBatches = builder.build({ codec, ...this.#session.stamp });
+      return this.#session.send({ job: { ...job, recordBatches }, recordCount });
+    }
+    this.#requestCount += 1;
+    const once = { producerId: first.requestId, producerEpoch: REQUEST_PRODUCER_EPOCH, firstSequence: 0n };
+    sink.append({
+      ...job,
+      recordBatches: builder.build({ codec, ...once }),
+      session: Buffer.from(first.requestId).toString('hex'),
+      done: (outcome) => {
+        this.#requestCount -= 1;
+        job.done(outcome);
+      },
+    });
+  }
+
+  /** An atomic part that no batch can hold. */
+  #refuseWhole(part: WaitingPart): void {
+    this.#drop();
+    const metadata = { bytes: String(part.bytes), records: String(part.records.length) };
+    const text = 'the records do not fit in one batch of 2 MiB';
+    part.done(0, part.records.length, new PartitaError('BATCH_TOO_LARGE', text, metadata), 0);
+  }
+
+  #drop(): void {
+    const part = this.#waiting.shift();
+    if (part !== undefined) this.#waitingBytes -= part.bytes;
+  }
+}
+
+function addRecords(builder: BatchBuilder, part: WaitingPart): void {
+  for (let record = part.records[part.next]; record !== undefined; record = part.records[part.next]) {
+    if (!builder.tryAdd(record)) return;
+    part.next += 1;
+  }
+}
+
+/** Whether a part may share a batch with the first one. */
+function fitsWith(first: WaitingPart, part: WaitingPart): boolean {
+  return (
+    first.mergeable &&
+    part.mergeable &&
+    part.acks === first.acks &&
+    part.codec === first.codec &&
+    part.partitionChosen === first.partitionChosen
+  );
+}
+
+function tooLate(topic: string, why: PartitaError | undefined): PartitaError {
+  const metadata = { topic, ...(why === undefined ? {} : { last_reason: why.reason }) };
+  const text = `the record for "${topic}" could not be delivered within its time${why === undefined ? '' : `: ${why.message}`}`;
+  return new PartitaError('TIMED_OUT', text, metadata);
+}
