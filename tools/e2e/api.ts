@@ -100,11 +100,11 @@ export class Api {
     return outcome?.$case === 'error' ? fromRpcStatus(outcome.error).reason : 'stored';
   }
 
-  /** Every committed record of a partition, from the earliest. The deadline is that of each call. */
-  async readPartition(topic: string, partition: number, deadlineMs = 30_000): Promise<ConsumedRecord[]> {
+  /** Every committed record of a partition, from the earliest or an offset. The deadline is that of each call. */
+  async readPartition(topic: string, partition: number, deadlineMs = 30_000, from = 0n): Promise<ConsumedRecord[]> {
     const client = this.pool.client(this.#cluster.addresses.consumerGroup);
     const records: ConsumedRecord[] = [];
-    let start = 0n;
+    let start = from;
     for (;;) {
       const request = {
         topic,

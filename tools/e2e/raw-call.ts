@@ -3,7 +3,7 @@
  * there. The SDK's own reading, which finds a reason for every status, would hide a status without one.
  */
 import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
-import type { ServiceError } from '@grpc/grpc-js';
+import type { ChannelOptions, ServiceError } from '@grpc/grpc-js';
 import { ErrorInfo, Status } from '@partita/protocol';
 
 export interface RawAnswer {
@@ -11,6 +11,8 @@ export interface RawAnswer {
   readonly code: string;
   /** Reason of our ErrorInfo; undefined when the status has none. */
   readonly reason: string | undefined;
+  /** What our ErrorInfo says besides; empty without one. */
+  readonly metadata: Readonly<Record<string, string>>;
   readonly message: string;
   /** Serialised responses: one of a unary call, any number of a stream. */
   readonly responses: readonly Buffer[];
@@ -22,8 +24,9 @@ const identity = (bytes: Buffer): Buffer => bytes;
 export class RawClient {
   readonly #client: Client;
 
-  constructor(address: string) {
+  constructor(address: string, options: ChannelOptions = {}) {
     this.#client = new Client(address, credentials.createInsecure(), {
+      ...options,
       'grpc.max_send_message_length': -1,
       'grpc.max_receive_message_length': -1,
       'grpc.use_local_subchannel_pool': 1,
@@ -75,18 +78,24 @@ export interface StreamOptions {
 }
 
 function answer(error: ServiceError | null, responses: readonly Buffer[]): RawAnswer {
-  if (error === null) return { code: 'OK', reason: undefined, message: '', responses };
+  if (error === null) return { code: 'OK', reason: undefined, metadata: {}, message: '', responses };
   // A call that grpc-js ends by itself may have no metadata, whatever its type says.
   const metadata = error.metadata as Metadata | undefined;
   const details = metadata?.get('grpc-status-details-bin')[0];
-  const reason = details instanceof Buffer ? reasonIn(Status.decode(details)) : undefined;
-  return { code: status[error.code], reason, message: error.details, responses };
+  const info = details instanceof Buffer ? infoIn(Status.decode(details)) : undefined;
+  const { reason, metadata: more = {} } = info ?? {};
+  return { code: status[error.code], reason, metadata: more, message: error.details, responses };
 }
 
 /** The reason of our ErrorInfo in a status, in-band or not. */
 export function reasonIn(message: Status | undefined): string | undefined {
+  return infoIn(message)?.reason;
+}
+
+/** Our ErrorInfo in a status, in-band or not. */
+export function infoIn(message: Status | undefined): ErrorInfo | undefined {
   const detail = message?.details.find(({ typeUrl }) => typeUrl.endsWith('/google.rpc.ErrorInfo'));
   if (detail === undefined) return undefined;
   const info = ErrorInfo.decode(detail.value);
-  return info.domain === 'partita' ? info.reason : undefined;
+  return info.domain === 'partita' ? info : undefined;
 }

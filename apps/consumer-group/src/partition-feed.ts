@@ -2,12 +2,13 @@
  * One partition on its way to a member: what was read ahead, and the position. The buffer holds batches as they came;
  * one batch at a time is decoded, when its turn has come. Read-ahead is bounded: a full feed pauses its reading.
  */
-import { batchesIn, BATCH_DATA, decodeBatch } from '@partita/batch';
+import { batchesIn, BATCH_DATA } from '@partita/batch';
 import type { BatchHeader, DecodedRecord } from '@partita/batch';
 import type { PartitaError } from '@partita/domain';
 import type { LeaderReader, Reading } from '@partita/client';
 import type { FetchedPartition, PartitionWatermark } from '@partita/protocol';
 import type { PartitionName } from './leader-calls.ts';
+import { decodeStored } from './stored-batch.ts';
 
 /**
  * Bytes that a broker sends ahead to one member, of all its partitions there: given back as the member takes them over, so
@@ -225,7 +226,7 @@ export class PartitionFeed {
   #decodeNext(): OpenBatch | undefined {
     const batch = this.peekBatch();
     if (batch === undefined) return undefined;
-    const { header, records } = decodeBatch(batch.bytes);
+    const { header, records } = decodeStored(batch.bytes, 0, this.name, batch.header.baseOffset);
     this.#decoded = { header, records, index: 0 };
     return this.#decoded;
   }

@@ -1,5 +1,5 @@
 /** ReadRecords: records of one partition without a group, up to a bound of offset, time, count, bytes. */
-import { BATCH_DATA, batchesIn, decodeBatch } from '@partita/batch';
+import { BATCH_DATA, batchesIn } from '@partita/batch';
 import {
   FETCH_WAIT_MS_MAX,
   PartitaError,
@@ -14,6 +14,7 @@ import { consumedBytes, consumedRecord, recordTimeMs, responseBytes, usesAppendT
 import { checkStart, invalid } from './consume-initial.ts';
 import type { LeaderCalls, PartitionName } from './leader-calls.ts';
 import { timestampMs } from './proto-time.ts';
+import { decodeStored } from './stored-batch.ts';
 
 export interface ReadServices {
   readonly routes: RouteCache;
@@ -109,7 +110,7 @@ async function gather(
       { ...want, maxWaitMs },
       { deadlineMs: context.deadlineMs, signal: context.signal },
     );
-    take(fetched, reading);
+    take(fetched, reading, name);
     if (endOffset !== undefined && reading.nextOffset >= endOffset) reading.endReached = true;
     const atEnd = reading.nextOffset >= fetched.highWatermark;
     const waited = reading.records.length > 0 || performance.now() >= waitUntilMs;
@@ -119,10 +120,10 @@ async function gather(
 }
 
 /** Moves records from batches into the reading, until a bound. */
-function take(fetched: FetchedPartition, reading: Reading): void {
+function take(fetched: FetchedPartition, reading: Reading, name: PartitionName): void {
   for (const { position, header } of batchesIn(fetched.recordBatches)) {
     if (header.type !== BATCH_DATA) continue;
-    const { records } = decodeBatch(fetched.recordBatches, position);
+    const { records } = decodeStored(fetched.recordBatches, position, name, header.baseOffset);
     for (const record of records) {
       if (record.offset < reading.nextOffset) continue;
       const { bounds } = reading;

@@ -1,9 +1,9 @@
 /** What a header must keep to before its batch is appended, judged without decoding a record. */
-import { BATCH_BYTES_MAX, BATCH_RECORD_COUNT_MAX, BATCH_UNCOMPRESSED_BYTES_MAX, PartitaError } from '@partita/domain';
+import { BATCH_BYTES_MAX, BATCH_RECORD_COUNT_MAX, BATCH_UNCOMPRESSED_BYTES_MAX } from '@partita/domain';
 import { BATCH_DATA, CODEC_NONE } from './batch-header.ts';
 import type { BatchHeader } from './batch-header.ts';
 import { checkTimestamp } from './check-record.ts';
-import { batchTooLarge, invalidBatch, recordTooLarge } from './faults.ts';
+import { batchTooLarge, invalidBatch, recordTooLarge, unsupportedCodec } from './faults.ts';
 
 /** What the receiver of a batch asks of it. */
 export interface AcceptRules {
@@ -49,20 +49,23 @@ function checkKind(header: BatchHeader, rules: AcceptRules): void {
     throw invalidBatch('a control batch is not compressed; use codec NONE');
   }
   if (rules.codecs !== undefined && !rules.codecs.includes(header.codec)) {
-    const metadata = { codec: String(header.codec), supported: rules.codecs.join(',') };
-    const message = `codec ${header.codec} is not taken here; use one of ${rules.codecs.join(', ')}`;
-    throw new PartitaError('UNSUPPORTED_CODEC', message, metadata);
+    throw unsupportedCodec(header.codec, rules.codecs);
   }
 }
 
 function checkSizes(header: BatchHeader): void {
   const { batchBytes, recordsBytes, recordCount, lastOffsetDelta, uncompressedBytes, codec } = header;
-  if (batchBytes > BATCH_BYTES_MAX) throw batchTooLarge('a batch in bytes', batchBytes, BATCH_BYTES_MAX);
+  if (batchBytes > BATCH_BYTES_MAX) throw batchTooLarge('bytes', 'a batch in bytes', batchBytes, BATCH_BYTES_MAX);
   if (recordCount > BATCH_RECORD_COUNT_MAX) {
-    throw batchTooLarge('the number of records in a batch', recordCount, BATCH_RECORD_COUNT_MAX);
+    throw batchTooLarge('records', 'the number of records in a batch', recordCount, BATCH_RECORD_COUNT_MAX);
   }
   if (uncompressedBytes > BATCH_UNCOMPRESSED_BYTES_MAX) {
-    throw batchTooLarge('a batch before compression in bytes', uncompressedBytes, BATCH_UNCOMPRESSED_BYTES_MAX);
+    throw batchTooLarge(
+      'bytes',
+      'a batch before compression in bytes',
+      uncompressedBytes,
+      BATCH_UNCOMPRESSED_BYTES_MAX,
+    );
   }
   if (recordCount < 1) throw invalidBatch(`record_count is ${recordCount}; send at least one record`);
   if (lastOffsetDelta !== recordCount - 1) {
@@ -83,7 +86,7 @@ function checkRecordSizes(header: BatchHeader, recordBytesMax: number): void {
     throw invalidBatch(`${recordCount} records do not fit into the ${uncompressedBytes} bytes of uncompressed_bytes`);
   }
   const meanBytes = Math.ceil(uncompressedBytes / recordCount) - RECORD_FRAME_BYTES_MAX;
-  if (meanBytes > recordBytesMax) throw recordTooLarge('the mean record in bytes', meanBytes, recordBytesMax);
+  if (meanBytes > recordBytesMax) throw recordTooLarge('bytes', 'the mean record in bytes', meanBytes, recordBytesMax);
 }
 
 function checkProducer(header: BatchHeader): void {

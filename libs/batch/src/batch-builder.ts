@@ -62,7 +62,8 @@ export class BatchBuilder {
     const bytes = this.#bytes + recordSetBytes(size);
     if (bytes > this.#batchBytesMax) {
       if (this.count > 0) return false;
-      if (bytes > BATCH_BYTES_MAX) throw recordTooLarge('a record in bytes', size, BATCH_BYTES_MAX - HEADER_BYTES);
+      if (bytes > BATCH_BYTES_MAX)
+        throw recordTooLarge('bytes', 'a record in bytes', size, BATCH_BYTES_MAX - HEADER_BYTES);
     }
     if (this.count >= this.#recordCountMax) return false;
     this.#records.push(record);

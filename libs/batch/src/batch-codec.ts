@@ -72,7 +72,7 @@ export function readWholeHeader(buf: Uint8Array, position: number): BatchHeader 
 }
 
 function behindSegmentHeader(buf: Uint8Array, position: number): number {
-  const reader = new WireReader(buf, position + 1);
+  const reader = new WireReader(buf, 'partita.v1.RecordBatches', position + 1);
   reader.span();
   return reader.position;
 }

@@ -10,7 +10,7 @@ const UNCLEAN_TAG = (4 << 3) | 0;
 
 /** True when the record says `unclean`. Content that is no such message says nothing: it is what leaders have always got. */
 export function isUncleanStart(content: Uint8Array): boolean {
-  const reader = new WireReader(content);
+  const reader = new WireReader(content, 'partita.peer.v1.EpochStartRecord');
   let isUnclean = false;
   try {
     while (!reader.done()) {

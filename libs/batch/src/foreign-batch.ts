@@ -28,7 +28,7 @@ export interface ForeignBatch {
 
 /** Parses a RecordBatches that holds exactly one batch and nothing else (INVALID_BATCH, MALFORMED_MESSAGE). */
 export function readForeignBatch(bytes: Uint8Array): ForeignBatch {
-  const reader = new WireReader(bytes);
+  const reader = new WireReader(bytes, 'partita.v1.RecordBatches');
   if (reader.done()) throw invalidBatch('the append holds no batch; send one');
   const tag = reader.tag();
   if (tag !== BATCH_TAG) throw invalidBatch(`field ${tag >>> 3} stands where the batch should; send a RecordBatches`);
@@ -44,7 +44,7 @@ function readBatchFields(reader: WireReader): ForeignBatch {
   let records: Uint8Array | undefined;
   let seen = 0;
   while (!reader.done()) {
-    const tag = reader.tag();
+    const tag = records === undefined ? reader.tag() : tagBehindRecords(reader);
     const field = tag >>> 3;
     const bit = field < 32 ? 1 << field : 0;
     if ((seen & bit) !== 0) throw invalidBatch(`field ${field} of the batch repeats`, { field: String(field) });
@@ -60,6 +60,15 @@ function readBatchFields(reader: WireReader): ForeignBatch {
     readField(header, reader);
   }
   return { header, records: records ?? new Uint8Array(0) };
+}
+
+/** Fields may come in any order; what is no field at all is not "bytes that no parser reads" here, but something smuggled in. */
+function tagBehindRecords(reader: WireReader): number {
+  try {
+    return reader.tag();
+  } catch (cause) {
+    throw invalidBatch('bytes stand behind the records; send nothing behind them', {}, cause);
+  }
 }
 
 const RECORDS_TAG = 0x9a;

@@ -55,3 +55,4 @@ export { isUncleanStart } from './epoch-start.ts';
 export { BatchBuilder, buildControlBatch } from './batch-builder.ts';
 export type { BatchBuilderLimits, BatchFraming } from './batch-builder.ts';
 export { compress, decompress, isBatchCodec } from './compression/codec.ts';
+export { unsupportedCodec } from './faults.ts';

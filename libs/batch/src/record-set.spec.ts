@@ -120,18 +120,18 @@ describe('checkRecord', () => {
   });
 
   it('refuses each limit with size and limit in the error', () => {
-    const cases: [RecordInput, string, string, string][] = [
-      [{ value: Buffer.alloc(1 << 20), timestampMs: 0n }, 'RECORD_TOO_LARGE', '1048580', '1048576'],
-      [{ headers: Array.from({ length: 129 }, () => h('a')), timestampMs: 0n }, 'RECORD_TOO_LARGE', '129', '128'],
-      [{ headers: [h('x'.repeat(256))], timestampMs: 0n }, 'RECORD_TOO_LARGE', '256', '255'],
-      [{ headers: [h('é'.repeat(128))], timestampMs: 0n }, 'RECORD_TOO_LARGE', '256', '255'],
-      [{ headers: [h('a', 65535), h('b')], timestampMs: 0n }, 'RECORD_TOO_LARGE', '65537', '65536'],
-      [{ traceparent: 'x'.repeat(56), timestampMs: 0n }, 'RECORD_TOO_LARGE', '56', '55'],
-      [{ tracestate: 'x'.repeat(513), timestampMs: 0n }, 'RECORD_TOO_LARGE', '513', '512'],
+    const cases: [RecordInput, 'bytes' | 'headers' | 'chars', string, string][] = [
+      [{ value: Buffer.alloc(1 << 20), timestampMs: 0n }, 'bytes', '1048580', '1048576'],
+      [{ headers: Array.from({ length: 129 }, () => h('a')), timestampMs: 0n }, 'headers', '129', '128'],
+      [{ headers: [h('x'.repeat(256))], timestampMs: 0n }, 'bytes', '256', '255'],
+      [{ headers: [h('é'.repeat(128))], timestampMs: 0n }, 'bytes', '256', '255'],
+      [{ headers: [h('a', 65535), h('b')], timestampMs: 0n }, 'bytes', '65537', '65536'],
+      [{ traceparent: 'x'.repeat(56), timestampMs: 0n }, 'chars', '56', '55'],
+      [{ tracestate: 'x'.repeat(513), timestampMs: 0n }, 'chars', '513', '512'],
     ];
-    for (const [record, reason, size, limit] of cases) {
+    for (const [record, measure, size, limit] of cases) {
       expect(() => checkRecord(record, LIMITS)).toThrow(
-        expect.objectContaining({ reason, metadata: { size, limit } }) as Error,
+        expect.objectContaining({ reason: 'RECORD_TOO_LARGE', metadata: { [measure]: size, limit } }) as Error,
       );
     }
   });

@@ -174,7 +174,7 @@ export function encodeRecordSet(records: readonly RecordInput[]): Buffer {
  * or RECORD_TOO_LARGE above the limits of records and headers, so that a small input cannot fill the memory.
  */
 export function decodeRecordSet(bytes: Uint8Array, baseOffset = 0n): DecodedRecord[] {
-  const reader = new WireReader(bytes);
+  const reader = new WireReader(bytes, 'partita.v1.RecordSet');
   const records: DecodedRecord[] = [];
   let indexOffset = baseOffset;
   while (!reader.done()) {
@@ -184,7 +184,7 @@ export function decodeRecordSet(bytes: Uint8Array, baseOffset = 0n): DecodedReco
       continue;
     }
     if (records.length === BATCH_RECORD_COUNT_MAX) {
-      throw batchTooLarge('the number of records in a batch', records.length + 1, BATCH_RECORD_COUNT_MAX);
+      throw batchTooLarge('records', 'the number of records in a batch', records.length + 1, BATCH_RECORD_COUNT_MAX);
     }
     const outerEnd = reader.enter();
     records.push(decodeRecord(reader, baseOffset, indexOffset));
@@ -219,7 +219,7 @@ function decodeRecord(reader: WireReader, baseOffset: bigint, indexOffset: bigin
 
 function addHeader(headers: RecordHeader[], reader: WireReader): void {
   if (headers.length === RECORD_HEADER_COUNT_MAX) {
-    throw recordTooLarge('the number of headers of a record', headers.length + 1, RECORD_HEADER_COUNT_MAX);
+    throw recordTooLarge('headers', 'the number of headers of a record', headers.length + 1, RECORD_HEADER_COUNT_MAX);
   }
   const outerEnd = reader.enter();
   let name = '';
@@ -237,6 +237,6 @@ function addHeader(headers: RecordHeader[], reader: WireReader): void {
 /** Reads the content of the field offset_delta; MALFORMED_MESSAGE when it is no int32 from 0. */
 export function readOffsetDelta(reader: WireReader): number {
   const delta = reader.varint();
-  if (delta > INT32_MAX) throw malformed('offset_delta is negative or above 2^31 - 1');
+  if (delta > INT32_MAX) throw malformed('offset_delta is negative or above 2^31 - 1', reader.name);
   return delta;
 }

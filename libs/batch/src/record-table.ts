@@ -26,6 +26,7 @@ const DELTA_FIELD_END = 6;
 const TIMESTAMP_AND_TOMBSTONE = 7;
 
 const NO_BYTES = Buffer.alloc(0);
+const RECORD_SET = 'partita.v1.RecordSet';
 
 /** The records of one data batch. Positions count in `set`, and hold until the next `load`. */
 export class RecordTable {
@@ -103,11 +104,11 @@ export class RecordTable {
 
   timestampMs(record: number): bigint {
     const at = (this.#spans[record * STRIDE + TIMESTAMP_AND_TOMBSTONE] as number) >> 1;
-    return at < 0 ? 0n : new WireReader(this.set, at).int64();
+    return at < 0 ? 0n : new WireReader(this.set, RECORD_SET, at).int64();
   }
 
   #scan(header: BatchHeader): number {
-    const reader = new WireReader(this.set);
+    const reader = new WireReader(this.set, RECORD_SET);
     let count = 0;
     let previous = -1;
     while (!reader.done()) {
@@ -117,7 +118,7 @@ export class RecordTable {
         continue;
       }
       if (count === BATCH_RECORD_COUNT_MAX) {
-        throw batchTooLarge('the number of records in a batch', count + 1, BATCH_RECORD_COUNT_MAX);
+        throw batchTooLarge('records', 'the number of records in a batch', count + 1, BATCH_RECORD_COUNT_MAX);
       }
       if ((count + 1) * STRIDE > this.#spans.length) this.#grow();
       const outerEnd = reader.enter();

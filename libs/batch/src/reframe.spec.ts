@@ -117,7 +117,7 @@ describe('acceptBatch refuses', () => {
 
   it('a second occurrence of any field, equal or not', () => {
     for (const [i, encoded] of fields.entries()) {
-      expect(refusal(foreignBatch([...fields, encoded])).metadata).toEqual({ field: String(i + 1) });
+      expect(refusal(foreignBatch([...fields, encoded])).metadata).toMatchObject({ field: String(i + 1) });
     }
   });
 
@@ -137,7 +137,14 @@ describe('acceptBatch refuses', () => {
   it('bytes behind the records that the length of a canonical batch takes in', () => {
     const longer = Buffer.concat([batch, Buffer.from('a00100', 'hex')]);
     longer[1] = (longer[1] as number) + 3;
-    expect(refusal(longer).metadata).toEqual({ field: '20' });
+    expect(refusal(longer).metadata).toMatchObject({
+      field: '20',
+      rule: 'field 20 of the batch is unknown, or has another type',
+    });
+    for (const hex of ['00', '07', 'ffffffffffffffffffffff']) {
+      const tail = Buffer.from(hex, 'hex');
+      expect([hex, refusal(foreignBatch([...fields, tail])).reason]).toEqual([hex, 'INVALID_BATCH']);
+    }
   });
 
   it('bytes that are no protobuf', () => {
@@ -160,7 +167,10 @@ describe('acceptBatch refuses', () => {
   });
 
   it('codecs that the topic does not take', () => {
-    expect(refusal(batch, { ...RULES, codecs: [2, 3] }).metadata).toEqual({ codec: '1', supported: '2,3' });
+    expect(refusal(batch, { ...RULES, codecs: [2, 3] }).metadata).toEqual({
+      codec: 'NONE',
+      allowed: 'ZSTD,LZ4',
+    });
     expect(acceptBatch(batch, { ...RULES, codecs: [1] }).length).toBe(batch.length);
   });
 
@@ -208,15 +218,15 @@ describe('acceptBatch refuses', () => {
       ...fields.slice(0, 18),
       Buffer.concat([Buffer.from('9a01', 'hex'), Buffer.from([0x81, 0xff, 0x7f]), records]),
     ];
-    const [size, limit] = ['2097153', '2097152'];
-    expect(refusal(foreignBatch(large))).toMatchObject({ reason: 'BATCH_TOO_LARGE', metadata: { size, limit } });
+    const [bytes, limit] = ['2097153', '2097152'];
+    expect(refusal(foreignBatch(large))).toMatchObject({ reason: 'BATCH_TOO_LARGE', metadata: { bytes, limit } });
     expect(refusal(changed({ recordCount: 100_001, lastOffsetDelta: 100_000 }))).toMatchObject({
       reason: 'BATCH_TOO_LARGE',
-      metadata: { size: '100001', limit: '100000' },
+      metadata: { records: '100001', limit: '100000' },
     });
     expect(refusal(changed({ uncompressedBytes: (16 << 20) + 1, codec: 2 }))).toMatchObject({
       reason: 'BATCH_TOO_LARGE',
-      metadata: { size: '16777217', limit: '16777216' },
+      metadata: { bytes: '16777217', limit: '16777216' },
     });
     expect(
       refusal(buildBatch([{ value: Buffer.alloc(1000), timestampMs: 1n }]), { ...RULES, recordBytesMax: 900 }),
@@ -224,6 +234,13 @@ describe('acceptBatch refuses', () => {
       reason: 'RECORD_TOO_LARGE',
       metadata: { limit: '900' },
     });
+  });
+
+  it('what is larger than any batch, before it is parsed', () => {
+    const bytes = Buffer.alloc((2 << 20) + 1025, 0xff);
+    const metadata = { bytes: String(bytes.length), limit: '2097152' };
+    expect(refusal(bytes)).toMatchObject({ reason: 'BATCH_TOO_LARGE', metadata });
+    expect(refusal(bytes.subarray(1)).reason).toBe('MALFORMED_MESSAGE');
   });
 
   it('a canonical batch above the limit', () => {

@@ -2,7 +2,7 @@
  * The door: takes a batch from outside in whatever valid protobuf form it has and gives the canonical bytes, checked,
  * ready to be stamped. From here on nothing parses it again. The records stay opaque: only their checksum is computed.
  */
-import { BATCH_BYTES_MAX, PartitaError } from '@partita/domain';
+import { BATCH_BYTES_MAX } from '@partita/domain';
 import { checkHeader, hasProducer } from './accept-rules.ts';
 import type { AcceptRules } from './accept-rules.ts';
 import {
@@ -19,11 +19,14 @@ import {
 import type { BatchCodec, BatchHeader, BatchType } from './batch-header.ts';
 import { isBatchCodec } from './compression/codec.ts';
 import { crc32c } from './crc32c.ts';
-import { batchTooLarge, checksumMismatch, invalidBatch } from './faults.ts';
+import { batchTooLarge, checksumMismatch, invalidBatch, unsupportedCodec } from './faults.ts';
 import { readForeignBatch } from './foreign-batch.ts';
 import type { ForeignHeader } from './foreign-batch.ts';
 import { recordsAt } from './header-access.ts';
 import { putInt32, putInt64 } from './little-endian.ts';
+
+/** Most by which another valid form is longer than the canonical one: tags and lengths that are padded further. */
+const FOREIGN_FORM_BYTES_MAX = 1024;
 
 /**
  * Takes a serialised RecordBatches that holds exactly one batch and returns it in canonical form: `bytes` themselves
@@ -48,12 +51,13 @@ export function acceptBatch(bytes: Uint8Array, rules: AcceptRules): Buffer {
  * INVALID_BATCH, BATCH_TOO_LARGE or UNSUPPORTED_CODEC when it is no batch.
  */
 export function canonicalBatch(bytes: Uint8Array): Buffer {
+  checkBytes(bytes);
   if (isBatchAt(bytes, 0) && batchBytesAt(bytes, 0) === bytes.length) {
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }
   const { header, records } = readForeignBatch(bytes);
   const batchBytes = HEADER_BYTES + records.length;
-  if (batchBytes > BATCH_BYTES_MAX) throw batchTooLarge('a batch in bytes', batchBytes, BATCH_BYTES_MAX);
+  if (batchBytes > BATCH_BYTES_MAX) throw batchTooLarge('bytes', 'a batch in bytes', batchBytes, BATCH_BYTES_MAX);
   const batch = Buffer.allocUnsafe(batchBytes);
   const codec = knownCodec(header);
   writeBatchHeader(batch, { ...header, codec, type: knownType(header), recordsBytes: records.length });
@@ -61,11 +65,19 @@ export function canonicalBatch(bytes: Uint8Array): Buffer {
   return batch;
 }
 
+/**
+ * BATCH_TOO_LARGE for what no batch within the limit needs, before it is parsed or passed on: in another message with more
+ * around it, a batch of 4 MiB would end the stream that others share.
+ */
+function checkBytes(bytes: Uint8Array): void {
+  if (bytes.length <= BATCH_BYTES_MAX + FOREIGN_FORM_BYTES_MAX) return;
+  throw batchTooLarge('bytes', 'a batch in bytes', bytes.length, BATCH_BYTES_MAX);
+}
+
 function knownCodec(header: ForeignHeader): BatchCodec {
   if (header.codec === 0) return CODEC_NONE;
   if (isBatchCodec(header.codec)) return header.codec;
-  const message = `compression codec ${header.codec} is unknown; use NONE, ZSTD, LZ4 or GZIP`;
-  throw new PartitaError('UNSUPPORTED_CODEC', message, { codec: String(header.codec) });
+  throw unsupportedCodec(header.codec);
 }
 
 function knownType(header: ForeignHeader): BatchType {

@@ -11,12 +11,15 @@ const TAG_MAX = 0xffffffff;
 /** A cursor over the fields of one message. Invariant: position <= end <= buf.length. */
 export class WireReader {
   readonly buf: Buffer;
+  /** Of the message that is read, for errors. */
+  readonly name: string;
   position: number;
   /** End of the message that is being read: narrowed by enter(), widened by leave(). */
   end: number;
 
-  constructor(buf: Uint8Array, position = 0, end = buf.length) {
+  constructor(buf: Uint8Array, name: string, position = 0, end = buf.length) {
     this.buf = Buffer.isBuffer(buf) ? buf : Buffer.from(buf.buffer, buf.byteOffset, buf.length);
+    this.name = name;
     this.position = position;
     this.end = end;
   }
@@ -30,7 +33,7 @@ export class WireReader {
     let byte = this.#next();
     let value = byte & 0x7f;
     for (let scale = 128, count = 1; byte >= 0x80; scale *= 128, count++) {
-      if (count === VARINT_BYTES_MAX) throw malformed('a varint is longer than 10 bytes');
+      if (count === VARINT_BYTES_MAX) throw malformed('a varint is longer than 10 bytes', this.name);
       byte = this.#next();
       value += (byte & 0x7f) * scale;
     }
@@ -52,7 +55,7 @@ export class WireReader {
   /** Field number and wire type of the next field, together as on the wire. */
   tag(): number {
     const tag = this.varint();
-    if (tag > TAG_MAX || tag < 8) throw malformed(`${tag} is no field tag`);
+    if (tag > TAG_MAX || tag < 8) throw malformed(`${tag} is no field tag`, this.name);
     return tag;
   }
 
@@ -60,7 +63,8 @@ export class WireReader {
   span(): number {
     const length = this.varint();
     const start = this.position;
-    if (length > this.end - start) throw malformed(`a field claims ${length} bytes, ${this.end - start} are left`);
+    if (length > this.end - start)
+      throw malformed(`a field claims ${length} bytes, ${this.end - start} are left`, this.name);
     this.position = start + length;
     return start;
   }
@@ -77,7 +81,7 @@ export class WireReader {
     const text = this.buf.toString('utf8', start, this.position);
     // The decoder puts U+FFFD for what is no UTF-8; only then is a second look due, as the text may hold one itself.
     if (text.includes('\ufffd') && !isUtf8(this.buf.subarray(start, this.position))) {
-      throw malformed('a text field is not valid UTF-8');
+      throw malformed('a text field is not valid UTF-8', this.name);
     }
     return text;
   }
@@ -85,7 +89,7 @@ export class WireReader {
   /** Takes `count` bytes of a fixed-width field; returns where they begin. */
   fixed(count: number): number {
     const start = this.position;
-    if (count > this.end - start) throw malformed('a fixed-width field is cut short');
+    if (count > this.end - start) throw malformed('a fixed-width field is cut short', this.name);
     this.position = start + count;
     return start;
   }
@@ -112,11 +116,11 @@ export class WireReader {
     else if (wireType === 1) this.fixed(8);
     else if (wireType === 2) this.span();
     else if (wireType === 5) this.fixed(4);
-    else throw malformed(`wire type ${wireType} is not in use`);
+    else throw malformed(`wire type ${wireType} is not in use`, this.name);
   }
 
   #next(): number {
-    if (this.position >= this.end) throw malformed('a varint is cut short');
+    if (this.position >= this.end) throw malformed('a varint is cut short', this.name);
     return this.buf[this.position++] as number;
   }
 }

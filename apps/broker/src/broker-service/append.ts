@@ -183,15 +183,14 @@ function producerOf(batch: Uint8Array): ProducerSequence | undefined {
   const producer = producerSequenceAt(batch, 0);
   const isSound = producer === undefined ? !hasProducerAt(batch, 0) : isProducerId(producer.producerId);
   if (!isSound) {
+    const rule = 'producer_id is a UUID of version 7';
     const message = 'producer_id is a UUID of version 7, on batches of type DATA only; make one, or leave it empty';
-    throw new PartitaError('INVALID_BATCH', message, { field: 'producer_id', value: producerIdAt(batch, 0) });
+    throw new PartitaError('INVALID_BATCH', message, { rule, field: 'producer_id', value: producerIdAt(batch, 0) });
   }
   if (producer !== undefined && isRequest(producer) && producer.firstSequence !== 0n) {
-    const message = `producer epoch ${producer.producerEpoch} is that of sessions of one batch, whose first_sequence is 0`;
-    throw new PartitaError('INVALID_BATCH', message, {
-      field: 'first_sequence',
-      value: String(producer.firstSequence),
-    });
+    const rule = `first_sequence is 0 under producer epoch ${producer.producerEpoch}, that of sessions of one batch`;
+    const value = String(producer.firstSequence);
+    throw new PartitaError('INVALID_BATCH', rule, { rule, field: 'first_sequence', value });
   }
   return producer;
 }
@@ -202,6 +201,7 @@ function claimOf(batch: Uint8Array, entry: AppendEntry): Claim | undefined {
   if (type === BATCH_DATA) return undefined;
   if (type !== BATCH_CLAIM) {
     throw new PartitaError('INVALID_BATCH', `batch type ${type} is written by leaders only; send type DATA`, {
+      rule: 'a type of the cluster itself',
       type: String(type),
     });
   }
@@ -216,7 +216,12 @@ function decodeClaim(bytes: Uint8Array): ClaimRecord {
   try {
     return ClaimRecord.decode(bytes);
   } catch (cause) {
-    throw new PartitaError('MALFORMED_MESSAGE', 'the records of a CLAIM batch are no ClaimRecord', {}, { cause });
+    throw new PartitaError(
+      'MALFORMED_MESSAGE',
+      'the records of a CLAIM batch are no ClaimRecord',
+      { message: 'partita.peer.v1.ClaimRecord' },
+      { cause },
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 /** ListOffsets: from a position told in one of several ways to an offset. */
-import { BATCH_DATA, batchesIn, decodeBatch } from '@partita/batch';
+import { BATCH_DATA, batchesIn, decodeBatch, readBatchHeader } from '@partita/batch';
+import type { DecodedRecord } from '@partita/batch';
 import { asPartitaError, PartitaError } from '@partita/domain';
 import type { Clock } from '@partita/domain';
 import { bytesFrom } from '@partita/log';
@@ -114,11 +115,25 @@ async function atTime(actor: PartitionActor, timeMs: bigint): Promise<bigint> {
   // The index finds the batch; only here a broker opens one to find the record.
   const { bytes } = await actor.read(base, 1);
   if (bytes.length === 0) return base;
-  const { header, records } = decodeBatch(bytes);
-  if (header.type !== BATCH_DATA || actor.topic.settings.usesAppendTime) return header.baseOffset;
+  const { type, baseOffset } = readBatchHeader(bytes);
+  if (type !== BATCH_DATA || actor.topic.settings.usesAppendTime) return baseOffset;
+  const records = recordsOf(bytes);
   const record = records.findIndex(({ timestampMs }) => timestampMs >= timeMs);
   const delta = records[record]?.offsetDelta ?? Math.max(record, 0);
-  return header.baseOffset + BigInt(delta);
+  return baseOffset + BigInt(delta);
+}
+
+/**
+ * The records of a batch. A broker takes in batches without unpacking them, so that a producer can store one that nobody can
+ * decode: then there are none, its first offset is the answer, and who reads there is told of it.
+ */
+function recordsOf(bytes: Uint8Array): readonly DecodedRecord[] {
+  try {
+    return decodeBatch(bytes).records;
+  } catch (error) {
+    if (!(error instanceof PartitaError)) throw error;
+    return [];
+  }
 }
 
 /** A new leader's watermark may lie below what readers have seen until its first record is committed. */

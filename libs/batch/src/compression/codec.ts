@@ -1,8 +1,9 @@
 /** Compression of a batch's records by codec number, and decompression that no input can use to fill the memory. */
-import { BATCH_UNCOMPRESSED_BYTES_MAX, PartitaError } from '@partita/domain';
+import { BATCH_UNCOMPRESSED_BYTES_MAX } from '@partita/domain';
+import type { PartitaError } from '@partita/domain';
 import { CODEC_GZIP, CODEC_LZ4, CODEC_NONE, CODEC_ZSTD } from '../batch-header.ts';
 import type { BatchCodec } from '../batch-header.ts';
-import { batchTooLarge, invalidBatch } from '../faults.ts';
+import { batchTooLarge, invalidBatch, unsupportedCodec } from '../faults.ts';
 import { compressGzip, decompressGzip } from './gzip.ts';
 import { compressLz4, decompressLz4 } from './lz4.ts';
 import { compressZstd, decompressZstd } from './zstd.ts';
@@ -36,12 +37,15 @@ export function compress(codec: BatchCodec, bytes: Uint8Array): Uint8Array {
  */
 export function decompress(codec: number, bytes: Uint8Array, uncompressedBytes: number): Uint8Array {
   if (!isBatchCodec(codec)) {
-    throw new PartitaError('UNSUPPORTED_CODEC', `compression codec ${codec} is unknown; update the reader`, {
-      codec: String(codec),
-    });
+    throw unsupportedCodec(codec);
   }
   if (uncompressedBytes > BATCH_UNCOMPRESSED_BYTES_MAX) {
-    throw batchTooLarge('a batch before compression in bytes', uncompressedBytes, BATCH_UNCOMPRESSED_BYTES_MAX);
+    throw batchTooLarge(
+      'bytes',
+      'a batch before compression in bytes',
+      uncompressedBytes,
+      BATCH_UNCOMPRESSED_BYTES_MAX,
+    );
   }
   if (uncompressedBytes === 0 && bytes.length === 0) return bytes;
   const unpacked = unpack(codec, bytes, uncompressedBytes);

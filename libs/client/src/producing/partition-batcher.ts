@@ -208,7 +208,7 @@ export class PartitionBatcher {
   /** An atomic part that no batch can hold. */
   #refuseWhole(part: WaitingPart): void {
     this.#drop();
-    const metadata = { bytes: String(part.bytes), records: String(part.records.length) };
+    const metadata = { bytes: String(part.bytes), limit: String(BATCH_BYTES_MAX) };
     const text = 'the records do not fit in one batch of 2 MiB';
     part.done(0, part.records.length, new PartitaError('BATCH_TOO_LARGE', text, metadata), 0);
   }

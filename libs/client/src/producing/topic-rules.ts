@@ -1,17 +1,17 @@
 /** What a topic asks of records, checked before they share a batch with others. */
-import { checkRecord, HEADER_BYTES } from '@partita/batch';
+import { checkRecord, HEADER_BYTES, unsupportedCodec } from '@partita/batch';
 import type { RecordInput, RecordLimits } from '@partita/batch';
-import { asPartitaError, BATCH_BYTES_MAX, PartitaError, TIMESTAMP_FUTURE_MS_MAX } from '@partita/domain';
+import { asPartitaError, BATCH_BYTES_MAX, TIMESTAMP_FUTURE_MS_MAX } from '@partita/domain';
+import type { PartitaError } from '@partita/domain';
 import type { CompressionCodec, TopicRoute } from '@partita/protocol';
 
 /** Whatever a topic allows, a batch with its header must hold a record and its framing. */
 const BATCHED_RECORD_BYTES_MAX = BATCH_BYTES_MAX - HEADER_BYTES - 16;
 
 /** Throws UNSUPPORTED_CODEC when the topic does not take it. */
-export function checkCodec(codec: CompressionCodec, { topic, allowedCodecs }: TopicRoute): void {
+export function checkCodec(codec: CompressionCodec, { allowedCodecs }: TopicRoute): void {
   if (allowedCodecs.length === 0 || allowedCodecs.includes(codec)) return;
-  const metadata = { codec: String(codec), allowed: allowedCodecs.join(',') };
-  throw new PartitaError('UNSUPPORTED_CODEC', `topic "${topic}" does not take codec ${codec}`, metadata);
+  throw unsupportedCodec(codec, allowedCodecs);
 }
 
 /** Limits of the topic's records at a time, milliseconds UTC. */

@@ -120,7 +120,10 @@ describe('a unary call', () => {
 
   test('beyond the limits of messages and metadata is refused by name', async () => {
     const { address } = await serve(TopicServiceService, { getTopic: unary(() => ({ topic: undefined })) });
-    expect((await callRaw(address, Buffer.alloc(5 * 1024 * 1024))).error?.reason).toBe('LIMIT_EXCEEDED');
+    expect((await callRaw(address, Buffer.alloc(5 * 1024 * 1024))).error).toMatchObject({
+      reason: 'LIMIT_EXCEEDED',
+      metadata: { limit: 'message_bytes', value: String(4 * 1024 * 1024) },
+    });
     const large = new Metadata();
     large.set('x-large', 'x'.repeat(9000));
     expect((await callRaw(address, Buffer.alloc(0), large)).error?.reason).toBe('LIMIT_EXCEEDED');

@@ -39,7 +39,10 @@ export function seal(status: LeavingStatus, path: string, append: boolean): Leav
 function errorFor(status: LeavingStatus, path: string, append: boolean): PartitaError {
   switch (status.code) {
     case code.RESOURCE_EXHAUSTED:
-      return new PartitaError('LIMIT_EXCEEDED', `${status.details}: send smaller messages`, { limit: 'message_bytes' });
+      return new PartitaError('LIMIT_EXCEEDED', `${status.details}: send smaller messages`, {
+        limit: 'message_bytes',
+        ...limitIn(status.details),
+      });
     case code.DEADLINE_EXCEEDED:
       return append
         ? new PartitaError('OUTCOME_UNKNOWN', 'the deadline passed while the append was under way')
@@ -59,4 +62,10 @@ function errorFor(status: LeavingStatus, path: string, append: boolean): Partita
       }
       return new PartitaError('INTERNAL', 'an internal error; the server log has the details');
   }
+}
+
+/** The limit that grpc-js names last: `(5242885 vs 4194304)`, or `a size larger than 4194304`. */
+function limitIn(details: string): { readonly value?: string } {
+  const value = /(\d+)\)?$/.exec(details)?.[1];
+  return value === undefined ? {} : { value };
 }
