@@ -1,5 +1,5 @@
 /** Producing with the SDK as a service would: as much as is acknowledged, and at a rate with the latency of each record. */
-import type { PartitaClient, Producer } from '@partita/client';
+import type { OutgoingRecord, ProducerOptions } from '@partita/client';
 import { Latencies } from '../latencies.ts';
 import { IN_FLIGHT_BYTES, SEND_BYTES } from '../produce/settings.ts';
 import type { ProduceSettings, ProduceWork } from '../produce/settings.ts';
@@ -12,12 +12,22 @@ import { SendWindow } from './send-window.ts';
 const LATENCY_WARM_UP_MS = 500;
 const DELIVERY_TIMEOUT_MS = 30_000;
 
+/** What the loads need of the SDK's client. */
+export interface ProducerSource {
+  producer(options: ProducerOptions): RecordSender;
+}
+
+interface RecordSender {
+  send(topic: string, records: readonly OutgoingRecord[]): Promise<unknown>;
+  close(): Promise<void>;
+}
+
 export class SdkProduceLoads {
-  readonly #client: PartitaClient;
+  readonly #client: ProducerSource;
   /** By the size of a record. */
   readonly #pools = new Map<number, OrderPool>();
 
-  constructor(client: PartitaClient) {
+  constructor(client: ProducerSource) {
     this.#client = client;
   }
 
@@ -42,7 +52,7 @@ export class SdkProduceLoads {
 }
 
 interface Load {
-  readonly producer: Producer;
+  readonly producer: RecordSender;
   readonly topic: string;
   readonly seconds: number;
   readonly settings: ProduceSettings;
