@@ -26,6 +26,12 @@ export class LoadProcess {
     return new LoadProcess(child);
   }
 
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error('the process of a load did not start');
+    return pid;
+  }
+
   /** Runs one job; one at a time. Throws an Error when it fails. */
   async run(job: Job): Promise<Sample> {
     const answer = nextMessage(this.#child);
@@ -47,7 +53,7 @@ export class LoadProcess {
   }
 }
 
-/** The raw chain: as many sinks as there are brokers, and a relay in front of them. */
+/** The raw chain: as many sinks as there are brokers, and a relay in front of them. The sinks may be others' already. */
 export class RawChain implements RawPeers {
   readonly relay: string;
   readonly sinks: readonly string[];
@@ -59,9 +65,9 @@ export class RawChain implements RawPeers {
     this.#children = children;
   }
 
-  static async start(): Promise<RawChain> {
-    const sinks = Array.from({ length: BROKER_COUNT }, () => fork(PEER));
-    const sinkAddresses = await Promise.all(sinks.map(addressOf));
+  static async start(given?: readonly string[]): Promise<RawChain> {
+    const sinks = given === undefined ? Array.from({ length: BROKER_COUNT }, () => fork(PEER)) : [];
+    const sinkAddresses = given ?? (await Promise.all(sinks.map(addressOf)));
     const relay = fork(PEER, sinkAddresses);
     return new RawChain(await addressOf(relay), sinkAddresses, [...sinks, relay]);
   }

@@ -8,6 +8,10 @@ import { benchConsume } from './consume/consume-bench.ts';
 import { CONSUME_ROWS } from './consume/rows.ts';
 import { benchNetwork } from './network-bench.ts';
 import type { NetworkOptions } from './network-bench.ts';
+import { withProduceOptions } from './produce/options.ts';
+import type { ProduceOptions } from './produce/options.ts';
+import { benchProduce } from './produce/produce-bench.ts';
+import { PRODUCE_ROWS } from './produce/rows.ts';
 import { benchReplication } from './replication/replication-bench.ts';
 import { REPLICATION_ROWS } from './replication/rows.ts';
 import { ROWS } from './rows.ts';
@@ -43,6 +47,11 @@ const consume = program
   .description('Measures the consumer of the SDK in its three forms. Takes about five minutes.')
   .action((options: BenchOptions) => run(benchConsume, options));
 withSharedOptions(consume, { seconds: 1, rounds: 3, rows: rowNames(CONSUME_ROWS) });
+
+const produce = withProduceOptions(program.command('produce'))
+  .description("Measures the SDK's producer, in its rows or as the settings say. Takes about five minutes.")
+  .action((options: ProduceOptions) => run(benchProduce, options));
+withSharedOptions(produce, { seconds: 1, rounds: 3, rows: rowNames(PRODUCE_ROWS) });
 
 await program.parseAsync();
 

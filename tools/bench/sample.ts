@@ -1,4 +1,5 @@
 import type { ConsumeWork } from './consume/work.ts';
+import type { ProduceWork } from './produce/settings.ts';
 
 /** What one run of a load measured. Plain data: it crosses from the load's process to the orchestrator. */
 export interface Sample {
@@ -18,6 +19,8 @@ export interface Job {
   readonly seconds: number;
   /** What loads of the consume bench do. */
   readonly consume?: ConsumeWork;
+  /** What the load of the produce bench does. */
+  readonly produce?: ProduceWork;
 }
 
 export function bytesPerSecond(sample: Sample): number {

@@ -26,14 +26,17 @@ export class BenchTopics {
   }
 
   /** A new topic, with all its replicas in sync, a majority of which must hold a record. */
-  async create({ replicationFactor, flush }: Safety = ONE_REPLICA): Promise<string> {
+  async create(
+    { replicationFactor, flush }: Safety = ONE_REPLICA,
+    partitionCount: number = PARTITION_COUNT,
+  ): Promise<string> {
     const name = `bench-${randomBytes(4).toString('hex')}`;
     this.#names.add(name);
     const settings = {
       minInSyncReplicas: Math.floor(replicationFactor / 2) + 1,
       flush: flush === 'os' ? FlushMode.FLUSH_MODE_OS : FlushMode.FLUSH_MODE_FSYNC,
     };
-    await this.#admin.createTopic({ name, partitionCount: PARTITION_COUNT, replicationFactor, settings });
+    await this.#admin.createTopic({ name, partitionCount, replicationFactor, settings });
     await this.#untilInSync(name, replicationFactor);
     return name;
   }

@@ -5,13 +5,13 @@ import { ServiceKind } from '@partita/protocol';
 import type { GetClusterResponse, Partition, Topic } from '@partita/protocol';
 import { ChannelPool } from '@partita/rpc/client';
 import type { Job, Sample } from '../sample.ts';
-import type { ConsumeWork } from '../consume/work.ts';
 import { READ_TOPIC_BYTES, RECORD_BYTES } from '../workload.ts';
 import { appendToLeaders } from './append-loads.ts';
 import { consumeAsMember, readFromLeaders } from './consume-loads.ts';
 import type { LoadRunner } from './load-runner.ts';
 import { produceBatches, produceRecords, produceUnary } from './produce-loads.ts';
 import { consumeWithSdk, measureLatency } from './sdk-consume-loads.ts';
+import { SdkProduceLoads } from './sdk-produce-loads.ts';
 
 export class PartitaLoads implements LoadRunner {
   readonly #client: PartitaClient;
@@ -20,10 +20,12 @@ export class PartitaLoads implements LoadRunner {
   readonly #routes: RouteCache;
   readonly #gateway: string;
   readonly #consumerGroup: string;
+  readonly #sdkProduce: SdkProduceLoads;
 
   private constructor(client: PartitaClient, cluster: GetClusterResponse, servers: readonly string[]) {
     this.#client = client;
     this.#servers = servers;
+    this.#sdkProduce = new SdkProduceLoads(client);
     this.#gateway = addressOf(cluster, ServiceKind.SERVICE_KIND_GATEWAY, 'gateway');
     this.#consumerGroup = addressOf(cluster, ServiceKind.SERVICE_KIND_CONSUMER_GROUP, 'consumer-group service');
     this.#routes = new RouteCache({ seeds: servers, pool: this.#pool });
@@ -35,7 +37,7 @@ export class PartitaLoads implements LoadRunner {
     return new PartitaLoads(client, await client.admin.getCluster(), servers);
   }
 
-  async run({ load, topic, seconds, consume }: Job): Promise<Sample> {
+  async run({ load, topic, seconds, consume, produce }: Job): Promise<Sample> {
     const gateway = this.#pool.client(this.#gateway);
     switch (load) {
       case 'fill': {
@@ -47,6 +49,8 @@ export class PartitaLoads implements LoadRunner {
         return consumeWithSdk(this.#servers, topic, seconds, mustHave(consume));
       case 'latency':
         return measureLatency(this.#client, topic, seconds, mustHave(consume));
+      case 'produce-sdk':
+        return this.#sdkProduce.run(topic, seconds, mustHave(produce));
       case 'produce-batches':
         return produceBatches(gateway, topic, await this.#partitions(topic), { seconds, bytes: Infinity });
       case 'append-direct':
@@ -84,7 +88,7 @@ function addressOf(cluster: GetClusterResponse, kind: ServiceKind, name: string)
   return address;
 }
 
-function mustHave(work: ConsumeWork | undefined): ConsumeWork {
-  if (work === undefined) throw new Error('the job does not say what to consume');
+function mustHave<Work>(work: Work | undefined): Work {
+  if (work === undefined) throw new Error('the job does not say what to do');
   return work;
 }

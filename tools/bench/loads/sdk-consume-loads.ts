@@ -7,6 +7,7 @@ import type { ConsumeWork } from '../consume/work.ts';
 import { Latencies } from '../latencies.ts';
 import type { Sample } from '../sample.ts';
 import { RECORD_BYTES } from '../workload.ts';
+import { dueMs, sendAtRate } from './open-loop.ts';
 import { ReceiveMeter } from './receive-meter.ts';
 
 const RECORDS_AT_ONCE = 1000;
@@ -100,38 +101,27 @@ export async function measureLatency(
   });
   const running = consumer.run(({ value }) => {
     received += 1;
-    const dueMs = Buffer.from(value ?? []).readDoubleLE(0);
-    if (dueMs - startMs >= LATENCY_WARM_UP_MS) latencies.record(dueMs);
+    const wasDueMs = Buffer.from(value ?? []).readDoubleLE(0);
+    if (wasDueMs - startMs >= LATENCY_WARM_UP_MS) latencies.record(wasDueMs);
   });
   running.catch(() => undefined);
   await untilOrThrow(running, () => assigned.size === work.partitionCount);
   startMs = performance.now();
   const count = Math.round((LATENCY_WARM_UP_MS / 1000 + seconds) * LATENCY_RATE);
-  await sendAtRate(startMs, count, (dueMs, index) => {
+  const schedule = { startMs, ratePerSecond: LATENCY_RATE, recordCount: count };
+  const sendOne = (index: number): Promise<unknown> => {
     const value = Buffer.alloc(RECORD_BYTES);
-    value.writeDoubleLE(dueMs, 0);
+    value.writeDoubleLE(dueMs(schedule, index), 0);
     return producer.send(topic, { key: `k${index % KEY_COUNT}`, value });
-  });
+  };
+  await sendAtRate(schedule, (from, until) =>
+    Promise.all(Array.from({ length: until - from }, (_, offset) => sendOne(from + offset))),
+  );
   await untilOrThrow(running, () => received >= count);
   await consumer.close();
   await producer.close();
   const durationMs = performance.now() - startMs;
   return { recordCount: count, bytes: count * RECORD_BYTES, durationMs, latencies: latencies.encode() };
-}
-
-/** Sends record by record at its time, however long the others take. Resolves when all are acknowledged. */
-async function sendAtRate(
-  startMs: number,
-  count: number,
-  send: (dueMs: number, index: number) => Promise<unknown>,
-): Promise<void> {
-  const sending: Promise<unknown>[] = [];
-  while (sending.length < count) {
-    const due = Math.min(count, Math.floor(((performance.now() - startMs) * LATENCY_RATE) / 1000));
-    while (sending.length < due) sending.push(send(startMs + (sending.length * 1000) / LATENCY_RATE, sending.length));
-    await pause(TICK_MS);
-  }
-  await Promise.all(sending);
 }
 
 /** Throws what ends the run, or an Error when the condition does not come true in time. */

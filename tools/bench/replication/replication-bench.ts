@@ -13,7 +13,7 @@ import { figuresOf, median, runRounds } from '../rounds.ts';
 import type { Sample } from '../sample.ts';
 import { BenchTopics } from '../topics.ts';
 import { BROKER_COUNT, WARM_UP_SECONDS } from '../workload.ts';
-import { cpuTimeMs } from './cpu-time.ts';
+import { cpuTimeMs } from '../cpu-time.ts';
 import { replicationHeader, replicationTables } from './report.ts';
 import type { ReplicationFacts, ReplicationReport } from './report.ts';
 import { REPLICATION_ROWS } from './rows.ts';
