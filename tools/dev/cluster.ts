@@ -21,6 +21,7 @@ export interface ClusterOptions {
   readonly home: string;
   readonly brokerCount: number;
   readonly coordinatorCount: number;
+  readonly gatewayCount: number;
   readonly consumerGroupCount: number;
   readonly redisSource: RedisSource | undefined;
   readonly redisUrl: string | undefined;
@@ -53,7 +54,7 @@ export class LocalCluster {
       onDeath: (text, lines) => this.#reportDeath(text, lines),
     });
     this.#plan = plan;
-    const specs = [...plan.coordinators, ...plan.brokers, plan.gateway, ...plan.consumerGroups];
+    const specs = [...plan.coordinators, ...plan.brokers, ...plan.gateways, ...plan.consumerGroups];
     this.#processes = specs.map(
       (spec) =>
         new SupervisedProcess(spec, {
@@ -84,13 +85,14 @@ export class LocalCluster {
         throw new Error('several coordinators need a Redis that they share; start one coordinator, or install Redis');
       }
       const ports = await PortBook.open(options.home);
-      const { home, brokerCount, coordinatorCount, consumerGroupCount, logLevel, brokerConfig } = options;
+      const { home, brokerCount, coordinatorCount, gatewayCount, consumerGroupCount, logLevel, brokerConfig } = options;
       const plan = await planCluster(
         {
           home,
           clusterId: clusterIdOf(home),
           brokerCount,
           coordinatorCount,
+          gatewayCount,
           consumerGroupCount,
           redisUrl: redis.url,
           logLevel,
@@ -113,11 +115,12 @@ export class LocalCluster {
 
   /** What the ready file says. */
   describe(): ReadyFile {
-    const { coordinators, brokers, gateway, consumerGroups } = this.#plan;
+    const { coordinators, brokers, gateways, consumerGroups } = this.#plan;
     const pids = (names: readonly string[]): number[] =>
       this.#processes.filter((process) => names.includes(process.spec.name)).flatMap((process) => process.pid ?? []);
     return {
-      gateway: gateway.address,
+      gateway: gateways[0]?.address ?? '',
+      gateways: gateways.map(({ address }) => address),
       consumerGroup: consumerGroups[0]?.address ?? '',
       consumerGroups: consumerGroups.map(({ address }) => address),
       coordinators: coordinators.map((coordinator) => coordinator.address),
@@ -132,7 +135,7 @@ export class LocalCluster {
       pids: {
         coordinator: pids(coordinators.map((coordinator) => coordinator.name)),
         broker: pids(brokers.map((broker) => broker.name)),
-        gateway: pids([gateway.name]),
+        gateway: pids(gateways.map(({ name }) => name)),
         consumerGroup: pids(consumerGroups.map(({ name }) => name)),
         redis: this.#redis.pid === undefined ? [] : [this.#redis.pid],
       },
@@ -143,7 +146,7 @@ export class LocalCluster {
     return this.#redis.kind;
   }
 
-  /** Clients first, so that nobody waits for what is gone: gateway and consumer-group, brokers, coordinators, Redis. */
+  /** Clients first, so that nobody waits for what is gone: gateways and consumer-groups, brokers, coordinators, Redis. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
@@ -188,9 +191,9 @@ export class LocalCluster {
     if (!this.#processes.every((process) => process.ready)) return false;
     try {
       const options = { deadlineMs: 2000 };
-      const { gateway, consumerGroups } = this.#plan;
+      const { gateways, consumerGroups } = this.#plan;
       // All of them must have the directory: without it they know no topic and no leader.
-      for (const { address } of [gateway, ...consumerGroups]) {
+      for (const { address } of [...gateways, ...consumerGroups]) {
         const answer = await callUnary(pool.client(address), ClusterServiceService.getCluster, {}, options);
         const up = answer.brokers.filter((broker) => broker.state === BrokerState.BROKER_STATE_UP);
         if (up.length < this.#options.brokerCount) return false;

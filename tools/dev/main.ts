@@ -9,6 +9,7 @@ const SPEC = defineConfig({
   home: { kind: 'text', default: '.partita', help: 'directory for data, logs and cluster.json' },
   brokers: { kind: 'integer', default: 3, min: 1, max: 16, help: 'number of brokers' },
   coordinators: { kind: 'integer', default: 1, min: 1, max: 5, help: 'number of coordinators; several need a Redis' },
+  gateways: { kind: 'integer', default: 1, min: 1, max: 5, help: 'number of producer-gateways' },
   'consumer-groups': { kind: 'integer', default: 1, min: 1, max: 5, help: 'number of consumer-group instances' },
   redis: {
     kind: 'choice',
@@ -34,7 +35,7 @@ const parsed = parseConfig(SPEC, {
   env: process.env,
   program: 'npm start --',
   description:
-    'Runs a Partita cluster on this machine: Redis, coordinators, brokers, a gateway and a consumer-group service.',
+    'Runs a Partita cluster on this machine: Redis, coordinators, brokers, gateways and consumer-group services.',
   version: PRODUCT_VERSION,
   ignoreEnv: ['PARTITA_*'],
 });
@@ -69,6 +70,7 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
       home,
       brokerCount: config.brokers,
       coordinatorCount: config.coordinators,
+      gatewayCount: config.gateways,
       consumerGroupCount: config.consumerGroups,
       redisSource: config.redis,
       redisUrl: process.env['REDIS_URL'],
@@ -93,12 +95,12 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
 function welcome(cluster: ReadyFile, redisKind: string, home: string, seconds: number): string {
   const brokers = cluster.brokers.map((broker) => `    broker ${broker.id}       ${broker.address}`);
   const coordinators = cluster.coordinators.map((address) => `    coordinator    ${address}`);
+  const gateways = cluster.gateways.map((address) => `    gateway        ${address}`);
   const groups = cluster.consumerGroups.map((address) => `    consumer-group ${address}`);
   return `
 Ready after ${seconds.toFixed(1)} s.
 
-    gateway        ${cluster.gateway}
-${[...groups, ...coordinators, ...brokers].join('\n')}
+${[...gateways, ...groups, ...coordinators, ...brokers].join('\n')}
     redis          ${cluster.redis} (${redisKind})
     logs           ${home}/logs
 

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 export interface ReadyFile {
   /** Public addresses, `host:port`. */
   readonly gateway: string;
+  /** All instances, the one above first; so with `consumerGroups`. */
+  readonly gateways: readonly string[];
   readonly consumerGroup: string;
-  /** All instances, the one above first. */
   readonly consumerGroups: readonly string[];
   readonly coordinators: readonly string[];
   readonly brokers: readonly {

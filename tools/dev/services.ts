@@ -8,6 +8,7 @@ export interface ClusterPlan {
   readonly clusterId: string;
   readonly brokerCount: number;
   readonly coordinatorCount: number;
+  readonly gatewayCount: number;
   readonly consumerGroupCount: number;
   /** `redis://…`, or `embedded`. */
   readonly redisUrl: string;
@@ -29,7 +30,7 @@ export interface PlannedBroker extends PlannedService {
 export interface PlannedCluster {
   readonly coordinators: readonly PlannedService[];
   readonly brokers: readonly PlannedBroker[];
-  readonly gateway: PlannedService;
+  readonly gateways: readonly PlannedService[];
   readonly consumerGroups: readonly PlannedService[];
 }
 
@@ -61,16 +62,18 @@ export async function planCluster(plan: ClusterPlan, ports: PortBook): Promise<P
     const args = ['--id', String(id), '--data-dir', dataDir, '--cluster-id', clusterId, ...peers, ...config];
     brokers.push({ ...(await service(plan, ports, { name, app: 'broker', peer: true, args })), id, dataDir });
   }
-  const instance = (name: string, app: string): Promise<PlannedService> =>
-    service(plan, ports, { name, app, peer: false, args: peers });
-  const gateway = await instance('gateway', 'producer-gateway');
-  const consumerGroups: PlannedService[] = [];
-  for (let index = 1; index <= plan.consumerGroupCount; index += 1) {
-    const name = index === 1 ? 'consumer-group' : `consumer-group-${index}`;
-    consumerGroups.push(await instance(name, 'consumer-group'));
-  }
+  const instances = async (name: string, app: string, count: number): Promise<PlannedService[]> => {
+    const planned: PlannedService[] = [];
+    for (let index = 1; index <= count; index += 1) {
+      const parts = { name: index === 1 ? name : `${name}-${index}`, app, peer: false, args: peers };
+      planned.push(await service(plan, ports, parts));
+    }
+    return planned;
+  };
+  const gateways = await instances('gateway', 'producer-gateway', plan.gatewayCount);
+  const consumerGroups = await instances('consumer-group', 'consumer-group', plan.consumerGroupCount);
   await ports.save();
-  return { coordinators, brokers, gateway, consumerGroups };
+  return { coordinators, brokers, gateways, consumerGroups };
 }
 
 interface ServiceParts {

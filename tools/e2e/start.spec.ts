@@ -47,7 +47,7 @@ describe('a running cluster', () => {
   let cluster: Cluster;
   let api: Api;
   beforeAll(async () => {
-    cluster = await startCluster();
+    cluster = await startCluster({ args: ['--gateways', '2'] });
     api = new Api(cluster);
   });
   afterAll(async () => {
@@ -62,19 +62,24 @@ describe('a running cluster', () => {
     const redis = typeof (await redisBinary()) === 'string' ? [] : [PID];
     expect(JSON.parse(readFileSync(readyFilePath(cluster.home), 'utf8'))).toEqual({
       gateway: ADDRESS,
+      gateways: [ADDRESS, ADDRESS],
       consumerGroup: ADDRESS,
       consumerGroups: [ADDRESS],
       coordinators: [ADDRESS],
       brokers: [broker(1), broker(2), broker(3)],
       redis: redis.length === 0 ? 'embedded' : expect.stringMatching(/^redis:\/\/127\.0\.0\.1:\d+$/),
-      pids: { coordinator: [PID], broker: [PID, PID, PID], gateway: [PID], consumerGroup: [PID], redis },
+      pids: { coordinator: [PID], broker: [PID, PID, PID], gateway: [PID, PID], consumerGroup: [PID], redis },
     });
-    expect(cluster.file.pids.broker).toEqual(cluster.file.brokers.map(({ pid }) => pid));
+    const { gateway, gateways, pids, brokers } = cluster.file;
+    expect(gateways[0]).toBe(gateway);
+    expect(new Set(gateways).size).toBe(2);
+    expect(pids.broker).toEqual(brokers.map(({ pid }) => pid));
   });
 
   it('prints its addresses and what to type next', () => {
     const { output } = cluster.launcher;
-    for (const address of Object.values(cluster.addresses)) expect(output).toContain(address);
+    for (const address of [...Object.values(cluster.addresses), ...cluster.file.gateways])
+      expect(output).toContain(address);
     expect(output).toMatch(/npx partita topic create/);
     expect(output).toMatch(/Ready after \d/);
   });
