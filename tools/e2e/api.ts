@@ -1,6 +1,6 @@
 /** Calls as any generated client makes them, by raw gRPC; and the few of them that most suites begin with. */
 import { randomUUID } from 'node:crypto';
-import type { ConsumedRecord, Partition, Topic, TopicSettings } from '@partita/protocol';
+import type { ConsumedRecord, Partition, RecordBatch, Topic, TopicSettings } from '@partita/protocol';
 import {
   Acks,
   AppendEntry,
@@ -66,7 +66,7 @@ export class Api {
   produce(
     topic: string,
     records: readonly { readonly key?: string; readonly value: string }[],
-    options: { readonly partition?: number; readonly deadlineMs?: number } = {},
+    options: { readonly partition?: number; readonly deadlineMs?: number; readonly requestId?: string } = {},
   ) {
     const request = {
       topic,
@@ -78,7 +78,7 @@ export class Api {
         }),
       ),
       acks: Acks.ACKS_ALL,
-      requestId: '',
+      requestId: options.requestId ?? '',
       expectedNextOffset: undefined,
       atomic: false,
       codec: CompressionCodec.COMPRESSION_CODEC_NONE,
@@ -89,9 +89,13 @@ export class Api {
   }
 
   /** Appends a batch at its leader, past the gateway and its queue. Answers the reason of the refusal, or `stored`. */
-  async append(topic: Topic, partition: number, records: readonly PlainRecord[]): Promise<string> {
+  append(topic: Topic, partition: number, records: readonly PlainRecord[]): Promise<string> {
+    return this.appendBatch(topic, partition, stockBatch(records));
+  }
+
+  async appendBatch(topic: Topic, partition: number, batch: RecordBatch): Promise<string> {
     const { leaderAddress } = await this.partition(topic.name, partition);
-    const recordBatches = stockBytes(stockBatch(records));
+    const recordBatches = stockBytes(batch);
     const entry = AppendEntry.fromPartial({ topicId: topic.topicId, partition, recordBatches, acks: Acks.ACKS_ALL });
     const client = this.pool.client(leaderAddress);
     const call = { append: true, deadlineMs: APPEND_MS_MAX };

@@ -27,13 +27,14 @@ export class ReplicatedTopic {
     this.partitionCount = partitionCount;
   }
 
-  get #endpoints(): string[] {
-    const { gateway, coordinators, brokers } = this.#cluster().file;
-    return [gateway, ...coordinators, ...brokers.map(({ address }) => address)];
+  /** Addresses of the cluster, those of the gateways first. */
+  get endpoints(): string[] {
+    const { gateways, coordinators, brokers } = this.#cluster().file;
+    return [...gateways, ...coordinators, ...brokers.map(({ address }) => address)];
   }
 
   async #withClient<Result>(work: (client: PartitaClient) => Promise<Result>): Promise<Result> {
-    const client = await connect({ servers: this.#endpoints });
+    const client = await connect({ servers: this.endpoints });
     try {
       return await work(client);
     } finally {
@@ -76,24 +77,24 @@ export class ReplicatedTopic {
    */
   async workDuring(what: string, happening: () => Promise<void>, replicaCount = 3): Promise<Verdict> {
     const recorder = new Recorder();
-    const workload = await Workload.start({ endpoints: this.#endpoints, topic: this.name, recorder });
+    const workload = await Workload.start({ endpoints: this.endpoints, topic: this.name, recorder });
     await happening();
     await this.untilInSync(replicaCount, 60);
     const before = recorder.events.length;
     await until('work to go on', 20, () => recorder.events.length > before + 400);
     await workload.stop();
-    expect(await workload.finalRead(60, this.#endpoints)).toEqual([]);
+    expect(await workload.finalRead(60, this.endpoints)).toEqual([]);
     const verdict = checkHistory(recorder.events);
     expect(verdict.anomalies).toEqual({});
     expect(verdict.unseenCount).toBe(0);
     expect(verdict.ackedCount).toBeGreaterThan(100);
-    const batchCount = await this.#compare(replicaCount);
+    const batchCount = await this.compare(replicaCount);
     this.#report(what, verdict, batchCount);
     return verdict;
   }
 
-  /** Byte by byte below the high watermark, on the disks of all replicas. */
-  async #compare(replicaCount: number): Promise<number> {
+  /** Byte by byte below the high watermark, on the disks of all replicas; answers how many batches were equal. */
+  async compare(replicaCount: number): Promise<number> {
     await this.untilInSync(replicaCount);
     const { topicId, partitions, watermarks } = await this.#withClient(async (client) => {
       const { topicId: id, partitions: all } = await client.admin.getTopic(this.name);

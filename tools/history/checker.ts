@@ -12,12 +12,14 @@ import { findLoss } from './loss.ts';
 import { findDoubleOwners } from './ownership.ts';
 import { findPollOrder } from './poll-order.ts';
 import { findRealTime } from './real-time.ts';
+import { findRequests } from './requests.ts';
 import { findSendOrder } from './send-order.ts';
+import { findSessions } from './sessions.ts';
 
 export interface Verdict {
   /** Operations begun, and notes. */
   readonly operationCount: number;
-  /** Values by the outcome of their sends. */
+  /** Values by the outcome of their sends, repeats of requests too. */
   readonly ackedCount: number;
   readonly failedCount: number;
   readonly unknownCount: number;
@@ -39,6 +41,8 @@ export function checkHistory(history: readonly HistoryEvent[]): Verdict {
   const visibility = findLoss(evidence);
   findPollOrder(evidence);
   findSendOrder(evidence);
+  findSessions(evidence);
+  findRequests(evidence);
   findRealTime(evidence);
   findGroupCommits(evidence);
   findDoubleOwners(evidence);

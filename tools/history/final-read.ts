@@ -7,11 +7,15 @@ import type { Site } from './site.ts';
 
 const IDLE_MS = 100;
 
-/** Answers the keys whose highest known offset was not passed in time. */
-export async function finalRead(site: Omit<Site, 'stopping'>, secondsMax: number): Promise<string[]> {
+/** Answers the keys whose highest offset known from the history was not passed in time. */
+export async function finalRead(
+  site: Omit<Site, 'stopping'>,
+  secondsMax: number,
+  history: readonly HistoryEvent[] = site.recorder.events,
+): Promise<string[]> {
   const { recorder, topic } = site;
   const reading: Site = { ...site, stopping: AbortSignal.timeout(secondsMax * 1000) };
-  const highest = highestKnown(recorder.events);
+  const highest = highestKnown(history);
   const process = recorder.newProcess();
   const keys = Array.from({ length: site.partitionCount }, (_, partition) => keyOf(topic, partition));
   const told = { f: 'assign' as const, process, keys, seeks: Object.fromEntries(keys.map((key) => [key, 0])) };
@@ -22,10 +26,11 @@ export async function finalRead(site: Omit<Site, 'stopping'>, secondsMax: number
   for (const [partition, key] of keys.entries()) {
     const target = highest.get(key) ?? -1;
     let position = 0;
-    while (position <= target && !reading.stopping.aborted) {
-      const before = position;
+    // To what is there, not only to what is known: a second copy lies behind.
+    for (let before = -1; (position <= target || position > before) && !reading.stopping.aborted;) {
+      before = position;
       position = await pollPartition(reading, { client, process, partition, position });
-      if (position === before) await pause(IDLE_MS, reading.stopping);
+      if (position === before && position <= target) await pause(IDLE_MS, reading.stopping);
     }
     if (position <= target) missing.push(key);
   }

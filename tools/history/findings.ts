@@ -15,6 +15,11 @@
  * nonmonotonic-send      sends of a process to a key whose offsets do not grow
  * offset-regress         an offset given out at or below one that was known before the send began
  * key-order              records of a process and a record key whose order in the log is not that of their sends
+ * session-order          records of a producer session in a key whose order in the log is not that of their sends
+ * session-gap            stored, and an earlier record of its session and key is not, though it was not refused
+ * request-doubled        a request with more than one copy in the log
+ * request-answers        a request that was acknowledged at two places
+ * request-lost           a request that was acknowledged, and nobody got it
  * hw-regress             a high watermark below one told before, or at or below an offset acknowledged or read before
  * commit-regress         an accepted commit below one that was accepted before it began
  * zombie-commit          accepted after the partition had gone to another member
@@ -38,6 +43,11 @@ export type AnomalyName =
   | 'nonmonotonic-send'
   | 'offset-regress'
   | 'key-order'
+  | 'session-order'
+  | 'session-gap'
+  | 'request-doubled'
+  | 'request-answers'
+  | 'request-lost'
   | 'hw-regress'
   | 'commit-regress'
   | 'zombie-commit'

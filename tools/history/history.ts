@@ -7,7 +7,7 @@
  * client and have no invocation. As JSON lines, one event a line, histories outlive the run.
  *
  * Offsets are numbers below 2^53, which no test reaches; the parser refuses others. A key is `<topic>-<partition>`, and a
- * value is sent once in a history.
+ * value is sent once in a history, but for the repeats of a request.
  */
 export type EventType = 'invoke' | 'ok' | 'fail' | 'info';
 
@@ -37,6 +37,12 @@ export interface SendEvent extends Moment {
   readonly value: string | readonly string[];
   /** Key of the record. The records of one process and one of these stay in order. */
   readonly recordKey?: string;
+  /** Producer session that carries it: its records of a key are stored in the order of their sends, none left out. */
+  readonly session?: string;
+  /** The request that it is. Another send with the same id has the same values: it is a repeat, of any process. */
+  readonly requestId?: string;
+  /** With `ok`: the leader had it already. */
+  readonly duplicate?: boolean;
   /** With `ok`: one for each value. */
   readonly offset?: number | readonly number[];
   /** With `ok`: of the leader. */
@@ -129,6 +135,11 @@ export function keyOf(topic: string, partition: number): string {
   return `${topic}-${partition}`;
 }
 
+/** The partition of a topic's key; undefined of none. */
+export function partitionOf(topic: string, key: string | undefined): number | undefined {
+  return key === undefined ? undefined : Number(key.slice(topic.length + 1));
+}
+
 /** What a line of a file says. Throws where it is no event, or has a number that is none exactly. */
 export function parseEvent(line: string): HistoryEvent {
   const event = JSON.parse(line, onlyExact) as Partial<HistoryEvent> | null;
@@ -146,7 +157,7 @@ function onlyExact(_name: string, value: unknown): unknown {
 }
 
 /** The values of a send, in order. */
-export function valuesOf(event: SendEvent): readonly string[] {
+export function valuesOf(event: Pick<SendEvent, 'value'>): readonly string[] {
   return typeof event.value === 'string' ? [event.value] : event.value;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What was known when an operation began holds for it: a send gets an offset above all that anyone knew, and a high
- * watermark is above every one told before and above everything acknowledged (by acks=all) or read.
+ * What was known when an operation began holds for it: a send gets an offset above all that anyone knew, unless it repeats
+ * a request, and a high watermark is above every one told before and above everything acknowledged (by acks=all) or read.
  */
 import type { Evidence } from './evidence.ts';
 import { offsetsOf, recordsOf } from './history.ts';
@@ -18,11 +18,17 @@ export function findRealTime(evidence: Evidence): void {
   const keys = new Map<string, Known>();
   const knownOf = (key: string): Known =>
     entryOf(keys, key, () => ({ offset: new Rising(), highWatermark: new Rising() }));
+  const firstOps = firstOpOfRequests(evidence);
   for (const [index, event] of evidence.history.entries()) {
     if (event.type === 'invoke') continue;
     const span = { index, invokedAt: evidence.invokedAt[index] ?? index };
     if (event.f === 'send' && event.type === 'ok' && event.key !== undefined)
-      send(evidence, event, span, knownOf(event.key));
+      send(
+        evidence,
+        event,
+        { ...span, mayBeOld: (firstOps.get(event.requestId ?? '') ?? event.op) !== event.op },
+        knownOf,
+      );
     else if (event.f === 'poll') poll(evidence, event, span, knownOf);
   }
 }
@@ -32,10 +38,25 @@ interface Span {
   readonly invokedAt: number;
 }
 
-function send({ findings }: Evidence, event: SendEvent, { index, invokedAt }: Span, known: Known): void {
+function firstOpOfRequests({ history }: Evidence): Map<string, number> {
+  const firstOps = new Map<string, number>();
+  for (const event of history) {
+    if (event.f !== 'send' || event.requestId === undefined || firstOps.has(event.requestId)) continue;
+    firstOps.set(event.requestId, event.op);
+  }
+  return firstOps;
+}
+
+function send(
+  { findings }: Evidence,
+  event: SendEvent,
+  { index, invokedAt, mayBeOld }: Span & { readonly mayBeOld: boolean },
+  knownOf: (key: string) => Known,
+): void {
+  const known = knownOf(event.key ?? '');
   const before = known.offset.before(invokedAt) ?? -1;
   for (const offset of offsetsOf(event)) {
-    if (offset <= before)
+    if (offset <= before && !mayBeOld)
       findings.add(
         'offset-regress',
         `send ${event.op} to ${event.key ?? ''} got ${offset}, ${before} was known before it`,

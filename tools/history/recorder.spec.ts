@@ -25,6 +25,15 @@ describe('a recorder', () => {
     expect(readHistory(path)).toEqual(recorder.events);
   });
 
+  it('that is a journal has each event in its file at once, for whoever reads it after a kill', () => {
+    const path = join(folder, 'journal.jsonl');
+    const recorder = new Recorder({ path, isJournal: true });
+    const op = recorder.invoke({ f: 'poll', process: 0 });
+    expect(readHistory(path)).toEqual(recorder.events);
+    recorder.complete(op, 'ok', { f: 'poll', process: 0 });
+    expect(readHistory(path)).toHaveLength(2);
+  });
+
   it('has no room beyond its bound, and still takes how open operations ended', () => {
     const recorder = new Recorder({ eventCountMax: 1 });
     expect(recorder.hasRoom).toBe(true);

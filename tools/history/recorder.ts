@@ -18,6 +18,8 @@ type Told<Event extends HistoryEvent = HistoryEvent> = Event extends HistoryEven
 export interface RecorderOptions {
   /** JSON lines go there. Default: memory only. */
   readonly path?: string;
+  /** Each event is in the file when the call returns, so that it outlives a kill -9 of the process. Default false. */
+  readonly isJournal?: boolean;
   /** No operation begins beyond; those that are open still end. Default 4,000,000. */
   readonly eventCountMax?: number;
   /** Monotonic milliseconds. Default: performance.now. */
@@ -30,6 +32,7 @@ export class Recorder {
   readonly #eventCountMax: number;
   readonly #nowMs: () => number;
   readonly #file: number | undefined;
+  readonly #pieceChars: number;
   #piece = '';
   #opCount = 0;
   #processCount = 0;
@@ -37,6 +40,7 @@ export class Recorder {
   constructor(options: RecorderOptions = {}) {
     this.#eventCountMax = options.eventCountMax ?? EVENT_COUNT_MAX;
     this.#nowMs = options.nowMs ?? (() => performance.now());
+    this.#pieceChars = options.isJournal === true ? 0 : PIECE_CHARS;
     this.#file = options.path === undefined ? undefined : openSync(options.path, 'w');
   }
 
@@ -85,7 +89,7 @@ export class Recorder {
     this.#events.push(event);
     if (this.#file === undefined) return;
     this.#piece += `${JSON.stringify(event)}\n`;
-    if (this.#piece.length < PIECE_CHARS) return;
+    if (this.#piece.length < this.#pieceChars) return;
     writeSync(this.#file, this.#piece);
     this.#piece = '';
   }

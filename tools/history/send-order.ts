@@ -1,7 +1,8 @@
 /**
  * Sends of one process against the log. The values of a send, and the sends of a process to a key in the order in which it
  * made them, also while several are under way, have growing offsets; others' records may lie between. Sends of unknown
- * outcome are left out: without a producer session one may arrive late, behind its successors.
+ * outcome are left out: without a producer session one may arrive late, behind its successors. So are requests, whose
+ * repeats are answered with the first place; for producer sessions see sessions.ts.
  */
 import type { Evidence } from './evidence.ts';
 import { offsetsOf } from './history.ts';
@@ -19,7 +20,7 @@ interface Sent {
 export function findSendOrder(evidence: Evidence): void {
   const lanes = new Map<string, Sent[]>();
   for (const [index, event] of evidence.history.entries()) {
-    if (event.f !== 'send' || event.type !== 'ok' || event.key === undefined) continue;
+    if (event.f !== 'send' || event.type !== 'ok' || event.key === undefined || event.requestId !== undefined) continue;
     const offsets = offsetsOf(event);
     const [first] = offsets;
     const last = offsets.at(-1);

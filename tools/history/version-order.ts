@@ -10,13 +10,15 @@ import { offsetsOf, recordsOf, valuesOf } from './history.ts';
 /** A value and what is known of it. */
 export interface ValueFacts {
   readonly value: string;
-  /** `none`: only read, never sent. `info` also while the send has no completion. */
+  /** `none`: only read, never sent. `info` also while the send, or a repeat of it, has no completion. */
   state: 'none' | 'ok' | 'fail' | 'info';
   /** Process that sent it; -1 for none. */
   process: number;
   recordKey: string | undefined;
-  /** Its place among all values sent. */
+  /** Its place among all values sent; that of its first send, when it was repeated. */
   sentNumber: number;
+  /** Sends that nobody has refused: 0 or 1, more where a request was repeated. */
+  mayBeCount: number;
   /** Where it is; undefined = nobody was told. A duplicate has the first key that was seen. */
   log: KeyLog | undefined;
   /** Lowest and highest offset in `log`; equal but for duplicates. */
@@ -101,18 +103,28 @@ export class VersionOrder {
     for (const [index, value] of valuesOf(event).entries()) {
       const facts = this.#facts(value);
       if (event.type === 'invoke') {
-        facts.state = 'info';
-        facts.process = event.process;
-        facts.recordKey = event.recordKey;
-        facts.sentNumber = this.#sentCount++;
+        this.#sent(facts, event);
         continue;
       }
-      facts.state = event.type;
+      if (event.type === 'fail') {
+        facts.mayBeCount -= 1;
+        if (facts.mayBeCount === 0) facts.state = 'fail';
+      }
       if (event.type !== 'ok') continue;
-      facts.ackedMs = event.tMonoMs;
+      facts.state = 'ok';
+      facts.ackedMs ??= event.tMonoMs;
       const offset = offsets[index];
       if (event.key !== undefined && offset !== undefined) this.#place(this.log(event.key), offset, facts);
     }
+  }
+
+  #sent(facts: ValueFacts, event: SendEvent): void {
+    facts.mayBeCount += 1;
+    if (facts.state !== 'ok') facts.state = 'info';
+    if (facts.sentNumber >= 0) return;
+    facts.process = event.process;
+    facts.recordKey = event.recordKey;
+    facts.sentNumber = this.#sentCount++;
   }
 
   #poll(event: PollEvent): void {
@@ -160,6 +172,7 @@ export class VersionOrder {
       process: -1,
       recordKey: undefined,
       sentNumber: -1,
+      mayBeCount: 0,
       log: undefined,
       firstOffset: -1,
       lastOffset: -1,

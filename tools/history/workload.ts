@@ -7,6 +7,7 @@
 import { connect } from '@partita/client';
 import type { PartitaClient } from '@partita/client';
 import { finalRead } from './final-read.ts';
+import type { HistoryEvent } from './history.ts';
 import type { Recorder } from './recorder.ts';
 import type { Site } from './site.ts';
 import { produceRecords } from './workload-producer.ts';
@@ -19,7 +20,7 @@ export interface WorkloadOptions {
   /** It exists, and keeps its records. */
   readonly topic: string;
   readonly recorder: Recorder;
-  /** Every other one lets the record's key choose the partition. Default 2. */
+  /** Every other one lets the record's key choose the partition. Default 2; 0 = others write. */
   readonly producerCount?: number;
   /** Default 2. */
   readonly readerCount?: number;
@@ -69,10 +70,15 @@ export class Workload {
   }
 
   /**
-   * After `stop`, on a healed cluster: a fresh client reads every partition from the beginning until it is past all that
-   * anyone was told of. Answers the keys where that took longer than the time given: unreachable, or lost.
+   * After `stop`, on a healed cluster: a fresh client reads every partition from the beginning to its end, past all that
+   * anyone was told of. Answers the keys where that took longer than the time given: unreachable, or lost. `others` is what
+   * clients were told that write into other recorders.
    */
-  finalRead(secondsMax = 60, endpoints: readonly string[] = this.#site.endpoints): Promise<string[]> {
-    return finalRead({ ...this.#site, endpoints }, secondsMax);
+  finalRead(
+    secondsMax = 60,
+    endpoints: readonly string[] = this.#site.endpoints,
+    others: readonly HistoryEvent[] = [],
+  ): Promise<string[]> {
+    return finalRead({ ...this.#site, endpoints }, secondsMax, [...this.#site.recorder.events, ...others]);
   }
 }

@@ -9,6 +9,7 @@ import { groupCore } from './areas/group-core.ts';
 import { groups } from './areas/groups.ts';
 import { kill } from './areas/kill.ts';
 import { partitions } from './areas/partitions.ts';
+import { producers } from './areas/producers.ts';
 import { redis } from './areas/redis.ts';
 import { start } from './areas/start.ts';
 import { storage } from './areas/storage.ts';
@@ -18,6 +19,7 @@ export const AREAS: readonly Area[] = [
   kill,
   failover,
   groups,
+  producers,
   storage,
   disk,
   core,

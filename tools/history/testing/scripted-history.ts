@@ -5,8 +5,11 @@ import { Recorder } from '../recorder.ts';
 
 interface SendDetails {
   readonly process?: number;
-  readonly key?: string;
+  /** Default `a`; undefined = the record key chooses it. */
+  readonly key?: string | undefined;
   readonly recordKey?: string;
+  readonly session?: string;
+  readonly requestId?: string;
 }
 
 export class ScriptedHistory {
@@ -43,19 +46,20 @@ export class ScriptedHistory {
     value: string | string[],
     details: SendDetails = {},
   ): (type: 'ok' | 'fail' | 'info', offset?: number | number[]) => void {
-    const told = { f: 'send' as const, process: 0, key: 'a', value, ...details };
+    const { key, ...rest } = { process: 0, key: 'a', ...details };
+    const told = { f: 'send' as const, value, ...rest, ...(key === undefined ? {} : { key }) };
     const op = this.recorder.invoke(told);
     return (type, offset) =>
       this.recorder.complete(op, type, offset === undefined || offset === -1 ? told : { ...told, offset });
   }
 
-  fail(value: string): this {
-    this.begin(value)('fail');
+  fail(value: string, details: SendDetails = {}): this {
+    this.begin(value, details)('fail');
     return this;
   }
 
-  info(value: string): this {
-    this.begin(value)('info');
+  info(value: string, details: SendDetails = {}): this {
+    this.begin(value, details)('info');
     return this;
   }
 
