@@ -4,8 +4,11 @@ import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { BUG_VARIABLE, PLANTED_BUGS } from './planted-bugs.ts';
 import { PLANTED_GROUP_BUGS } from './planted-group-bugs.ts';
+import { PLANTED_PRODUCER_BUGS } from './planted-producer-bugs.ts';
 
-const bug = [...PLANTED_BUGS, ...PLANTED_GROUP_BUGS].find(({ name }) => name === process.env[BUG_VARIABLE]);
+const bug = [...PLANTED_BUGS, ...PLANTED_GROUP_BUGS, ...PLANTED_PRODUCER_BUGS].find(
+  ({ name }) => name === process.env[BUG_VARIABLE],
+);
 if (bug !== undefined) {
   registerHooks({
     load(url, context, nextLoad) {

@@ -4,6 +4,6 @@ export const producers: Area = {
   name: 'producers',
   claim:
     'Gateways, leaders and clients killed and stopped: nothing is stored twice, left out or reordered, and a request that is sent again has one copy.',
-  suites: ['producers'],
+  suites: ['producers', 'planted-producer-bugs'],
   minutesMax: 40,
 };
