@@ -1,5 +1,6 @@
 /** Which processes make a cluster, and how each is started. */
 import { join, resolve } from 'node:path';
+import { withCompileCache } from './compile-cache.ts';
 import type { PortBook } from './ports.ts';
 import type { ServiceSpec } from './supervise.ts';
 
@@ -107,5 +108,5 @@ function serviceEnvironment(): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !name.startsWith('PARTITA_') && name !== 'REDIS_URL',
   );
-  return { ...Object.fromEntries(inherited), UV_THREADPOOL_SIZE: THREAD_POOL_SIZE };
+  return withCompileCache({ ...Object.fromEntries(inherited), UV_THREADPOOL_SIZE: THREAD_POOL_SIZE });
 }

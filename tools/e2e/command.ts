@@ -1,6 +1,7 @@
 /** Commands as a user types them: the CLI, buf, shell blocks of the README. Bounded in time. */
 import { spawn } from 'node:child_process';
 import { delimiter, join } from 'node:path';
+import { withCompileCache } from '@partita/tool-dev/compile-cache.ts';
 import { ROOT } from './root.ts';
 
 export interface CommandResult {
@@ -25,7 +26,7 @@ export function run(command: string, args: readonly string[], options: CommandOp
   const path = [join(ROOT, 'node_modules/.bin'), inherited['PATH'] ?? ''].join(delimiter);
   const child = spawn(command, [...args], {
     cwd: options.cwd ?? ROOT,
-    env: { ...inherited, PATH: path, ...options.env },
+    env: withCompileCache({ ...inherited, PATH: path, ...options.env }),
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let stdout = '';

@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, globSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
+import { withCompileCache } from '@partita/tool-dev/compile-cache.ts';
 import type { ReadyFile } from '@partita/tool-dev/ready-file.ts';
 import { readReadyFile } from '@partita/tool-dev/ready-file.ts';
 import { vi } from 'vitest';
@@ -87,7 +88,7 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   const foreign = /^(PARTITA_|OTEL_|VITEST|REDIS_URL$|NODE_OPTIONS$|NODE_ENV$|NODE_CHANNEL)/;
   const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name));
   const env = Object.fromEntries(kept);
-  return { ...env, PATH: [join(ROOT, 'node_modules/.bin'), env['PATH'] ?? ''].join(delimiter) };
+  return withCompileCache({ ...env, PATH: [join(ROOT, 'node_modules/.bin'), env['PATH'] ?? ''].join(delimiter) });
 }
 
 export function newHome(): string {

@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { withCompileCache } from '@partita/tool-dev/compile-cache.ts';
 import type { HistoryEvent } from '../history.ts';
 import { readHistory } from '../recorder.ts';
 import type { Recorder } from '../recorder.ts';
@@ -120,7 +121,7 @@ export class ClientProcesses {
     const child = fork(ENTRY, [JSON.stringify(plan)], {
       silent: true,
       execArgv: [...(nodeArgs ?? [])],
-      env: env ?? process.env,
+      env: withCompileCache(env ?? process.env),
     });
     let output = '';
     for (const stream of [child.stdout, child.stderr])
