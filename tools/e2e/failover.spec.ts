@@ -24,9 +24,8 @@ let cluster: Cluster;
 /** One for each history, which begins with it. */
 let topic: ReplicatedTopic;
 let topicCount = 0;
-const start = async () => startCluster({ args: hasRedis ? ['--coordinators', '2'] : [] });
 beforeAll(async () => {
-  cluster = await start();
+  cluster = await startCluster({ args: hasRedis ? ['--coordinators', '2'] : [] });
 });
 beforeEach(async () => {
   topicCount += 1;
@@ -138,12 +137,6 @@ describe('after kill -9 of a leader', () => {
 });
 
 describe('a broker whose directory is wiped', () => {
-  // A new cluster: the launcher waits longer and longer before it starts again what has died often.
-  beforeAll(async () => {
-    await cluster.dispose();
-    cluster = await start();
-  });
-
   it('comes back blank, counts for nothing, and costs nothing that was acknowledged', async () => {
     const victim = await topic.busiestLeader();
     await topic.workDuring(
