@@ -22,6 +22,6 @@ export function placeOf(
     key: keyOf(topic, first.partition),
     epoch: first.leaderEpoch,
     offset: offsets.length === 1 ? Number(first.offset) : offsets,
-    ...('duplicate' in first && first.duplicate === true ? { duplicate: true } : {}),
+    ...(first.duplicate ? { duplicate: true } : {}),
   };
 }
