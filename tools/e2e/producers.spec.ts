@@ -108,6 +108,22 @@ describe('a retry that is older than what the leader remembers', () => {
     expect(values.filter((value) => value === 'of the leader')).toHaveLength(1);
   });
 
+  it('is refused, when it is a request with an id, and one that is not is answered with the first copy', async () => {
+    const produce = async (value: string, ageMs: number, requestId = uuidV7(Date.now() - ageMs)) => {
+      const { results } = await api.produce('old', [{ value }], { requestId });
+      const outcome = results[0]?.outcome;
+      return outcome?.$case === 'ack' ? outcome.ack : undefined;
+    };
+    await expect(produce('too old a request', 5.1 * 60_000)).rejects.toMatchObject({ reason: 'PRODUCER_EXPIRED' });
+    const requestId = uuidV7(Date.now() - 4.9 * 60_000);
+    const first = await produce('request', 0, requestId);
+    const repeat = await produce('request', 0, requestId);
+    expect(repeat).toMatchObject({ duplicate: true, baseOffset: first?.baseOffset });
+    const [values = []] = await api.readValues('old', 1);
+    expect(values).not.toContain('too old a request');
+    expect(values.filter((value) => value === 'request')).toHaveLength(1);
+  });
+
   it('is refused through a gateway, when it is of a session, and one that is not is stored once through two of them', async () => {
     const [first = '', second = ''] = cluster.file.gateways;
     expect(await produceBatch(first, 'old', sessionBatch('too old', 12.1 * HOUR_MS))).toBe('PRODUCER_EXPIRED');
