@@ -16,6 +16,14 @@ export const PLANTED_PRODUCER_BUGS: readonly PlantedProducerBug[] = [
     anomaly: 'duplicate',
   },
   {
+    name: 'the leader does not know a request again',
+    where: 'cluster',
+    file: 'libs/replication/src/sequence-rules.ts',
+    from: "if (recordCount === known.recordCount) return { kind: 'duplicate', original: known };",
+    to: 'if (recordCount === known.recordCount) return NEXT;',
+    anomaly: 'request-doubled',
+  },
+  {
     name: 'a client numbers a batch in doubt anew',
     where: 'clients',
     file: 'libs/client/src/producing/ordered-lane.ts',
