@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Fifo } from './fifo.ts';
@@ -34,4 +36,19 @@ test('a long queue is compacted while it is emptied', () => {
   for (let index = 0; index < 5000; index += 1) queue.push(index);
   for (let index = 0; index < 5000; index += 1) expect(queue.shift()).toBe(index);
   expect([queue.length, queue.shift()]).toEqual([0, undefined]);
+});
+
+test('a queue holds nothing that was taken', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const queue = new Fifo<object>();
+  const taken = Array.from({ length: 10 }, () => {
+    const item = { bytes: new Uint8Array(1000) };
+    queue.push(item);
+    return new WeakRef(item);
+  });
+  for (let count = 0; count < 9; count += 1) queue.shift();
+  await new Promise((resolve) => setTimeout(resolve));
+  collect();
+  expect(taken.map((ref) => ref.deref() !== undefined)).toEqual([...Array<boolean>(9).fill(false), true]);
 });

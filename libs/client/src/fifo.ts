@@ -2,8 +2,8 @@
 const COMPACT_AT = 1024;
 
 export class Fifo<T> {
-  #items: T[] = [];
-  /** Invariant: items below #head have been taken. */
+  #items: (T | undefined)[] = [];
+  /** Invariant: what was below #head has been taken, and is held no longer. */
   #head = 0;
 
   get length(): number {
@@ -20,7 +20,7 @@ export class Fifo<T> {
 
   shift(): T | undefined {
     const item = this.#items[this.#head];
-    if (this.#head < this.#items.length) this.#head += 1;
+    if (this.#head < this.#items.length) this.#items[this.#head++] = undefined;
     if (this.#head >= COMPACT_AT && this.#head * 2 >= this.#items.length) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;
@@ -36,7 +36,7 @@ export class Fifo<T> {
   }
 
   clear(): T[] {
-    const rest = this.#items.slice(this.#head);
+    const rest = this.#items.slice(this.#head) as T[];
     this.#items = [];
     this.#head = 0;
     return rest;
