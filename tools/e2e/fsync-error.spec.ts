@@ -1,6 +1,6 @@
 /**
- * A device that fails: strace makes fdatasync answer EIO, or a write ENOSPC, in a broker that runs. After a failed sync
- * Linux takes the lost pages for clean, so a second one would lie: it must never be tried.
+ * A device that fails: strace makes the log's synced writes answer EIO or ENOSPC, in a broker that runs. After a failed
+ * sync Linux takes the lost pages for clean, so a second one would lie: it must never be tried.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,6 +17,8 @@ import { until } from './until.ts';
 import { Ledger, writeSdk, writeUnary } from './writers.ts';
 
 const ROUND_COUNT = LONG ? 5 : 1;
+/** A write to a log is synced by the call itself. */
+const SYNCED_WRITES = ['pwrite64', 'pwritev', 'fdatasync'];
 /** Times that a write meets ENOSPC before it is let through. */
 const REFUSED_WRITE_COUNT = 2;
 /** What the broker may say of a failed sync: why its log failed, and that it ends. */
@@ -69,7 +71,7 @@ function suite(): void {
       return pid !== undefined && pid !== pidBefore;
     });
     await failing.detach();
-    expect(failing.failedCalls, 'after a failed sync none is tried again').toHaveLength(1);
+    expect(failing.failedCalls, 'after a failed sync nothing is written again').toHaveLength(1);
     const ends = cluster.launcher.output.match(/broker-1 exited with code \d+/g) ?? [];
     expect(ends.slice(deaths)).toEqual([expect.stringMatching(/with code [13]$/)]);
     await until('a record to be taken', 20, () => send(ledger.writer()()));
@@ -80,7 +82,7 @@ function suite(): void {
   it('leaves the append under way unacknowledged, ends the broker and loses nothing', async () => {
     const [pid = 0] = cluster.file.pids.broker;
     const deaths = deathCount();
-    const failing = await inject(['fdatasync'], 'EIO');
+    const failing = await inject(SYNCED_WRITES, 'EIO');
     const outcome = await send(ledger.writer()(), 5000).catch((error: unknown) => error);
     expect(outcome).toMatchObject({ reason: expect.toBeOneOf(['OUTCOME_UNKNOWN', 'STORAGE_FAILED']) as unknown });
     await untilBack(failing, pid, deaths);
@@ -96,16 +98,16 @@ function suite(): void {
         const writers = [writeUnary(api, ledger), await writeSdk(cluster.addresses.gateway, ledger)];
         await sleep(300 + Math.random() * 700);
         try {
-          const failing = await inject(['fdatasync'], 'EIO');
+          const failing = await inject(SYNCED_WRITES, 'EIO');
           await untilBack(failing, pid, deaths);
         } finally {
           await Promise.all(writers.map((writer) => writer.stop()));
         }
         await ledger.check(api);
       }
-      figure('storage', 'failed fdatasync: rounds', ROUND_COUNT + 1);
-      figure('storage', 'failed fdatasync: syncs tried again', 0);
-      figure('storage', 'failed fdatasync: acknowledged records lost, doubled or out of order', 0);
+      figure('storage', 'failed synced write: rounds', ROUND_COUNT + 1);
+      figure('storage', 'failed synced write: tried again', 0);
+      figure('storage', 'failed synced write: acknowledged records lost, doubled or out of order', 0);
     },
     ROUND_COUNT * 90_000,
   );
@@ -113,7 +115,7 @@ function suite(): void {
   it('keeps what it could not write for want of space, refuses the rest, and goes on by itself', async () => {
     const [pid] = cluster.file.pids.broker;
     const next = ledger.writer();
-    const full = await inject(['pwrite64', 'pwritev'], 'ENOSPC');
+    const full = await inject(SYNCED_WRITES, 'ENOSPC');
     const waiting = send(next(), 20_000);
     await until('a write that met ENOSPC', 10, () => full.failedCalls.length > 0);
     const refused = next();

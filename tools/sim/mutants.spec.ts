@@ -19,7 +19,7 @@ vi.mock('@partita/batch', async (importOriginal) => {
 });
 
 /** Seeds within which each must be found: several times what the worst takes. */
-const SEEDS_MAX = LONG ? 4000 : 200;
+const SEEDS_MAX = LONG ? 4000 : 500;
 const MINUTES_MAX = 5;
 
 let killed = 0;

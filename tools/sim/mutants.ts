@@ -150,15 +150,21 @@ function changed(
   return {
     open: async (path, mode) => {
       const file = await disk.open(path, mode);
-      return {
+      const differs: DiskFile = {
         read: (buffer, position) => file.read(buffer, position),
         writev: (buffers, position) => file.writev(buffers, position),
+        // In its two halves, so that what differs in one of them differs here.
+        writeSynced: async (buffers, position) => {
+          await differs.writev(buffers, position);
+          await differs.datasync();
+        },
         datasync: () => file.datasync(),
         truncate: (size) => file.truncate(size),
         size: () => file.size(),
         close: () => file.close(),
         ...ofFile(file, path),
       };
+      return differs;
     },
     list: (directory) => disk.list(directory),
     makeDirectory: (directory) => disk.makeDirectory(directory),

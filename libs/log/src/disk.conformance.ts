@@ -18,6 +18,19 @@ export function describeDisk(name: string, make: () => Promise<{ disk: Disk; dir
       await file.close();
     });
 
+    it.each([2, 3000])('reads back %i buffers that writeSynced put at a position', async (count) => {
+      const { disk, directory } = await make();
+      await (await disk.open(`${directory}/a`, 'create')).close();
+      const file = await disk.open(`${directory}/a`, 'write');
+      await file.writev([Buffer.from('head')], 0);
+      const buffers = Array.from({ length: count }, (_, index) => Buffer.from(`${index},`));
+      await file.writeSynced(buffers, 4);
+      await file.writeSynced([Buffer.from('HE')], 0);
+      await file.close();
+      const expected = Buffer.concat([Buffer.from('HEad'), ...buffers]);
+      expect((await disk.readFile(`${directory}/a`)).equals(expected)).toBe(true);
+    });
+
     it('takes more buffers in one writev than the kernel does', async () => {
       const { disk, directory } = await make();
       const file = await disk.open(`${directory}/a`, 'create');

@@ -11,6 +11,11 @@ export interface DiskFile {
   read(buffer: Uint8Array, position: number): Promise<number>;
   /** Writes all the buffers one behind the other from `position`, or throws; after a throw any part may be written. */
   writev(buffers: readonly Uint8Array[], position: number): Promise<void>;
+  /**
+   * As `writev`, and what it writes is durable when it resolves; what others wrote need not be. After a throw any part may
+   * be written, and none of it counts as durable, not by a later `datasync` either: it has to be written again.
+   */
+  writeSynced(buffers: readonly Uint8Array[], position: number): Promise<void>;
   /** Makes the content durable. After a throw the state on disk is unknown: never call it again on the same data. */
   datasync(): Promise<void>;
   /** Cuts or extends (by zeros) the file to `size` bytes. */

@@ -151,3 +151,34 @@ it('syncs behind the writes with flush=os, and stops when that fails', async () 
   expect(bench.failure?.reason).toBe('STORAGE_FAILED');
   expect(() => log.append(makeBatch({ base: log.logEnd }))).toThrow(/check the disk/);
 });
+
+it('syncs the whole file after a write that broke off was cut out of it, and what it writes alone otherwise', async () => {
+  const bench = new LogBench();
+  const syncs: string[] = [];
+  const open = bench.disk.open.bind(bench.disk);
+  bench.disk.open = async (path, mode) => {
+    const file = await open(path, mode);
+    if (path !== FIRST_LOG || mode !== 'write') return file;
+    const { writev, datasync } = file;
+    file.writeSynced = async (buffers, position) => {
+      syncs.push('of a write');
+      await writev.call(file, buffers, position);
+      await datasync.call(file);
+    };
+    file.datasync = async () => {
+      syncs.push('of the file');
+      await datasync.call(file);
+    };
+    return file;
+  };
+  const log = await bench.open();
+  bench.disk.failNext('writev', 'ENOSPC');
+  log.append(makeBatch({ base: 0n }));
+  while (syncs.length === 0) await new Promise(setImmediate);
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+  bench.time.advance(1000);
+  await bench.durable(1n, log);
+  await bench.fill(log, 1);
+  expect(syncs).toEqual(['of a write', 'of the file', 'of a write']);
+  await log.close({ clean: false });
+});

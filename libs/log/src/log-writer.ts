@@ -1,11 +1,12 @@
 /**
- * The writing half of a partition log: takes all that has queued up in one writev and one fdatasync, tells that it is
- * durable, goes on with what came meanwhile; begins a new segment when the active one is full. One write is under way at
- * a time, so at most WRITE_BYTES_MAX are ever torn.
+ * The writing half of a partition log: takes all that has queued up in one synced write, tells that it is durable, goes
+ * on with what came meanwhile; begins a new segment when the active one is full. One write is under way at a time, so at
+ * most WRITE_BYTES_MAX are ever torn.
  *
- * Out of space: what was written of the batches is cut off, they stay queued, and the write is tried again when the
- * disk has been looked at; meanwhile nothing is accepted. Any other error, and every error of a sync, ends writing for
- * good: Linux reports a failed sync once and takes the lost pages for clean, so a second one would lie.
+ * Out of space: what was written of the batches is cut off, they stay queued, and all of it is written anew when the
+ * disk has been looked at; meanwhile nothing is accepted. Any other error, and every error of a sync of what was written
+ * before, ends writing for good: Linux reports a failed sync once and takes the lost pages for clean, so a second one
+ * would lie.
  */
 import { baseOffsetAt } from '@partita/batch';
 import { invariant, PartitaError, WRITE_BYTES_MAX } from '@partita/domain';

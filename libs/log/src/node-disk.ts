@@ -13,14 +13,21 @@ const OPEN_FLAGS: Record<OpenMode, number> = {
   write: constants.O_RDWR,
   create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
 };
+const SYNCED_FLAGS = constants.O_RDWR | constants.O_DSYNC;
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
+/** Buffers that Linux takes in one call; libuv makes several of more, and each would be synced by itself. */
+const BUFFER_COUNT_MAX = 1024;
 
 /** A file of this machine. */
 class NodeFile implements DiskFile {
+  readonly #path: string;
   readonly #handle: FileHandle;
+  /** The same file, opened so that a write returns when it is on the device; once it is needed. */
+  #synced: FileHandle | undefined;
 
-  constructor(handle: FileHandle) {
+  constructor(path: string, handle: FileHandle) {
+    this.#path = path;
     this.#handle = handle;
   }
 
@@ -35,14 +42,16 @@ class NodeFile implements DiskFile {
   }
 
   async writev(buffers: readonly Uint8Array[], position: number): Promise<void> {
-    let rest = buffers.filter((buffer) => buffer.length > 0);
-    let at = position;
-    while (rest.length > 0) {
-      const { bytesWritten } = await this.#handle.writev(rest, at);
-      // The kernel may take a part only; without this check a write that takes nothing would loop for ever.
-      if (bytesWritten === 0) throw Object.assign(new Error('the disk took no bytes'), { code: 'EIO' });
-      at += bytesWritten;
-      rest = without(rest, bytesWritten);
+    await writeAll(this.#handle, buffers, position);
+  }
+
+  /** One turn in libuv's threads instead of two. */
+  async writeSynced(buffers: readonly Uint8Array[], position: number): Promise<void> {
+    if (buffers.length > BUFFER_COUNT_MAX) {
+      await this.writev(buffers, position);
+      await this.datasync();
+    } else {
+      await writeAll(this.#synced ?? (await this.#openSynced()), buffers, position);
     }
   }
 
@@ -59,7 +68,31 @@ class NodeFile implements DiskFile {
   }
 
   async close(): Promise<void> {
+    await this.#synced?.close();
     await this.#handle.close();
+  }
+
+  async #openSynced(): Promise<FileHandle> {
+    const synced = await open(this.#path, SYNCED_FLAGS);
+    const [one, other] = await Promise.all([this.#handle.stat(), synced.stat()]);
+    if (one.ino !== other.ino || one.dev !== other.dev) {
+      await synced.close();
+      throw Object.assign(new Error(`another file has taken the name ${this.#path}`), { code: 'ESTALE' });
+    }
+    this.#synced = synced;
+    return synced;
+  }
+}
+
+async function writeAll(handle: FileHandle, buffers: readonly Uint8Array[], position: number): Promise<void> {
+  let rest = buffers.filter((buffer) => buffer.length > 0);
+  let at = position;
+  while (rest.length > 0) {
+    const { bytesWritten } = await handle.writev(rest, at);
+    // The kernel may take a part only; without this check a write that takes nothing would loop for ever.
+    if (bytesWritten === 0) throw Object.assign(new Error('the disk took no bytes'), { code: 'EIO' });
+    at += bytesWritten;
+    rest = without(rest, bytesWritten);
   }
 }
 
@@ -81,7 +114,7 @@ function without(buffers: Uint8Array[], bytes: number): Uint8Array[] {
 /** Makes the disk of this machine. */
 export function createNodeDisk(): Disk {
   const disk: Disk = {
-    open: async (path, mode) => new NodeFile(await open(path, OPEN_FLAGS[mode], FILE_MODE)),
+    open: async (path, mode) => new NodeFile(path, await open(path, OPEN_FLAGS[mode], FILE_MODE)),
     list: async (directory) => (await readdir(directory)).sort(),
     makeDirectory: async (directory) => {
       await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });

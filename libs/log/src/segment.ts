@@ -62,6 +62,8 @@ export class Segment {
   #repaired: OffsetIndex | undefined;
   /** Entries that are in the index file. */
   #indexedCount = 0;
+  /** The log file was changed otherwise than by synced writes: the next of those has to sync the whole file. */
+  #hasUnsynced = false;
 
   /** A segment that is on disk; `recovery.ts` opens the last one for writing with `resume`. */
   constructor(home: SegmentHome, baseOffset: bigint, endOffset: bigint) {
@@ -139,19 +141,30 @@ export class Segment {
   }
 
   /**
-   * Writes batches at `position`, behind all that was written, and syncs when asked. They count as durable only after
+   * Writes batches at `position`, behind all that was written, durably when asked. They count as durable only after
    * `commit`. Out of space is answered by cutting off what was written of them and throwing the ENOSPC on, to be tried
-   * again; any other error, and every error of the sync, means that the state of the file is unknown.
+   * again: all of their bytes are then written anew, so it does not matter whether the write or its sync met it. Any other
+   * error, and every error of a sync of bytes written before, means that the state of the file is unknown.
    */
   async write(batches: readonly Uint8Array[], position: number, sync: boolean): Promise<void> {
+    const isWholeSync = sync && this.#hasUnsynced;
     await this.use(async (file) => {
       try {
-        await file.writev(batches, position);
+        if (sync && !isWholeSync) await file.writeSynced(batches, position);
+        else {
+          this.#hasUnsynced = true;
+          await file.writev(batches, position);
+        }
       } catch (error) {
-        if (diskErrorCode(error) === 'ENOSPC') await file.truncate(position);
+        if (diskErrorCode(error) === 'ENOSPC') {
+          this.#hasUnsynced = true;
+          await file.truncate(position);
+        }
         throw error;
       }
-      if (sync) await syncFile(file);
+      if (!isWholeSync) return;
+      await syncFile(file);
+      this.#hasUnsynced = false;
     });
   }
 

@@ -1,7 +1,7 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FrameWriter } from './frame-writer.ts';
+import { FrameWriter, messageBytes } from './frame-writer.ts';
 
 /** A message: fields of bytes, and of messages. */
 type Node = readonly (number | Node)[];
@@ -42,5 +42,28 @@ describe('FrameWriter', () => {
     const writer = new FrameWriter().uint32(10).bytes(field);
     field.fill(7);
     expect(writer.finish().at(-1)).toBe(7);
+  });
+});
+
+describe('messageBytes', () => {
+  it('has the bytes of the base class as grpc-js copies them into a frame, for any nesting', () => {
+    fc.assert(
+      fc.property(tree, (node) => {
+        const expected = write(new BinaryWriter(), node).finish();
+        const message = messageBytes(write(new FrameWriter(), node));
+        const frame = Buffer.alloc(5 + message.length);
+        expect(message.copy(frame, 5)).toBe(message.byteLength);
+        expect(Buffer.compare(frame.subarray(5), expected)).toBe(0);
+      }),
+    );
+  });
+
+  it('does not copy a large field before', () => {
+    const field = new Uint8Array(10_000);
+    const message = messageBytes(new FrameWriter().uint32(10).bytes(field));
+    field.fill(7);
+    const frame = Buffer.alloc(message.length);
+    message.copy(frame);
+    expect(frame.at(-1)).toBe(7);
   });
 });

@@ -232,6 +232,11 @@ export class MemoryFile {
     this.#put(bytes, position);
   }
 
+  async writeSynced(buffers: readonly Uint8Array[], position: number): Promise<void> {
+    await this.writev(buffers, position);
+    await this.datasync();
+  }
+
   async datasync(): Promise<void> {
     await this.#arrive();
     this.#disk.begin('datasync', this.#path);

@@ -10,12 +10,19 @@ export interface CountingDisk {
 /** `disk` must be a plain object of functions, as createNodeDisk() makes it. */
 export function countingDisk(disk: Disk): CountingDisk {
   let groups: number[] = [];
+  const count = (buffers: readonly Uint8Array[], position: number): void => {
+    // At 0 stands the segment's header.
+    if (position > 0) groups.push(buffers.length);
+  };
   const counted = (file: DiskFile): DiskFile => ({
     read: (buffer, position) => file.read(buffer, position),
     writev: (buffers, position) => {
-      // At 0 stands the segment's header.
-      if (position > 0) groups.push(buffers.length);
+      count(buffers, position);
       return file.writev(buffers, position);
+    },
+    writeSynced: (buffers, position) => {
+      count(buffers, position);
+      return file.writeSynced(buffers, position);
     },
     datasync: () => file.datasync(),
     truncate: (size) => file.truncate(size),

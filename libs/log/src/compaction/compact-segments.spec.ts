@@ -217,6 +217,7 @@ function watchedDisk(disk: MemoryDisk, moved: (bytes: number) => void): Disk {
         moved(buffers.reduce((sum, { length }) => sum + length, 0));
         return file.writev(buffers, position);
       },
+      writeSynced: (buffers, position) => file.writeSynced(buffers, position),
       datasync: () => file.datasync(),
       truncate: (size) => file.truncate(size),
       size: () => file.size(),

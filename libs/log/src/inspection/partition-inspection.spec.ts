@@ -222,6 +222,7 @@ it('goes on behind a segment that the disk cannot read', async () => {
       return {
         read: fail,
         writev: fail,
+        writeSynced: fail,
         datasync: fail,
         truncate: fail,
         size: () => file.size(),

@@ -194,6 +194,12 @@ export class FaultyFile {
     });
   }
 
+  /** Either half may fail. */
+  async writeSynced(buffers: readonly Uint8Array[], position: number): Promise<void> {
+    await this.writev(buffers, position);
+    await this.datasync();
+  }
+
   async datasync(): Promise<void> {
     await this.#life.call('datasync', this.#path, {
       whole: () => this.#file.sync(),
