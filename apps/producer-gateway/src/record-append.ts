@@ -99,6 +99,7 @@ export class RecordAppend {
         partition,
         sink: this.#appender,
         ids: this.#ids,
+        isSessionOptional: true,
         batchBytesMax: BATCH_BYTES_TARGET,
         deadline: 'last',
         onBatch: () => this.#chooser.batchSent(route.topicId, partition),

@@ -106,6 +106,21 @@ describe('a partition batcher', () => {
     expect(held.jobs[0]?.session).toBe(Buffer.from(headers[0]?.producerId ?? []).toString('hex'));
   });
 
+  it('goes on without a session where the leader takes no more of them, when it may', async () => {
+    const { batcher, held } = setUp({ isSessionOptional: true });
+    const one = part(['a']);
+    batcher.add(one.part);
+    await settled();
+    await held.answer(0, new PartitaError('PRODUCER_TABLE_FULL', 'ten thousand sessions'));
+    expect(held.jobs[1]?.session).toBe('');
+    expect(readBatchHeader(held.jobs[1]!.recordBatches)).toMatchObject({ producerEpoch: -1, firstSequence: -1n });
+    await held.answer(1, ack(7n));
+    expect(one.seen).toMatchObject([{ outcome: { baseOffset: 7n } }]);
+    batcher.add(part(['b']).part);
+    await settled();
+    expect(held.jobs[2]?.session).toBe('');
+  });
+
   it('sends full batches though others are under way, as many as the leader remembers', async () => {
     const { batcher, held } = setUp({ batchBytesMax: 10_000 });
     for (let count = 0; count < 8; count += 1) batcher.add(part([new Uint8Array(9000)]).part);

@@ -48,6 +48,8 @@ export interface BatcherOptions {
   readonly partition: number;
   readonly sink: BatchSink;
   readonly ids: ProducerIds;
+  /** True = goes on without a session where the leader takes no more of them. Default false. */
+  readonly isSessionOptional?: boolean;
   /** A batch with this much is sent though others are under way. */
   readonly batchBytesMax?: number;
   /** Waits this long for more records when nothing is under way. */
@@ -77,7 +79,8 @@ export class PartitionBatcher {
 
   constructor(options: BatcherOptions) {
     this.#options = options;
-    this.#session = new ProducerSession(options.sink, options.ids, () => this.#pumpSoon());
+    const { sink, ids, isSessionOptional: isOptional = false } = options;
+    this.#session = new ProducerSession({ sink, ids, isOptional, onRoom: () => this.#pumpSoon() });
   }
 
   /** Nothing waits or is under way: it may be dropped. */

@@ -26,14 +26,28 @@ interface Outgoing {
   readonly restampCount: number;
 }
 
+/** A batch of no session. */
+const NO_SESSION: ProducerStamp = { producerId: new Uint8Array(16), producerEpoch: -1, firstSequence: -1n };
+/** How long a partition whose leader remembers as many sessions as it may is written without one, before it is asked again. */
+const NO_SESSION_MS = 60_000;
 /** An id is not taken on for a new epoch of its own making for ever: a leader refuses ids of this age. */
 const ID_AGE_MS_MAX = PRODUCER_EXPIRY_MS / 2;
 const RESTAMP_COUNT_MAX = 5;
 
+export interface SessionOptions {
+  readonly sink: BatchSink;
+  readonly ids: ProducerIds;
+  /**
+   * When the leader remembers as many sessions as it may (PRODUCER_TABLE_FULL): true = goes on without one for a while, in
+   * doubt where it is in doubt, so that those who make sessions do not shut out those who need none. False = fails.
+   */
+  readonly isOptional: boolean;
+  /** Called whenever a batch has its outcome. */
+  readonly onRoom: () => void;
+}
+
 export class ProducerSession {
-  readonly #sink: BatchSink;
-  readonly #ids: ProducerIds;
-  readonly #onRoom: () => void;
+  readonly #options: SessionOptions;
   #producerId: Uint8Array;
   #name: string;
   #madeMs: number;
@@ -43,16 +57,15 @@ export class ProducerSession {
   #underWay: Outgoing[] = [];
   /** Certainly not stored: numbered anew when nothing is under way. */
   #back: Outgoing[] = [];
-  #begins: 'epoch' | 'id' | undefined;
+  #begins: 'epoch' | 'id' | 'without' | undefined;
+  /** Monotonic milliseconds until which batches go without a session. */
+  #withoutUntilMs = 0;
   /** Lowest sequence of this epoch that certainly is never stored. */
   #gapAt: bigint | undefined;
 
-  /** `onRoom` is called whenever a batch has its outcome. */
-  constructor(sink: BatchSink, ids: ProducerIds, onRoom: () => void) {
-    this.#sink = sink;
-    this.#ids = ids;
-    this.#onRoom = onRoom;
-    this.#producerId = ids.make();
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#producerId = options.ids.make();
     this.#name = nameOf(this.#producerId);
     this.#madeMs = performance.now();
   }
@@ -68,7 +81,8 @@ export class ProducerSession {
 
   /** What the next batch has to be built with. */
   get stamp(): ProducerStamp {
-    const isOld = performance.now() - this.#madeMs > ID_AGE_MS_MAX;
+    if (performance.now() < this.#withoutUntilMs) return NO_SESSION;
+    const isOld = this.#withoutUntilMs > 0 || performance.now() - this.#madeMs > ID_AGE_MS_MAX;
     if (isOld && this.#underWay.length === 0) this.#beginId();
     return { producerId: this.#producerId, producerEpoch: this.#epoch, firstSequence: this.#nextSequence };
   }
@@ -80,10 +94,11 @@ export class ProducerSession {
 
   #send(outgoing: Outgoing, recordBatches: Uint8Array): void {
     const { job, recordCount } = outgoing.batch;
-    this.#nextSequence += BigInt(recordCount);
+    const isNumbered = outgoing.stamp.producerEpoch >= 0;
+    if (isNumbered) this.#nextSequence += BigInt(recordCount);
     this.#underWay.push(outgoing);
     const done = (outcome: AppendOutcome): void => this.#onOutcome(outgoing, outcome);
-    this.#sink.append({ ...job, recordBatches, session: this.#name, done });
+    this.#options.sink.append({ ...job, recordBatches, session: isNumbered ? this.#name : '', done });
   }
 
   #onOutcome(outgoing: Outgoing, outcome: AppendOutcome): void {
@@ -91,11 +106,12 @@ export class ProducerSession {
     if (outcome instanceof PartitaError) this.#onFailure(outgoing, outcome);
     else outgoing.batch.job.done(outcome);
     if (this.#begins !== undefined && this.#underWay.length === 0) this.#beginAgain(this.#begins);
-    this.#onRoom();
+    this.#options.onRoom();
   }
 
   #onFailure(outgoing: Outgoing, error: PartitaError): void {
     const { batch, stamp } = outgoing;
+    if (stamp.producerEpoch < 0) return batch.job.done(error);
     const isBehindGap = this.#gapAt !== undefined && stamp.firstSequence > this.#gapAt;
     // It may be stored; so the batches behind it may be, and go on under the same epoch.
     if (outcomeOf(error) === 'unknown' && !isBehindGap) return batch.job.done(error);
@@ -104,15 +120,18 @@ export class ProducerSession {
     const reason = outcomeOf(error) === 'unknown' ? 'OUT_OF_ORDER_SEQUENCE' : error.reason;
     if (NEEDS_NEW_ID.has(reason)) {
       this.#begins = 'id';
-      this.#ids.noteLeaderTime(Number(error.metadata['leader_time_ms']));
+      this.#options.ids.noteLeaderTime(Number(error.metadata['leader_time_ms']));
     }
-    if (SEQUENCE_REASONS.has(reason) && mayRestamp(outgoing)) this.#back.push(outgoing);
+    const isShutOut = reason === 'PRODUCER_TABLE_FULL' && this.#options.isOptional;
+    if (isShutOut) this.#begins = 'without';
+    if ((isShutOut || SEQUENCE_REASONS.has(reason)) && mayRestamp(outgoing)) this.#back.push(outgoing);
     else batch.job.done(outcomeOf(error) === 'unknown' ? neverStored(batch.job, error) : error);
   }
 
-  #beginAgain(what: 'epoch' | 'id'): void {
+  #beginAgain(what: 'epoch' | 'id' | 'without'): void {
     this.#begins = undefined;
-    if (what === 'id' || this.#epoch + 1 >= REQUEST_PRODUCER_EPOCH) this.#beginId();
+    if (what === 'without') this.#withoutUntilMs = performance.now() + NO_SESSION_MS;
+    else if (what === 'id' || this.#epoch + 1 >= REQUEST_PRODUCER_EPOCH) this.#beginId();
     else this.#beginEpoch(this.#epoch + 1);
     const back = this.#back.sort((a, b) => (a.stamp.firstSequence < b.stamp.firstSequence ? -1 : 1));
     this.#back = [];
@@ -124,7 +143,8 @@ export class ProducerSession {
   }
 
   #beginId(): void {
-    this.#producerId = this.#ids.make();
+    this.#withoutUntilMs = 0;
+    this.#producerId = this.#options.ids.make();
     this.#name = nameOf(this.#producerId);
     this.#madeMs = performance.now();
     this.#beginEpoch(0);

@@ -82,7 +82,7 @@ async function world(lucks: readonly Luck[], delays: readonly number[], count: n
       session.send({ job, recordCount: values.length });
     }
   };
-  const session = new ProducerSession(sink, new ProducerIds(), pump);
+  const session = new ProducerSession({ sink, ids: new ProducerIds(), isOptional: false, onRoom: pump });
   pump();
   await expect.poll(() => session.underWayCount === 0 && next === count, { interval: 1, timeout: 20_000 }).toBe(true);
   return { leader, told };
