@@ -22,9 +22,9 @@ const BUFFER_COUNT_MAX = 1024;
 /** A file of this machine. */
 class NodeFile implements DiskFile {
   readonly #path: string;
-  readonly #handle: FileHandle;
-  /** The same file, opened so that a write returns when it is on the device; once it is needed. */
-  #synced: FileHandle | undefined;
+  #handle: FileHandle;
+  /** The handle is one whose writes return when they are on the device; so it is from the first synced write on. */
+  #isSynced = false;
 
   constructor(path: string, handle: FileHandle) {
     this.#path = path;
@@ -51,7 +51,8 @@ class NodeFile implements DiskFile {
       await this.writev(buffers, position);
       await this.datasync();
     } else {
-      await writeAll(this.#synced ?? (await this.#openSynced()), buffers, position);
+      if (!this.#isSynced) await this.#openSynced();
+      await writeAll(this.#handle, buffers, position);
     }
   }
 
@@ -68,19 +69,22 @@ class NodeFile implements DiskFile {
   }
 
   async close(): Promise<void> {
-    await this.#synced?.close();
     await this.#handle.close();
   }
 
-  async #openSynced(): Promise<FileHandle> {
+  /** In place of the handle, not beside it: descriptors are what a broker with many partitions has least of. */
+  async #openSynced(): Promise<void> {
+    const before = this.#handle;
     const synced = await open(this.#path, SYNCED_FLAGS);
-    const [one, other] = await Promise.all([this.#handle.stat(), synced.stat()]);
+    const [one, other] = await Promise.all([before.stat(), synced.stat()]);
     if (one.ino !== other.ino || one.dev !== other.dev) {
       await synced.close();
       throw Object.assign(new Error(`another file has taken the name ${this.#path}`), { code: 'ESTALE' });
     }
-    this.#synced = synced;
-    return synced;
+    this.#handle = synced;
+    this.#isSynced = true;
+    // Reads that are under way end first.
+    await before.close();
   }
 }
 
