@@ -83,11 +83,12 @@ function suite(): void {
     const [pid = 0] = cluster.file.pids.broker;
     const deaths = deathCount();
     const failing = await inject(SYNCED_WRITES, 'EIO');
-    const outcome = await send(ledger.writer()(), 5000).catch((error: unknown) => error);
+    // Less than the launcher waits before it starts the broker again: later the gateway would have it stored.
+    const outcome = await send(ledger.writer()(), 900).catch((error: unknown) => error);
     expect(outcome).toMatchObject({ reason: expect.toBeOneOf(['OUTCOME_UNKNOWN', 'STORAGE_FAILED']) as unknown });
     await untilBack(failing, pid, deaths);
     await ledger.check(api);
-  });
+  }, 60_000);
 
   it(
     `loses nothing under load, in ${ROUND_COUNT} rounds`,
