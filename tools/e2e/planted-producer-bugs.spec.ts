@@ -15,8 +15,10 @@ import { until } from './until.ts';
 import { WatchedProducers } from './watched-producers.ts';
 
 const GATEWAY_COUNT = 2;
-const KILL_COUNT = 4;
-const QUIET_MS = 1500;
+/** An answer is lost only when a gateway dies between a leader's and its own: seldom, on a machine that has nothing else to do. */
+const KILL_COUNT = 14;
+const QUIET_MS = 600;
+const CLIENT_COUNT = 3;
 const LOADER = fileURLToPath(new URL('./plant-bug.ts', import.meta.url));
 
 describe('a history of producers', () => {
@@ -29,7 +31,7 @@ describe('a history of producers', () => {
     });
     try {
       const producers = new WatchedProducers(() => cluster, 'watched', 2, {
-        clientCount: 1,
+        clientCount: CLIENT_COUNT,
         ...(bug.where === 'clients' ? { env: { ...process.env, ...env } } : {}),
       });
       await producers.topic.create();
@@ -44,7 +46,11 @@ describe('a history of producers', () => {
           });
         }
       });
-      expect(Object.keys(verdict.anomalies)).toContain(bug.anomaly);
+      const found = Object.keys(verdict.anomalies);
+      expect(
+        [bug.anomaly, ...bug.orElse].some((anomaly) => found.includes(anomaly)),
+        `found: ${found.join(', ')}`,
+      ).toBe(true);
       figure('producers', `planted bug found as ${bug.anomaly}: ${bug.name}`, 1);
     } finally {
       await cluster.dispose();

@@ -4,6 +4,8 @@ import type { PlantedBug } from './planted-bugs.ts';
 export interface PlantedProducerBug extends PlantedBug {
   /** Whose processes have it. */
   readonly where: 'cluster' | 'clients';
+  /** What shows it as well, by which of its steps the history has met. */
+  readonly orElse: readonly string[];
 }
 
 export const PLANTED_PRODUCER_BUGS: readonly PlantedProducerBug[] = [
@@ -14,6 +16,7 @@ export const PLANTED_PRODUCER_BUGS: readonly PlantedProducerBug[] = [
     from: "return original === undefined ? unknownProducer(producerId) : { kind: 'duplicate', original };",
     to: 'return original === undefined ? unknownProducer(producerId) : NEXT;',
     anomaly: 'duplicate',
+    orElse: ['key-order', 'session-order'],
   },
   {
     name: 'the leader does not know a request again',
@@ -22,6 +25,7 @@ export const PLANTED_PRODUCER_BUGS: readonly PlantedProducerBug[] = [
     from: "if (recordCount === known.recordCount) return { kind: 'duplicate', original: known };",
     to: 'if (recordCount === known.recordCount) return NEXT;',
     anomaly: 'request-doubled',
+    orElse: [],
   },
   {
     name: 'a client numbers a batch in doubt anew',
@@ -31,5 +35,6 @@ export const PLANTED_PRODUCER_BUGS: readonly PlantedProducerBug[] = [
     to: `if (outcomeOf(outcome) === 'unknown')
         return this.#finish(entry, new PartitaError('OUT_OF_ORDER_SEQUENCE', 'as if it certainly were not stored'));`,
     anomaly: 'duplicate',
+    orElse: ['key-order', 'session-order'],
   },
 ];
