@@ -169,11 +169,13 @@ export const LOG_REPEAT_KEY_COUNT_MAX = 1000;
 export const TELEMETRY_FLUSH_MS_MAX = 3000;
 
 // Traces that the console keeps.
-/** Traces, and the spans of all of them; the trace that came first is forgotten first. */
+/** Traces, the spans of all of them and their texts; the trace that came first is forgotten first. */
 export const TRACE_COUNT_MAX = 2000;
 export const TRACE_SPANS_KEPT_COUNT_MAX = 50_000;
-/** Spans of one trace; further ones are left out. */
+export const TRACE_SPANS_KEPT_BYTES_MAX = 64 * MIB;
+/** Spans of one trace and their texts; further ones are left out. A 4 MiB message must hold them. */
 export const TRACE_SPAN_COUNT_MAX = 2000;
+export const TRACE_SPANS_BYTES_MAX = 3 * MIB;
 /** Attributes and links of one span, and each of its texts. */
 export const SPAN_ATTRIBUTE_COUNT_MAX = 64;
 export const SPAN_LINK_COUNT_MAX = 32;

@@ -2,16 +2,16 @@
  * Received spans in files, so that a restart still knows them: `traces-v1-NNNNNNNNNN.otlp`, numbered upwards. A file is a
  * row of frames, and nothing else:
  *
- *   u32 big-endian   bytes that follow
- *   bytes            an ExportTraceServiceRequest of OTLP, as it came
+ *   varint   bytes that follow
+ *   bytes    an ExportTraceServiceRequest of OTLP, as it came; on the wire it is the same as TracesData
  *
- * which is the form of the OpenTelemetry Collector's file exporter for protobuf, so its receiver reads them too. A start
- * never appends to a file that is there: a frame that a crash tore is the last of its file, and is passed over. The oldest
+ * which is the form that OpenTelemetry's specification gives files of spans: delimited protobuf. A start never appends to a file that is there: a frame that a crash tore is the last of its file, and is passed over. The oldest
  * files are removed beyond the bounds. Nothing is synced: traces are for looking, and may lose their last second.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import {
   PartitaError,
   TRACE_FILE_BYTES_MAX,
@@ -35,7 +35,8 @@ const BOUNDS: TraceFileBounds = {
 };
 
 const FILE_NAME = /^traces-v1-(\d{10})\.otlp$/;
-const LENGTH_BYTES = 4;
+/** Of a frame's length: 32 bits as a varint. */
+const LENGTH_BYTES_MAX = 5;
 
 interface StoredFile {
   readonly number: number;
@@ -85,9 +86,8 @@ export class TraceFiles {
   }
 
   async #write(request: Uint8Array): Promise<void> {
-    const frame = Buffer.alloc(LENGTH_BYTES + request.length);
-    frame.writeUInt32BE(request.length);
-    frame.set(request, LENGTH_BYTES);
+    // `bytes` is the length and the bytes, which is all of a frame.
+    const frame = new BinaryWriter().bytes(request).finish();
     const file = this.#fileFor(frame.length);
     try {
       await appendFile(this.#path(file.number), frame, { mode: 0o600 });
@@ -122,11 +122,22 @@ export class TraceFiles {
 }
 
 function* framesOf(content: Buffer): Generator<Uint8Array, void, undefined> {
-  let at = 0;
-  while (at + LENGTH_BYTES <= content.length) {
-    const end = at + LENGTH_BYTES + content.readUInt32BE(at);
-    if (end > content.length) return;
-    yield content.subarray(at + LENGTH_BYTES, end);
-    at = end;
+  for (let at = 0; at < content.length;) {
+    const length = lengthAt(content, at);
+    if (length === undefined || length.end + length.value > content.length) return;
+    yield content.subarray(length.end, length.end + length.value);
+    at = length.end + length.value;
   }
+}
+
+/** The varint there and where it ends; undefined when it is torn or none. */
+function lengthAt(content: Buffer, start: number): { readonly value: number; readonly end: number } | undefined {
+  let value = 0;
+  for (let index = 0; index < LENGTH_BYTES_MAX; index += 1) {
+    const byte = content[start + index];
+    if (byte === undefined) return undefined;
+    value += (byte & 0x7f) * 2 ** (7 * index);
+    if (byte < 0x80) return { value, end: start + index + 1 };
+  }
+  return undefined;
 }

@@ -3,7 +3,13 @@ import type { Span } from '../otlp/span.ts';
 import { TraceStore } from './trace-store.ts';
 
 const ALL = { service: '', errorsOnly: false, durationNanosMin: 0n };
-const BOUNDS = { traceCountMax: 3, spanCountMax: 4, spansKeptCountMax: 8 };
+const BOUNDS = {
+  traceCountMax: 3,
+  spanCountMax: 4,
+  spansBytesMax: 2000,
+  spansKeptCountMax: 8,
+  spansKeptBytesMax: 3000,
+};
 
 function span(traceId: string, spanId: string, more: Partial<Span> = {}): Span {
   return {
@@ -56,6 +62,15 @@ describe('a store of traces', () => {
     const store = new TraceStore(BOUNDS);
     expect(store.add(['1', '2', '3', '4', '5', '6'].map((spanId) => span('t', spanId)))).toBe(2);
     expect(store.spans('t').length).toBe(4);
+  });
+
+  it('counts the texts of spans, of one trace and of all', () => {
+    const store = new TraceStore(BOUNDS);
+    const long = { attributes: [['text', 'é'.repeat(350)] as const] };
+    expect(store.add(['1', '2', '3'].map((spanId) => span('a', spanId, long)))).toBe(1);
+    expect(store.spans('a').length).toBe(2);
+    expect(store.add(['1', '2'].map((spanId) => span('b', spanId, long)))).toBe(0);
+    expect(ids(store)).toEqual(['b']);
   });
 
   it('hands out parents before their children, and spans that are their own parents too', () => {

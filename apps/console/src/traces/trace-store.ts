@@ -1,8 +1,14 @@
 /**
- * The newest traces in memory, bounded in traces and spans. Spans come in any order and in several exports; a trace is
+ * The newest traces in memory, bounded in traces, spans and bytes. Spans come in any order and in several exports; a trace is
  * whatever has come of it so far.
  */
-import { TRACE_COUNT_MAX, TRACE_SPAN_COUNT_MAX, TRACE_SPANS_KEPT_COUNT_MAX } from '@partita/domain';
+import {
+  TRACE_COUNT_MAX,
+  TRACE_SPAN_COUNT_MAX,
+  TRACE_SPANS_BYTES_MAX,
+  TRACE_SPANS_KEPT_BYTES_MAX,
+  TRACE_SPANS_KEPT_COUNT_MAX,
+} from '@partita/domain';
 import type { Span } from '../otlp/span.ts';
 
 /** A trace in one line. */
@@ -26,21 +32,38 @@ export interface TraceFilter {
 
 export interface TraceBounds {
   readonly traceCountMax: number;
+  /** Of one trace. */
   readonly spanCountMax: number;
+  readonly spansBytesMax: number;
+  /** Of all traces. */
   readonly spansKeptCountMax: number;
+  readonly spansKeptBytesMax: number;
 }
 
 const BOUNDS: TraceBounds = {
   traceCountMax: TRACE_COUNT_MAX,
   spanCountMax: TRACE_SPAN_COUNT_MAX,
+  spansBytesMax: TRACE_SPANS_BYTES_MAX,
   spansKeptCountMax: TRACE_SPANS_KEPT_COUNT_MAX,
+  spansKeptBytesMax: TRACE_SPANS_KEPT_BYTES_MAX,
 };
+
+/** What a span's ids, times and tags take in a message. */
+const SPAN_BYTES_MIN = 100;
+const PAIR_BYTES_MIN = 8;
+
+interface KeptTrace {
+  /** By their ids, so that a repeated export adds nothing. */
+  readonly spans: Map<string, Span>;
+  bytes: number;
+}
 
 export class TraceStore {
   readonly #bounds: TraceBounds;
-  /** By id, in the order in which their first spans came; the spans by their ids, so that a repeated export adds nothing. */
-  readonly #traces = new Map<string, Map<string, Span>>();
+  /** By id, in the order in which their first spans came. */
+  readonly #traces = new Map<string, KeptTrace>();
   #spanCount = 0;
+  #bytes = 0;
 
   constructor(bounds: TraceBounds = BOUNDS) {
     this.#bounds = bounds;
@@ -50,11 +73,11 @@ export class TraceStore {
   add(spans: readonly Span[]): number {
     let leftOut = 0;
     for (const span of spans) if (!this.#addSpan(span)) leftOut += 1;
-    const { traceCountMax, spansKeptCountMax } = this.#bounds;
     for (const [traceId, kept] of this.#traces) {
-      if (this.#traces.size <= traceCountMax && this.#spanCount <= spansKeptCountMax) break;
+      if (this.#fits()) break;
       this.#traces.delete(traceId);
-      this.#spanCount -= kept.size;
+      this.#spanCount -= kept.spans.size;
+      this.#bytes -= kept.bytes;
     }
     return leftOut;
   }
@@ -72,24 +95,42 @@ export class TraceStore {
 
   /** Of a full id; undefined = unknown. */
   head(traceId: string): TraceHead | undefined {
-    const spans = this.#traces.get(traceId);
-    return spans === undefined ? undefined : headOf(traceId, [...spans.values()]);
+    const kept = this.#traces.get(traceId);
+    return kept === undefined ? undefined : headOf(traceId, [...kept.spans.values()]);
   }
 
   /** Spans of a full id by their start, parents before their children. */
   spans(traceId: string): Span[] {
-    return parentsFirst([...(this.#traces.get(traceId)?.values() ?? [])]);
+    return parentsFirst([...(this.#traces.get(traceId)?.spans.values() ?? [])]);
+  }
+
+  #fits(): boolean {
+    const { traceCountMax, spansKeptCountMax, spansKeptBytesMax } = this.#bounds;
+    return (
+      this.#traces.size <= traceCountMax && this.#spanCount <= spansKeptCountMax && this.#bytes <= spansKeptBytesMax
+    );
   }
 
   #addSpan(span: Span): boolean {
     let kept = this.#traces.get(span.traceId);
-    if (kept === undefined) this.#traces.set(span.traceId, (kept = new Map<string, Span>()));
-    if (kept.has(span.spanId)) return true;
-    if (kept.size >= this.#bounds.spanCountMax) return false;
-    kept.set(span.spanId, span);
+    if (kept === undefined) this.#traces.set(span.traceId, (kept = { spans: new Map<string, Span>(), bytes: 0 }));
+    if (kept.spans.has(span.spanId)) return true;
+    const bytes = bytesOf(span);
+    if (kept.spans.size >= this.#bounds.spanCountMax || kept.bytes + bytes > this.#bounds.spansBytesMax) return false;
+    kept.spans.set(span.spanId, span);
+    kept.bytes += bytes;
     this.#spanCount += 1;
+    this.#bytes += bytes;
     return true;
   }
+}
+
+/** About what it takes in a message. */
+function bytesOf({ name, service, error = '', attributes, links }: Span): number {
+  let bytes = SPAN_BYTES_MIN + Buffer.byteLength(name) + Buffer.byteLength(service) + Buffer.byteLength(error);
+  for (const text of links) bytes += PAIR_BYTES_MIN + text.length;
+  for (const [key, value] of attributes) bytes += PAIR_BYTES_MIN + Buffer.byteLength(key) + Buffer.byteLength(value);
+  return bytes;
 }
 
 function fits(head: TraceHead, { service, errorsOnly, durationNanosMin }: TraceFilter): boolean {
