@@ -1,6 +1,6 @@
 /** Traces without other software: begun, shown and kept by what `npm start` and the command line bring. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { outputOf, partita } from './command.ts';
+import { outputOf, partita, run } from './command.ts';
 import type { CommandResult } from './command.ts';
 import { startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';
@@ -86,6 +86,21 @@ describe('a record produced and consumed with --trace', () => {
       (await shown(second)).services.includes('partita-broker'),
     );
     expect(await traceCount()).toBe(2);
+  });
+
+  it('is not needed: any client that sends a traceparent is followed', async () => {
+    const foreign = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const url = `http://${cluster.addresses.gateway}/partita.v1.ProducerService/Produce`;
+    const data = JSON.stringify({ topic: TOPIC, records: [{ value: 'aGk=' }] });
+    const header = `traceparent: 00-${foreign}-00f067aa0ba902b7-01`;
+    await outputOf(
+      run('buf', ['curl', '--protocol', 'grpc', '--http2-prior-knowledge', '-H', header, '-d', data, url]),
+    );
+    const trace = await until('the spans of the foreign trace', 10, async () => {
+      const { code, stdout } = await cli(['trace', 'show', foreign, '--json']);
+      return code === 0 && stdout.includes('append ') ? (JSON.parse(stdout) as ShownTrace) : undefined;
+    });
+    expect([...trace.services].sort()).toEqual(['partita-broker', 'partita-producer-gateway']);
   });
 
   it('leads to exit code 4 when its id is wrong', async () => {
