@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly logLevel: string;
   /** Path of a configuration file for the brokers. */
   readonly brokerConfig: string | undefined;
+  /** True = traces are kept in `<home>/traces`, by a console. */
+  readonly traces: boolean;
   /** Lines for people, on what happens. */
   readonly log: (line: string) => void;
   /** Ends the start: what was started is stopped, and `start` rejects. */
@@ -54,7 +56,13 @@ export class LocalCluster {
       onDeath: (text, lines) => this.#reportDeath(text, lines),
     });
     this.#plan = plan;
-    const specs = [...plan.coordinators, ...plan.brokers, ...plan.gateways, ...plan.consumerGroups];
+    const specs = [
+      ...plan.coordinators,
+      ...plan.brokers,
+      ...plan.gateways,
+      ...plan.consumerGroups,
+      plan.console ?? [],
+    ].flat();
     this.#processes = specs.map(
       (spec) =>
         new SupervisedProcess(spec, {
@@ -85,7 +93,8 @@ export class LocalCluster {
         throw new Error('several coordinators need a Redis that they share; start one coordinator, or install Redis');
       }
       const ports = await PortBook.open(options.home);
-      const { home, brokerCount, coordinatorCount, gatewayCount, consumerGroupCount, logLevel, brokerConfig } = options;
+      const { home, brokerCount, coordinatorCount, gatewayCount, consumerGroupCount, logLevel, brokerConfig, traces } =
+        options;
       const plan = await planCluster(
         {
           home,
@@ -97,6 +106,7 @@ export class LocalCluster {
           redisUrl: redis.url,
           logLevel,
           brokerConfig,
+          traces,
         },
         ports,
       );
@@ -131,6 +141,7 @@ export class LocalCluster {
         pid: pids([broker.name])[0] ?? 0,
         dataDir: broker.dataDir,
       })),
+      ...(this.#plan.console === undefined ? {} : { traces: this.#plan.console.address }),
       redis: this.#redis.url,
       pids: {
         coordinator: pids(coordinators.map((coordinator) => coordinator.name)),
@@ -138,6 +149,7 @@ export class LocalCluster {
         gateway: pids(gateways.map(({ name }) => name)),
         consumerGroup: pids(consumerGroups.map(({ name }) => name)),
         redis: this.#redis.pid === undefined ? [] : [this.#redis.pid],
+        ...(this.#plan.console === undefined ? {} : { console: pids([this.#plan.console.name]) }),
       },
     };
   }
@@ -158,6 +170,8 @@ export class LocalCluster {
     await stopAll(names('broker'));
     await stopAll(names('coordinator'));
     await this.#redis.stop();
+    // Last: each of them has sent its last spans when it stopped.
+    await stopAll(names('console'));
     removeReadyFile(this.#options.home);
     releaseHome(this.#options.home);
   }

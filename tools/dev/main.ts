@@ -27,6 +27,11 @@ const SPEC = defineConfig({
     help: 'longest wait before one that dies again and again is started',
   },
   'broker-config': { kind: 'text', optional: true, help: 'file of broker options in JSON, for all brokers' },
+  traces: {
+    kind: 'flag',
+    default: true,
+    help: 'keeps traces that clients begin for `partita trace`; not when OTEL_EXPORTER_OTLP_ENDPOINT takes them',
+  },
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the services' },
 });
 
@@ -79,6 +84,7 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
       restartWaitMsMax: config.restartWaitMax,
       logLevel: config.logLevel,
       brokerConfig: config.brokerConfig === undefined ? undefined : resolve(config.brokerConfig),
+      traces: config.traces && !exportsElsewhere(process.env),
       log: say,
       signal: starting.signal,
     });
@@ -92,6 +98,12 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
   );
 }
 
+/** The user's own collector takes the spans, or nothing makes any. */
+function exportsElsewhere(env: NodeJS.ProcessEnv): boolean {
+  const endpoint = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+  return Boolean(endpoint) || env['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true';
+}
+
 function welcome(cluster: ReadyFile, redisKind: string, home: string, seconds: number): string {
   const brokers = cluster.brokers.map((broker) => `    broker ${broker.id}       ${broker.address}`);
   const coordinators = cluster.coordinators.map((address) => `    coordinator    ${address}`);
@@ -101,7 +113,7 @@ function welcome(cluster: ReadyFile, redisKind: string, home: string, seconds: n
 Ready after ${seconds.toFixed(1)} s.
 
 ${[...gateways, ...groups, ...coordinators, ...brokers].join('\n')}
-    redis          ${cluster.redis} (${redisKind})
+${cluster.traces === undefined ? '' : `    traces         ${cluster.traces}\n`}    redis          ${cluster.redis} (${redisKind})
     logs           ${home}/logs
 
 Next, in another terminal:

@@ -26,7 +26,16 @@ export function serversOf(home: string): string[] {
 /** Starts `npm start` in a temporary home. The caller stops it, also when it does not become ready. */
 export function launchCluster(options: { readonly purpose: string; readonly brokerCount: number }): OwnCluster {
   const home = mkdtempSync(join(tmpdir(), `partita-${options.purpose}-`));
-  const args = [LAUNCHER, '--home', home, '--brokers', String(options.brokerCount), '--log-level', 'warn'];
+  const args = [
+    LAUNCHER,
+    '--home',
+    home,
+    '--brokers',
+    String(options.brokerCount),
+    '--log-level',
+    'warn',
+    '--no-traces',
+  ];
   // Detached: Ctrl-C reaches the tool alone, which cleans up in the cluster before it stops it.
   const launcher = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   return new OwnCluster(home, launcher);

@@ -17,6 +17,8 @@ export interface ReadyFile {
     readonly pid: number;
     readonly dataDir: string;
   }[];
+  /** Of the console that keeps traces; absent = none runs. */
+  readonly traces?: string;
   /** `redis://…`, or `embedded`. */
   readonly redis: string;
   readonly pids: {
@@ -25,6 +27,7 @@ export interface ReadyFile {
     readonly gateway: readonly number[];
     readonly consumerGroup: readonly number[];
     readonly redis: readonly number[];
+    readonly console?: readonly number[];
   };
 }
 

@@ -16,6 +16,8 @@ export interface ClusterPlan {
   readonly logLevel: string;
   /** Path of a configuration file for the brokers. */
   readonly brokerConfig: string | undefined;
+  /** True = a console that keeps traces, and services that send them there. */
+  readonly traces: boolean;
 }
 
 export interface PlannedService extends ServiceSpec {
@@ -33,6 +35,7 @@ export interface PlannedCluster {
   readonly brokers: readonly PlannedBroker[];
   readonly gateways: readonly PlannedService[];
   readonly consumerGroups: readonly PlannedService[];
+  readonly console: PlannedService | undefined;
 }
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -47,12 +50,14 @@ const BROKER_NEW_SPACE = '--max-semi-space-size=2';
 /** Chooses ports and arguments. The addresses of the coordinators are known before anything runs. */
 export async function planCluster(plan: ClusterPlan, ports: PortBook): Promise<PlannedCluster> {
   const { clusterId, redisUrl, home } = plan;
+  const traces = plan.traces ? await traceConsole(plan, ports) : undefined;
+  const env = { ...serviceEnvironment(), ...(traces === undefined ? {} : exportTo(traces.address)) };
   const coordinators: PlannedService[] = [];
   for (let index = 1; index <= plan.coordinatorCount; index += 1) {
     const brokers = String(plan.brokerCount);
     const args = ['--cluster-id', clusterId, '--redis-url', redisUrl, '--expected-brokers', brokers];
     const name = `coordinator-${index}`;
-    coordinators.push(await service(plan, ports, { name, app: 'coordinator', peer: true, args }));
+    coordinators.push(await service(plan, ports, { name, app: 'coordinator', peer: true, args, env }));
   }
   const peers = ['--coordinators', coordinators.map((coordinator) => coordinator.peerAddress).join(',')];
   const brokers: PlannedBroker[] = [];
@@ -61,12 +66,12 @@ export async function planCluster(plan: ClusterPlan, ports: PortBook): Promise<P
     const dataDir = join(home, name);
     const config = plan.brokerConfig === undefined ? [] : ['--config', plan.brokerConfig];
     const args = ['--id', String(id), '--data-dir', dataDir, '--cluster-id', clusterId, ...peers, ...config];
-    brokers.push({ ...(await service(plan, ports, { name, app: 'broker', peer: true, args })), id, dataDir });
+    brokers.push({ ...(await service(plan, ports, { name, app: 'broker', peer: true, args, env })), id, dataDir });
   }
   const instances = async (name: string, app: string, count: number): Promise<PlannedService[]> => {
     const planned: PlannedService[] = [];
     for (let index = 1; index <= count; index += 1) {
-      const parts = { name: index === 1 ? name : `${name}-${index}`, app, peer: false, args: peers };
+      const parts = { name: index === 1 ? name : `${name}-${index}`, app, peer: false, args: peers, env };
       planned.push(await service(plan, ports, parts));
     }
     return planned;
@@ -74,7 +79,26 @@ export async function planCluster(plan: ClusterPlan, ports: PortBook): Promise<P
   const gateways = await instances('gateway', 'producer-gateway', plan.gatewayCount);
   const consumerGroups = await instances('consumer-group', 'consumer-group', plan.consumerGroupCount);
   await ports.save();
-  return { coordinators, brokers, gateways, consumerGroups };
+  return { coordinators, brokers, gateways, consumerGroups, console: traces };
+}
+
+/** Its own spans go nowhere. */
+function traceConsole(plan: ClusterPlan, ports: PortBook): Promise<PlannedService> {
+  const args = ['--traces-dir', join(plan.home, 'traces')];
+  return service(plan, ports, { name: 'console', app: 'console', peer: false, args, env: serviceEnvironment() });
+}
+
+/**
+ * Spans of a service go to the console, and only of traces that a client has begun: without one there is none to record.
+ * What the user's environment says of samplers counts.
+ */
+function exportTo(address: string): NodeJS.ProcessEnv {
+  return {
+    // Spans wait for this long before they are sent; 5 s by themselves, but who traces wants to look at once.
+    OTEL_BSP_SCHEDULE_DELAY: process.env['OTEL_BSP_SCHEDULE_DELAY'] || '500',
+    OTEL_TRACES_SAMPLER: process.env['OTEL_TRACES_SAMPLER'] || 'parentbased_always_off',
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://${address}`,
+  };
 }
 
 interface ServiceParts {
@@ -85,10 +109,11 @@ interface ServiceParts {
   /** True = has a listener for peers too. */
   readonly peer: boolean;
   readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
 }
 
 async function service(plan: ClusterPlan, ports: PortBook, parts: ServiceParts): Promise<PlannedService> {
-  const { name, app, peer, args } = parts;
+  const { name, app, peer, args, env } = parts;
   const address = await ports.address(name);
   const peerAddress = peer ? await ports.address(`${name}-peer`) : undefined;
   const listen = ['--listen', address, ...(peerAddress === undefined ? [] : ['--peer-listen', peerAddress])];
@@ -96,7 +121,7 @@ async function service(plan: ClusterPlan, ports: PortBook, parts: ServiceParts):
     name,
     entry: join(ROOT, 'apps', app, 'src', 'main.ts'),
     args: [...listen, ...args, '--log-level', plan.logLevel],
-    env: serviceEnvironment(),
+    env,
     nodeArgs: app === 'broker' ? [BROKER_NEW_SPACE] : [],
     address,
     peerAddress,

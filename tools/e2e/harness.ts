@@ -35,6 +35,8 @@ export interface ClusterOptions {
   /** An existing home, to start on its data. Default: a new one. */
   readonly home?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** True = with the console that keeps traces; most suites have no use for it, and start sooner without. */
+  readonly traces?: boolean;
   /** Further arguments of the launcher. */
   readonly args?: readonly string[];
   /** A command that runs the launcher as its last arguments, in its own process: `unshare`, say. */
@@ -107,7 +109,8 @@ export async function launch(options: ClusterOptions = {}): Promise<Launcher> {
   }
   // Suites that kill often would wait half a minute each time: that is the launcher's, not the cluster's.
   const waits = ['--restart-wait-max', RESTART_WAIT_MAX];
-  const args = ['--brokers', String(options.brokers ?? 3), ...waits, ...(options.args ?? [])];
+  const traces = options.traces === true ? [] : ['--no-traces'];
+  const args = ['--brokers', String(options.brokers ?? 3), ...waits, ...traces, ...(options.args ?? [])];
   return new Launcher(home, args, { ...env, PARTITA_REDIS: redis, ...options.env }, options.wrap);
 }
 

@@ -17,7 +17,7 @@ let env: Record<string, string>;
 beforeAll(async () => {
   sink = await OtlpSink.start();
   env = { OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint, OTEL_BSP_SCHEDULE_DELAY: '100' };
-  cluster = await startCluster({ brokers: 1, env });
+  cluster = await startCluster({ brokers: 1, traces: true, env });
   api = new Api(cluster);
   await api.createTopic(TOPIC, 1);
 });
@@ -108,6 +108,11 @@ describe('a record that is produced and consumed in a group', () => {
     const [consumed] = await api.readPartition(TOPIC, 0);
     const { traceId } = only(sink.spans, `send ${TOPIC}`);
     expect(consumed?.record?.traceparent).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-01$`));
+  });
+
+  it('leaves the console out, which would keep nothing', () => {
+    expect(cluster.file.traces).toBeUndefined();
+    expect(cluster.file.pids.console).toBeUndefined();
   });
 
   it('shows failures as errors in the spans', async () => {

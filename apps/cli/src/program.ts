@@ -10,6 +10,7 @@ import { addLogCommand } from './commands/log.ts';
 import { addPartitionCommand } from './commands/partition.ts';
 import { addProduceCommand } from './commands/produce.ts';
 import { addTopicCommand } from './commands/topic.ts';
+import { addTraceCommand } from './commands/trace.ts';
 import { EXIT, exitCodeOf, NotFoundError, UsageError } from './exit-code.ts';
 import { jsonLine } from './output/json.ts';
 import type { Terminal } from './terminal.ts';
@@ -46,6 +47,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addClusterCommand(program, terminal);
   addPartitionCommand(program, terminal, (result) => (code = result));
   addGroupCommand(program, terminal, (result) => (code = result));
+  addTraceCommand(program, terminal);
   addLogCommand(program, terminal, (result) => (code = result));
   try {
     await program.parseAsync([...args], { from: 'user' });

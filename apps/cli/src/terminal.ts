@@ -19,6 +19,8 @@ export interface Terminal {
   readonly isScreen: boolean;
   /** Clears the screen. */
   clear(): void;
+  /** Width of the screen; 100 when stdout is none. */
+  readonly columns: number;
   /** True when stdout may be coloured: a terminal, and no NO_COLOR. */
   readonly colors: boolean;
   /** Aborted by the first Ctrl-C; a second one ends the process at once. */
@@ -27,6 +29,8 @@ export interface Terminal {
 
 /** The cursor to the top left, and everything behind it away. */
 const CLEAR_SCREEN = '\u001B[H\u001B[J';
+/** A file or a pipe has no width of its own; this fits most screens. */
+const PLAIN_COLUMNS = 100;
 const CLEAR_LINE = '\r\u001B[2K';
 
 export function processTerminal(): Terminal {
@@ -49,6 +53,7 @@ export function processTerminal(): Terminal {
     env,
     isScreen: stdout.isTTY,
     clear: () => void stdout.write(CLEAR_SCREEN),
+    columns: stdout.isTTY ? stdout.columns : PLAIN_COLUMNS,
     colors: stdout.isTTY && stdout.hasColors(),
     interrupted: interruption.signal,
     line(text) {

@@ -168,6 +168,27 @@ export const LOG_REPEAT_KEY_COUNT_MAX = 1000;
 /** How long a stopping process waits for its last spans to be exported. */
 export const TELEMETRY_FLUSH_MS_MAX = 3000;
 
+// Traces that the console keeps.
+/** Traces, the spans of all of them and their texts; the trace that came first is forgotten first. */
+export const TRACE_COUNT_MAX = 2000;
+export const TRACE_SPANS_KEPT_COUNT_MAX = 50_000;
+export const TRACE_SPANS_KEPT_BYTES_MAX = 64 * MIB;
+/** Spans of one trace and their texts; further ones are left out. A 4 MiB message must hold them. */
+export const TRACE_SPAN_COUNT_MAX = 2000;
+export const TRACE_SPANS_BYTES_MAX = 3 * MIB;
+/** Attributes and links of one span, and each of its texts. */
+export const SPAN_ATTRIBUTE_COUNT_MAX = 64;
+export const SPAN_LINK_COUNT_MAX = 32;
+export const SPAN_TEXT_CHARS_MAX = 512;
+/** One file of received spans, all of them together, and how many; the oldest file is removed first. */
+export const TRACE_FILE_BYTES_MAX = 4 * MIB;
+export const TRACE_FILES_BYTES_MAX = 32 * MIB;
+export const TRACE_FILE_COUNT_MAX = 64;
+/** Spans received and not yet in a file; exporters are told to come again beyond. */
+export const TRACE_QUEUE_BYTES_MAX = 16 * MIB;
+/** The beginning of an id that stands for the whole. */
+export const TRACE_ID_PREFIX_CHARS_MIN = 4;
+
 // The metadata store.
 /** How long one command to Redis may take before it counts as failed. */
 export const METADATA_COMMAND_MS_MAX = 2000;

@@ -20,6 +20,6 @@ export type { RunningService, RunOptions, StartContext } from './lifecycle.ts';
 export { checkResources, openFilesLimit } from './resources.ts';
 export type { ResourceNeeds } from './resources.ts';
 export { systemClock, systemRandom, systemTimers, uuidV7 } from './system-ports.ts';
-export { startTelemetry } from './telemetry.ts';
+export { startTelemetry, tracesEndpoint } from './telemetry.ts';
 export type { Telemetry, TelemetryOptions } from './telemetry.ts';
 export { PRODUCT_VERSION } from './version.ts';

@@ -93,6 +93,20 @@ describe('telemetry', () => {
     expect(receiver.exports).toEqual([]);
   });
 
+  it('traces records and not calls when it is told where to, whatever the sampler of the environment', async () => {
+    const receiver = await startReceiver();
+    vi.stubEnv('OTEL_TRACES_SAMPLER', 'always_off');
+    const telemetry = await startTelemetry({ ...options({}), records: { endpoint: receiver.endpoint, roots: true } });
+    const tracer = trace.getTracer('t');
+    tracer.startSpan('send orders').end();
+    tracer.startSpan('partita.v1.Call', { attributes: { 'rpc.system': 'grpc' } }).end();
+    await telemetry.shutdown();
+    receiver.stop();
+    const bytes = Buffer.concat(receiver.exports).toString('latin1');
+    expect(bytes).toContain('send orders');
+    expect(bytes).not.toContain('partita.v1.Call');
+  });
+
   it('takes the service name of the environment over its own', async () => {
     const receiver = await startReceiver();
     const env = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: receiver.endpoint, OTEL_SERVICE_NAME: 'my-log' };

@@ -8,6 +8,7 @@ import type { DiagLogger } from '@opentelemetry/api';
 import { TELEMETRY_FLUSH_MS_MAX } from '@partita/domain';
 import type { Environment } from './config-sources.ts';
 import type { Logger } from './logger.ts';
+import { recordSampler } from './record-sampler.ts';
 import { createRepeatedLog } from './repeated-log.ts';
 import { systemClock } from './system-ports.ts';
 
@@ -18,6 +19,11 @@ export interface TelemetryOptions {
   readonly instance: string;
   /** The process's environment. The SDK reads its other OTEL_* variables from `process.env` itself. */
   readonly env: Environment;
+  /**
+   * Set = records are traced though the environment names no endpoint: spans go to this one, and follow their parents.
+   * `roots`: those without a parent begin traces.
+   */
+  readonly records?: { readonly endpoint: string; readonly roots: boolean };
   /** Where the SDK's own warnings go (a collector that is down), rate-limited. */
   readonly logger: Logger;
 }
@@ -28,11 +34,16 @@ export interface Telemetry {
   shutdown(): Promise<void>;
 }
 
+/** Where the environment sends spans; undefined = it asks for none. */
+export function tracesEndpoint(env: Environment): string | undefined {
+  return env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || env['OTEL_EXPORTER_OTLP_ENDPOINT'] || undefined;
+}
+
 /** Starts tracing when the environment asks for it. Call it before the first client or server is made. */
 export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
-  const { env } = options;
-  const endpoint = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || env['OTEL_EXPORTER_OTLP_ENDPOINT'];
-  if (!endpoint || env['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true') {
+  const { env, records } = options;
+  const endpoint = records?.endpoint ?? tracesEndpoint(env);
+  if (endpoint === undefined || env['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true') {
     return { enabled: false, shutdown: () => Promise.resolve() };
   }
   const [{ NodeSDK }, { OTLPTraceExporter }] = await Promise.all([
@@ -44,6 +55,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   const attributes = resourceAttributes(options);
   const sdk = new NodeSDK({
     traceExporter: new OTLPTraceExporter({ url: endpoint }),
+    ...(records === undefined ? {} : { sampler: recordSampler(records.roots) }),
     metricReaders: [],
     logRecordProcessors: [],
     resourceDetectors: [{ detect: () => ({ attributes }) }],

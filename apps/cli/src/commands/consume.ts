@@ -4,14 +4,16 @@ import { PARTITION_COUNT_MAX } from '@partita/domain';
 import type { Command } from 'commander';
 import { duration, oneOf, position, wholeNumber } from '../arguments.ts';
 import { withClient } from '../connect.ts';
-import type { GlobalOptions } from '../connect.ts';
 import { ENCODINGS } from '../encoding.ts';
 import { EXIT, UsageError } from '../exit-code.ts';
 import { recordLine } from '../record-text.ts';
 import type { TextForm } from '../record-text.ts';
 import type { Terminal } from '../terminal.ts';
+import { inRecordTraces } from '../traces/command-trace.ts';
+import type { TracedOptions } from '../traces/command-trace.ts';
+import { TRACES_FLAG, TRACES_HELP } from '../traces/find-traces.ts';
 
-interface ConsumeOptions extends GlobalOptions, TextForm {
+interface ConsumeOptions extends TracedOptions, TextForm {
   readonly group?: string;
   readonly from?: Position;
   readonly max?: number;
@@ -48,6 +50,8 @@ export function addConsumeCommand(program: Command, terminal: Terminal, exit: (c
     .option('--partition <n>', 'only this partition', wholeNumber('--partition', 0, PARTITION_COUNT_MAX - 1))
     .option('--key-encoding <encoding>', ENCODINGS.join(', '), oneOf('--key-encoding', ENCODINGS), 'utf8')
     .option('--value-encoding <encoding>', ENCODINGS.join(', '), oneOf('--value-encoding', ENCODINGS), 'utf8')
+    .option('--trace', 'ids of the records’ traces go to stderr; with --group its own spans join them')
+    .option(TRACES_FLAG, TRACES_HELP)
     .addHelpText('after', EXAMPLES)
     .action(async (topic: string | undefined, _options: unknown, command: Command) => {
       exit(await consume(topic, command.optsWithGlobals<ConsumeOptions>(), terminal));
@@ -60,6 +64,8 @@ interface Printing {
   readonly options: ConsumeOptions;
   readonly signal: AbortSignal;
   readonly terminal: Terminal;
+  /** Told of each record's traceparent. */
+  readonly seen: (traceparent: string) => void;
 }
 
 async function consume(topic: string | undefined, options: ConsumeOptions, terminal: Terminal): Promise<number> {
@@ -71,17 +77,20 @@ async function consume(topic: string | undefined, options: ConsumeOptions, termi
     throw new UsageError('name one topic, or with --group a --topic-pattern');
   if (group === undefined && topic === undefined) throw new UsageError('--topic-pattern goes with --group');
   const late = new AbortController();
-  const printing = { topic, options, signal: AbortSignal.any([late.signal, terminal.interrupted]), terminal };
-  const printed = await withClient(options, terminal, async (client) => {
-    const timer = options.timeout === undefined ? undefined : setTimeout(() => late.abort(), options.timeout);
-    try {
-      return group === undefined
-        ? await printAll(client, topic ?? '', printing)
-        : await printAsMember(client, group, printing);
-    } finally {
-      clearTimeout(timer);
-    }
-  });
+  const signal = AbortSignal.any([late.signal, terminal.interrupted]);
+  const printed = await inRecordTraces(options, terminal, (seen) =>
+    withClient(options, terminal, async (client) => {
+      const timer = options.timeout === undefined ? undefined : setTimeout(() => late.abort(), options.timeout);
+      const printing = { topic, options, signal, terminal, seen };
+      try {
+        return group === undefined
+          ? await printAll(client, topic ?? '', printing)
+          : await printAsMember(client, group, printing);
+      } finally {
+        clearTimeout(timer);
+      }
+    }),
+  );
   if (terminal.interrupted.aborted) return EXIT.interrupted;
   if (max === undefined || printed >= max) return EXIT.ok;
   terminal.note(`${printed} of ${max} records came in time`);
@@ -91,20 +100,21 @@ async function consume(topic: string | undefined, options: ConsumeOptions, termi
 async function printAll(
   client: PartitaClient,
   topic: string,
-  { options, signal, terminal }: Printing,
+  { options, signal, terminal, seen }: Printing,
 ): Promise<number> {
   let printed = 0;
   const { partition, from, max: maxRecords } = options;
   for await (const record of client.read({ topic, partition, from, maxRecords, follow: true, signal })) {
     if (signal.aborted) break;
     await terminal.line(recordLine(record, options));
+    seen(record.traceparent);
     printed += 1;
   }
   return printed;
 }
 
 async function printAsMember(client: PartitaClient, group: string, printing: Printing): Promise<number> {
-  const { topic, options, signal, terminal } = printing;
+  const { topic, options, signal, terminal, seen } = printing;
   const named = (part: PartitionName): string =>
     topic === undefined ? `${part.topic}/${part.partition}` : String(part.partition);
   let printed = 0;
@@ -120,6 +130,7 @@ async function printAsMember(client: PartitaClient, group: string, printing: Pri
   try {
     for await (const record of consumer) {
       await terminal.line(recordLine(record, options));
+      seen(record.traceparent);
       printed += 1;
       if (printed !== options.max) continue;
       await consumer.commit();

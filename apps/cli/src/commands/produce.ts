@@ -6,7 +6,6 @@ import { PARTITION_COUNT_MAX } from '@partita/domain';
 import type { Command } from 'commander';
 import { oneOf, wholeNumber } from '../arguments.ts';
 import { withClient } from '../connect.ts';
-import type { GlobalOptions } from '../connect.ts';
 import { ENCODINGS, toBytes } from '../encoding.ts';
 import { EXIT, UsageError } from '../exit-code.ts';
 import { linesOf } from '../lines.ts';
@@ -16,8 +15,11 @@ import { ProduceReport } from '../produce-report.ts';
 import { parseRecord } from '../record-text.ts';
 import type { TextForm } from '../record-text.ts';
 import type { Terminal } from '../terminal.ts';
+import { inNewTrace } from '../traces/command-trace.ts';
+import type { TracedOptions } from '../traces/command-trace.ts';
+import { TRACES_FLAG, TRACES_HELP } from '../traces/find-traces.ts';
 
-interface ProduceOptions extends GlobalOptions, TextForm {
+interface ProduceOptions extends TracedOptions, TextForm {
   readonly file?: string;
   readonly format: 'ndjson' | 'lines';
   readonly rate?: number;
@@ -64,6 +66,8 @@ export function addProduceCommand(program: Command, terminal: Terminal, exit: (c
       oneOf('--delivery', ['batches', 'direct', 'records']),
       'batches',
     )
+    .option('--trace', 'in one trace, for a few records; its id goes to stderr, and partita trace show draws it')
+    .option(TRACES_FLAG, TRACES_HELP)
     .addHelpText('after', EXAMPLES)
     .action(async (topic: string, _options: unknown, command: Command) => {
       exit(await produce(topic, command.optsWithGlobals<ProduceOptions>(), terminal));
@@ -75,12 +79,14 @@ async function produce(topic: string, options: ProduceOptions, terminal: Termina
     terminal.note('reading records from the terminal, one a line; end with Ctrl-D');
   }
   const report = new ProduceReport(terminal);
-  const failure = await withClient(options, terminal, (client) => {
-    const producer = client.producer({ acks: options.acks, codec: options.codec, delivery: options.delivery });
-    return sendLines(topic, options, producer, report, terminal);
+  await inNewTrace(`produce ${topic}`, options, terminal, async () => {
+    const failure = await withClient(options, terminal, (client) => {
+      const producer = client.producer({ acks: options.acks, codec: options.codec, delivery: options.delivery });
+      return sendLines(topic, options, producer, report, terminal);
+    });
+    report.end();
+    if (failure !== undefined) throw failure;
   });
-  report.end();
-  if (failure !== undefined) throw failure;
   return terminal.interrupted.aborted ? EXIT.interrupted : EXIT.ok;
 }
 

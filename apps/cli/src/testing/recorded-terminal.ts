@@ -19,7 +19,8 @@ export function recordedTerminal(input = '', env: Terminal['env'] = {}): Recorde
     notes,
     isScreen: env['SCREEN'] === 'on',
     clear: () => void lines.push('CLEAR'),
-    colors: false,
+    columns: 100,
+    colors: env['COLORS'] === 'on',
     interrupted: interruption.signal,
     interrupt: () => interruption.abort(),
     line: (text) => {

@@ -1,0 +1,132 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TraceServiceService } from '@partita/protocol';
+import type { ListTracesRequest } from '@partita/protocol';
+import { callUnary, ChannelPool } from '@partita/rpc/client';
+import { createLogger } from '@partita/runtime';
+import type { RunningService } from '@partita/runtime';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startConsole } from './console.ts';
+import { OtlpTraceService } from './otlp/export-service.ts';
+import { encodeExport } from './testing/otlp-encode.ts';
+import type { SentSpan } from './testing/otlp-encode.ts';
+
+const ID = (first: string): string => first.padEnd(32, '0').replace(/^0+$/, '1');
+const MS = 1_000_000n;
+const FIRST_PAGE: ListTracesRequest = {
+  pageSize: 0,
+  pageToken: '',
+  serviceName: '',
+  errorsOnly: false,
+  minDuration: undefined,
+};
+const logger = createLogger({ service: 'test', instance: '1', level: 'fatal' });
+
+let folder: string;
+let pool: ChannelPool;
+let running: RunningService;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'partita-console-'));
+  pool = new ChannelPool();
+  running = await start();
+});
+afterEach(async () => {
+  pool.close();
+  await running.close();
+  rmSync(folder, { recursive: true });
+});
+
+function start(): Promise<RunningService> {
+  const config = {
+    listen: { host: '127.0.0.1', port: 0 },
+    tracesDir: folder,
+    insecure: false,
+    logLevel: 'info' as const,
+  };
+  return startConsole({ config, logger });
+}
+
+const client = (): ReturnType<ChannelPool['client']> => pool.client(String(running.ready['address']));
+const send = (service: string, ...spans: SentSpan[]) =>
+  callUnary(client(), OtlpTraceService.export, { bytes: encodeExport(service, spans), spans: [] });
+const list = (more: Partial<ListTracesRequest> = {}) =>
+  callUnary(client(), TraceServiceService.listTraces, { ...FIRST_PAGE, ...more });
+const get = (traceId: string) => callUnary(client(), TraceServiceService.getTrace, { traceId });
+
+function span(traceId: string, startMs: bigint, more: Partial<SentSpan> = {}): SentSpan {
+  return { traceId, spanId: 'ab'.repeat(8), startNanos: startMs * MS, endNanos: (startMs + 5n) * MS, ...more };
+}
+
+describe('a console', () => {
+  it('shows a trace that two services sent', async () => {
+    await send('partita-cli', span(ID('aa'), 1000n, { name: 'send', kind: 4 }));
+    await send('partita-broker', {
+      ...span(ID('aa'), 1001n, { name: 'append', error: '', attributes: { offset: 7n } }),
+      ...{ spanId: 'cd'.repeat(8), parentSpanId: 'ab'.repeat(8), links: [[ID('bb'), 'ef'.repeat(8)]] as const },
+    });
+    const { summary, spans } = await get(ID('aa'));
+    expect(summary).toEqual({
+      ...{ traceId: ID('aa'), rootName: 'send', spanCount: 2, error: true },
+      startTime: { seconds: 1n, nanos: 0 },
+      duration: { seconds: 0n, nanos: 6_000_000 },
+      serviceNames: ['partita-cli', 'partita-broker'],
+    });
+    expect(spans.map(({ name, kind, serviceName }) => [name, kind, serviceName])).toEqual([
+      ['send', 'producer', 'partita-cli'],
+      ['append', 'internal', 'partita-broker'],
+    ]);
+    expect(spans[1]).toMatchObject({
+      ...{ parentSpanId: 'ab'.repeat(8), error: 'error', links: [`${ID('bb')}-${'ef'.repeat(8)}`] },
+      attributes: [{ name: 'offset', value: '7' }],
+    });
+  });
+
+  it('finds a trace by the beginning of its id, unless several begin so', async () => {
+    await send('s', span(ID('abcd1'), 1n), span(ID('abcd2'), 2n));
+    expect((await get('ABCD1')).summary?.traceId).toBe(ID('abcd1'));
+    await expect(get('abcd')).rejects.toMatchObject({ reason: 'INVALID_REQUEST' });
+    await expect(get('abc')).rejects.toMatchObject({ reason: 'INVALID_REQUEST' });
+    await expect(get('')).rejects.toMatchObject({ reason: 'INVALID_REQUEST' });
+    await expect(get('ffff')).rejects.toMatchObject({ reason: 'TRACE_NOT_FOUND' });
+  });
+
+  it('lists pages that miss nothing and repeat nothing, though traces come meanwhile', async () => {
+    for (let index = 1; index <= 7; index += 1) await send('s', span(ID(`a${index}`), BigInt(index)));
+    const seen: string[] = [];
+    for (let pageToken = ''; ;) {
+      const page = await list({ pageSize: 3, pageToken });
+      seen.push(...page.traces.map(({ traceId }) => traceId));
+      await send('s', span(ID('b1'), 1000n));
+      if (page.nextPageToken === '') break;
+      pageToken = page.nextPageToken;
+    }
+    expect(seen).toEqual(['a7', 'a6', 'a5', 'a4', 'a3', 'a2', 'a1'].map(ID));
+    await expect(list({ pageToken: 'x' })).rejects.toMatchObject({ reason: 'INVALID_PAGE_TOKEN' });
+    await expect(list({ pageSize: -1 })).rejects.toMatchObject({ reason: 'INVALID_REQUEST' });
+  });
+
+  it('lists what fits: a service, a least duration, errors', async () => {
+    await send('partita-cli', span(ID('a1'), 1n));
+    await send('partita-broker', span(ID('a2'), 2n, { endNanos: 500n * MS }), span(ID('a3'), 3n, { error: 'no' }));
+    const idsOf = async (more: Parameters<typeof list>[0]) => (await list(more)).traces.map(({ traceId }) => traceId);
+    expect(await idsOf({ serviceName: 'partita-broker' })).toEqual([ID('a3'), ID('a2')]);
+    expect(await idsOf({ minDuration: { seconds: 0n, nanos: 400_000_000 } })).toEqual([ID('a2')]);
+    expect(await idsOf({ errorsOnly: true })).toEqual([ID('a3')]);
+  });
+
+  it('still knows after a restart what it was sent', async () => {
+    await send('s', span(ID('aa'), 1n, { name: 'kept' }));
+    await running.close();
+    running = await start();
+    expect((await get(ID('aa'))).summary?.rootName).toBe('kept');
+  });
+
+  it('refuses bytes that are no spans, and goes on', async () => {
+    const broken = callUnary(client(), OtlpTraceService.export, { bytes: Buffer.from([10, 200, 1]), spans: [] });
+    await expect(broken).rejects.toMatchObject({ reason: 'MALFORMED_MESSAGE' });
+    await send('s', span(ID('aa'), 1n));
+    expect((await list()).traces.length).toBe(1);
+  });
+});

@@ -1,0 +1,23 @@
+/** A span as the console keeps it. */
+export const SPAN_KINDS = ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'] as const;
+export type SpanKind = (typeof SPAN_KINDS)[number];
+
+/** Ids are lower-case hexadecimal. Texts and lists are cut to the limits of @partita/domain when they are decoded. */
+export interface Span {
+  readonly traceId: string;
+  readonly spanId: string;
+  /** Empty = a root. */
+  readonly parentSpanId: string;
+  readonly name: string;
+  readonly kind: SpanKind;
+  /** `service.name` of its resource; empty when that says none. */
+  readonly service: string;
+  readonly attributes: readonly (readonly [string, string])[];
+  /** `trace id-span id`. */
+  readonly links: readonly string[];
+  /** Undefined = no error. */
+  readonly error: string | undefined;
+  readonly startNanos: bigint;
+  /** Never before the start. */
+  readonly endNanos: bigint;
+}

@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import type { Span } from '../otlp/span.ts';
+import { TraceStore } from './trace-store.ts';
+
+const ALL = { service: '', errorsOnly: false, durationNanosMin: 0n };
+const BOUNDS = {
+  traceCountMax: 3,
+  spanCountMax: 4,
+  spansBytesMax: 2000,
+  spansKeptCountMax: 8,
+  spansKeptBytesMax: 3000,
+};
+
+function span(traceId: string, spanId: string, more: Partial<Span> = {}): Span {
+  return {
+    ...{ traceId, spanId, parentSpanId: '', name: spanId, kind: 'internal', service: 's', error: undefined },
+    ...{ attributes: [], links: [], startNanos: 1n, endNanos: 2n },
+    ...more,
+  };
+}
+
+const ids = (store: TraceStore): string[] => store.list(ALL).map(({ traceId }) => traceId);
+
+describe('a store of traces', () => {
+  it('puts spans of several exports into one trace, whatever their order', () => {
+    const store = new TraceStore();
+    store.add([span('t', 'child', { parentSpanId: 'root', service: 'b', startNanos: 5n, endNanos: 30n, error: '' })]);
+    expect(store.head('t')).toMatchObject({ rootName: 'child', spanCount: 1 });
+    store.add([span('t', 'root', { startNanos: 3n, endNanos: 20n })]);
+    expect(store.head('t')).toEqual({
+      ...{ traceId: 't', rootName: 'root', startNanos: 3n, endNanos: 30n, spanCount: 2, error: true },
+      services: ['s', 'b'],
+    });
+  });
+
+  it('counts a span once that is exported again', () => {
+    const store = new TraceStore(BOUNDS);
+    for (let times = 0; times < 10; times += 1) expect(store.add([span('t', 'a')])).toBe(0);
+    expect(store.head('t')?.spanCount).toBe(1);
+  });
+
+  it('lists the newest first, filtered by service, length and error', () => {
+    const store = new TraceStore();
+    store.add([span('a', '1', { startNanos: 10n, endNanos: 11n }), span('b', '1', { startNanos: 30n, endNanos: 90n })]);
+    store.add([span('c', '1', { startNanos: 20n, endNanos: 21n, service: 'broker', error: 'no' })]);
+    expect(ids(store)).toEqual(['b', 'c', 'a']);
+    expect(store.list({ ...ALL, service: 'broker' }).map(({ traceId }) => traceId)).toEqual(['c']);
+    expect(store.list({ ...ALL, errorsOnly: true }).map(({ traceId }) => traceId)).toEqual(['c']);
+    expect(store.list({ ...ALL, durationNanosMin: 60n }).map(({ traceId }) => traceId)).toEqual(['b']);
+  });
+
+  it('forgets the traces that came first beyond its bounds', () => {
+    const store = new TraceStore(BOUNDS);
+    for (const traceId of ['a', 'b', 'c', 'd']) store.add([span(traceId, '1')]);
+    expect(ids(store).sort()).toEqual(['b', 'c', 'd']);
+    store.add(['1', '2', '3', '4'].map((spanId) => span('d', spanId)));
+    store.add(['1', '2', '3', '4'].map((spanId) => span('e', spanId)));
+    expect(ids(store).sort()).toEqual(['d', 'e']);
+  });
+
+  it('leaves out the spans of one trace that are too many, and says so', () => {
+    const store = new TraceStore(BOUNDS);
+    expect(store.add(['1', '2', '3', '4', '5', '6'].map((spanId) => span('t', spanId)))).toBe(2);
+    expect(store.spans('t').length).toBe(4);
+  });
+
+  it('counts the texts of spans, of one trace and of all', () => {
+    const store = new TraceStore(BOUNDS);
+    const long = { attributes: [['text', 'é'.repeat(350)] as const] };
+    expect(store.add(['1', '2', '3'].map((spanId) => span('a', spanId, long)))).toBe(1);
+    expect(store.spans('a').length).toBe(2);
+    expect(store.add(['1', '2'].map((spanId) => span('b', spanId, long)))).toBe(0);
+    expect(ids(store)).toEqual(['b']);
+  });
+
+  it('hands out parents before their children, and spans that are their own parents too', () => {
+    const store = new TraceStore();
+    store.add([
+      span('t', 'leaf', { parentSpanId: 'mid', startNanos: 1n }),
+      span('t', 'mid', { parentSpanId: 'root', startNanos: 2n }),
+      span('t', 'root', { startNanos: 3n }),
+      span('t', 'x', { parentSpanId: 'y' }),
+      span('t', 'y', { parentSpanId: 'x' }),
+    ]);
+    const order = store.spans('t').map(({ spanId }) => spanId);
+    expect(order.slice(0, 3)).toEqual(['root', 'mid', 'leaf']);
+    expect(order.slice(3).sort()).toEqual(['x', 'y']);
+  });
+});

@@ -1,0 +1,185 @@
+/**
+ * The newest traces in memory, bounded in traces, spans and bytes. Spans come in any order and in several exports; a trace is
+ * whatever has come of it so far.
+ */
+import {
+  TRACE_COUNT_MAX,
+  TRACE_SPAN_COUNT_MAX,
+  TRACE_SPANS_BYTES_MAX,
+  TRACE_SPANS_KEPT_BYTES_MAX,
+  TRACE_SPANS_KEPT_COUNT_MAX,
+} from '@partita/domain';
+import type { Span } from '../otlp/span.ts';
+
+/** A trace in one line. */
+export interface TraceHead {
+  readonly traceId: string;
+  readonly rootName: string;
+  readonly startNanos: bigint;
+  readonly endNanos: bigint;
+  readonly spanCount: number;
+  readonly services: readonly string[];
+  readonly error: boolean;
+}
+
+/** Which traces. */
+export interface TraceFilter {
+  /** Empty = any. */
+  readonly service: string;
+  readonly errorsOnly: boolean;
+  readonly durationNanosMin: bigint;
+}
+
+export interface TraceBounds {
+  readonly traceCountMax: number;
+  /** Of one trace. */
+  readonly spanCountMax: number;
+  readonly spansBytesMax: number;
+  /** Of all traces. */
+  readonly spansKeptCountMax: number;
+  readonly spansKeptBytesMax: number;
+}
+
+const BOUNDS: TraceBounds = {
+  traceCountMax: TRACE_COUNT_MAX,
+  spanCountMax: TRACE_SPAN_COUNT_MAX,
+  spansBytesMax: TRACE_SPANS_BYTES_MAX,
+  spansKeptCountMax: TRACE_SPANS_KEPT_COUNT_MAX,
+  spansKeptBytesMax: TRACE_SPANS_KEPT_BYTES_MAX,
+};
+
+/** What a span's ids, times and tags take in a message. */
+const SPAN_BYTES_MIN = 100;
+const PAIR_BYTES_MIN = 8;
+
+interface KeptTrace {
+  /** By their ids, so that a repeated export adds nothing. */
+  readonly spans: Map<string, Span>;
+  bytes: number;
+}
+
+export class TraceStore {
+  readonly #bounds: TraceBounds;
+  /** By id, in the order in which their first spans came. */
+  readonly #traces = new Map<string, KeptTrace>();
+  #spanCount = 0;
+  #bytes = 0;
+
+  constructor(bounds: TraceBounds = BOUNDS) {
+    this.#bounds = bounds;
+  }
+
+  /** Adds spans, and forgets the oldest traces as far as the bounds ask. Returns how many spans were left out. */
+  add(spans: readonly Span[]): number {
+    let leftOut = 0;
+    for (const span of spans) if (!this.#addSpan(span)) leftOut += 1;
+    for (const [traceId, kept] of this.#traces) {
+      if (this.#fits()) break;
+      this.#traces.delete(traceId);
+      this.#spanCount -= kept.spans.size;
+      this.#bytes -= kept.bytes;
+    }
+    return leftOut;
+  }
+
+  /** Heads that fit, newest first; of those that began at once the greater id first. */
+  list(filter: TraceFilter): TraceHead[] {
+    const heads = [...this.#traces.keys()].flatMap((traceId) => this.head(traceId) ?? []);
+    return heads.filter((head) => fits(head, filter)).sort(newestFirst);
+  }
+
+  /** Full ids that begin with `prefix`. */
+  idsBeginningWith(prefix: string): string[] {
+    return [...this.#traces.keys()].filter((traceId) => traceId.startsWith(prefix));
+  }
+
+  /** Of a full id; undefined = unknown. */
+  head(traceId: string): TraceHead | undefined {
+    const kept = this.#traces.get(traceId);
+    return kept === undefined ? undefined : headOf(traceId, [...kept.spans.values()]);
+  }
+
+  /** Spans of a full id by their start, parents before their children. */
+  spans(traceId: string): Span[] {
+    return parentsFirst([...(this.#traces.get(traceId)?.spans.values() ?? [])]);
+  }
+
+  #fits(): boolean {
+    const { traceCountMax, spansKeptCountMax, spansKeptBytesMax } = this.#bounds;
+    return (
+      this.#traces.size <= traceCountMax && this.#spanCount <= spansKeptCountMax && this.#bytes <= spansKeptBytesMax
+    );
+  }
+
+  #addSpan(span: Span): boolean {
+    let kept = this.#traces.get(span.traceId);
+    if (kept === undefined) this.#traces.set(span.traceId, (kept = { spans: new Map<string, Span>(), bytes: 0 }));
+    if (kept.spans.has(span.spanId)) return true;
+    const bytes = bytesOf(span);
+    if (kept.spans.size >= this.#bounds.spanCountMax || kept.bytes + bytes > this.#bounds.spansBytesMax) return false;
+    kept.spans.set(span.spanId, span);
+    kept.bytes += bytes;
+    this.#spanCount += 1;
+    this.#bytes += bytes;
+    return true;
+  }
+}
+
+/** About what it takes in a message. */
+function bytesOf({ name, service, error = '', attributes, links }: Span): number {
+  let bytes = SPAN_BYTES_MIN + Buffer.byteLength(name) + Buffer.byteLength(service) + Buffer.byteLength(error);
+  for (const text of links) bytes += PAIR_BYTES_MIN + text.length;
+  for (const [key, value] of attributes) bytes += PAIR_BYTES_MIN + Buffer.byteLength(key) + Buffer.byteLength(value);
+  return bytes;
+}
+
+function fits(head: TraceHead, { service, errorsOnly, durationNanosMin }: TraceFilter): boolean {
+  if (errorsOnly && !head.error) return false;
+  if (head.endNanos - head.startNanos < durationNanosMin) return false;
+  return service === '' || head.services.includes(service);
+}
+
+/** The order of `list`. */
+export function newestFirst(
+  left: Pick<TraceHead, 'startNanos' | 'traceId'>,
+  right: Pick<TraceHead, 'startNanos' | 'traceId'>,
+): number {
+  if (left.startNanos !== right.startNanos) return left.startNanos < right.startNanos ? 1 : -1;
+  if (left.traceId === right.traceId) return 0;
+  return left.traceId < right.traceId ? 1 : -1;
+}
+
+function headOf(traceId: string, spans: readonly Span[]): TraceHead {
+  const byStart = [...spans].sort(startOrder);
+  const root = byStart.find(({ parentSpanId }) => parentSpanId === '') ?? byStart[0];
+  return {
+    traceId,
+    rootName: root?.name ?? '',
+    startNanos: byStart[0]?.startNanos ?? 0n,
+    endNanos: spans.reduce((latest, { endNanos }) => (endNanos > latest ? endNanos : latest), 0n),
+    spanCount: spans.length,
+    services: [...new Set(byStart.map(({ service }) => service))].filter((service) => service !== ''),
+    error: spans.some(({ error }) => error !== undefined),
+  };
+}
+
+function startOrder(left: Span, right: Span): number {
+  if (left.startNanos !== right.startNanos) return left.startNanos < right.startNanos ? -1 : 1;
+  return 0;
+}
+
+/** Level by level from the spans without a known parent; what is only reachable through itself comes last. */
+function parentsFirst(spans: Span[]): Span[] {
+  const byStart = spans.sort(startOrder);
+  const children = new Map<string, Span[]>(byStart.map(({ spanId }) => [spanId, []]));
+  const ordered = new Set<Span>();
+  for (const span of byStart) {
+    const siblings = children.get(span.parentSpanId);
+    if (siblings === undefined) ordered.add(span);
+    else siblings.push(span);
+  }
+  // A Set that grows while it is walked hands out what was added too.
+  for (const { spanId } of ordered) for (const child of children.get(spanId) ?? []) ordered.add(child);
+  for (const span of byStart) ordered.add(span);
+  return [...ordered];
+}
