@@ -116,16 +116,19 @@ export class ProducerSession {
     // It may be stored; so the batches behind it may be, and go on under the same epoch.
     if (outcomeOf(error) === 'unknown' && !isBehindGap) return batch.job.done(error);
     if (this.#gapAt === undefined || stamp.firstSequence < this.#gapAt) this.#gapAt = stamp.firstSequence;
-    this.#begins ??= 'epoch';
-    const reason = outcomeOf(error) === 'unknown' ? 'OUT_OF_ORDER_SEQUENCE' : error.reason;
-    if (NEEDS_NEW_ID.has(reason)) {
-      this.#begins = 'id';
-      this.#options.ids.noteLeaderTime(Number(error.metadata['leader_time_ms']));
-    }
+    const isUnknown = outcomeOf(error) === 'unknown';
+    const reason = isUnknown ? 'OUT_OF_ORDER_SEQUENCE' : error.reason;
     const isShutOut = reason === 'PRODUCER_TABLE_FULL' && this.#options.isOptional;
-    if (isShutOut) this.#begins = 'without';
+    this.#begins = this.#whatBegins(reason, isShutOut);
+    if (reason === 'PRODUCER_EXPIRED') this.#options.ids.noteLeaderTime(Number(error.metadata['leader_time_ms']));
     if ((isShutOut || SEQUENCE_REASONS.has(reason)) && mayRestamp(outgoing)) this.#back.push(outgoing);
-    else batch.job.done(outcomeOf(error) === 'unknown' ? neverStored(batch.job, error) : error);
+    else batch.job.done(isUnknown ? neverStored(batch.job, error) : error);
+  }
+
+  /** Once nothing is under way. A new id covers a new epoch. */
+  #whatBegins(reason: string, isShutOut: boolean): 'epoch' | 'id' | 'without' {
+    if (isShutOut) return 'without';
+    return NEEDS_NEW_ID.has(reason) ? 'id' : (this.#begins ?? 'epoch');
   }
 
   #beginAgain(what: 'epoch' | 'id' | 'without'): void {
