@@ -66,11 +66,6 @@ export class OrderedLane {
     return this.#queuedBytes;
   }
 
-  /** The oldest batch that is not done. */
-  get first(): AppendJob | undefined {
-    return (this.#window[0] ?? this.#queue.first)?.job;
-  }
-
   push(job: AppendJob): void {
     const deadlineAtMs = job.deadlineAtMs ?? performance.now() + DEADLINE_MS_MAX;
     this.#queue.push({ job, deadlineAtMs, attempt: 0, inDoubt: false, lastError: undefined });

@@ -1,7 +1,7 @@
 import { decodeBatch, readBatchHeader } from '@partita/batch';
 import { PartitaError, PRODUCER_WINDOW_COUNT, REQUEST_PRODUCER_EPOCH } from '@partita/domain';
 import { Acks, AppendAck, CompressionCodec } from '@partita/protocol';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { AppendJob, AppendOutcome } from './append-job.ts';
 import { PartitionBatcher } from './partition-batcher.ts';
 import type { BatcherOptions, WaitingPart } from './partition-batcher.ts';
@@ -143,6 +143,18 @@ describe('a partition batcher', () => {
     batcher.flush(true);
     await settled();
     expect(held.jobs).toHaveLength(2);
+  });
+
+  it('leaves no timer behind, which would keep a process alive, once what lingered is sent', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { batcher, held } = setUp({ lingerMs: 10_000 });
+    batcher.add(part(['a']).part);
+    await Promise.resolve();
+    expect([held.jobs.length, vi.getTimerCount()]).toEqual([0, 1]);
+    batcher.flush(true);
+    await Promise.resolve();
+    expect([held.jobs.length, vi.getTimerCount()]).toEqual([1, 0]);
   });
 
   it('tells each part its place in the shared batch', async () => {

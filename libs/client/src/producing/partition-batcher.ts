@@ -152,6 +152,8 @@ export class PartitionBatcher {
   }
 
   #sendNext(first: WaitingPart): void {
+    clearTimeout(this.#lingering);
+    this.#lingering = undefined;
     const { batchBytesMax = BATCH_BYTES_MAX } = this.#options;
     const builder = new BatchBuilder({ batchBytesMax: first.mergeable ? batchBytesMax : BATCH_BYTES_MAX });
     const shares: Share[] = [];
