@@ -84,7 +84,8 @@ export class SupervisedProcess {
         resolve();
         this.#onEnd(text);
       };
-      child.once('exit', (code, signal) =>
+      // Not at `exit`: its last lines, which say why it ended, may still be in the pipe then.
+      child.once('close', (code, signal) =>
         ended(signal === null ? `exited with code ${code}` : `was ended by ${signal}`),
       );
       child.once('error', (error) => ended(`could not be started: ${error.message}`));

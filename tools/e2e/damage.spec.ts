@@ -298,7 +298,10 @@ async function isRefused(path: string): Promise<void> {
   launcher = started;
   await until('the end of the broker', START_SECONDS_MAX, () => /broker-1 exited|Ready after/.test(started.output));
   expect(started.output, lastLines(started)).toContain('broker-1 exited with code 3');
-  expect(loggedErrors(home).filter((line) => line.includes(path) && line.includes('"level":"fatal"'))).not.toEqual([]);
+  // The launcher writes its logs behind what it says.
+  await until('a fatal error that names the file', 5, () =>
+    loggedErrors(home).some((line) => line.includes(path) && line.includes('"level":"fatal"')),
+  );
 }
 
 /** The broker serves; without the topic whose config is damaged, which it reports. */
