@@ -168,6 +168,15 @@ export const LOG_REPEAT_KEY_COUNT_MAX = 1000;
 /** How long a stopping process waits for its last spans to be exported. */
 export const TELEMETRY_FLUSH_MS_MAX = 3000;
 
+// Metrics of a process.
+/** Different values that a label may have; what comes beyond counts as `_other`. */
+export const METRIC_TOPIC_COUNT_MAX = 1000;
+export const METRIC_GROUP_COUNT_MAX = 1000;
+export const METRIC_PARTITION_COUNT_MAX = 10_000;
+export const METRIC_METHOD_COUNT_MAX = 200;
+/** Series of one instrument; labels of further ones become `_other`. */
+export const METRIC_SERIES_COUNT_MAX = 10_000;
+
 // Traces that the console keeps.
 /** Traces, the spans of all of them and their texts; the trace that came first is forgotten first. */
 export const TRACE_COUNT_MAX = 2000;
