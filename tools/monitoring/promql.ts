@@ -23,7 +23,8 @@ export function parsePromql(expression: string): Parsed {
     enter({ type, name, node, from }) {
       if (type.isError) throw new Error(`no PromQL at ${from}: ${text}`);
       if (name === 'VectorSelector') selectors.push(selectorOf(node, text));
-      if (name === 'GroupingLabels') groupings.push(...node.getChildren('LabelName').map((label) => textOf(label, text)));
+      if (name === 'GroupingLabels')
+        groupings.push(...node.getChildren('LabelName').map((label) => textOf(label, text)));
     },
   });
   return { selectors, groupings };

@@ -22,7 +22,9 @@ export const BROKERS: Row = {
       title: 'Batches known from before',
       about: 'Batches that a producer sent again and that were stored already. Normal after a leader moved.',
       unit: 'cps',
-      queries: [{ expr: ratePerSecond('partita_broker_sequence_duplicates_total', 'instance'), legend: '{{instance}}' }],
+      queries: [
+        { expr: ratePerSecond('partita_broker_sequence_duplicates_total', 'instance'), legend: '{{instance}}' },
+      ],
     },
     {
       title: 'Time of a write with fsync',

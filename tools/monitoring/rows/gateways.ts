@@ -11,7 +11,10 @@ export const GATEWAYS: Row = {
       about: 'Records that gateways took from clients, by topic.',
       unit: 'cps',
       queries: [
-        { expr: ratePerSecond('partita_gateway_produce_records_total', 'topic', 'topic=~"$topic"'), legend: '{{topic}}' },
+        {
+          expr: ratePerSecond('partita_gateway_produce_records_total', 'topic', 'topic=~"$topic"'),
+          legend: '{{topic}}',
+        },
       ],
     },
     {

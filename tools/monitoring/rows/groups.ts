@@ -13,7 +13,10 @@ export const GROUPS: Row = {
       about: 'By group and topic.',
       unit: 'cps',
       queries: [
-        { expr: ratePerSecond('partita_group_delivered_records_total', 'group, topic', CHOSEN), legend: '{{group}} {{topic}}' },
+        {
+          expr: ratePerSecond('partita_group_delivered_records_total', 'group, topic', CHOSEN),
+          legend: '{{group}} {{topic}}',
+        },
       ],
     },
     {
@@ -21,7 +24,10 @@ export const GROUPS: Row = {
       about: 'By group and topic.',
       unit: 'binBps',
       queries: [
-        { expr: ratePerSecond('partita_group_delivered_bytes_total', 'group, topic', CHOSEN), legend: '{{group}} {{topic}}' },
+        {
+          expr: ratePerSecond('partita_group_delivered_bytes_total', 'group, topic', CHOSEN),
+          legend: '{{group}} {{topic}}',
+        },
       ],
     },
     {
@@ -36,7 +42,9 @@ export const GROUPS: Row = {
       title: 'Members',
       about: 'Members of each group.',
       unit: 'short',
-      queries: [{ expr: `sum by (group) (${series('partita_group_members', 'group=~"$group"')})`, legend: '{{group}}' }],
+      queries: [
+        { expr: `sum by (group) (${series('partita_group_members', 'group=~"$group"')})`, legend: '{{group}}' },
+      ],
     },
     {
       title: 'Rebalances',
@@ -50,7 +58,9 @@ export const GROUPS: Row = {
       title: 'Commits',
       about: 'Committed offsets, by group.',
       unit: 'cps',
-      queries: [{ expr: ratePerSecond('partita_group_commits_total', 'group', 'group=~"$group"'), legend: '{{group}}' }],
+      queries: [
+        { expr: ratePerSecond('partita_group_commits_total', 'group', 'group=~"$group"'), legend: '{{group}}' },
+      ],
     },
     {
       title: 'Time of a commit',
