@@ -13,6 +13,7 @@ import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder } from '@partita/rpc/server';
 import { formatAddress, PRODUCT_VERSION } from '@partita/runtime';
 import type { Logger, RunningService } from '@partita/runtime';
+import type { Metrics } from '@partita/telemetry';
 import type { ElectionPlan } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
 import { BrokerOrders } from './broker-orders.ts';
@@ -21,6 +22,7 @@ import { ClusterModel } from './cluster-model.ts';
 import { clusterService } from './cluster-service.ts';
 import { EMBEDDED_STORE } from './config.ts';
 import type { CoordinatorConfig } from './config.ts';
+import { ElectionMeter, observeCoordinator } from './coordinator-metrics.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
 import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
@@ -42,6 +44,7 @@ export interface CoordinatorOptions {
   readonly logger: Logger;
   readonly runId: string;
   readonly tracing: boolean;
+  readonly metrics: Metrics;
   /** The store turned out to be another cluster's. */
   readonly onWrongCluster: (error: PartitaError) => void;
 }
@@ -110,7 +113,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 }
 
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
-  const { config, store, clock, random, logger, runId, onWrongCluster } = options;
+  const { config, store, clock, random, logger, runId, metrics, onWrongCluster } = options;
   const { clusterId, expectedBrokers, rebuildIncomplete } = config;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
@@ -127,7 +130,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     onTombstone: (tombstone) => deletions.found(tombstone),
     onElected: (...elected) => noteLeader(model, audit, ...elected),
   });
-  const elections = new Elections({ ...acting, calls });
+  const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
   const operator = new OperatorElections({ ...acting, elections, audit });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
@@ -150,6 +153,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       lease.wake();
     },
   });
+  observeCoordinator(metrics, { model, lease, store, publisher });
   const relay = { pool, target: () => lease.relayTarget() };
   const heartbeat = () => {
     for (const part of [brokerSessions, instanceSessions]) part.tick();

@@ -50,6 +50,7 @@ await runProcess({
         logger,
         runId,
         tracing: telemetry.enabled,
+        metrics: telemetry.metrics,
         onWrongCluster: (error) => context.fail(exitFor(error)),
       });
     } catch (error) {
