@@ -59,7 +59,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
   server.addService(ClusterServiceService, implement(ClusterServiceService, directoryMethods(directory, about)));
   server.addService(
     ProducerServiceService,
-    producerMethods(new RecordAppend(routes, appender, held), new BatchAppend(routes, appender, held)),
+    producerMethods(new RecordAppend(routes, appender, held), new BatchAppend(routes, appender, held), tracing),
   );
   const { address } = await server.start();
   const advertised = config.advertise === undefined ? address : formatAddress(config.advertise);
