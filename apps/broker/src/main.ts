@@ -37,5 +37,5 @@ await runProcess({
   logger,
   telemetry,
   stopWhenParentGone: true,
-  start: (context) => startBroker({ config, logger, tracing: telemetry.enabled, fail: (error) => context.fail(error) }),
+  start: (context) => startBroker({ config, logger, tracing: telemetry.tracing, fail: (error) => context.fail(error) }),
 });

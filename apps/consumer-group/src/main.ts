@@ -36,7 +36,7 @@ await runProcess({
       config,
       instanceId,
       logger,
-      tracing: telemetry.enabled,
+      tracing: telemetry.tracing,
       fail: (error) => context.fail(error),
     }),
 });

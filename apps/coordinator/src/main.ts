@@ -49,7 +49,7 @@ await runProcess({
         random: systemRandom,
         logger,
         runId,
-        tracing: telemetry.enabled,
+        tracing: telemetry.tracing,
         metrics: telemetry.metrics,
         onWrongCluster: (error) => context.fail(exitFor(error)),
       });

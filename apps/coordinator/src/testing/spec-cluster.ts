@@ -51,7 +51,7 @@ export class SpecCluster {
       random: systemRandom,
       logger,
       runId: randomUUID(),
-      tracing: false,
+      tracing: 'off',
       metrics,
       onWrongCluster: (error) => this.wrongCluster.push(error),
     });
