@@ -48,7 +48,7 @@ await runProcess({
     startBroker({
       config,
       logger,
-      tracing: telemetry.enabled,
+      tracing: telemetry.tracing,
       metrics: telemetry.metrics,
       fail: (error) => context.fail(error),
     }),

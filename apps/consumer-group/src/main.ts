@@ -37,7 +37,7 @@ await runProcess({
       config,
       instanceId,
       logger,
-      tracing: telemetry.enabled,
+      tracing: telemetry.tracing,
       fail: (error) => context.fail(error),
     }),
 });

@@ -52,7 +52,7 @@ async function start(): Promise<void> {
       metricsHosts: [],
     },
     logger: LOGGER,
-    tracing: false,
+    tracing: 'off',
     instanceId: INSTANCE_ID,
     fail: (error) => void failures.push(error),
   });

@@ -32,8 +32,8 @@ export interface TelemetryOptions extends ProcessIdentity {
 }
 
 export interface Telemetry {
-  /** Spans are exported. */
-  readonly enabled: boolean;
+  /** Whether the process traces (`@partita/rpc` says what that means), and whether it begins traces by itself. */
+  readonly tracing: 'off' | 'follow' | 'roots';
   /** NO_METRICS unless somebody asks for them or is sent them. */
   readonly metrics: Metrics;
   /** Listens for Prometheus, if told to; what the ready message says of it. Rejects with an ExitError when it cannot. */
@@ -59,7 +59,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     diag.setLogger(diagnostics(logger), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   }
   return {
-    enabled: traces !== undefined,
+    tracing: traces?.tracing ?? 'off',
     metrics: metrics.metrics,
     open: () => metrics.open(),
     onServing: () => metrics.onServing(),
@@ -73,11 +73,11 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
 }
 
 /** Undefined = no spans are exported, and nothing of the SDK is loaded for them. */
-async function startTraces(options: TelemetryOptions): Promise<{ shutdown(): Promise<void> } | undefined> {
+async function startTraces(options: TelemetryOptions): Promise<Pick<Telemetry, 'tracing' | 'shutdown'> | undefined> {
   const { env, records } = options;
   const endpoint = records?.endpoint ?? tracesEndpoint(env);
-  const isOff = options.traces === false || env['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true';
-  if (endpoint === undefined || isOff) return undefined;
+  const tracing = endpoint === undefined ? 'off' : tracingOf(options);
+  if (endpoint === undefined || tracing === 'off') return undefined;
   const [{ NodeSDK }, { OTLPTraceExporter }] = await Promise.all([
     import('@opentelemetry/sdk-node'),
     import('@opentelemetry/exporter-trace-otlp-grpc'),
@@ -93,7 +93,21 @@ async function startTraces(options: TelemetryOptions): Promise<{ shutdown(): Pro
     resourceDetectors: [{ detect: () => ({ attributes }) }],
   });
   sdk.start();
-  return sdk;
+  return { tracing, shutdown: () => sdk.shutdown() };
+}
+
+/** What the sampler that the environment names can ever record. */
+function tracingOf({ env, records, traces }: TelemetryOptions): Telemetry['tracing'] {
+  if (traces === false || env['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true') return 'off';
+  if (records !== undefined) return records.roots ? 'roots' : 'follow';
+  switch (env['OTEL_TRACES_SAMPLER']?.trim()) {
+    case 'always_off':
+      return 'off';
+    case 'parentbased_always_off':
+      return 'follow';
+    default:
+      return 'roots';
+  }
 }
 
 /** The SDK's warnings and errors as our log lines: an exporter without its collector fails every few seconds. */

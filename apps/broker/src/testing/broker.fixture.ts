@@ -89,7 +89,7 @@ export class TestBroker {
     const logger = createLogger({ service: 'broker', instance: '1', level, pretty: false, output });
     const metrics = new MetricRegistry();
     const fail = (error: unknown) => void failures.push(error);
-    const service = await startBroker({ config, logger, tracing: false, metrics, fail });
+    const service = await startBroker({ config, logger, tracing: 'off', metrics, fail });
     return new TestBroker(service, dataDir, failures, metrics);
   }
 
