@@ -26,6 +26,7 @@ import {
   systemTimers,
 } from '@partita/runtime';
 import type { Logger, RunningService } from '@partita/runtime';
+import type { Metrics } from '@partita/telemetry';
 import { AppendDeadlines, CheckpointTask } from './broker-clock-work.ts';
 import { Appender } from './broker-service/append.ts';
 import { brokerMethods } from './broker-service/broker-service.ts';
@@ -61,6 +62,7 @@ export interface BrokerOptions {
   readonly config: BrokerConfig;
   readonly logger: Logger;
   readonly tracing: TracingMode;
+  readonly metrics: Metrics;
   /** Ends the process: an ExitError with its code, anything else as a crash. */
   readonly fail: (error: unknown) => void;
 }

@@ -24,6 +24,7 @@ const telemetry = await startTelemetry({
   instance: instanceId,
   env: process.env,
   logger,
+  metrics: config,
 });
 
 await runProcess({

@@ -33,6 +33,7 @@ const telemetry = await startTelemetry({
   instance: runId,
   env: process.env,
   logger,
+  metrics: config,
 });
 
 await runProcess({

@@ -48,6 +48,8 @@ async function start(): Promise<void> {
       coordinators: [{ host, port: Number(port) }],
       insecure: false,
       logLevel: 'info',
+      metricsListen: undefined,
+      metricsHosts: [],
     },
     logger: LOGGER,
     tracing: 'off',
