@@ -156,10 +156,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   });
   observeCoordinator(metrics, { model, lease, store, publisher });
   const relay = { pool, target: () => lease.relayTarget() };
-  const heartbeat = () => {
-    for (const part of [brokerSessions, instanceSessions]) part.tick();
-    feed.confirm();
-  };
+  const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
     for (const part of [creations, deletions, updates, shards]) part.reconcile();
     for (const part of [elections, publisher, audit]) part.run();
@@ -182,6 +179,13 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       relay,
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
+  };
+}
+
+function beatOf(sessions: readonly { tick(): void }[], feed: RouteFeed): () => void {
+  return () => {
+    for (const part of sessions) part.tick();
+    feed.confirm();
   };
 }
 

@@ -139,7 +139,13 @@ export class RecordAppend {
         partitionChosen: true,
         traceparent: trace?.traceparent ?? '',
         ...(trace === undefined ? {} : { onShared: (other) => trace.shares(other) }),
-        ...(endWait === undefined ? {} : { onLeaving: (to) => void (to === part.records.length && endWait()) }),
+        ...(endWait === undefined
+          ? {}
+          : {
+              onLeaving: (to) => {
+                if (to === part.records.length) endWait();
+              },
+            }),
         queuedAtMs: performance.now(),
         deadlineAtMs,
         isOver: false,
