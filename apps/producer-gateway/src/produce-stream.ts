@@ -9,7 +9,6 @@ import {
   STREAM_FRAMES_IN_FLIGHT_COUNT_MAX,
   STREAM_SILENCE_MS_MAX,
 } from '@partita/domain';
-import { sampledParent, traceparentOf } from '@partita/client';
 import type { AppendOutcome } from '@partita/client';
 import { ProduceRequest } from '@partita/protocol';
 import type {
@@ -23,7 +22,10 @@ import { toRpcStatus } from '@partita/rpc';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
 import { batchResult } from './batch-append.ts';
 import type { BatchAppend } from './batch-append.ts';
-import { publishSpan } from './publish-span.ts';
+import type { GatewayMeter } from './gateway-meter.ts';
+import type { ProducerParts } from './producer-service.ts';
+import { PublishTrace, publishedRecords, publishParent, publishTracing } from './publish-trace.ts';
+import type { PublishTracing } from './publish-trace.ts';
 import type { RecordAppend } from './record-append.ts';
 
 const BYTES_IN_FLIGHT_MAX = 32 * 1024 * 1024;
@@ -35,6 +37,8 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   readonly #context: CallContext;
   readonly #records: RecordAppend;
   readonly #batches: BatchAppend;
+  readonly #meter: GatewayMeter;
+  readonly #tracing: PublishTracing;
   readonly #heartbeat: ReturnType<typeof setInterval>;
   #opened = false;
   #ended = false;
@@ -48,13 +52,14 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   constructor(
     stream: ServerBidiStream<ProduceStreamResponse>,
     context: CallContext,
-    records: RecordAppend,
-    batches: BatchAppend,
+    { records, batches, meter, tracing }: ProducerParts,
   ) {
+    this.#tracing = publishTracing(tracing);
     this.#stream = stream;
     this.#context = context;
     this.#records = records;
     this.#batches = batches;
+    this.#meter = meter;
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
     stream.onDrain(() => this.#resume());
     context.draining.addEventListener('abort', this.#onDraining, { once: true });
@@ -101,31 +106,35 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
     const request = frame.request ?? ProduceRequest.fromPartial({});
     const bytes = requestBytes(request);
     if (!this.#take(frame.frameId, bytes)) return;
-    const span = publishSpan(request.topic, request.records.length, sampledParent(frame.traceparent), this.#context);
-    this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), span).then(
-      (response) => {
-        span.end();
-        this.#answer(frame.frameId, bytes, response);
-      },
-      (error: unknown) => {
-        span.recordException(error instanceof Error ? error : String(error));
-        span.end();
-        this.#answer(frame.frameId, bytes, error);
-      },
+    const parent = publishParent(this.#tracing, frame.traceparent);
+    const trace =
+      parent === undefined
+        ? undefined
+        : PublishTrace.begin(parent, publishedRecords(request, frame.traceparent), this.#context);
+    this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), { form: 'stream', trace }).then(
+      (response) => this.#answer(frame.frameId, bytes, response),
+      (error: unknown) => this.#answer(frame.frameId, bytes, error),
     );
   }
 
   #append(frame: ProduceBatchFrame): void {
     const bytes = frame.recordBatches.byteLength;
     if (!this.#take(frame.frameId, bytes)) return;
-    const span = publishSpan(frame.topic, 0, sampledParent(frame.traceparent), this.#context);
+    const { topic, traceparent, linkedTraceparents: linked } = frame;
+    const parent = publishParent(this.#tracing, traceparent);
+    const trace =
+      parent === undefined
+        ? undefined
+        : PublishTrace.begin(parent, { topic, recordCount: 0, traceparent, linked }, this.#context);
+    const beganMs = this.#meter.began();
     const done = (outcome: AppendOutcome): void => {
-      span.end();
+      this.#meter.batchAnswered(topic, bytes, outcome, beganMs);
+      trace?.end(outcome instanceof PartitaError ? outcome : undefined);
       const answer = outcome instanceof PartitaError ? outcome : { results: [batchResult(frame.partition, outcome)] };
       this.#answer(frame.frameId, bytes, answer);
     };
     const deadlineAtMs = this.#deadlineAt(frame.timeoutMs);
-    this.#batches.append({ frame, traceparent: traceparentOf(span), deadlineAtMs, done });
+    this.#batches.append({ frame, trace, deadlineAtMs, done });
   }
 
   #take(frameId: bigint, bytes: number): boolean {
@@ -140,6 +149,7 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
       value: String(fits ? STREAM_FRAMES_IN_FLIGHT_COUNT_MAX : BYTES_IN_FLIGHT_MAX),
     };
     const error = new PartitaError('LIMIT_EXCEEDED', 'more in flight than `ready` allows; wait for results', metadata);
+    this.#meter.refused(error);
     this.#send({ $case: 'result', result: { frameId, outcome: { $case: 'error', error: toRpcStatus(error) } } });
     return false;
   }

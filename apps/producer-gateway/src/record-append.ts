@@ -1,13 +1,14 @@
 /** Runs one Produce request: plan, queue, collect what became of each batch, answer when the last is known. */
 import { asPartitaError, PartitaError } from '@partita/domain';
-import { PartitionBatcher, PartitionChooser, ProducerIds, traceparentOf } from '@partita/client';
+import { PartitionBatcher, PartitionChooser, ProducerIds } from '@partita/client';
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
 import type { ProduceRequest, ProduceResponse, ProduceResult, TopicRoute } from '@partita/protocol';
 import { outcomeOf, toRpcStatus } from '@partita/rpc';
-import type { Span } from '@opentelemetry/api';
+import type { GatewayMeter, ProduceForm } from './gateway-meter.ts';
 import type { HeldBytes } from './held-bytes.ts';
 import { checkRequest, planRequest } from './produce-plan.ts';
 import type { ProducePart, ProducePlan } from './produce-plan.ts';
+import type { PublishTrace } from './publish-trace.ts';
 
 const BATCHER_COUNT_MAX = 20_000;
 /** A batch with this much goes though others of its partition are under way. */
@@ -16,6 +17,7 @@ const BATCH_BYTES_TARGET = 1024 * 1024;
 interface PartOutcome {
   readonly results: ProduceResult[];
   readonly errors: PartitaError[];
+  readonly ackedCount: number;
 }
 
 export class RecordAppend {
@@ -26,29 +28,83 @@ export class RecordAppend {
   readonly #ids = new ProducerIds();
   readonly #batchers = new Map<string, PartitionBatcher>();
   readonly #held: HeldBytes;
+  readonly #meter: GatewayMeter;
 
-  constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes) {
+  constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes, meter: GatewayMeter) {
     this.#routes = routes;
     this.#appender = appender;
     this.#held = held;
+    this.#meter = meter;
   }
 
-  /** Answers when every record is durable or refused. `span` becomes the parent of the records and of the append. */
-  async produce(request: ProduceRequest, deadlineAtMs: number, span: Span): Promise<ProduceResponse> {
+  /**
+   * Answers when every record is durable or refused. The span of `trace` ends then; it is the parent of the attempts and of
+   * records without a context.
+   */
+  async produce(
+    request: ProduceRequest,
+    deadlineAtMs: number,
+    { form, trace }: { readonly form: ProduceForm; readonly trace: PublishTrace | undefined },
+  ): Promise<ProduceResponse> {
+    const beganMs = this.#meter.began();
+    try {
+      const response = await this.#produce(request, deadlineAtMs, trace);
+      trace?.end();
+      return response;
+    } catch (error) {
+      trace?.end(error);
+      this.#meter.refused(error);
+      throw error;
+    } finally {
+      this.#meter.answered(form, beganMs);
+    }
+  }
+
+  async #produce(
+    request: ProduceRequest,
+    deadlineAtMs: number,
+    trace: PublishTrace | undefined,
+  ): Promise<ProduceResponse> {
     checkRequest(request);
+    const startMs = trace === undefined ? 0 : performance.now();
     const known = this.#routes.lookup(request.topic);
     const route = known ?? (await this.#routes.resolve(request.topic));
+    trace?.spent('route', startMs);
     // From here to the queue in one synchronous step: two requests of a client keep their order.
-    const plan = planRequest(request, route, this.#chooser, Date.now());
-    this.#checkRoom(plan);
+    const plan = this.#plan(request, route, trace);
     this.#held.take(plan.bytes);
-    const traceparent = traceparentOf(span);
-    if (traceparent !== '')
-      for (const record of request.records) if (record.traceparent === '') record.traceparent = traceparent;
+    if (trace !== undefined)
+      for (const record of request.records) if (record.traceparent === '') record.traceparent = trace.traceparent;
     try {
-      return answer(await Promise.all(plan.parts.map((part) => this.#queue(part, plan, deadlineAtMs, traceparent))));
+      const outcomes = await Promise.all(plan.parts.map((part) => this.#queue(part, plan, deadlineAtMs, trace)));
+      const response = answer(outcomes);
+      this.#count(plan, outcomes);
+      return response;
     } finally {
       this.#held.release(plan.bytes);
+    }
+  }
+
+  /** Of a request that at least some records of were stored. */
+  #count({ parts }: ProducePlan, outcomes: readonly PartOutcome[]): void {
+    for (const [index, { records, bytes, route }] of parts.entries()) {
+      const { ackedCount = 0, errors = [] } = outcomes[index] ?? {};
+      for (const error of errors) this.#meter.refused(error);
+      if (ackedCount > 0)
+        this.#meter.acknowledged(route.topic, ackedCount, Math.round((bytes * ackedCount) / records.length));
+    }
+  }
+
+  #plan(request: ProduceRequest, route: TopicRoute, trace: PublishTrace | undefined): ProducePlan {
+    const startMs = trace === undefined ? 0 : performance.now();
+    try {
+      const plan = planRequest(request, route, this.#chooser, Date.now());
+      this.#checkRoom(plan);
+      trace?.spent('validate', startMs);
+      return plan;
+    } catch (error) {
+      trace?.spent('validate', startMs, undefined, error);
+      throw error;
     }
   }
 
@@ -59,11 +115,18 @@ export class RecordAppend {
     }
   }
 
-  #queue(part: ProducePart, plan: ProducePlan, deadlineAtMs: number, traceparent: string): Promise<PartOutcome> {
+  #queue(
+    part: ProducePart,
+    plan: ProducePlan,
+    deadlineAtMs: number,
+    trace: PublishTrace | undefined,
+  ): Promise<PartOutcome> {
+    const endWait = trace?.beginWait(part.partition);
     return new Promise((resolve) => {
       const results: ProduceResult[] = [];
       const errors: PartitaError[] = [];
       let open = part.records.length;
+      let ackedCount = 0;
       this.#batcher(part.route, part.partition).add({
         records: part.records,
         next: 0,
@@ -74,15 +137,26 @@ export class RecordAppend {
         expectedNextOffset: plan.expectedNextOffset,
         requestId: plan.requestId,
         partitionChosen: true,
-        traceparent,
+        traceparent: trace?.traceparent ?? '',
+        ...(trace === undefined ? {} : { onShared: (other) => trace.shares(other) }),
+        ...(endWait === undefined
+          ? {}
+          : {
+              onLeaving: (to) => {
+                if (to === part.records.length) endWait();
+              },
+            }),
         queuedAtMs: performance.now(),
         deadlineAtMs,
         isOver: false,
         done: (from, to, outcome, indexInBatch) => {
           results.push(resultOf(part, from, to, outcome, indexInBatch));
           if (outcome instanceof PartitaError) errors.push(outcome);
+          else ackedCount += to - from;
           open -= to - from;
-          if (open === 0) resolve({ results, errors });
+          if (open > 0) return;
+          endWait?.(errors[0]);
+          resolve({ results, errors, ackedCount });
         },
       });
     });
@@ -102,7 +176,10 @@ export class RecordAppend {
         isSessionOptional: true,
         batchBytesMax: BATCH_BYTES_TARGET,
         deadline: 'last',
-        onBatch: () => this.#chooser.batchSent(route.topicId, partition),
+        onBatch: (recordCount, bytes) => {
+          this.#chooser.batchSent(route.topicId, partition);
+          this.#meter.batchBuilt(recordCount, bytes);
+        },
       });
       this.#batchers.set(key, batcher);
     }

@@ -44,7 +44,7 @@ export async function connect(options: ConnectOptions): Promise<PartitaClient> {
   const tracer = options.tracing === false ? undefined : activeTracer();
   const pool = new ChannelPool({
     clientId,
-    tracing: tracer !== undefined,
+    tracing: tracer === undefined ? 'off' : 'roots',
     messageBytesMax: 2 * PUBLIC_MESSAGE_BYTES_MAX,
   });
   const endpoints = new Endpoints(pool, options.servers);
@@ -124,7 +124,7 @@ export class PartitaClient {
     const routes = this.#watchedRoutes();
     const sink =
       delivery === 'direct'
-        ? new LeaderAppender(routes, this.#pool, mayPass)
+        ? new LeaderAppender(routes, this.#pool, { mayPass })
         : new GatewayAppender(this.#pool, this.#endpoints);
     return new SessionSender(routes, sink, options);
   }
