@@ -10,6 +10,7 @@ import {
   ServiceKind,
 } from '@partita/protocol';
 import type { Broker as BrokerRecord, BrokerRegister } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, directoryMethods } from '@partita/rpc/server';
 import type { RpcServer } from '@partita/rpc/server';
@@ -25,6 +26,7 @@ import {
   systemTimers,
 } from '@partita/runtime';
 import type { Logger, RunningService } from '@partita/runtime';
+import type { Metrics } from '@partita/telemetry';
 import { AppendDeadlines, CheckpointTask } from './broker-clock-work.ts';
 import { Appender } from './broker-service/append.ts';
 import { brokerMethods } from './broker-service/broker-service.ts';
@@ -59,8 +61,8 @@ const CLOSE_CONCURRENCY_MAX = 32;
 export interface BrokerOptions {
   readonly config: BrokerConfig;
   readonly logger: Logger;
-  /** True = spans are exported. */
-  readonly tracing: boolean;
+  readonly tracing: TracingMode;
+  readonly metrics: Metrics;
   /** Ends the process: an ExitError with its code, anything else as a crash. */
   readonly fail: (error: unknown) => void;
 }
@@ -118,7 +120,7 @@ class Broker implements RunningService {
     this.#appender = new Appender({
       registry: this.#registry,
       clock: systemClock,
-      tracing,
+      tracing: tracing !== 'off',
       onWaiting: (actor) => this.#deadlines.watch(actor),
     });
     this.#checkpoints = new CheckpointTask({
@@ -137,7 +139,7 @@ class Broker implements RunningService {
       scrubIntervalMs: config.scrubInterval,
       compactionBytesPerSecond: config.compactionBytesPerSecond,
     });
-    this.#pool = new ChannelPool({ clientId: `broker-${config.id}`, tracing: false });
+    this.#pool = new ChannelPool({ clientId: `broker-${config.id}`, tracing: 'off' });
     const { clusterId, brokerId, dirUuid: directoryId, incarnation } = data.identity;
     this.#links = new LeaderLinks({
       pool: this.#pool,

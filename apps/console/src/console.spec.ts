@@ -37,6 +37,8 @@ function start(): Promise<RunningService> {
     tracesDir: folder,
     insecure: false,
     logLevel: 'info' as const,
+    metricsListen: undefined,
+    metricsHosts: [],
   };
   return startConsole({ config, logger });
 }

@@ -1,7 +1,16 @@
 /** The console as a process. */
 import { randomUUID } from 'node:crypto';
 import { PartitaError } from '@partita/domain';
-import { createLogger, EXIT_CODES, ExitError, parseConfig, PRODUCT_VERSION, runProcess } from '@partita/runtime';
+import {
+  createLogger,
+  EXIT_CODES,
+  ExitError,
+  metricsListenFault,
+  parseConfig,
+  PRODUCT_VERSION,
+  runProcess,
+  startTelemetry,
+} from '@partita/runtime';
 import { CONSOLE_CONFIG } from './config.ts';
 import { startConsole } from './console.ts';
 
@@ -11,6 +20,7 @@ const parsed = parseConfig(CONSOLE_CONFIG, {
   version: PRODUCT_VERSION,
   argv: process.argv.slice(2),
   env: process.env,
+  check: (config) => metricsListenFault(config, config.insecure),
 });
 if (parsed.kind === 'exit') {
   process.stdout.write(parsed.stdout ?? '');
@@ -18,12 +28,26 @@ if (parsed.kind === 'exit') {
   process.exit(parsed.code);
 }
 const { config } = parsed;
-const logger = createLogger({ service: 'console', instance: randomUUID(), level: config.logLevel });
+const service = 'console';
+const instance = randomUUID();
+const logger = createLogger({ service, instance, level: config.logLevel });
 if (config.insecure) logger.warn('listening without TLS: whoever reaches the port can read and add traces');
 
-await runProcess({
-  name: 'console',
+// What shows traces makes none: each export would be a trace of its own.
+const telemetry = await startTelemetry({
+  service,
+  version: PRODUCT_VERSION,
+  instance,
+  env: process.env,
   logger,
+  traces: false,
+  metrics: config,
+});
+
+await runProcess({
+  name: service,
+  logger,
+  telemetry,
   stopWhenParentGone: process.send !== undefined,
   async start() {
     try {

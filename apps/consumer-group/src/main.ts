@@ -24,6 +24,7 @@ const telemetry = await startTelemetry({
   instance: instanceId,
   env: process.env,
   logger,
+  metrics: config,
 });
 
 await runProcess({
@@ -36,7 +37,7 @@ await runProcess({
       config,
       instanceId,
       logger,
-      tracing: telemetry.enabled,
+      tracing: telemetry.tracing,
       fail: (error) => context.fail(error),
     }),
 });

@@ -33,6 +33,7 @@ const telemetry = await startTelemetry({
   instance: runId,
   env: process.env,
   logger,
+  metrics: config,
 });
 
 await runProcess({
@@ -49,7 +50,7 @@ await runProcess({
         random: systemRandom,
         logger,
         runId,
-        tracing: telemetry.enabled,
+        tracing: telemetry.tracing,
         onWrongCluster: (error) => context.fail(exitFor(error)),
       });
     } catch (error) {

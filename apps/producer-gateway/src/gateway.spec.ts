@@ -48,9 +48,11 @@ async function start(): Promise<void> {
       coordinators: [{ host, port: Number(port) }],
       insecure: false,
       logLevel: 'info',
+      metricsListen: undefined,
+      metricsHosts: [],
     },
     logger: LOGGER,
-    tracing: false,
+    tracing: 'off',
     instanceId: INSTANCE_ID,
     fail: (error) => void failures.push(error),
   });

@@ -1,5 +1,6 @@
 import {
   createLogger,
+  metricsListenFault,
   parseConfig,
   plaintextListenFault,
   PRODUCT_VERSION,
@@ -16,7 +17,8 @@ const parsed = parseConfig(GATEWAY_CONFIG, {
   program: 'partita-producer-gateway',
   description: 'Takes records from clients, chooses partitions, builds batches and appends them through the leaders.',
   version: PRODUCT_VERSION,
-  check: (config) => plaintextListenFault('listen', config.listen, config.insecure),
+  check: (config) =>
+    plaintextListenFault('listen', config.listen, config.insecure) ?? metricsListenFault(config, config.insecure),
 });
 if (parsed.kind === 'exit') {
   process.stdout.write(parsed.stdout ?? '');
@@ -33,6 +35,7 @@ const telemetry = await startTelemetry({
   instance: instanceId,
   env: process.env,
   logger,
+  metrics: config,
 });
 await runProcess({
   name: service,
@@ -43,7 +46,7 @@ await runProcess({
     startGateway({
       config,
       logger,
-      tracing: telemetry.enabled,
+      tracing: telemetry.tracing,
       instanceId,
       fail: (error) => context.fail(error),
     }),

@@ -4,6 +4,7 @@
  */
 import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Context, Span, Tracer, TracerProvider } from '@opentelemetry/api';
+import { spanTimeMs } from '@partita/rpc';
 import type { ReceivedRecord } from './record-form.ts';
 import { contextOf } from './trace-context.ts';
 
@@ -26,6 +27,7 @@ export function sendSpan(tracer: Tracer, topic: string, recordCount: number): Sp
     `send ${topic}`,
     {
       kind: SpanKind.PRODUCER,
+      startTime: spanTimeMs(),
       attributes: {
         'messaging.system': 'partita',
         'messaging.operation.type': 'send',

@@ -168,6 +168,19 @@ export const LOG_REPEAT_KEY_COUNT_MAX = 1000;
 /** How long a stopping process waits for its last spans to be exported. */
 export const TELEMETRY_FLUSH_MS_MAX = 3000;
 
+// Metrics of a process.
+/** Different values that a label may have; what comes beyond counts as `_other`. */
+export const METRIC_TOPIC_COUNT_MAX = 1000;
+export const METRIC_GROUP_COUNT_MAX = 1000;
+export const METRIC_PARTITION_COUNT_MAX = 10_000;
+export const METRIC_METHOD_COUNT_MAX = 200;
+/** Series of one instrument; labels of further ones become `_other`. */
+export const METRIC_SERIES_COUNT_MAX = 10_000;
+/** What the endpoint for Prometheus takes: connections, bytes of a request's head, time for one to arrive. */
+export const METRICS_CONNECTION_COUNT_MAX = 32;
+export const METRICS_HEADER_BYTES_MAX = 8 * KIB;
+export const METRICS_REQUEST_MS_MAX = 10_000;
+
 // Traces that the console keeps.
 /** Traces, the spans of all of them and their texts; the trace that came first is forgotten first. */
 export const TRACE_COUNT_MAX = 2000;

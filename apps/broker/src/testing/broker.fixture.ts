@@ -30,6 +30,7 @@ import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { createLogger } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
 import { startBroker } from '../broker.ts';
+import { MetricRegistry } from '@partita/telemetry';
 import type { BrokerConfig } from '../config.ts';
 
 export const CLUSTER_ID = '0190a000-0000-7000-8000-000000000001';
@@ -44,11 +45,13 @@ export class TestBroker {
   readonly dir: string;
   readonly pool = new ChannelPool();
   readonly failures: unknown[];
+  readonly metrics: MetricRegistry;
 
-  private constructor(service: RunningService, dir: string, failures: unknown[]) {
+  private constructor(service: RunningService, dir: string, failures: unknown[], metrics: MetricRegistry) {
     this.service = service;
     this.dir = dir;
     this.failures = failures;
+    this.metrics = metrics;
   }
 
   /** `onLog` gets every line of the log as JSON; without it nothing is logged. */
@@ -75,14 +78,19 @@ export class TestBroker {
       retentionInterval: 60_000,
       scrubInterval: 0,
       compactionBytesPerSecond: 1024 ** 3,
+      metricsListen: undefined,
+      metricsHosts: [],
+      metricsPartitions: false,
       logLevel: 'silent',
       ...overrides,
     };
     const level = onLog === undefined ? 'silent' : 'info';
     const output = { write: onLog ?? (() => undefined) };
     const logger = createLogger({ service: 'broker', instance: '1', level, pretty: false, output });
-    const service = await startBroker({ config, logger, tracing: false, fail: (error) => failures.push(error) });
-    return new TestBroker(service, dataDir, failures);
+    const metrics = new MetricRegistry();
+    const fail = (error: unknown) => void failures.push(error);
+    const service = await startBroker({ config, logger, tracing: 'off', metrics, fail });
+    return new TestBroker(service, dataDir, failures, metrics);
   }
 
   get address(): string {

@@ -60,7 +60,7 @@ export class ServiceWorld {
     const instanceId = systemRandom.uuid();
     const { config } = parsed;
     const fail = (error: unknown): void => expect.fail(String(error));
-    const service = await startConsumerGroup({ config, instanceId, logger: this.logger, tracing: false, fail });
+    const service = await startConsumerGroup({ config, instanceId, logger: this.logger, tracing: 'off', fail });
     const started = { service, instanceId, address: String(service.ready['address']) };
     this.instances.push(started);
     await this.#settled();

@@ -5,6 +5,8 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { PartitaError } from '@partita/domain';
+import { NO_METRICS } from '@partita/telemetry';
+import type { Metrics } from '@partita/telemetry';
 import { bindService } from './bind.ts';
 import { ConnectionGuard } from './connection-guard.ts';
 import { cut, drainServer } from './drain.ts';
@@ -15,8 +17,8 @@ import type { Implementation } from './methods.ts';
 import { addReflection } from './reflection.ts';
 import { ServerCore } from './server-core.ts';
 import type { RpcLogger } from './server-core.ts';
+import type { TracingMode } from '../tracing-mode.ts';
 import { statusSeal } from './status-seal.ts';
-import { tracingServerInterceptor } from './tracing.ts';
 
 export interface RpcServerOptions {
   /** Name in logs: `broker-public`. */
@@ -25,8 +27,10 @@ export interface RpcServerOptions {
   readonly listen: string;
   readonly limits: ListenerKind;
   readonly logger: RpcLogger;
-  /** True installs the OpenTelemetry interceptor. */
-  readonly tracing: boolean;
+  /** Which calls have spans. */
+  readonly tracing: TracingMode;
+  /** Where calls are counted and measured; default nowhere. */
+  readonly metrics?: Metrics;
   /** TLS; default plaintext. */
   readonly credentials?: ServerCredentials;
   /** Plaintext beyond loopback is refused unless this is true. */
@@ -68,15 +72,14 @@ class GrpcServer implements RpcServer {
     this.#core = new ServerCore(options.name, options.logger, limits.serverBufferBytesMax);
     this.#guard = new ConnectionGuard(limits, options.logger);
     const seal = statusSeal((path) => this.#appendPaths.has(path));
-    // The first is the innermost: the seal sees what every other layer sends.
-    const interceptors = options.tracing ? [seal, tracingServerInterceptor()] : [seal];
-    this.#server = new Server({ ...serverOptions(limits), interceptors });
+    this.#server = new Server({ ...serverOptions(limits), interceptors: [seal] });
     this.#health.addTo(this.#server);
     addReflection(this.#server, this.#core, this.#names);
   }
 
   addService<const D extends ServiceDefinition>(definition: D, implementation: Implementation<D>): void {
-    const service = bindService(this.#core, definition, implementation);
+    const { tracing, metrics = NO_METRICS } = this.#options;
+    const service = bindService(this.#core, definition, implementation, { tracing, metrics });
     this.#server.addService(service.definition, service.implementation);
     for (const path of service.appendPaths) this.#appendPaths.add(path);
     this.#names.push(service.name);
