@@ -2,6 +2,7 @@
 import { systemRandom, createLogger } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
 import { GroupServiceService } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import type { ConsumeInitial, DescribeGroupResponse } from '@partita/protocol';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { afterAll, afterEach, beforeAll, expect, vi } from 'vitest';
@@ -34,7 +35,11 @@ export class ServiceWorld {
   #topicCount = 0;
 
   /** Ties the world to the hooks of the spec file: `instanceCount` instances from its start. */
-  constructor({ shardCount = 1, instanceCount = 1, tracing = false } = {}) {
+  constructor({
+    shardCount = 1,
+    instanceCount = 1,
+    tracing = 'off',
+  }: { shardCount?: number; instanceCount?: number; tracing?: TracingMode } = {}) {
     this.#tracing = tracing;
     this.cluster = new FakeCluster(this.logger, shardCount);
     beforeAll(async () => {
