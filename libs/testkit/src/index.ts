@@ -10,3 +10,5 @@ export { OtlpSink } from './otlp-sink.ts';
 export type { ReceivedSpan } from './otlp-decode.ts';
 export { metricValue } from './metric-value.ts';
 export type { ReadableMetrics } from './metric-value.ts';
+export { SpanRecorder } from './span-recorder.ts';
+export type { RecordedSpan } from './span-recorder.ts';
