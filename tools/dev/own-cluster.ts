@@ -35,6 +35,7 @@ export function launchCluster(options: { readonly purpose: string; readonly brok
     '--log-level',
     'warn',
     '--no-traces',
+    '--no-metrics',
   ];
   // Detached: Ctrl-C reaches the tool alone, which cleans up in the cluster before it stops it.
   const launcher = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
