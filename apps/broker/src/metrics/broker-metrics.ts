@@ -17,7 +17,19 @@ interface TopicSeries {
   readonly batches: CounterSeries;
 }
 
-type Direction = 'append' | 'fetch';
+const TOPIC_COUNTERS = {
+  append: {
+    records: 'partita.broker.append.records',
+    bytes: 'partita.broker.append.bytes',
+    batches: 'partita.broker.append.batches',
+  },
+  fetch: {
+    records: 'partita.broker.fetch.records',
+    bytes: 'partita.broker.fetch.bytes',
+    batches: 'partita.broker.fetch.batches',
+  },
+} as const;
+type Direction = keyof typeof TOPIC_COUNTERS;
 
 export class BrokerMetrics {
   readonly isOn: boolean;
@@ -105,10 +117,11 @@ export class BrokerMetrics {
     const known = this.#topics[direction].get(topic);
     if (known !== undefined) return known;
     const labels = { topic: topic.config.topic };
+    const names = TOPIC_COUNTERS[direction];
     const series = {
-      records: this.#metrics.counter(`partita.broker.${direction}.records`).of(labels),
-      bytes: this.#metrics.counter(`partita.broker.${direction}.bytes`).of(labels),
-      batches: this.#metrics.counter(`partita.broker.${direction}.batches`).of(labels),
+      records: this.#metrics.counter(names.records).of(labels),
+      bytes: this.#metrics.counter(names.bytes).of(labels),
+      batches: this.#metrics.counter(names.batches).of(labels),
     };
     this.#topics[direction].set(topic, series);
     return series;
