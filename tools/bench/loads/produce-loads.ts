@@ -46,6 +46,7 @@ export function produceBatches(
         traceparent: '',
         linkedTraceparents: [],
         tracestate: '',
+        linkedTraceparents: [],
         timeoutMs: TIMEOUT_MS,
         topicId: '',
         partitionChosen: true,
