@@ -4,7 +4,7 @@
  */
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import type { Attributes, Context, Span, SpanContext } from '@opentelemetry/api';
-import { activeParent, sampledParent, traceparentOf } from '@partita/client';
+import { activeParent, sampledParent, traceparentOf } from '@partita/rpc';
 import type { WriteTiming } from '@partita/log';
 import type { AppendEntry } from '@partita/protocol';
 import type { AppendOutcome } from '@partita/replication';

@@ -4,7 +4,7 @@
  * finds no room has fewer spans, never an open one.
  */
 import type { PartitaError } from '@partita/domain';
-import { contextOf, sampledParent } from '@partita/client';
+import { contextOf, sampledParent } from '@partita/rpc';
 import { WriteWatch } from '@partita/log';
 import type { TracedBatch } from '@partita/protocol';
 import type { AppendInput, PartitionState, PlannedAppend, ReplicaChange } from '@partita/replication';
