@@ -5,13 +5,14 @@ import {
   BrokerState,
   ClusterServiceService,
   ElectionServiceService,
+  ProcessServiceService,
   ReplicaServiceService,
   ReplicationServiceService,
   ServiceKind,
 } from '@partita/protocol';
 import type { Broker as BrokerRecord, BrokerRegister } from '@partita/protocol';
 import { ChannelPool } from '@partita/rpc/client';
-import { createRpcServer, DirectoryHolder, directoryMethods } from '@partita/rpc/server';
+import { createRpcServer, DirectoryHolder, directoryMethods, processMethods } from '@partita/rpc/server';
 import type { RpcServer } from '@partita/rpc/server';
 import {
   checkResources,
@@ -24,7 +25,7 @@ import {
   systemRandom,
   systemTimers,
 } from '@partita/runtime';
-import type { Logger, RunningService } from '@partita/runtime';
+import type { ProcessLogger, RunningService } from '@partita/runtime';
 import { AppendDeadlines, CheckpointTask } from './broker-clock-work.ts';
 import { Appender } from './broker-service/append.ts';
 import { brokerMethods } from './broker-service/broker-service.ts';
@@ -58,7 +59,7 @@ const CLOSE_CONCURRENCY_MAX = 32;
 
 export interface BrokerOptions {
   readonly config: BrokerConfig;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
   /** True = spans are exported. */
   readonly tracing: boolean;
   /** Ends the process: an ExitError with its code, anything else as a crash. */
@@ -287,6 +288,7 @@ class Broker implements RunningService {
       graceMs: GRACE_MS,
     };
     server.addService(BrokerServiceService, brokerMethods(options));
+    server.addService(ProcessServiceService, processMethods(logger, 'public'));
     server.addService(
       ClusterServiceService,
       directoryMethods(this.#directory, {
@@ -317,6 +319,7 @@ class Broker implements RunningService {
         deleteIdOf: (topicId) => this.#store.deleteIdOf(topicId),
       }),
     );
+    server.addService(ProcessServiceService, processMethods(logger, 'peer'));
     server.addService(ReplicaServiceService, replicaMethods({ store: this.#store, clusterId }));
     const following = this.#following;
     server.addService(
