@@ -11,6 +11,7 @@ import {
   ServiceKind,
 } from '@partita/protocol';
 import type { Broker as BrokerRecord, BrokerRegister } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, directoryMethods, processMethods } from '@partita/rpc/server';
 import type { RpcServer } from '@partita/rpc/server';
@@ -60,8 +61,7 @@ const CLOSE_CONCURRENCY_MAX = 32;
 export interface BrokerOptions {
   readonly config: BrokerConfig;
   readonly logger: ProcessLogger;
-  /** True = spans are exported. */
-  readonly tracing: boolean;
+  readonly tracing: TracingMode;
   /** Ends the process: an ExitError with its code, anything else as a crash. */
   readonly fail: (error: unknown) => void;
 }
@@ -119,7 +119,7 @@ class Broker implements RunningService {
     this.#appender = new Appender({
       registry: this.#registry,
       clock: systemClock,
-      tracing,
+      tracing: tracing !== 'off',
       onWaiting: (actor) => this.#deadlines.watch(actor),
     });
     this.#checkpoints = new CheckpointTask({
@@ -138,7 +138,7 @@ class Broker implements RunningService {
       scrubIntervalMs: config.scrubInterval,
       compactionBytesPerSecond: config.compactionBytesPerSecond,
     });
-    this.#pool = new ChannelPool({ clientId: `broker-${config.id}`, tracing: false });
+    this.#pool = new ChannelPool({ clientId: `broker-${config.id}`, tracing: 'off' });
     const { clusterId, brokerId, dirUuid: directoryId, incarnation } = data.identity;
     this.#links = new LeaderLinks({
       pool: this.#pool,

@@ -47,5 +47,5 @@ await runProcess({
   telemetry,
   stopWhenParentGone: true,
   reload: () => reloadLogLevel(logger, readConfig()),
-  start: (context) => startBroker({ config, logger, tracing: telemetry.enabled, fail: (error) => context.fail(error) }),
+  start: (context) => startBroker({ config, logger, tracing: telemetry.tracing, fail: (error) => context.fail(error) }),
 });

@@ -30,7 +30,7 @@ export async function startConsole({ config, logger }: ConsoleOptions): Promise<
     limits: 'public',
     logger,
     // What shows traces makes none: each export would be a trace of its own.
-    tracing: false,
+    tracing: 'off',
     insecureOk: config.insecure,
   });
   server.addService(OtlpTraceService, exportService(store, files, logger));

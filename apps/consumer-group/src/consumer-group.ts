@@ -1,6 +1,7 @@
 /** The consumer-group service of one process: its parts, put together, and the order in which they stop. */
 import { pause, RouteCache } from '@partita/client';
 import { ClusterServiceService, GroupServiceService, ProcessServiceService, ServiceKind } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import { ChannelPool, keepInstanceSessions } from '@partita/rpc/client';
 import type { InstanceSessions } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, directoryMethods, implement, processMethods } from '@partita/rpc/server';
@@ -25,7 +26,7 @@ export interface ConsumerGroupOptions {
   /** Id of this run. */
   readonly instanceId: string;
   readonly logger: ProcessLogger;
-  readonly tracing: boolean;
+  readonly tracing: TracingMode;
   /** Ends the process: the cluster refuses it. */
   readonly fail: (error: unknown) => void;
 }
@@ -56,7 +57,7 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
     insecureOk: config.insecure,
   });
   // The port may be chosen by the system: what tells the address is made before it is known.
-  const services = { shards, routes, calls, pool, logger, tracing, address: '' };
+  const services = { shards, routes, calls, pool, logger, tracing: tracing !== 'off', address: '' };
   server.addService(GroupServiceService, consumerGroupService(services));
   server.addService(ProcessServiceService, processMethods(logger, 'public'));
   const about = { service: ServiceKind.SERVICE_KIND_CONSUMER_GROUP, version: PRODUCT_VERSION, clock: systemClock };

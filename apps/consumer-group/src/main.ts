@@ -45,7 +45,7 @@ await runProcess({
       config,
       instanceId,
       logger,
-      tracing: telemetry.enabled,
+      tracing: telemetry.tracing,
       fail: (error) => context.fail(error),
     }),
 });

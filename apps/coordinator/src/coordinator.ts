@@ -10,6 +10,7 @@ import {
   ServiceKind,
   TopicServiceService,
 } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/server';
 import { formatAddress, PRODUCT_VERSION } from '@partita/runtime';
@@ -42,7 +43,7 @@ export interface CoordinatorOptions {
   readonly random: Random;
   readonly logger: ProcessLogger;
   readonly runId: string;
-  readonly tracing: boolean;
+  readonly tracing: TracingMode;
   /** The store turned out to be another cluster's. */
   readonly onWrongCluster: (error: PartitaError) => void;
 }

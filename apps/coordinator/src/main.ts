@@ -51,7 +51,7 @@ await runProcess({
         random: systemRandom,
         logger,
         runId,
-        tracing: telemetry.enabled,
+        tracing: telemetry.tracing,
         onWrongCluster: (error) => context.fail(exitFor(error)),
       });
     } catch (error) {

@@ -5,16 +5,18 @@
  */
 import { canonicalBatch, hasProducer, producerIdAt, readBatchHeader } from '@partita/batch';
 import type { BatchHeader } from '@partita/batch';
+import { BatchTrace } from '@partita/client';
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
 import { asPartitaError, isInternalTopic, PartitaError } from '@partita/domain';
 import type { Partition, ProduceBatchFrame, ProduceResult, TopicRoute } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import type { HeldBytes } from './held-bytes.ts';
+import type { PublishTrace } from './publish-trace.ts';
 
 /** A frame and what holds for its appending. */
 interface BatchFrame {
   readonly frame: ProduceBatchFrame;
-  readonly traceparent: string;
+  readonly trace: PublishTrace | undefined;
   readonly deadlineAtMs: number;
   readonly done: (outcome: AppendOutcome) => void;
 }
@@ -37,29 +39,38 @@ export class BatchAppend {
       const text = `"${topic}" is Partita's own; clients cannot write it`;
       return batch.done(new PartitaError('INTERNAL_TOPIC', text, { topic }));
     }
-    const route = this.#routes.lookup(topic);
-    if (route !== undefined) return this.#trySend(batch, route);
-    this.#routes.resolve(topic).then(
-      (found) => this.#trySend(batch, found),
-      (error: unknown) => batch.done(asPartitaError(error)),
-    );
+    const startMs = batch.trace === undefined ? 0 : performance.now();
+    const known = this.#routes.lookup(topic);
+    const go = (route: TopicRoute): void => {
+      batch.trace?.spent('route', startMs);
+      this.#trySend(batch, route);
+    };
+    if (known !== undefined) return go(known);
+    this.#routes.resolve(topic).then(go, (error: unknown) => {
+      batch.trace?.spent('route', startMs, undefined, error);
+      batch.done(asPartitaError(error));
+    });
   }
 
   #trySend(batch: BatchFrame, route: TopicRoute): void {
+    const startMs = batch.trace === undefined ? 0 : performance.now();
     try {
-      this.#send(batch, route);
+      this.#send(batch, route, startMs);
     } catch (error) {
+      batch.trace?.spent('validate', startMs, undefined, error);
       batch.done(asPartitaError(error));
     }
   }
 
-  #send({ frame, traceparent, deadlineAtMs, done }: BatchFrame, route: TopicRoute): void {
+  #send({ frame, trace, deadlineAtMs, done }: BatchFrame, route: TopicRoute, startMs: number): void {
     const partition = partitionOf(frame, route);
     const recordBatches = canonicalBatch(frame.recordBatches);
     const header = readBatchHeader(recordBatches);
     if (!frame.partitionChosen) checkKeys(header, partition, route);
     const bytes = recordBatches.byteLength;
     this.#held.take(bytes);
+    trace?.spent('validate', startMs);
+    const endWait = trace?.beginWait(frame.partition);
     this.#appender.append({
       topicId: route.topicId,
       topic: route.topic,
@@ -68,14 +79,23 @@ export class BatchAppend {
       session: hasProducer(header) ? producerIdAt(recordBatches, 0) : '',
       acks: frame.acks,
       ...(frame.expectedNextOffset === undefined ? {} : { expectedNextOffset: frame.expectedNextOffset }),
-      traceparent,
+      ...(trace === undefined ? {} : { trace: attemptsOf(trace, frame, endWait) }),
       deadlineAtMs,
       done: (outcome) => {
         this.#held.release(bytes);
+        endWait?.(outcome instanceof PartitaError ? outcome : undefined);
         done(outcome);
       },
     });
   }
+}
+
+function attemptsOf(
+  { traceparent }: PublishTrace,
+  { linkedTraceparents: linked }: ProduceBatchFrame,
+  endWait: (() => void) | undefined,
+): BatchTrace {
+  return new BatchTrace({ traceparent, linked, ...(endWait === undefined ? {} : { onLeaving: endWait }) });
 }
 
 function partitionOf({ partition, topicId }: ProduceBatchFrame, route: TopicRoute): Partition {

@@ -50,7 +50,7 @@ async function start(): Promise<void> {
       logLevel: 'info',
     },
     logger: LOGGER,
-    tracing: false,
+    tracing: 'off',
     instanceId: INSTANCE_ID,
     fail: (error) => void failures.push(error),
   });

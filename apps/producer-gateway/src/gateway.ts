@@ -1,6 +1,7 @@
 /** Wires a producer-gateway: routes from any listener of the cluster, a session with the coordinators, one public listener. */
 import { LeaderAppender, RouteCache } from '@partita/client';
 import { ClusterServiceService, ProcessServiceService, ProducerServiceService, ServiceKind } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import { ChannelPool, keepInstanceSessions } from '@partita/rpc/client';
 import type { InstanceSessions } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, directoryMethods, implement, processMethods } from '@partita/rpc/server';
@@ -25,7 +26,7 @@ const DRAIN_GRACE_MS = 20_000;
 export interface GatewayOptions {
   readonly config: ConfigOf<typeof GATEWAY_CONFIG>;
   readonly logger: ProcessLogger;
-  readonly tracing: boolean;
+  readonly tracing: TracingMode;
   /** Id of this run, a lower-case UUID. */
   readonly instanceId: string;
   /** Ends the process: the cluster refuses it. */
@@ -59,7 +60,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
   server.addService(ProcessServiceService, processMethods(logger, 'public'));
   server.addService(
     ProducerServiceService,
-    producerMethods(new RecordAppend(routes, appender, held), new BatchAppend(routes, appender, held)),
+    producerMethods(new RecordAppend(routes, appender, held), new BatchAppend(routes, appender, held), tracing),
   );
   const { address } = await server.start();
   const advertised = config.advertise === undefined ? address : formatAddress(config.advertise);

@@ -47,7 +47,7 @@ await runProcess({
     startGateway({
       config,
       logger,
-      tracing: telemetry.enabled,
+      tracing: telemetry.tracing,
       instanceId,
       fail: (error) => context.fail(error),
     }),

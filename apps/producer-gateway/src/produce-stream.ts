@@ -9,7 +9,6 @@ import {
   STREAM_FRAMES_IN_FLIGHT_COUNT_MAX,
   STREAM_SILENCE_MS_MAX,
 } from '@partita/domain';
-import { sampledParent, traceparentOf } from '@partita/client';
 import type { AppendOutcome } from '@partita/client';
 import { ProduceRequest } from '@partita/protocol';
 import type {
@@ -20,10 +19,12 @@ import type {
   ProduceStreamResponse,
 } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
+import type { TracingMode } from '@partita/rpc';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
 import { batchResult } from './batch-append.ts';
 import type { BatchAppend } from './batch-append.ts';
-import { publishSpan } from './publish-span.ts';
+import { PublishTrace, publishedRecords, publishParent, publishTracing } from './publish-trace.ts';
+import type { PublishTracing } from './publish-trace.ts';
 import type { RecordAppend } from './record-append.ts';
 
 const BYTES_IN_FLIGHT_MAX = 32 * 1024 * 1024;
@@ -35,6 +36,7 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   readonly #context: CallContext;
   readonly #records: RecordAppend;
   readonly #batches: BatchAppend;
+  readonly #tracing: PublishTracing;
   readonly #heartbeat: ReturnType<typeof setInterval>;
   #opened = false;
   #ended = false;
@@ -48,9 +50,9 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   constructor(
     stream: ServerBidiStream<ProduceStreamResponse>,
     context: CallContext,
-    records: RecordAppend,
-    batches: BatchAppend,
+    { records, batches, tracing }: { records: RecordAppend; batches: BatchAppend; tracing: TracingMode },
   ) {
+    this.#tracing = publishTracing(tracing);
     this.#stream = stream;
     this.#context = context;
     this.#records = records;
@@ -101,31 +103,33 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
     const request = frame.request ?? ProduceRequest.fromPartial({});
     const bytes = requestBytes(request);
     if (!this.#take(frame.frameId, bytes)) return;
-    const span = publishSpan(request.topic, request.records.length, sampledParent(frame.traceparent), this.#context);
-    this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), span).then(
-      (response) => {
-        span.end();
-        this.#answer(frame.frameId, bytes, response);
-      },
-      (error: unknown) => {
-        span.recordException(error instanceof Error ? error : String(error));
-        span.end();
-        this.#answer(frame.frameId, bytes, error);
-      },
+    const parent = publishParent(this.#tracing, frame.traceparent);
+    const trace =
+      parent === undefined
+        ? undefined
+        : PublishTrace.begin(parent, publishedRecords(request, frame.traceparent), this.#context);
+    this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), trace).then(
+      (response) => this.#answer(frame.frameId, bytes, response),
+      (error: unknown) => this.#answer(frame.frameId, bytes, error),
     );
   }
 
   #append(frame: ProduceBatchFrame): void {
     const bytes = frame.recordBatches.byteLength;
     if (!this.#take(frame.frameId, bytes)) return;
-    const span = publishSpan(frame.topic, 0, sampledParent(frame.traceparent), this.#context);
+    const { topic, traceparent, linkedTraceparents: linked } = frame;
+    const parent = publishParent(this.#tracing, traceparent);
+    const trace =
+      parent === undefined
+        ? undefined
+        : PublishTrace.begin(parent, { topic, recordCount: 0, traceparent, linked }, this.#context);
     const done = (outcome: AppendOutcome): void => {
-      span.end();
+      trace?.end(outcome instanceof PartitaError ? outcome : undefined);
       const answer = outcome instanceof PartitaError ? outcome : { results: [batchResult(frame.partition, outcome)] };
       this.#answer(frame.frameId, bytes, answer);
     };
     const deadlineAtMs = this.#deadlineAt(frame.timeoutMs);
-    this.#batches.append({ frame, traceparent: traceparentOf(span), deadlineAtMs, done });
+    this.#batches.append({ frame, trace, deadlineAtMs, done });
   }
 
   #take(frameId: bigint, bytes: number): boolean {

@@ -1,31 +1,27 @@
 import { ProducerServiceService } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import { bidi, implement, unary } from '@partita/rpc/server';
 import type { BatchAppend } from './batch-append.ts';
 import { ProduceStream } from './produce-stream.ts';
-import { publishSpan } from './publish-span.ts';
+import { PublishTrace, publishedRecords, publishParent, publishTracing } from './publish-trace.ts';
 import type { RecordAppend } from './record-append.ts';
 
 /** A client's deadline minus this is the leader's, so that an answer still finds its way back. */
 const DEADLINE_MARGIN_MS = 50;
 
 /** Produce and ProduceStream. */
-export function producerMethods(records: RecordAppend, batches: BatchAppend) {
+export function producerMethods(records: RecordAppend, batches: BatchAppend, tracing: TracingMode) {
   return implement(ProducerServiceService, {
     produce: unary(
       async (request, context) => {
-        const span = publishSpan(request.topic, request.records.length, undefined, context);
-        try {
-          return await records.produce(
-            request,
-            performance.now() + Math.max(1, context.deadlineMs - DEADLINE_MARGIN_MS),
-            span,
-          );
-        } finally {
-          span.end();
-        }
+        const deadlineAtMs = performance.now() + Math.max(1, context.deadlineMs - DEADLINE_MARGIN_MS);
+        const parent = publishParent(publishTracing(tracing), '');
+        const trace =
+          parent === undefined ? undefined : PublishTrace.begin(parent, publishedRecords(request, ''), context);
+        return records.produce(request, deadlineAtMs, trace);
       },
       { append: true },
     ),
-    produceStream: bidi((stream, context) => new ProduceStream(stream, context, records, batches)),
+    produceStream: bidi((stream, context) => new ProduceStream(stream, context, { records, batches, tracing })),
   });
 }

@@ -1,13 +1,13 @@
 /** Runs one Produce request: plan, queue, collect what became of each batch, answer when the last is known. */
 import { asPartitaError, PartitaError } from '@partita/domain';
-import { PartitionBatcher, PartitionChooser, ProducerIds, traceparentOf } from '@partita/client';
+import { PartitionBatcher, PartitionChooser, ProducerIds } from '@partita/client';
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
 import type { ProduceRequest, ProduceResponse, ProduceResult, TopicRoute } from '@partita/protocol';
 import { outcomeOf, toRpcStatus } from '@partita/rpc';
-import type { Span } from '@opentelemetry/api';
 import type { HeldBytes } from './held-bytes.ts';
 import { checkRequest, planRequest } from './produce-plan.ts';
 import type { ProducePart, ProducePlan } from './produce-plan.ts';
+import type { PublishTrace } from './publish-trace.ts';
 
 const BATCHER_COUNT_MAX = 20_000;
 /** A batch with this much goes though others of its partition are under way. */
@@ -33,22 +33,57 @@ export class RecordAppend {
     this.#held = held;
   }
 
-  /** Answers when every record is durable or refused. `span` becomes the parent of the records and of the append. */
-  async produce(request: ProduceRequest, deadlineAtMs: number, span: Span): Promise<ProduceResponse> {
+  /**
+   * Answers when every record is durable or refused. The span of `trace` ends then; it is the parent of the attempts and of
+   * records without a context.
+   */
+  async produce(
+    request: ProduceRequest,
+    deadlineAtMs: number,
+    trace: PublishTrace | undefined,
+  ): Promise<ProduceResponse> {
+    try {
+      const response = await this.#produce(request, deadlineAtMs, trace);
+      trace?.end();
+      return response;
+    } catch (error) {
+      trace?.end(error);
+      throw error;
+    }
+  }
+
+  async #produce(
+    request: ProduceRequest,
+    deadlineAtMs: number,
+    trace: PublishTrace | undefined,
+  ): Promise<ProduceResponse> {
     checkRequest(request);
+    const startMs = trace === undefined ? 0 : performance.now();
     const known = this.#routes.lookup(request.topic);
     const route = known ?? (await this.#routes.resolve(request.topic));
+    trace?.spent('route', startMs);
     // From here to the queue in one synchronous step: two requests of a client keep their order.
-    const plan = planRequest(request, route, this.#chooser, Date.now());
-    this.#checkRoom(plan);
+    const plan = this.#plan(request, route, trace);
     this.#held.take(plan.bytes);
-    const traceparent = traceparentOf(span);
-    if (traceparent !== '')
-      for (const record of request.records) if (record.traceparent === '') record.traceparent = traceparent;
+    if (trace !== undefined)
+      for (const record of request.records) if (record.traceparent === '') record.traceparent = trace.traceparent;
     try {
-      return answer(await Promise.all(plan.parts.map((part) => this.#queue(part, plan, deadlineAtMs, traceparent))));
+      return answer(await Promise.all(plan.parts.map((part) => this.#queue(part, plan, deadlineAtMs, trace))));
     } finally {
       this.#held.release(plan.bytes);
+    }
+  }
+
+  #plan(request: ProduceRequest, route: TopicRoute, trace: PublishTrace | undefined): ProducePlan {
+    const startMs = trace === undefined ? 0 : performance.now();
+    try {
+      const plan = planRequest(request, route, this.#chooser, Date.now());
+      this.#checkRoom(plan);
+      trace?.spent('validate', startMs);
+      return plan;
+    } catch (error) {
+      trace?.spent('validate', startMs, undefined, error);
+      throw error;
     }
   }
 
@@ -59,7 +94,13 @@ export class RecordAppend {
     }
   }
 
-  #queue(part: ProducePart, plan: ProducePlan, deadlineAtMs: number, traceparent: string): Promise<PartOutcome> {
+  #queue(
+    part: ProducePart,
+    plan: ProducePlan,
+    deadlineAtMs: number,
+    trace: PublishTrace | undefined,
+  ): Promise<PartOutcome> {
+    const endWait = trace?.beginWait(part.partition);
     return new Promise((resolve) => {
       const results: ProduceResult[] = [];
       const errors: PartitaError[] = [];
@@ -74,7 +115,9 @@ export class RecordAppend {
         expectedNextOffset: plan.expectedNextOffset,
         requestId: plan.requestId,
         partitionChosen: true,
-        traceparent,
+        traceparent: trace?.traceparent ?? '',
+        ...(trace === undefined ? {} : { onShared: (other) => trace.shares(other) }),
+        ...(endWait === undefined ? {} : { onLeaving: (to) => void (to === part.records.length && endWait()) }),
         queuedAtMs: performance.now(),
         deadlineAtMs,
         isOver: false,
@@ -82,7 +125,9 @@ export class RecordAppend {
           results.push(resultOf(part, from, to, outcome, indexInBatch));
           if (outcome instanceof PartitaError) errors.push(outcome);
           open -= to - from;
-          if (open === 0) resolve({ results, errors });
+          if (open > 0) return;
+          endWait?.(errors[0]);
+          resolve({ results, errors });
         },
       });
     });

@@ -44,7 +44,7 @@ export async function connect(options: ConnectOptions): Promise<PartitaClient> {
   const tracer = options.tracing === false ? undefined : activeTracer();
   const pool = new ChannelPool({
     clientId,
-    tracing: tracer !== undefined,
+    tracing: tracer === undefined ? 'off' : 'roots',
     messageBytesMax: 2 * PUBLIC_MESSAGE_BYTES_MAX,
   });
   const endpoints = new Endpoints(pool, options.servers);

@@ -5,6 +5,7 @@
 import { context, SpanKind, SpanStatusCode, trace, TraceFlags } from '@opentelemetry/api';
 import type { Context, Link, Span, SpanContext, SpanOptions, Tracer, TracerProvider } from '@opentelemetry/api';
 import { PartitaError, SPAN_LINK_COUNT_MAX } from '@partita/domain';
+import { spanTimeMs } from '@partita/rpc';
 import type { ReceivedRecord } from './record-form.ts';
 import { contextOf, sampledParent, traceparentOf } from './trace-context.ts';
 
@@ -27,6 +28,7 @@ export function sendSpan(tracer: Tracer, topic: string, recordCount: number): Sp
     `send ${topic}`,
     {
       kind: SpanKind.PRODUCER,
+      startTime: spanTimeMs(),
       attributes: {
         'messaging.system': 'partita',
         'messaging.operation.type': 'send',
@@ -85,10 +87,10 @@ export function processBatchSpan(
 export function receiveSpan(tracer: Tracer, group: string, record: ReceivedRecord, arrivedMs: number): string {
   if (sampledParent(record.traceparent) === undefined) return '';
   const attributes = { ...consumed('receive', group, record), 'messaging.partita.offset': String(record.offset) };
-  const startTime = Date.now() - performance.now() + arrivedMs;
+  const startTime = spanTimeMs(arrivedMs);
   const { span } = begin(tracer, `receive ${record.topic}`, { attributes, startTime }, contextOf(record.traceparent));
   const traceparent = traceparentOf(span);
-  span.end(Date.now());
+  span.end(spanTimeMs());
   return traceparent;
 }
 
@@ -113,7 +115,7 @@ function begin(
   options: Omit<SpanOptions, 'kind'>,
   parent: Context,
 ): { readonly span: Span; readonly context: Context } {
-  const span = tracer.startSpan(name, { ...options, kind: SpanKind.CONSUMER }, parent);
+  const span = tracer.startSpan(name, { startTime: spanTimeMs(), ...options, kind: SpanKind.CONSUMER }, parent);
   return { span, context: trace.setSpan(parent, span) };
 }
 

@@ -42,7 +42,7 @@ export async function serve<const D extends ServiceDefinition>(
     listen: '127.0.0.1:0',
     limits: 'public',
     logger: listLogger(lines),
-    tracing: false,
+    tracing: 'off',
     ...options,
   });
   server.addService(definition, implementation);

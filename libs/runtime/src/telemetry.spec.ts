@@ -56,9 +56,10 @@ describe('telemetry', () => {
     [{}],
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: '' }],
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', OTEL_SDK_DISABLED: 'true' }],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', OTEL_TRACES_SAMPLER: 'always_off' }],
   ])('is off with %j', async (env) => {
     const telemetry = await startTelemetry(options(env));
-    expect(telemetry.enabled).toBe(false);
+    expect(telemetry.tracing).toBe('off');
     await telemetry.shutdown();
     expect(trace.getTracer('t').startSpan('s').isRecording()).toBe(false);
   });
@@ -70,7 +71,7 @@ describe('telemetry', () => {
       OTEL_RESOURCE_ATTRIBUTES: 'deployment.zone=north%20east,broken',
     };
     const telemetry = await startTelemetry(options(env));
-    expect(telemetry.enabled).toBe(true);
+    expect(telemetry.tracing).toBe('roots');
     trace.getTracer('t').startSpan('append orders').end();
     await telemetry.shutdown();
     receiver.stop();
@@ -85,8 +86,10 @@ describe('telemetry', () => {
   it('honours the sampler of the environment', async () => {
     const receiver = await startReceiver();
     vi.stubEnv('OTEL_TRACES_SAMPLER', 'parentbased_always_off');
-    const env = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: receiver.endpoint };
+    const sampler = 'parentbased_always_off';
+    const env = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: receiver.endpoint, OTEL_TRACES_SAMPLER: sampler };
     const telemetry = await startTelemetry(options(env));
+    expect(telemetry.tracing).toBe('follow');
     expect(trace.getTracer('t').startSpan('unsampled').isRecording()).toBe(false);
     await telemetry.shutdown();
     receiver.stop();

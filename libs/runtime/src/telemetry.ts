@@ -29,7 +29,8 @@ export interface TelemetryOptions {
 }
 
 export interface Telemetry {
-  readonly enabled: boolean;
+  /** Whether the process traces (`@partita/rpc` says what that means), and whether it begins traces by itself. */
+  readonly tracing: 'off' | 'follow' | 'roots';
   /** Exports what is left, for TELEMETRY_FLUSH_MS_MAX at most. Never rejects: a collector that is down stops nobody. */
   shutdown(): Promise<void>;
 }
@@ -43,9 +44,8 @@ export function tracesEndpoint(env: Environment): string | undefined {
 export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
   const { env, records } = options;
   const endpoint = records?.endpoint ?? tracesEndpoint(env);
-  if (endpoint === undefined || env['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true') {
-    return { enabled: false, shutdown: () => Promise.resolve() };
-  }
+  const tracing = endpoint === undefined ? 'off' : tracingOf(options);
+  if (endpoint === undefined || tracing === 'off') return { tracing: 'off', shutdown: () => Promise.resolve() };
   const [{ NodeSDK }, { OTLPTraceExporter }] = await Promise.all([
     import('@opentelemetry/sdk-node'),
     import('@opentelemetry/exporter-trace-otlp-grpc'),
@@ -63,7 +63,21 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   // After the constructor, which may have set a logger that writes plain text to stdout (OTEL_LOG_LEVEL).
   diag.setLogger(diagnostics(options.logger), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   sdk.start();
-  return { enabled: true, shutdown: () => flush(sdk, options.logger) };
+  return { tracing, shutdown: () => flush(sdk, options.logger) };
+}
+
+/** What the sampler that the environment names can ever record. */
+function tracingOf({ env, records }: TelemetryOptions): Telemetry['tracing'] {
+  if (env['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true') return 'off';
+  if (records !== undefined) return records.roots ? 'roots' : 'follow';
+  switch (env['OTEL_TRACES_SAMPLER']?.trim()) {
+    case 'always_off':
+      return 'off';
+    case 'parentbased_always_off':
+      return 'follow';
+    default:
+      return 'roots';
+  }
 }
 
 /** Own attributes, above them OTEL_RESOURCE_ATTRIBUTES (`key=value,...`, percent-encoded), above them OTEL_SERVICE_NAME. */

@@ -81,7 +81,7 @@ export class TestBroker {
     const level = onLog === undefined ? 'silent' : 'info';
     const output = { write: onLog ?? (() => undefined) };
     const logger = createLogger({ service: 'broker', instance: '1', level, pretty: false, output });
-    const service = await startBroker({ config, logger, tracing: false, fail: (error) => failures.push(error) });
+    const service = await startBroker({ config, logger, tracing: 'off', fail: (error) => failures.push(error) });
     return new TestBroker(service, dataDir, failures);
   }
 

@@ -14,7 +14,7 @@ export class FakeCoordinator {
 
   constructor(listen: string) {
     const logger = createLogger({ service: 'test', instance: '1', level: 'silent' });
-    this.server = createRpcServer({ name: 'coordinator', listen, limits: 'peer', logger, tracing: false });
+    this.server = createRpcServer({ name: 'coordinator', listen, limits: 'peer', logger, tracing: 'off' });
     this.server.addService(BrokerSessionServiceService, {
       brokerSession: bidi((stream) => ({
         onMessage: ({ message }: BrokerSessionRequest) => {

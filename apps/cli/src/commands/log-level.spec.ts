@@ -18,7 +18,7 @@ let guarded = '';
 async function start(methods?: Parameters<RpcServer['addService']>[1]): Promise<string> {
   const logger = createLogger({ service: 'test', instance: '1', output: { write: () => undefined } });
   const server = createRpcServer({
-    ...{ name: 'spec', listen: '127.0.0.1:0', limits: 'public', tracing: false },
+    ...{ name: 'spec', listen: '127.0.0.1:0', limits: 'public', tracing: 'off' },
     logger: quiet,
   });
   server.addService(ProcessServiceService, methods ?? processMethods(logger, 'public'));

@@ -58,7 +58,7 @@ async function logLevel(text: string | undefined, options: LevelOptions, termina
   const level = text === undefined ? undefined : levelOf(text);
   if (options.service !== undefined && !SERVICES.includes(options.service))
     throw new UsageError(`--service: "${options.service}" is none of ${SERVICES.join(', ')}`);
-  const pool = new ChannelPool({ clientId: 'partita-cli', tracing: false });
+  const pool = new ChannelPool({ clientId: 'partita-cli', tracing: 'off' });
   const outcomes: Outcome[] = [];
   let code: number = EXIT.ok;
   try {

@@ -31,7 +31,7 @@ const SPANS = [
 ];
 
 const server = createRpcServer({
-  ...{ name: 'console', listen: '127.0.0.1:0', limits: 'public', tracing: false },
+  ...{ name: 'console', listen: '127.0.0.1:0', limits: 'public', tracing: 'off' },
   logger: createLogger({ service: 'test', instance: '1', level: 'fatal' }),
 });
 let address: string;

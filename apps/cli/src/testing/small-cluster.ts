@@ -67,7 +67,7 @@ export class SmallCluster {
     listen: '127.0.0.1:0',
     limits: 'public',
     logger: { debug: nothing, info: nothing, warn: nothing, error: nothing },
-    tracing: false,
+    tracing: 'off',
   });
   address = '';
 

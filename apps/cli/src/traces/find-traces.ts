@@ -48,7 +48,7 @@ export async function withTraces<Result>(
   work: (client: ReturnType<ChannelPool['client']>) => Promise<Result>,
 ): Promise<Result> {
   const address = findTraces(options, terminal.env);
-  const pool = new ChannelPool({ clientId: 'partita-cli', tracing: false });
+  const pool = new ChannelPool({ clientId: 'partita-cli', tracing: 'off' });
   try {
     return await work(pool.client(address));
   } finally {

@@ -63,7 +63,7 @@ export class FakeCluster {
   /** `shardCount` = partitions of `__groups`. */
   constructor(logger: Logger, shardCount: number) {
     this.sessions = new FakeSessions(this.clusterId, shardCount);
-    this.#server = createRpcServer({ name: 'fake', listen: '127.0.0.1:0', limits: 'public', logger, tracing: false });
+    this.#server = createRpcServer({ name: 'fake', listen: '127.0.0.1:0', limits: 'public', logger, tracing: 'off' });
     const about = { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock: systemClock };
     this.#server.addService(
       ClusterServiceService,

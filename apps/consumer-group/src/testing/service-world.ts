@@ -62,7 +62,7 @@ export class ServiceWorld {
     const instanceId = systemRandom.uuid();
     const { config } = parsed;
     const fail = (error: unknown): void => expect.fail(String(error));
-    const tracing = this.#tracing;
+    const tracing = this.#tracing ? 'follow' : 'off';
     const service = await startConsumerGroup({ config, instanceId, logger: this.logger, tracing, fail });
     const started = { service, instanceId, address: String(service.ready['address']) };
     this.instances.push(started);

@@ -106,7 +106,7 @@ export class SpecBroker {
       listen: '127.0.0.1:0',
       limits: 'peer',
       logger,
-      tracing: false,
+      tracing: 'off',
     });
     this.#server.addService(
       ElectionServiceService,

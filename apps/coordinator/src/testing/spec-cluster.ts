@@ -48,7 +48,7 @@ export class SpecCluster {
       random: systemRandom,
       logger,
       runId: randomUUID(),
-      tracing: false,
+      tracing: 'off',
       onWrongCluster: (error) => this.wrongCluster.push(error),
     });
     const { address, peerAddress } = service.ready as { address: string; peerAddress: string };

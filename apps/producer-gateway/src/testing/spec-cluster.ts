@@ -163,5 +163,5 @@ export class SpecCoordinator {
 }
 
 function serverNamed(name: string): RpcServer {
-  return createRpcServer({ name, listen: '127.0.0.1:0', limits: 'peer', logger: LOGGER, tracing: false });
+  return createRpcServer({ name, listen: '127.0.0.1:0', limits: 'peer', logger: LOGGER, tracing: 'off' });
 }

@@ -1,6 +1,7 @@
 /** A batch on its way to a partition, whoever carries it there. */
 import type { PartitaError } from '@partita/domain';
 import type { Acks, AppendAck } from '@partita/protocol';
+import type { BatchTrace } from './batch-trace.ts';
 
 /** What became of a batch. */
 export type AppendOutcome = AppendAck | PartitaError;
@@ -23,7 +24,8 @@ export interface AppendJob {
   readonly acks?: Acks;
   readonly expectedNextOffset?: bigint;
   readonly claimEpoch?: number;
-  readonly traceparent?: string;
+  /** Set when a sampled trace holds the batch. */
+  readonly trace?: BatchTrace;
   /** Monotonic milliseconds (performance.now) after which the job fails. Default: 30 s from now. */
   readonly deadlineAtMs?: number;
   /** Called once, never before `append` returns. */

@@ -89,6 +89,8 @@ export class GatewayAppender implements BatchSink {
   }
 }
 
+const NOTHING_LINKED: readonly string[] = [];
+
 function frameOf(job: AppendJob, timeoutMs: number): Omit<ProduceBatchFrame, 'frameId'> {
   return {
     topic: job.topic,
@@ -98,8 +100,9 @@ function frameOf(job: AppendJob, timeoutMs: number): Omit<ProduceBatchFrame, 'fr
     recordBatches: job.recordBatches,
     acks: job.acks ?? Acks.ACKS_ALL,
     expectedNextOffset: job.expectedNextOffset,
-    traceparent: job.traceparent ?? '',
+    traceparent: job.trace?.traceparent ?? '',
     tracestate: '',
+    linkedTraceparents: [...(job.trace?.linked ?? NOTHING_LINKED)],
     timeoutMs,
   };
 }

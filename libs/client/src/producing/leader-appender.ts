@@ -79,6 +79,7 @@ export class LeaderAppender implements BatchSink {
   #attempt(way: Way, job: AppendJob, timeoutMs: number, done: (outcome: AppendOutcome) => void): void {
     const route = this.#routes.leader(job.topicId, job.partition);
     way.route = route;
+    const traceparent = job.trace?.beginAttempt(job, route?.brokerId) ?? '';
     if (route === undefined) return queueMicrotask(() => done(noLeader(job)));
     const entry: AppendEntry = {
       topicId: job.topicId,
@@ -89,7 +90,7 @@ export class LeaderAppender implements BatchSink {
       acks: job.acks ?? Acks.ACKS_ALL,
       expectedNextOffset: job.expectedNextOffset,
       claimEpoch: job.claimEpoch ?? 0,
-      traceparent: job.traceparent ?? '',
+      traceparent,
       tracestate: '',
     };
     this.#link(route.address).append(entry, timeoutMs, done);

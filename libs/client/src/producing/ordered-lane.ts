@@ -122,6 +122,7 @@ export class OrderedLane {
   #onOutcome(entry: Entry, attempt: number, outcome: AppendOutcome): void {
     if (entry.attempt !== attempt) return;
     entry.attempt = 0;
+    entry.job.trace?.endAttempt(outcome);
     if (!(outcome instanceof PartitaError)) {
       this.#failureCount = 0;
       this.#finish(entry, outcome);

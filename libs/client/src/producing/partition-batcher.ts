@@ -16,6 +16,7 @@ import {
 import type { Acks, CompressionCodec } from '@partita/protocol';
 import { Fifo } from '../fifo.ts';
 import type { AppendOutcome, BatchSink } from './append-job.ts';
+import { BatchTrace } from './batch-trace.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import { ProducerSession } from './producer-session.ts';
 
@@ -32,7 +33,12 @@ export interface WaitingPart {
   /** 16 bytes: the part is a session of its own, and known again by this id. */
   readonly requestId: Uint8Array | undefined;
   readonly partitionChosen: boolean;
+  /** Of a sampled span that the batch belongs to, or empty. */
   readonly traceparent: string;
+  /** With a traceparent: a batch with some of its records is on its way; called for each. */
+  readonly onLeaving?: (toIndex: number) => void;
+  /** With a traceparent: some of its records share a batch that belongs to the trace of this other span. */
+  readonly onShared?: (traceparent: string) => void;
   /** Monotonic milliseconds. */
   readonly queuedAtMs: number;
   readonly deadlineAtMs: number;
@@ -180,6 +186,7 @@ export class PartitionBatcher {
     if (deadline === 'last') for (const { part } of shares) deadlineAtMs = Math.max(deadlineAtMs, part.deadlineAtMs);
     onBatch?.();
     const recordCount = builder.count;
+    const trace = traceOf(shares);
     const job = {
       topicId,
       topic,
@@ -187,7 +194,7 @@ export class PartitionBatcher {
       partitionChosen: first.partitionChosen,
       acks: first.acks,
       ...(first.expectedNextOffset === undefined ? {} : { expectedNextOffset: first.expectedNextOffset }),
-      traceparent: first.traceparent,
+      ...(trace === undefined ? {} : { trace }),
       deadlineAtMs,
       done: (outcome: AppendOutcome) => {
         for (const share of shares) share.part.done(share.from, share.to, outcome, share.indexInBatch);
@@ -229,6 +236,23 @@ function addRecords(builder: BatchBuilder, part: WaitingPart): void {
     if (!builder.tryAdd(record)) return;
     part.next += 1;
   }
+}
+
+/** The batch's trace, that of the first part which has one; the others are linked. */
+function traceOf(shares: readonly Share[]): BatchTrace | undefined {
+  // Looked for before anything is made: most batches have none.
+  const first = shares.find(({ part }) => part.traceparent !== '');
+  if (first === undefined) return undefined;
+  const traced = shares.filter(({ part }) => part.traceparent !== '');
+  const { traceparent } = first.part;
+  for (const { part } of traced) if (part.traceparent !== traceparent) part.onShared?.(traceparent);
+  return new BatchTrace({
+    traceparent,
+    linked: traced.slice(1).map(({ part }) => part.traceparent),
+    onLeaving: () => {
+      for (const { part, to } of traced) part.onLeaving?.(to);
+    },
+  });
 }
 
 /** Whether a part may share a batch with the first one. */

@@ -7,10 +7,11 @@ import { BATCH_BYTES_MAX, CLIENT_BUFFER_BYTES_MAX, DELIVERY_TIMEOUT_MS } from '@
 import type { PartitaError } from '@partita/domain';
 import type { Span, Tracer } from '@opentelemetry/api';
 import type { Record as WireRecord } from '@partita/protocol';
+import { spanTimeMs } from '@partita/rpc';
 import { clientError, refused } from '../client-error.ts';
 import { wireRecord } from '../record-form.ts';
 import type { OutgoingRecord } from '../record-form.ts';
-import { sendSpan } from '../spans.ts';
+import { failSpan, sendSpan } from '../spans.ts';
 import { traceparentOf } from '../trace-context.ts';
 import { checkSendOptions } from './producer-options.ts';
 import type { ProducerOptions, SendOptions } from './producer-options.ts';
@@ -172,7 +173,8 @@ function checkAll(records: readonly WireRecord[], span: Span | undefined): numbe
   try {
     return records.map((record) => checkRecord(record, RECORD_LIMITS));
   } catch (error) {
-    span?.end();
+    if (span !== undefined) failSpan(span, error);
+    span?.end(spanTimeMs());
     throw error;
   }
 }

@@ -2,9 +2,10 @@
 import type { Span } from '@opentelemetry/api';
 import { PartitaError } from '@partita/domain';
 import type { AppendAck } from '@partita/protocol';
-import { outcomeOf } from '@partita/rpc';
+import { outcomeOf, spanTimeMs } from '@partita/rpc';
 import { ClientError, clientError } from '../client-error.ts';
 import { failSpan } from '../spans.ts';
+import { linksTo } from './batch-trace.ts';
 
 /** Where a record is, and what its acknowledgement promises. */
 export interface SentRecord {
@@ -76,6 +77,11 @@ export class SendCall {
     if (this.#open === 0) this.#finish();
   }
 
+  /** Its records are in a batch that the trace of the other span shows. */
+  shares(traceparent: string): void {
+    this.#span?.addLinks(linksTo([traceparent]));
+  }
+
   /** Every record has its result. */
   get isOver(): boolean {
     return this.#open === 0;
@@ -100,11 +106,11 @@ export class SendCall {
           'messaging.partita.offset': String(first.offset),
         });
       }
-      this.#span?.end();
+      this.#span?.end(spanTimeMs());
       return this.#resolve(results.filter((result): result is SentRecord => !(result instanceof ClientError)));
     }
     if (this.#span !== undefined) failSpan(this.#span, gravest);
-    this.#span?.end();
+    this.#span?.end(spanTimeMs());
     this.#reject(results.length === 1 ? gravest : new SendError(gravest, results));
   }
 }

@@ -144,6 +144,7 @@ export class SessionSender implements RecordSender {
       requestId,
       partitionChosen: options.partition !== undefined || requestId !== undefined,
       traceparent,
+      ...(traceparent === '' ? {} : { onShared: (other: string) => call.shares(other) }),
       queuedAtMs,
       deadlineAtMs,
       isOver: false,

@@ -45,7 +45,7 @@ export async function listen(parts: readonly Part[], listenAt = '127.0.0.1:0'): 
     listen: listenAt,
     limits: 'public',
     logger: { debug: nothing, info: nothing, warn: nothing, error: nothing },
-    tracing: false,
+    tracing: 'off',
   });
   for (const one of parts) one.addTo(server);
   closeLater(() => server.close());

@@ -1,10 +1,11 @@
 /** One connection per address, shared by all that call it. */
 import { randomUUID } from 'node:crypto';
 import { Channel, Client, credentials } from '@grpc/grpc-js';
-import type { CallProperties, ChannelCredentials, ClientOptions } from '@grpc/grpc-js';
+import type { ChannelCredentials, ClientOptions } from '@grpc/grpc-js';
 import { PartitaError, PEER_MESSAGE_BYTES_MAX } from '@partita/domain';
 import { CLIENT_ID_KEY, REQUEST_ID_KEY } from '../metadata.ts';
-import { tracingClientInterceptor } from './tracing.ts';
+import type { TracingMode } from '../tracing-mode.ts';
+import { traceCalls } from './tracing.ts';
 
 /** HTTP/2 receive window of a stream; the default of 64 KiB starves every link with a round trip. */
 const STREAM_WINDOW_BYTES = 4 * 1024 * 1024;
@@ -18,8 +19,8 @@ export interface ChannelOptions {
   readonly messageBytesMax?: number;
   /** Sent as `partita-client-id` with each call that does not carry one. */
   readonly clientId?: string;
-  /** True installs the OpenTelemetry interceptor. */
-  readonly tracing?: boolean;
+  /** Which unary calls have spans. Default `off`. */
+  readonly tracing?: TracingMode;
   /** Default: plaintext. */
   readonly credentials?: ChannelCredentials;
 }
@@ -102,13 +103,12 @@ function transportOptions(options: ChannelOptions): Partial<ClientOptions> {
 function callOptions(options: ChannelOptions): Partial<ClientOptions> {
   const clientId = options.clientId ?? '';
   return {
-    ...(options.tracing === true ? { interceptors: [tracingClientInterceptor()] } : {}),
     // Sees each call once, and costs no layer around its messages as an interceptor would.
-    callInvocationTransformer: (properties: CallProperties<unknown, unknown>) => {
+    callInvocationTransformer: traceCalls(options.tracing ?? 'off', (properties) => {
       const { metadata } = properties;
       if (metadata.get(REQUEST_ID_KEY).length === 0) metadata.set(REQUEST_ID_KEY, randomUUID());
       if (clientId !== '' && metadata.get(CLIENT_ID_KEY).length === 0) metadata.set(CLIENT_ID_KEY, clientId);
       return properties;
-    },
+    }),
   };
 }

@@ -7,6 +7,5 @@ export { openBidi, openServerStream } from './client-stream.ts';
 export type { BidiStream, ReadStream, StreamHandlers, StreamOptions } from './client-stream.ts';
 export { backoffDelayMs, retry } from './retry.ts';
 export type { RetryOptions } from './retry.ts';
-export { tracingClientInterceptor } from './tracing.ts';
 export { keepInstanceSessions } from './instance-session.ts';
 export type { InstanceIdentity, InstanceSessions, InstanceSessionsOptions } from './instance-session.ts';

@@ -10,8 +10,10 @@ import { bindBidi } from './bidi-stream.ts';
 import { bidi, serverStreaming, unary } from './methods.ts';
 import type { Implementation, Method } from './methods.ts';
 import { keepBytes } from './relay.ts';
+import type { TracingMode } from '../tracing-mode.ts';
 import { bindServerStream } from './server-stream.ts';
 import type { ServerCore } from './server-core.ts';
+import { traceStream, traceUnary } from './tracing.ts';
 import { bindUnary } from './unary.ts';
 import { readable } from './unreadable.ts';
 
@@ -31,6 +33,7 @@ export function bindService<D extends ServiceDefinition>(
   core: ServerCore,
   service: D,
   methods: Implementation<D>,
+  tracing: TracingMode,
 ): BoundService {
   const definition: Record<string, AnyDefinition> = {};
   const implementation: Record<string, UntypedHandleCall> = {};
@@ -48,20 +51,26 @@ export function bindService<D extends ServiceDefinition>(
       requestDeserialize: readable(effective),
       responseSerialize: loud(core, effective),
     };
-    implementation[key] = bindMethod(core, effective, method);
+    implementation[key] = bindMethod(core, effective, method, tracing);
     name = declared.path.slice(1, declared.path.lastIndexOf('/'));
   }
   return { definition, implementation, appendPaths, name };
 }
 
-function bindMethod(core: ServerCore, definition: AnyDefinition, method: Method<unknown, unknown>): UntypedHandleCall {
-  switch (method.kind) {
+function bindMethod(
+  core: ServerCore,
+  definition: AnyDefinition,
+  method: Method<unknown, unknown>,
+  tracing: TracingMode,
+): UntypedHandleCall {
+  const traced = traceStream(tracing, method);
+  switch (traced.kind) {
     case 'unary':
-      return bindUnary(core, definition, method);
+      return traceUnary(tracing, definition.path, bindUnary(core, definition, traced));
     case 'serverStream':
-      return bindServerStream(core, definition, method);
+      return bindServerStream(core, definition, traced);
     case 'bidi':
-      return bindBidi(core, definition, method);
+      return bindBidi(core, definition, traced);
   }
 }
 

@@ -227,7 +227,7 @@ test('a service that was not added answers NOT_IMPLEMENTED too', async () => {
 
 test('plaintext beyond loopback needs to be wanted', async () => {
   const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-  const server = createRpcServer({ name: 'open', listen: '0.0.0.0:0', limits: 'public', logger, tracing: false });
+  const server = createRpcServer({ name: 'open', listen: '0.0.0.0:0', limits: 'public', logger, tracing: 'off' });
   await expect(server.start()).rejects.toMatchObject({ reason: 'INVALID_SETTING' });
   server.close();
 });

@@ -15,8 +15,8 @@ import type { Implementation } from './methods.ts';
 import { addReflection } from './reflection.ts';
 import { ServerCore } from './server-core.ts';
 import type { RpcLogger } from './server-core.ts';
+import type { TracingMode } from '../tracing-mode.ts';
 import { statusSeal } from './status-seal.ts';
-import { tracingServerInterceptor } from './tracing.ts';
 
 export interface RpcServerOptions {
   /** Name in logs: `broker-public`. */
@@ -25,8 +25,8 @@ export interface RpcServerOptions {
   readonly listen: string;
   readonly limits: ListenerKind;
   readonly logger: RpcLogger;
-  /** True installs the OpenTelemetry interceptor. */
-  readonly tracing: boolean;
+  /** Which calls have spans. */
+  readonly tracing: TracingMode;
   /** TLS; default plaintext. */
   readonly credentials?: ServerCredentials;
   /** Plaintext beyond loopback is refused unless this is true. */
@@ -68,15 +68,13 @@ class GrpcServer implements RpcServer {
     this.#core = new ServerCore(options.name, options.logger, limits.serverBufferBytesMax);
     this.#guard = new ConnectionGuard(limits, options.logger);
     const seal = statusSeal((path) => this.#appendPaths.has(path));
-    // The first is the innermost: the seal sees what every other layer sends.
-    const interceptors = options.tracing ? [seal, tracingServerInterceptor()] : [seal];
-    this.#server = new Server({ ...serverOptions(limits), interceptors });
+    this.#server = new Server({ ...serverOptions(limits), interceptors: [seal] });
     this.#health.addTo(this.#server);
     addReflection(this.#server, this.#core, this.#names);
   }
 
   addService<const D extends ServiceDefinition>(definition: D, implementation: Implementation<D>): void {
-    const service = bindService(this.#core, definition, implementation);
+    const service = bindService(this.#core, definition, implementation, this.#options.tracing);
     this.#server.addService(service.definition, service.implementation);
     for (const path of service.appendPaths) this.#appendPaths.add(path);
     this.#names.push(service.name);
