@@ -5,6 +5,7 @@ import {
   BrokerState,
   ClusterServiceService,
   ElectionServiceService,
+  ProcessServiceService,
   ReplicaServiceService,
   ReplicationServiceService,
   ServiceKind,
@@ -12,7 +13,7 @@ import {
 import type { Broker as BrokerRecord, BrokerRegister } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
-import { createRpcServer, DirectoryHolder, directoryMethods } from '@partita/rpc/server';
+import { createRpcServer, DirectoryHolder, directoryMethods, processMethods } from '@partita/rpc/server';
 import type { RpcServer } from '@partita/rpc/server';
 import {
   checkResources,
@@ -25,7 +26,7 @@ import {
   systemRandom,
   systemTimers,
 } from '@partita/runtime';
-import type { Logger, RunningService } from '@partita/runtime';
+import type { ProcessLogger, RunningService } from '@partita/runtime';
 import { AppendDeadlines, CheckpointTask } from './broker-clock-work.ts';
 import { Appender } from './broker-service/append.ts';
 import { brokerMethods } from './broker-service/broker-service.ts';
@@ -59,7 +60,7 @@ const CLOSE_CONCURRENCY_MAX = 32;
 
 export interface BrokerOptions {
   readonly config: BrokerConfig;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
   readonly tracing: TracingMode;
   /** Ends the process: an ExitError with its code, anything else as a crash. */
   readonly fail: (error: unknown) => void;
@@ -288,6 +289,7 @@ class Broker implements RunningService {
       graceMs: GRACE_MS,
     };
     server.addService(BrokerServiceService, brokerMethods(options));
+    server.addService(ProcessServiceService, processMethods(logger, 'public'));
     server.addService(
       ClusterServiceService,
       directoryMethods(this.#directory, {
@@ -318,6 +320,7 @@ class Broker implements RunningService {
         deleteIdOf: (topicId) => this.#store.deleteIdOf(topicId),
       }),
     );
+    server.addService(ProcessServiceService, processMethods(logger, 'peer'));
     server.addService(ReplicaServiceService, replicaMethods({ store: this.#store, clusterId }));
     const following = this.#following;
     server.addService(

@@ -1,17 +1,27 @@
 /** The console as a process. */
 import { randomUUID } from 'node:crypto';
 import { PartitaError } from '@partita/domain';
-import { createLogger, EXIT_CODES, ExitError, parseConfig, PRODUCT_VERSION, runProcess } from '@partita/runtime';
+import {
+  createLogger,
+  EXIT_CODES,
+  ExitError,
+  parseConfig,
+  PRODUCT_VERSION,
+  reloadLogLevel,
+  runProcess,
+} from '@partita/runtime';
 import { CONSOLE_CONFIG } from './config.ts';
 import { startConsole } from './console.ts';
 
-const parsed = parseConfig(CONSOLE_CONFIG, {
-  program: 'partita-console',
-  description: 'Keeps the newest traces: takes spans over OTLP and gives them to the command line.',
-  version: PRODUCT_VERSION,
-  argv: process.argv.slice(2),
-  env: process.env,
-});
+const readConfig = () =>
+  parseConfig(CONSOLE_CONFIG, {
+    program: 'partita-console',
+    description: 'Keeps the newest traces: takes spans over OTLP and gives them to the command line.',
+    version: PRODUCT_VERSION,
+    argv: process.argv.slice(2),
+    env: process.env,
+  });
+const parsed = readConfig();
 if (parsed.kind === 'exit') {
   process.stdout.write(parsed.stdout ?? '');
   process.stderr.write(parsed.stderr ?? '');
@@ -25,6 +35,7 @@ await runProcess({
   name: 'console',
   logger,
   stopWhenParentGone: process.send !== undefined,
+  reload: () => reloadLogLevel(logger, readConfig()),
   async start() {
     try {
       return await startConsole({ config, logger });

@@ -6,14 +6,15 @@ import {
   BrokerSessionServiceService,
   ClusterServiceService,
   InstanceSessionServiceService,
+  ProcessServiceService,
   ServiceKind,
   TopicServiceService,
 } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
-import { createRpcServer, DirectoryHolder } from '@partita/rpc/server';
+import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/server';
 import { formatAddress, PRODUCT_VERSION } from '@partita/runtime';
-import type { Logger, RunningService } from '@partita/runtime';
+import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { ElectionPlan } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
 import { BrokerOrders } from './broker-orders.ts';
@@ -40,7 +41,7 @@ export interface CoordinatorOptions {
   readonly store: MetadataStore;
   readonly clock: Clock;
   readonly random: Random;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
   readonly runId: string;
   readonly tracing: TracingMode;
   /** The store turned out to be another cluster's. */
@@ -75,9 +76,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
   publicServer.addService(TopicServiceService, parts.topicService);
   publicServer.addService(ClusterServiceService, parts.clusterService);
+  publicServer.addService(ProcessServiceService, processMethods(logger, 'public'));
   peerServer.addService(BrokerSessionServiceService, parts.brokerSessions.service());
   peerServer.addService(InstanceSessionServiceService, parts.instanceSessions.service());
   peerServer.addService(ClusterServiceService, parts.clusterService);
+  peerServer.addService(ProcessServiceService, processMethods(logger, 'peer'));
 
   const timers: NodeJS.Timeout[] = [];
   const stopAll = async () => {

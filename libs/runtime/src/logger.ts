@@ -37,6 +37,8 @@ export interface Logger {
 export interface ProcessLogger extends Logger {
   level(): LogLevel;
   setLevel(level: LogLevel): void;
+  /** The same, with a line that says so and has `fields`; the level until then. */
+  changeLevel(level: LogLevel, fields: LogFields): LogLevel;
 }
 
 export interface LoggerOptions {
@@ -115,6 +117,17 @@ class PinoLogger implements ProcessLogger {
 
   setLevel(level: LogLevel): void {
     this.#threshold.value = LEVEL_VALUES[level];
+  }
+
+  changeLevel(level: LogLevel, fields: LogFields): LogLevel {
+    const previous = this.level();
+    const line = { from: previous, to: level, ...fields };
+    // Said while it can be heard: before the change, or after.
+    const isHeard = this.isLevelEnabled('info');
+    if (isHeard) this.info(line, 'log level changed');
+    this.setLevel(level);
+    if (!isHeard) this.info(line, 'log level changed');
+    return previous;
   }
 
   #method(level: WrittenLevel): LogMethod {
