@@ -121,7 +121,7 @@ export class RecordAppend {
     deadlineAtMs: number,
     trace: PublishTrace | undefined,
   ): Promise<PartOutcome> {
-    const endWait = trace?.beginWait(part.partition);
+    const waiting = trace?.waiting(part.partition, part.records.length);
     return new Promise((resolve) => {
       const results: ProduceResult[] = [];
       const errors: PartitaError[] = [];
@@ -137,15 +137,8 @@ export class RecordAppend {
         expectedNextOffset: plan.expectedNextOffset,
         requestId: plan.requestId,
         partitionChosen: true,
-        traceparent: trace?.traceparent ?? '',
-        ...(trace === undefined ? {} : { onShared: (other) => trace.shares(other) }),
-        ...(endWait === undefined
-          ? {}
-          : {
-              onLeaving: (to) => {
-                if (to === part.records.length) endWait();
-              },
-            }),
+        traceparent: '',
+        ...waiting?.told,
         queuedAtMs: performance.now(),
         deadlineAtMs,
         isOver: false,
@@ -155,7 +148,7 @@ export class RecordAppend {
           else ackedCount += to - from;
           open -= to - from;
           if (open > 0) return;
-          endWait?.(errors[0]);
+          waiting?.end(errors[0]);
           resolve({ results, errors, ackedCount });
         },
       });

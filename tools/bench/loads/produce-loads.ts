@@ -46,7 +46,6 @@ export function produceBatches(
         traceparent: '',
         linkedTraceparents: [],
         tracestate: '',
-        linkedTraceparents: [],
         timeoutMs: TIMEOUT_MS,
         topicId: '',
         partitionChosen: true,
