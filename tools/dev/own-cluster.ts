@@ -36,10 +36,11 @@ export interface OwnClusterOptions {
 }
 
 /** Starts `npm start` in a temporary home. The caller stops it, also when it does not become ready. */
-export function launchCluster({ purpose, brokerCount, traces = false, env = {} }: OwnClusterOptions): OwnCluster {
+export function launchCluster(options: OwnClusterOptions): OwnCluster {
+  const { purpose, brokerCount, traces = false, metrics = false, env = {} } = options;
   const home = mkdtempSync(join(tmpdir(), `partita-${purpose}-`));
   const size = ['--home', home, '--brokers', String(brokerCount), '--log-level', 'warn'];
-  const args = [LAUNCHER, ...size, traces ? '--traces' : '--no-traces'];
+  const args = [LAUNCHER, ...size, ...(traces ? [] : ['--no-traces']), ...(metrics ? [] : ['--no-metrics'])];
   // Detached: Ctrl-C reaches the tool alone, which cleans up in the cluster before it stops it.
   const launcher = spawn(process.execPath, args, {
     ...{ stdio: ['ignore', 'ignore', 'pipe'], detached: true },

@@ -58,6 +58,7 @@ describe('a record that is produced and consumed in a group', () => {
       only(trace, `append ${TOPIC}`);
       only(trace, `publish ${TOPIC}`);
       only(trace, `receive ${TOPIC}`);
+      only(trace, 'append __groups');
       // Connected: every parent has come, or comes with a later export.
       const ids = new Set(trace.map(({ spanId }) => spanId));
       const orphans = trace.filter(({ parentSpanId }) => parentSpanId !== '' && !ids.has(parentSpanId));
@@ -80,14 +81,20 @@ describe('a record that is produced and consumed in a group', () => {
       `partita-producer-gateway: publish ${TOPIC}`,
       `partita-broker: append ${TOPIC}`,
     ]);
-    // The SDK takes batches as they are stored: the service's span stands beside the handler's.
-    expect(pathOf(only(spans, `receive ${TOPIC}`), spans)).toEqual([
-      `partita-cli: send ${TOPIC}`,
-      `partita-consumer-group: receive ${TOPIC}`,
-    ]);
-    expect(pathOf(only(spans, `process ${TOPIC}`), spans)).toEqual([
-      `partita-cli: send ${TOPIC}`,
+    const received = [`partita-cli: send ${TOPIC}`, `partita-consumer-group: receive ${TOPIC}`];
+    for (const step of ['fetch', 'deliver'])
+      expect(pathOf(only(spans, `${step} ${TOPIC}`), spans)).toEqual([
+        ...received,
+        `partita-consumer-group: ${step} ${TOPIC}`,
+      ]);
+    // What the handler has done is committed: down to the append of the group's own log.
+    expect(pathOf(only(spans, 'append __groups'), spans)).toEqual([
+      ...received,
       `partita-cli: process ${TOPIC}`,
+      'partita-cli: commit offsets',
+      'partita-consumer-group: commit offsets tracers',
+      'partita-consumer-group: append __groups to broker 1',
+      'partita-broker: append __groups',
     ]);
     expect(only(spans, `send ${TOPIC}`)).toMatchObject({
       kind: 'producer',

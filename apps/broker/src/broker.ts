@@ -1,15 +1,13 @@
 /** The broker: its parts, how they are tied, and the order in which they start and stop. */
-import { DRAIN_MS_MAX, PartitaError, partitionKey, PEER_PROTOCOL_VERSION } from '@partita/domain';
+import { DRAIN_MS_MAX, PartitaError, partitionKey } from '@partita/domain';
 import {
   BrokerServiceService,
-  BrokerState,
   ClusterServiceService,
   ElectionServiceService,
   ReplicaServiceService,
   ReplicationServiceService,
   ServiceKind,
 } from '@partita/protocol';
-import type { Broker as BrokerRecord, BrokerRegister } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, directoryMethods } from '@partita/rpc/server';
@@ -27,6 +25,8 @@ import {
 } from '@partita/runtime';
 import type { Logger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
+import { onlyThisBroker, registration } from './broker-self.ts';
+import type { BrokerSelf } from './broker-self.ts';
 import { AppendDeadlines, CheckpointTask } from './broker-clock-work.ts';
 import { Appender } from './broker-service/append.ts';
 import { brokerMethods } from './broker-service/broker-service.ts';
@@ -39,6 +39,9 @@ import { electionMethods } from './election-service.ts';
 import { inParallel } from './in-parallel.ts';
 import type { ActorHost } from './partition-actor.ts';
 import { LogCare } from './log-care/log-care.ts';
+import { BrokerMetrics } from './metrics/broker-metrics.ts';
+import { LeaderMetrics } from './metrics/leader-metrics.ts';
+import { observeReplicas } from './metrics/replica-metrics.ts';
 import { PartitionRegistry } from './partition-registry.ts';
 import { replicaMethods } from './replica-service.ts';
 import { ReplicaStore } from './replica-store.ts';
@@ -70,12 +73,13 @@ export interface BrokerOptions {
 /** Brings a broker up: recovers its logs, listens, then keeps sessions with the coordinators. */
 export async function startBroker(options: BrokerOptions): Promise<RunningService> {
   const { config, logger } = options;
-  const directory = await openOrExit(config, logger);
+  const metrics = new BrokerMetrics(options.metrics, systemClock);
+  const directory = await openOrExit(config, logger, metrics);
   try {
     const { clusterId, dirUuid, incarnation } = directory.identity;
     logger.info({ clusterId, dirUuid, incarnation, clean: directory.isClean }, 'opened the data directory');
     await checkResources({ openFiles: config.openFiles + OTHER_FILE_COUNT }, logger);
-    const broker = new Broker(options, directory);
+    const broker = new Broker(options, directory, metrics);
     await broker.start();
     return broker;
   } catch (error) {
@@ -87,6 +91,9 @@ export async function startBroker(options: BrokerOptions): Promise<RunningServic
 class Broker implements RunningService {
   readonly #options: BrokerOptions;
   readonly #data: DataDirectory;
+  readonly #metrics: BrokerMetrics;
+  readonly #leaderMetrics: LeaderMetrics;
+  readonly #recent = new RecentBudget();
   readonly #directory = new DirectoryHolder(systemClock);
   readonly #registry: PartitionRegistry;
   readonly #store: ReplicaStore;
@@ -104,9 +111,11 @@ class Broker implements RunningService {
   #hasFailed = false;
   #isClosing = false;
 
-  constructor(options: BrokerOptions, data: DataDirectory) {
+  constructor(options: BrokerOptions, data: DataDirectory, metrics: BrokerMetrics) {
     this.#options = options;
     this.#data = data;
+    this.#metrics = metrics;
+    this.#leaderMetrics = new LeaderMetrics(options.metrics, systemClock);
     const { config, logger, tracing } = options;
     this.#registry = new PartitionRegistry(this.#directory, config.id);
     this.#store = new ReplicaStore({
@@ -121,6 +130,7 @@ class Broker implements RunningService {
       registry: this.#registry,
       clock: systemClock,
       tracing: tracing !== 'off',
+      metrics,
       onWaiting: (actor) => this.#deadlines.watch(actor),
     });
     this.#checkpoints = new CheckpointTask({
@@ -146,6 +156,7 @@ class Broker implements RunningService {
       clock: systemClock,
       random: systemRandom,
       logger,
+      metrics,
       open: { clusterId, brokerId, directoryId, incarnation: BigInt(incarnation) },
     });
     this.#following = new FollowingTask({
@@ -156,6 +167,13 @@ class Broker implements RunningService {
       timers: systemTimers,
     });
     this.#servers = { publicServer: this.#publicServer(), peerServer: this.#peerServer() };
+    observeReplicas(options.metrics, {
+      registry: this.#registry,
+      dataDir: config.dataDir,
+      byPartition: config.metricsPartitions,
+      queuedBytes: () => ({ replicate: this.#recent.bytes, fetch: this.#servers.publicServer.pendingBytes }),
+      coordinatorCount: () => this.#sessions.filter(({ isUp }) => isUp).length,
+    });
   }
 
   get ready(): Record<string, unknown> {
@@ -172,7 +190,7 @@ class Broker implements RunningService {
       address: config.advertise === undefined ? address : formatAddress(config.advertise),
       peerAddress: config.peerAdvertise === undefined ? peerAddress : formatAddress(config.peerAdvertise),
     };
-    this.#introduceItself();
+    this.#directory.update(onlyThisBroker(this.#self()));
     const lease = { token: 0n };
     for (const coordinator of config.coordinators) {
       const session = new CoordinatorSession({
@@ -183,7 +201,7 @@ class Broker implements RunningService {
         random: systemRandom,
         logger,
         feed: new DirectoryFeed(this.#directory, lease),
-        register: () => this.#register(),
+        register: () => registration(this.#self()),
         heartbeat: () => ({
           freeBytes: BigInt(Math.floor(this.#data.device.space.freeBytes)),
           wallMs: BigInt(systemClock.wallMs()),
@@ -249,9 +267,11 @@ class Broker implements RunningService {
       persist: (partition, meta) => this.#store.persist(partition, meta),
       noteLogStart: (partition, logStart) => this.#store.noteLogStart(partition, logStart),
       noteCut: () => this.#checkpoints.flush(),
-      recent: new RecentBudget(),
+      recent: this.#recent,
       linksOf: (actor) => this.#links.portOf(actor),
+      onDurable: (actor, end) => this.#leaderMetrics.durable(actor, end),
       onChanged: (actor, what) => {
+        this.#leaderMetrics.changed(actor, what);
         this.#checkpoints.note();
         for (const session of this.#sessions) {
           if (what === 'in-sync' || what === 'role') session.noteInSync(actor);
@@ -272,13 +292,14 @@ class Broker implements RunningService {
   }
 
   #publicServer(): RpcServer {
-    const { config, logger, tracing } = this.#options;
+    const { config, logger, tracing, metrics } = this.#options;
     const server = createRpcServer({
       name: 'broker-public',
       listen: formatAddress(config.listen),
       limits: 'public',
       logger,
       tracing,
+      metrics,
       insecureOk: config.insecure,
     });
     const options = {
@@ -286,6 +307,7 @@ class Broker implements RunningService {
       appender: this.#appender,
       clock: systemClock,
       timers: systemTimers,
+      metrics: this.#metrics,
       graceMs: GRACE_MS,
     };
     server.addService(BrokerServiceService, brokerMethods(options));
@@ -301,13 +323,14 @@ class Broker implements RunningService {
   }
 
   #peerServer(): RpcServer {
-    const { config, logger, tracing } = this.#options;
+    const { config, logger, tracing, metrics } = this.#options;
     const server = createRpcServer({
       name: 'broker-peer',
       listen: formatAddress(config.peerListen),
       limits: 'peer',
       logger,
       tracing,
+      metrics,
       insecureOk: config.insecure,
     });
     const { clusterId } = this.#data.identity;
@@ -328,6 +351,7 @@ class Broker implements RunningService {
         clusterId,
         brokerId: config.id,
         clock: systemClock,
+        metrics: this.#metrics,
         onOpened: (stream) => following.add(stream),
         onClosed: (stream) => following.remove(stream),
       }),
@@ -335,46 +359,14 @@ class Broker implements RunningService {
     return server;
   }
 
-  /** Until a coordinator tells more, the directory holds this broker alone. */
-  #introduceItself(): void {
-    const { clusterId, brokerId, incarnation } = this.#data.identity;
-    const { address } = this.#addresses;
-    const own: BrokerRecord = {
-      brokerId,
-      address,
-      rack: this.#options.config.rack ?? '',
-      state: BrokerState.BROKER_STATE_UP,
-      version: PRODUCT_VERSION,
-      startTime: undefined,
-    };
-    const endpoint = {
-      service: ServiceKind.SERVICE_KIND_BROKER,
-      address,
-      brokerId,
-      instanceId: `${brokerId}-${incarnation}`,
-      active: false,
-    };
-    this.#directory.update({ clusterId, brokers: [own], endpoints: [endpoint] });
-  }
-
-  #register(): BrokerRegister {
-    const { clusterId, brokerId, dirUuid, incarnation } = this.#data.identity;
+  #self(): BrokerSelf {
     return {
-      clusterId,
-      protocolVersion: PEER_PROTOCOL_VERSION,
-      brokerId,
-      directoryId: dirUuid,
-      incarnation: BigInt(incarnation),
-      ...this.#addresses,
+      data: this.#data,
+      registry: this.#registry,
+      store: this.#store,
+      directory: this.#directory,
       rack: this.#options.config.rack ?? '',
-      clean: this.#data.isClean,
-      bootId: this.#data.bootId,
-      inventory: [...this.#registry.actors(), ...this.#registry.damaged()].map((replica) => replica.inventory()),
-      topics: this.#registry.topics.map((topic) => topic.config),
-      tombstones: this.#store.tombstones,
-      knownBrokers: [...this.#directory.snapshot().brokers],
-      version: PRODUCT_VERSION,
-      wallMs: BigInt(systemClock.wallMs()),
+      addresses: this.#addresses,
     };
   }
 

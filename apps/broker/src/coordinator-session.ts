@@ -66,6 +66,11 @@ export class CoordinatorSession {
     this.#options = options;
   }
 
+  /** True while the coordinator has this broker registered. */
+  get isUp(): boolean {
+    return this.#isAccepted;
+  }
+
   open(): void {
     const { address, pool, clock, logger } = this.#options;
     if (this.#isClosed) return;

@@ -43,6 +43,8 @@ export interface ActorHost {
   readonly recent: RecentBudget;
   /** Streams to the brokers that lead. */
   linksOf(actor: () => PartitionActor): LeaderLinkPort;
+  /** The log is durable up to the offset, which the replica is told next. */
+  onDurable(actor: PartitionActor, end: bigint): void;
   /** The replica's role, watermark or log has changed: its next report differs. */
   onChanged(actor: PartitionActor, what: ReplicaChange): void;
   /** What is on disk of the log is not what was written there. */
@@ -352,6 +354,7 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     onSuspect: () => suspect(),
     onCut: async (toOffset) => opened.actor?.noteCut(toOffset),
     onSynced: (end) => {
+      if (opened.actor !== undefined) host.onDurable(opened.actor, end);
       opened.actor?.feed({ kind: 'synced', end });
       opened.actor?.wakeSenders();
     },

@@ -7,7 +7,9 @@ import { asPartitaError, HEARTBEAT_MS, PartitaError, STREAM_FRAMES_IN_FLIGHT_COU
 import { LeaderReader } from '@partita/client';
 import type { RouteCache } from '@partita/client';
 import { memberEpochOf } from '@partita/groups';
+import type { GroupCommand, OffsetCommit as GroupCommit } from '@partita/groups';
 import type {
+  CommitFailure,
   ConsumeAck,
   ConsumeInitial,
   ConsumeLeave,
@@ -16,8 +18,8 @@ import type {
   ConsumeRevoked,
   ConsumeSeekEntry,
   ConsumeSubscription,
+  OffsetCommit,
 } from '@partita/protocol';
-import type { OffsetCommit } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import type { ChannelPool } from '@partita/rpc/client';
 import { callerPeer, isRelayed } from '@partita/rpc/server';
@@ -25,6 +27,7 @@ import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/s
 import { systemRandom } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
 import { usesAppendTime } from './consumed-record.ts';
+import { inCommitSpan } from './commit-span.ts';
 import { checkInitial, checkStart, checkSubscription } from './consume-initial.ts';
 import type { JoinRequest } from './consume-initial.ts';
 import { Delivery, positionOf } from './delivery.ts';
@@ -71,7 +74,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
   readonly #reader: LeaderReader;
   readonly #over = new AbortController();
   /** Messages that came while joining. Bounded by the stream, which is paused meanwhile. */
-  #early: Message[] = [];
+  #early: { readonly message: Message; readonly traceparent: string }[] = [];
   #phase: 'opening' | 'joining' | 'member' | 'over' = 'opening';
   #membership: Membership | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
@@ -88,7 +91,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     stream.onDrain(() => this.#membership?.partitions.guarded(() => this.#membership?.delivery.pump()));
   }
 
-  onMessage({ message }: ConsumeRequest): void {
+  onMessage({ message, traceparent }: ConsumeRequest): void {
     if (this.#phase === 'over') return;
     if (message === undefined)
       throw new PartitaError('INVALID_REQUEST', 'a message is empty, or of a kind that this server does not know', {
@@ -99,8 +102,8 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       return this.#open(message.initial);
     }
     if (message.$case === 'initial') throw outOfOrder('anything but initial', 'initial');
-    if (this.#membership === undefined) this.#early.push(message);
-    else this.#onMember(this.#membership, message);
+    if (this.#membership === undefined) this.#early.push({ message, traceparent });
+    else this.#onMember(this.#membership, message, traceparent);
   }
 
   onEnd(): void {
@@ -177,7 +180,8 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
   }
 
   #takeEarly(membership: Membership): void {
-    for (const message of this.#early.splice(0)) if (this.#phase === 'member') this.#onMember(membership, message);
+    for (const { message, traceparent } of this.#early.splice(0))
+      if (this.#phase === 'member') this.#onMember(membership, message, traceparent);
     this.#stream.resume();
   }
 
@@ -196,28 +200,20 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       }
     }
     const { clientId } = this.#context;
-    const peer = callerPeer(this.#context);
-    const wallMs = Date.now();
-    const joined = await owner.submit({
-      ...request,
-      kind: 'join',
-      memberId: systemRandom.uuid(),
-      clientId,
-      peer,
-      wallMs,
-    });
+    const caller = { clientId, peer: callerPeer(this.#context), wallMs: Date.now() };
+    const joined = await owner.submit({ ...request, ...caller, kind: 'join', memberId: systemRandom.uuid() });
     return joined.memberId;
   }
 
-  #onMember(membership: Membership, message: Message): void {
+  #onMember(membership: Membership, message: Message, traceparent: string): void {
     membership.shard.sessions.heard(membership.group, membership.memberId);
     switch (message.$case) {
       case 'credit':
         return membership.delivery.grant(message.credit);
       case 'ack':
-        return this.#track(this.#ack(membership, message.ack));
+        return this.#track(this.#ack(membership, message.ack, traceparent));
       case 'revoked':
-        return this.#track(this.#release(membership, message.revoked));
+        return this.#track(this.#release(membership, message.revoked, traceparent));
       case 'seek':
         for (const entry of message.seek.entries) this.#track(this.#seek(membership, entry));
         return;
@@ -232,7 +228,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       case 'subscription':
         return this.#track(this.#subscribe(membership, message.subscription));
       case 'leave':
-        return this.#track(this.#leave(membership, message.leave));
+        return this.#track(this.#leave(membership, message.leave, traceparent));
       case 'heartbeat':
       case 'initial':
     }
@@ -250,15 +246,15 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       });
   }
 
-  async #ack(membership: Membership, { ackId, offsets }: ConsumeAck): Promise<void> {
-    const { group, memberId, shard } = membership;
+  async #ack(membership: Membership, { ackId, offsets }: ConsumeAck, traceparent: string): Promise<void> {
+    const { group, memberId } = membership;
     try {
-      const { commits, failures } = await this.#prepare(membership, offsets);
-      const answer = await shard.owner.submit({ kind: 'commit', group, memberId, commits, wallMs: Date.now() });
+      const { failures } = await this.#commit(membership, offsets, traceparent, (commits) => {
+        return { kind: 'commit', group, memberId, commits, wallMs: Date.now() };
+      });
       if (ackId === 0n) return;
-      const all = [...failures, ...answer.refusals.map(commitFailure)];
-      const error = all[0]?.error;
-      this.#send({ $case: 'ackResult', ackResult: { ackId, error, failures: all } });
+      const error = failures[0]?.error;
+      this.#send({ $case: 'ackResult', ackResult: { ackId, error, failures } });
     } catch (thrown) {
       const error = asPartitaError(thrown);
       if (error.reason === 'INVALID_REQUEST') throw error;
@@ -267,23 +263,25 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     }
   }
 
-  async #release(membership: Membership, revoked: ConsumeRevoked): Promise<void> {
-    const { group, memberId, shard } = membership;
-    const { commits } = await this.#prepare(membership, revoked.offsets);
+  async #release(membership: Membership, revoked: ConsumeRevoked, traceparent: string): Promise<void> {
+    const { group, memberId } = membership;
     const { table } = this.#services.routes;
     const partitions = revoked.partitions.flatMap(({ topic, partition, assignmentEpoch }) => {
       const topicId = table.topic(topic)?.topicId;
       return topicId === undefined ? [] : [{ topicId, partition, assignmentEpoch }];
     });
-    await shard.owner.submit({ kind: 'release', group, memberId, partitions, commits, wallMs: Date.now() });
+    await this.#commit(membership, revoked.offsets, traceparent, (commits) => {
+      return { kind: 'release', group, memberId, partitions, commits, wallMs: Date.now() };
+    });
   }
 
-  async #leave(membership: Membership, leave: ConsumeLeave): Promise<void> {
+  async #leave(membership: Membership, leave: ConsumeLeave, traceparent: string): Promise<void> {
     const { group, memberId, shard } = membership;
     // The member is gone on purpose: its stream ends with OK, not as one that was put out.
     shard.sessions.detach(group, memberId, this);
-    const { commits } = await this.#prepare(membership, leave.offsets);
-    await shard.owner.submit({ kind: 'leave', group, memberId, commits, wallMs: Date.now() });
+    await this.#commit(membership, leave.offsets, traceparent, (commits) => {
+      return { kind: 'leave', group, memberId, commits, wallMs: Date.now() };
+    });
     this.#stream.end();
     this.#close();
   }
@@ -304,8 +302,8 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     if (feed?.assignmentEpoch !== assignmentEpoch) return;
     feed.held = true;
     delivery.forget(feed);
-    const limits = { deadlineMs: SEEK_DEADLINE_MS, signal: this.#over.signal };
-    const found = await this.#services.calls.listOffset(feed.name, position, limits);
+    const { signal } = this.#over;
+    const found = await this.#services.calls.listOffset(feed.name, position, { deadlineMs: SEEK_DEADLINE_MS, signal });
     checkInLog(feed.name, position, found);
     const { offset, highWatermark } = found;
     if (partitions.feed(topic, partition) !== feed) return;
@@ -323,12 +321,23 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     else delivery.wake(feed);
   }
 
-  #prepare({ partitions }: Membership, offsets: readonly OffsetCommit[]): ReturnType<typeof prepareCommits> {
-    return prepareCommits(offsets, {
-      ...this.#services,
-      signal: this.#over.signal,
-      seen: (topic, partition) => partitions.feed(topic, partition)?.highWatermark,
-      epochOf: (commit) => commit.assignmentEpoch,
+  /** Checks the offsets and makes the command that carries them durable, in its span when it is traced. */
+  #commit(
+    { group, partitions, shard }: Membership,
+    offsets: readonly OffsetCommit[],
+    traceparent: string,
+    command: (commits: readonly GroupCommit[]) => GroupCommand,
+  ): Promise<{ readonly failures: CommitFailure[] }> {
+    const traced = this.#services.tracing && offsets.length > 0 ? traceparent : '';
+    return inCommitSpan({ group, partitionCount: offsets.length, traceparent: traced }, async (append) => {
+      const { commits, failures } = await prepareCommits(offsets, {
+        ...this.#services,
+        signal: this.#over.signal,
+        seen: (topic, partition) => partitions.feed(topic, partition)?.highWatermark,
+        epochOf: (commit) => commit.assignmentEpoch,
+      });
+      const { refusals } = await shard.owner.submit(command(commits), append);
+      return { failures: [...failures, ...refusals.map(commitFailure)] };
     });
   }
 

@@ -4,12 +4,12 @@
  * decoded.
  */
 import { CREDIT_BYTES_MAX, CREDIT_RECORD_COUNT_MAX, PartitaError } from '@partita/domain';
-import type { Span } from '@opentelemetry/api';
 import { DeliveryForm } from '@partita/protocol';
-import type { ConsumeCredit, ConsumedRecord, ConsumePosition, ConsumeResponse } from '@partita/protocol';
+import type { ConsumeCredit, ConsumedRecord, ConsumedTrace, ConsumePosition, ConsumeResponse } from '@partita/protocol';
 import { consumedBytes, consumedRecord, responseBytes } from './consumed-record.ts';
 import type { FeedBatch, PartitionFeed } from './partition-feed.ts';
-import { beginBatchSpans, beginReceiveSpan } from './receive-span.ts';
+import { beginBatchReceive, beginReceive, endAll } from './receive-span.ts';
+import type { ReceiveSpan } from './receive-span.ts';
 
 /** Where a delivery's messages go. */
 export interface DeliverySink {
@@ -95,7 +95,7 @@ export class Delivery {
 
   #sendRecords(feed: PartitionFeed): Turn {
     const records: ConsumedRecord[] = [];
-    const spans: Span[] = [];
+    const spans: ReceiveSpan[] = [];
     const isAppendTime = this.#options.isAppendTime(feed.name.topicId);
     let frameBytes = 0;
     let short = false;
@@ -110,9 +110,7 @@ export class Delivery {
       this.#creditBytes -= bytes;
       frameBytes += responseBytes(record);
       const consumed = consumedRecord(record, header, isAppendTime);
-      const span = this.#options.tracing
-        ? beginReceiveSpan(consumed, { group: this.#options.group, ...feed.name })
-        : undefined;
+      const span = this.#options.tracing ? this.#traced(consumed, feed) : undefined;
       if (span !== undefined) spans.push(span);
       records.push(consumed);
       feed.takeRecord(record);
@@ -122,9 +120,21 @@ export class Delivery {
     const { topic, partition } = feed.name;
     const { assignmentEpoch, highWatermark, seekId } = feed;
     const message = { topic, partition, assignmentEpoch, records, highWatermark, seekId };
-    this.#options.sink.send({ $case: 'records', records: message }, frameBytes);
-    for (const span of spans) span.end();
+    try {
+      this.#options.sink.send({ $case: 'records', records: message }, frameBytes);
+    } finally {
+      endAll(spans);
+    }
     return 'sent';
+  }
+
+  /** The spans of a record, with which it goes on. */
+  #traced({ offset, record, appendTimeMs }: ConsumedRecord, feed: PartitionFeed): ReceiveSpan | undefined {
+    if (record === undefined || record.traceparent === '') return undefined;
+    const source = { group: this.#options.group, ...feed.name };
+    const span = beginReceive({ offset, traceparent: record.traceparent, appendTimeMs }, source, feed.arrival);
+    if (span !== undefined && span.traceparent !== '') record.traceparent = span.traceparent;
+    return span;
   }
 
   #sendBatch(feed: PartitionFeed): Turn {
@@ -135,10 +145,15 @@ export class Delivery {
     this.#creditRecords -= header.recordCount;
     this.#creditBytes -= bytes.byteLength;
     const appendTime = this.#options.isAppendTime(feed.name.topicId);
-    const { group, tracing } = this.#options;
-    const spans = tracing ? beginBatchSpans(bytes, { group, ...feed.name }) : [];
-    this.#options.sink.send({ $case: 'batches', batches: batchesMessage(feed, batch, appendTime) }, bytes.byteLength);
-    for (const span of spans) span.end();
+    const { group, tracing, sink } = this.#options;
+    const source = { group, ...feed.name };
+    const spans = tracing ? beginBatchReceive(bytes, header.appendTimeMs, source, feed.arrival) : undefined;
+    const traces = spans?.traces ?? [];
+    try {
+      sink.send({ $case: 'batches', batches: batchesMessage(feed, batch, appendTime, traces) }, bytes.byteLength);
+    } finally {
+      spans?.end();
+    }
     feed.takeBatch(batch);
     return 'sent';
   }
@@ -160,6 +175,7 @@ function batchesMessage(
   feed: PartitionFeed,
   { header, bytes }: FeedBatch,
   appendTime: boolean,
+  traces: ConsumedTrace[],
 ): Extract<ConsumeResponse['message'], { $case: 'batches' }>['batches'] {
   const { topicId, topic, partition } = feed.name;
   return {
@@ -173,6 +189,7 @@ function batchesMessage(
     highWatermark: feed.highWatermark,
     seekId: feed.seekId,
     appendTime,
+    traces,
   };
 }
 

@@ -99,7 +99,7 @@ describe('two instances', () => {
       { metadata: callMetadata({ clientId: 'billing-worker' }) },
     );
     const initial = ConsumeInitial.fromPartial({ group, subscription: { topics: [name] } });
-    stream.send({ message: { $case: 'initial', initial } });
+    stream.send({ message: { $case: 'initial', initial }, traceparent: '' });
     await expect.poll(() => memberId).not.toBe('');
     const [described] = (await describeGroup(group, second)).members;
     expect(described).toMatchObject({ memberId, clientId: 'billing-worker' });

@@ -15,6 +15,7 @@ import { fromRpcStatus, outcomeOf, retryAdviceOf } from '@partita/rpc';
 import { backoffDelayMs, callUnary } from '@partita/rpc/client';
 import type { ChannelPool } from '@partita/rpc/client';
 import { systemRandom } from '@partita/runtime';
+import { inAppendSpan } from './append-span.ts';
 
 /** A partition as brokers are asked for it. */
 export interface PartitionName {
@@ -40,6 +41,12 @@ interface OpenEntry {
 export interface CallLimits {
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Who is asked, and for the how manieth time, from 1. */
+interface Where {
+  readonly brokerId: number;
+  readonly attempt: number;
 }
 
 type Client = ReturnType<ChannelPool['client']>;
@@ -156,21 +163,25 @@ export class LeaderCalls {
   }
 
   /** Appends one batch. Doubt is thrown as OUTCOME_UNKNOWN at once: only the caller knows whether a repeat would hurt. */
-  append(entry: AppendEntry, limits: CallLimits): Promise<AppendAck> {
-    return this.#atLeader(entry, limits, async (client, deadlineMs) => {
-      const options = { deadlineMs, append: true, ...signalOf(limits) };
-      const { results } = await callUnary(client, BrokerServiceService.append, { entries: [entry] }, options);
-      const outcome = results[0]?.outcome;
-      if (outcome?.$case === 'ack') return outcome.ack;
-      if (outcome?.$case === 'error') throw fromRpcStatus(outcome.error);
-      throw new PartitaError('OUTCOME_UNKNOWN', 'the broker answered the append without a result');
-    });
+  append(entry: AppendEntry, limits: CallLimits, traces: readonly string[] = []): Promise<AppendAck> {
+    const { topic, partition } = entry;
+    return this.#atLeader(entry, limits, (client, deadlineMs, { brokerId, attempt }) =>
+      inAppendSpan({ topic, partition, brokerId, attempt }, traces, async (traceparent) => {
+        const options = { deadlineMs, append: true, ...signalOf(limits) };
+        const entries = [traceparent === '' ? entry : { ...entry, traceparent }];
+        const { results } = await callUnary(client, BrokerServiceService.append, { entries }, options);
+        const outcome = results[0]?.outcome;
+        if (outcome?.$case === 'ack') return outcome.ack;
+        if (outcome?.$case === 'error') throw fromRpcStatus(outcome.error);
+        throw new PartitaError('OUTCOME_UNKNOWN', 'the broker answered the append without a result');
+      }),
+    );
   }
 
   async #atLeader<T>(
     name: PartitionName,
     limits: CallLimits,
-    call: (client: Client, deadlineMs: number) => Promise<T>,
+    call: (client: Client, deadlineMs: number, where: Where) => Promise<T>,
   ): Promise<T> {
     const deadlineAtMs = performance.now() + limits.deadlineMs;
     for (let attempt = 0; ; attempt++) {
@@ -179,7 +190,8 @@ export class LeaderCalls {
       let error: PartitaError;
       try {
         if (route === undefined) throw noLeader(name);
-        return await call(this.#pool.client(route.address), Math.max(1, leftMs));
+        const where = { brokerId: route.brokerId, attempt: attempt + 1 };
+        return await call(this.#pool.client(route.address), Math.max(1, leftMs), where);
       } catch (thrown) {
         error = asPartitaError(thrown);
       }

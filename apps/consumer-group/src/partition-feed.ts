@@ -8,6 +8,7 @@ import type { PartitaError } from '@partita/domain';
 import type { LeaderReader, Reading } from '@partita/client';
 import type { FetchedPartition, PartitionWatermark } from '@partita/protocol';
 import type { PartitionName } from './leader-calls.ts';
+import type { Arrival } from './receive-span.ts';
 import { decodeStored } from './stored-batch.ts';
 
 /**
@@ -42,6 +43,7 @@ interface Chunk {
   index: number;
   readonly bytes: number;
   readonly nextOffset: bigint;
+  readonly arrival: Arrival;
   /** Gives the bytes back to the window; once. */
   release: (() => void) | undefined;
 }
@@ -76,6 +78,8 @@ export class PartitionFeed {
   #decoded: OpenBatch | undefined;
   /** Everything below it has been read. */
   #readEnd: bigint;
+  /** When the reading began, or the last batches came, by performance.now(). */
+  #askedMs = 0;
 
   constructor(options: {
     readonly name: PartitionName;
@@ -96,6 +100,7 @@ export class PartitionFeed {
 
   /** Begins to read. */
   start(): void {
+    this.#askedMs = performance.now();
     this.#reading = this.#reader.read({
       ...this.name,
       offset: this.position,
@@ -151,6 +156,11 @@ export class PartitionFeed {
     return this.#decoded !== undefined;
   }
 
+  /** How that came whose turn it is. */
+  get arrival(): Arrival | undefined {
+    return this.#chunks[0]?.arrival;
+  }
+
   /** The next record, decoding its batch if need be; undefined when nothing is left. Throws CORRUPT_BATCH and the like. */
   peekRecord(): { readonly record: DecodedRecord; readonly header: BatchHeader } | undefined {
     for (;;) {
@@ -198,7 +208,9 @@ export class PartitionFeed {
       batches.push({ header, bytes: data.recordBatches.subarray(position, position + header.batchBytes) });
     }
     const bytes = data.recordBatches.byteLength;
-    this.#chunks.push({ batches, index: 0, bytes, nextOffset: data.nextOffset, release });
+    const arrival = { askedMs: this.#askedMs, arrivedMs: performance.now(), bytes, fetch: undefined };
+    this.#askedMs = arrival.arrivedMs;
+    this.#chunks.push({ batches, index: 0, bytes, nextOffset: data.nextOffset, arrival, release });
     this.#bufferedBytes += bytes;
     this.#readEnd = data.nextOffset;
     if (batches.length === 0) this.peekBatch();

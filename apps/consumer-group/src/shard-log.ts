@@ -79,15 +79,21 @@ export class ShardLog {
     }
   }
 
-  /** Appends records as one batch. The same again is the same batch, which is stored once; any refusal means: claim anew. */
-  async append({ records, claimEpoch, firstSequence }: ShardAppend<RecordInput>): Promise<void> {
+  /**
+   * Appends records as one batch. The same again is the same batch, which is stored once; any refusal means: claim anew.
+   * `traces`: traceparents of those who wait for it.
+   */
+  async append(
+    { records, claimEpoch, firstSequence }: ShardAppend<RecordInput>,
+    traces: readonly string[] = [],
+  ): Promise<void> {
     const session = this.#session;
     invariant(session?.claimEpoch === claimEpoch, `claim ${claimEpoch} is not the one that the shard is written under`);
     const builder = new BatchBuilder();
     for (const record of records) if (!builder.tryAdd(record)) throw new Error('a batch of group records is too large');
     const { producerId } = session;
     const batch = builder.build({ codec: CODEC_NONE, producerId, producerEpoch: 0, firstSequence });
-    await this.#append(batch, claimEpoch, APPEND_TRY_MS_MAX);
+    await this.#append(batch, claimEpoch, APPEND_TRY_MS_MAX, traces);
   }
 
   /**
@@ -125,7 +131,12 @@ export class ShardLog {
     return isAlone;
   }
 
-  #append(batch: Uint8Array, claimEpoch: number, deadlineMs: number): Promise<AppendAck> {
+  #append(
+    batch: Uint8Array,
+    claimEpoch: number,
+    deadlineMs: number,
+    traces: readonly string[] = [],
+  ): Promise<AppendAck> {
     const entry = {
       ...this.#name,
       leaderEpoch: 0,
@@ -136,7 +147,7 @@ export class ShardLog {
       traceparent: '',
       tracestate: '',
     };
-    return this.#calls.append(entry, { deadlineMs, signal: this.#signal });
+    return this.#calls.append(entry, { deadlineMs, signal: this.#signal }, traces);
   }
 }
 

@@ -36,6 +36,8 @@ const RESEND_COUNT_MAX = 3;
 interface Caller {
   readonly resolve: (response: GroupResponse) => void;
   readonly reject: (error: PartitaError) => void;
+  /** Of the span in which it waits, '' = it is not traced. */
+  readonly traceparent: string;
 }
 
 /** What the owner tells its members' side. */
@@ -121,11 +123,14 @@ export class ShardOwner {
     return this.phase === 'serving';
   }
 
-  /** Decides a command and resolves when it is durable. Rejects with its refusal, GROUP_LOADING or QUEUE_FULL. */
-  submit(command: GroupCommand): Promise<GroupResponse> {
+  /**
+   * Decides a command and resolves when it is durable. Rejects with its refusal, GROUP_LOADING or QUEUE_FULL. The append is
+   * part of the trace in `traceparent`.
+   */
+  submit(command: GroupCommand, traceparent = ''): Promise<GroupResponse> {
     return new Promise((resolve, reject) => {
       // What the core throws rejects the promise.
-      this.#core.submit(command, { resolve, reject });
+      this.#core.submit(command, { resolve, reject, traceparent });
       this.#wakeUp?.();
     });
   }
@@ -200,9 +205,11 @@ export class ShardOwner {
   /** Throws when the shard has to be claimed anew. */
   async #append(first: ShardAppend<RecordInput>): Promise<void> {
     let append = first;
+    const traceparents = this.#core.ticketsUnderWay.map(({ traceparent }) => traceparent);
+    const traces = traceparents.filter((traceparent) => traceparent !== '');
     for (let attempt = 0; ; attempt++) {
       try {
-        await this.#options.log.append(append);
+        await this.#options.log.append(append, traces);
         return;
       } catch (thrown) {
         const isInDoubt = asPartitaError(thrown).reason === 'OUTCOME_UNKNOWN';

@@ -14,6 +14,7 @@ import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder } from '@partita/rpc/server';
 import { formatAddress, PRODUCT_VERSION } from '@partita/runtime';
 import type { Logger, RunningService } from '@partita/runtime';
+import type { Metrics } from '@partita/telemetry';
 import type { ElectionPlan } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
 import { BrokerOrders } from './broker-orders.ts';
@@ -22,6 +23,7 @@ import { ClusterModel } from './cluster-model.ts';
 import { clusterService } from './cluster-service.ts';
 import { EMBEDDED_STORE } from './config.ts';
 import type { CoordinatorConfig } from './config.ts';
+import { ElectionMeter, observeCoordinator } from './coordinator-metrics.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
 import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
@@ -43,6 +45,7 @@ export interface CoordinatorOptions {
   readonly logger: Logger;
   readonly runId: string;
   readonly tracing: TracingMode;
+  readonly metrics: Metrics;
   /** The store turned out to be another cluster's. */
   readonly onWrongCluster: (error: PartitaError) => void;
 }
@@ -111,7 +114,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 }
 
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
-  const { config, store, clock, random, logger, runId, onWrongCluster } = options;
+  const { config, store, clock, random, logger, runId, metrics, onWrongCluster } = options;
   const { clusterId, expectedBrokers, rebuildIncomplete } = config;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
@@ -128,7 +131,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     onTombstone: (tombstone) => deletions.found(tombstone),
     onElected: (...elected) => noteLeader(model, audit, ...elected),
   });
-  const elections = new Elections({ ...acting, calls });
+  const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
   const operator = new OperatorElections({ ...acting, elections, audit });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
@@ -151,11 +154,9 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       lease.wake();
     },
   });
+  observeCoordinator(metrics, { model, lease, store, publisher });
   const relay = { pool, target: () => lease.relayTarget() };
-  const heartbeat = () => {
-    for (const part of [brokerSessions, instanceSessions]) part.tick();
-    feed.confirm();
-  };
+  const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
     for (const part of [creations, deletions, updates, shards]) part.reconcile();
     for (const part of [elections, publisher, audit]) part.run();
@@ -178,6 +179,13 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       relay,
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
+  };
+}
+
+function beatOf(sessions: readonly { tick(): void }[], feed: RouteFeed): () => void {
+  return () => {
+    for (const part of sessions) part.tick();
+    feed.confirm();
   };
 }
 

@@ -47,6 +47,8 @@ export class Lease {
   #ticking: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  #takenCount = 0;
+  #lostCount = 0;
   #told = '';
   #waitingFor = '';
 
@@ -75,6 +77,22 @@ export class Lease {
 
   status(): LeaseStatus {
     return this.#state.status(this.#options.clock.monotonicMs());
+  }
+
+  /** True = the store gave it to this coordinator, which trusts it still. */
+  get isHeld(): boolean {
+    const status = this.status();
+    return status === 'active' || status === 'suspect';
+  }
+
+  /** How often this coordinator took the lease from nobody or another. */
+  get takenCount(): number {
+    return this.#takenCount;
+  }
+
+  /** How often another took it over. */
+  get lostCount(): number {
+    return this.#lostCount;
   }
 
   /** True = this coordinator gives orders to brokers. */
@@ -206,14 +224,19 @@ export class Lease {
       this.#lose(attempt.heldBy);
       return;
     }
-    if (this.#token === undefined)
+    if (this.#token === undefined) {
+      this.#takenCount += 1;
       this.#options.logger.info({ token: attempt.token.number }, 'this coordinator is active');
+    }
     this.#token = attempt.token;
     this.#state.held(attempt.token.number, sentAtMs);
   }
 
   #lose(holder: { readonly run: string; readonly url: string } | undefined): void {
-    if (this.#token !== undefined) this.#options.logger.warn({ holder: holder?.url }, 'another coordinator is active');
+    if (this.#token !== undefined) {
+      this.#lostCount += 1;
+      this.#options.logger.warn({ holder: holder?.url }, 'another coordinator is active');
+    }
     this.#token = undefined;
     this.#anchored = false;
     this.#complete = false;

@@ -51,6 +51,7 @@ await runProcess({
         logger,
         runId,
         tracing: telemetry.tracing,
+        metrics: telemetry.metrics,
         onWrongCluster: (error) => context.fail(exitFor(error)),
       });
     } catch (error) {

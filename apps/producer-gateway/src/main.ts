@@ -47,6 +47,7 @@ await runProcess({
       config,
       logger,
       tracing: telemetry.tracing,
+      metrics: telemetry.metrics,
       instanceId,
       fail: (error) => context.fail(error),
     }),

@@ -43,10 +43,7 @@ export function publishedRecords({ topic, records }: ProduceRequest, traceparent
 }
 
 /** The parent of a request's span; undefined when nobody traces it. `roots`: no parent, and yet a span. */
-export function publishParent(
-  { mode, caller }: PublishTracing,
-  traceparent: string,
-): SpanContext | 'none' | undefined {
+export function publishParent({ mode, caller }: PublishTracing, traceparent: string): SpanContext | 'none' | undefined {
   if (mode === 'off') return undefined;
   const parent = (traceparent === '' ? undefined : sampledParent(traceparent)) ?? caller;
   return parent ?? (mode === 'roots' ? 'none' : undefined);

@@ -40,6 +40,8 @@ export type { BatchStamp } from './header-checksum.ts';
 export { batchesIn, decodeBatch } from './batch-codec.ts';
 export type { DecodedBatch, PlacedBatch } from './batch-codec.ts';
 export { RecordTable } from './record-table.ts';
+export { recordTraces } from './record-traces.ts';
+export type { RecordTrace } from './record-traces.ts';
 export { emptiedBatch, filterBatch } from './filter-batch.ts';
 export { hasProducer } from './accept-rules.ts';
 export type { AcceptRules } from './accept-rules.ts';

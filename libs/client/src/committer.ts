@@ -3,14 +3,15 @@
  * broke, or was refused for now, is sent again.
  */
 import { asPartitaError, PartitaError } from '@partita/domain';
-import type { ConsumeAckResult, OffsetCommit } from '@partita/protocol';
+import type { ConsumeAck, ConsumeAckResult, OffsetCommit } from '@partita/protocol';
 import { fromRpcStatus, isRetryable } from '@partita/rpc';
+import type { CommitSpan, CommitSpans } from './commit-spans.ts';
 import type { HeldPartition } from './held-partition.ts';
 
 const INTERVAL_MS = 200;
 const RECORD_COUNT_MAX = 500;
-/** Sends an ack; false = there is no stream now. */
-export type SendAck = (ackId: bigint, offsets: OffsetCommit[]) => boolean;
+/** Sends an ack, with the traceparent of its span or ''; false = there is no stream now. */
+export type SendAck = (ack: ConsumeAck, traceparent: string) => boolean;
 
 /** What is committed of a partition, and how often its position had been moved by then. */
 interface Entry {
@@ -22,10 +23,12 @@ interface Entry {
 interface OpenAck {
   readonly entries: readonly Entry[];
   readonly done: ((error: PartitaError | undefined) => void) | undefined;
+  readonly span: CommitSpan | undefined;
 }
 
 export class Committer {
   readonly #send: SendAck;
+  readonly #spans: CommitSpans;
   /** Partitions with a finished position that no ack under way carries. */
   readonly #dirty = new Set<HeldPartition>();
   readonly #open = new Map<bigint, OpenAck>();
@@ -34,8 +37,9 @@ export class Committer {
   #isStopped = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(send: SendAck) {
+  constructor(send: SendAck, spans: CommitSpans) {
     this.#send = send;
+    this.#spans = spans;
   }
 
   /** The handler is done with records: they are committed soon. */
@@ -86,7 +90,8 @@ export class Committer {
     }
     // A refused epoch is not tried again: the next assignment tells what happened to the partition.
     const again = error !== undefined && isRetryable(error) && error.reason !== 'STALE_GENERATION';
-    if (again && ack.done === undefined) this.#again(ack.entries);
+    if (again && ack.done === undefined) this.#again(ack, error);
+    ack.span?.end(error);
     ack.done?.(error);
   }
 
@@ -95,8 +100,9 @@ export class Committer {
     const open = [...this.#open.values()];
     this.#open.clear();
     for (const ack of open) {
-      if (ack.done === undefined) this.#again(ack.entries);
-      else ack.done(asPartitaError(error));
+      if (ack.done === undefined) this.#again(ack, error);
+      ack.span?.end(error);
+      ack.done?.(asPartitaError(error));
     }
   }
 
@@ -110,15 +116,20 @@ export class Committer {
     const entries = all.filter(({ held }) => held.state !== 'gone');
     if (entries.length === 0) return done?.(undefined);
     const ackId = this.#nextAckId++;
-    this.#open.set(ackId, { entries, done });
+    const span = this.#spans.begin(entries.length, done !== undefined);
+    const ack = { entries, done, span };
+    this.#open.set(ackId, ack);
     const offsets = entries.map(({ offset }) => offset);
-    if (this.#send(ackId, offsets)) return;
+    if (this.#send({ ackId, offsets }, span?.traceparent ?? '')) return;
     this.#open.delete(ackId);
-    if (done === undefined) this.#again(entries);
-    else done(new PartitaError('SERVICE_UNREACHABLE', 'the consumer has no stream to its group at the moment'));
+    const error = new PartitaError('SERVICE_UNREACHABLE', 'the consumer has no stream to its group at the moment');
+    if (done === undefined) this.#again(ack, error);
+    span?.end(error);
+    done?.(error);
   }
 
-  #again(entries: readonly Entry[]): void {
+  #again({ entries, span }: OpenAck, error: unknown): void {
+    span?.again(error);
     for (const { held } of entries) if (held.state !== 'gone') this.#dirty.add(held);
     if (this.#dirty.size > 0) this.#arm();
   }

@@ -42,8 +42,9 @@ export class ConsumeLink {
     return this.#stream.closed;
   }
 
-  send(message: MemberMessage): void {
-    this.#stream.send({ message });
+  /** `traceparent`: of the span that sends it, or ''. */
+  send(message: MemberMessage, traceparent = ''): void {
+    this.#stream.send({ message, traceparent });
   }
 
   /** Ends the stream once what was sent has left; the membership lives on until its session time-out. */

@@ -4,11 +4,14 @@
  * answer carries the last commit. Leaving the loop, by `break` or by an error, closes the consumer; the record in
  * progress is then not committed (it comes again) unless `commit()` was called.
  */
+import type { SpanContext } from '@opentelemetry/api';
 import { PartitaError } from '@partita/domain';
 import { ConsumeEventKind, GroupServiceService } from '@partita/protocol';
 import type { CommittedOffset, ConsumeAssignment, ConsumeEvent } from '@partita/protocol';
 import { clientError, refused } from './client-error.ts';
 import type { ClientError } from './client-error.ts';
+import { chooseSource } from './choose-source.ts';
+import { CommitSpans } from './commit-spans.ts';
 import { commitUntil, COMMIT_MS_MAX_AT_CLOSE } from './commit-until.ts';
 import { Committer } from './committer.ts';
 import type { GroupMessage, MemberMessage } from './consume-link.ts';
@@ -16,23 +19,21 @@ import { consumeInitial, consumeSubscription } from './consumer-options.ts';
 import type { ConsumerOptions, Subscription } from './consumer-options.ts';
 import type { ConsumerParts } from './consumer-parts.ts';
 import { DeliveryBuffer } from './delivery-buffer.ts';
-import { DirectRecords } from './direct-records.ts';
 import { HandOut } from './hand-out.ts';
 import type { HandedOut } from './hand-out.ts';
 import { handle, handleBatch } from './handlers.ts';
-import type { BatchHandler, RecordHandler, RunBatchesOptions, RunOptions } from './handlers.ts';
+import type { BatchHandler, Handling, RecordHandler, RunBatchesOptions, RunOptions } from './handlers.ts';
 import type { HeldPartition, PartitionName } from './held-partition.ts';
 import { HeldPartitions } from './held-partitions.ts';
+import { LoopSpan } from './loop-span.ts';
 import { Membership } from './membership.ts';
 import { PartitionControl } from './partition-control.ts';
 import type { CommitPosition, PartitionLag } from './partition-control.ts';
 import { pause } from './pause.ts';
 import type { Position } from './position.ts';
-import { PushedRecords } from './pushed-records.ts';
 import type { ReceivedRecord } from './record-form.ts';
 import type { RecordSource } from './record-source.ts';
 import { Revocations } from './revocations.ts';
-import { processSpan } from './spans.ts';
 
 export class Consumer implements AsyncIterable<ReceivedRecord> {
   readonly #parts: ConsumerParts;
@@ -42,13 +43,15 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
   readonly #handOut: HandOut;
   readonly #source: RecordSource;
   readonly #control: PartitionControl;
+  readonly #handling: Handling;
+  readonly #commitSpans: CommitSpans;
+  readonly #loopSpan: LoopSpan;
   readonly #committer: Committer;
   readonly #revocations: Revocations;
   readonly #membership: Membership;
   #subscription: Subscription;
   /** The one loop's record or batch; undefined while several handlers work side by side. */
   #current: HandedOut | undefined;
-  #currentEnd: (() => void) | undefined;
   #isAsking = false;
   #isRunning = false;
   #isOver = false;
@@ -60,14 +63,26 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
     this.#options = options;
     this.#subscription = options;
     this.#handOut = new HandOut(this.#buffer, () => this.#source.taken());
-    this.#source = this.#newSource();
+    const send = (message: MemberMessage, traceparent?: string): boolean => this.#membership.send(message, traceparent);
+    this.#source = chooseSource(parts, {
+      options,
+      held: this.#held,
+      buffer: this.#buffer,
+      send,
+      onNews: () => this.#handOut.wake(),
+      onEvent: (event) => this.#guarded(() => options.onEvent?.(event)),
+      onError: (error) => this.#fail(error),
+    });
     this.#control = new PartitionControl(this.#held, this.#source);
-    const send = (message: MemberMessage): boolean => this.#membership.send(message);
-    this.#committer = new Committer((ackId, offsets) => send({ $case: 'ack', ack: { ackId, offsets } }));
+    this.#handling = { tracer: parts.tracer, group: options.group };
+    const spans = (this.#commitSpans = new CommitSpans(this.#handling));
+    this.#loopSpan = new LoopSpan(this.#handling, spans);
+    this.#committer = new Committer((ack, traceparent) => send({ $case: 'ack', ack }, traceparent), spans);
     this.#revocations = new Revocations({
       held: this.#held,
       onRevoked: options.onRevoked,
       isAuto: this.#isAuto,
+      spans,
       send,
       onError: (error) => this.#fail(error),
     });
@@ -122,14 +137,13 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
    * the others finish, its record is not committed, and the run rejects with what it threw.
    */
   async run(handler: RecordHandler, { concurrency = 1 }: RunOptions = {}): Promise<void> {
-    const { tracer } = this.#parts;
-    await this.#work(concurrency, 1, (handed) => handle(handed, handler, { tracer, group: this.#options.group }));
+    await this.#work(concurrency, 1, (handed) => handle(handed, handler, this.#handling));
   }
 
-  /** The same with up to `maxRecords` (default 500) records of one partition at once, without spans of their own. */
+  /** The same with up to `maxRecords` (default 500) records of one partition at once, in one span. */
   async runBatches(handler: BatchHandler, options: RunBatchesOptions = {}): Promise<void> {
     const { concurrency = 1, maxRecords = 500 } = options;
-    await this.#work(concurrency, maxRecords, (handed) => handleBatch(handed, handler));
+    await this.#work(concurrency, maxRecords, (handed) => handleBatch(handed, handler, this.#handling));
   }
 
   /**
@@ -147,6 +161,7 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
     const current = this.#current;
     const last = current?.records.at(-1);
     if (current !== undefined && last !== undefined && current.moves === current.held.moves) current.held.finish(last);
+    this.#loopSpan.finished();
     await commitUntil(
       () => this.#committer.commit(this.#committable()),
       () => this.#isOver,
@@ -204,13 +219,14 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
     if (this.#failure === undefined) {
       this.#isOver = true;
-      this.#currentEnd?.();
+      this.#loopSpan.end();
       this.#current = undefined;
       this.#handOut.end();
       const finished = this.#isAuto ? this.#committable() : [];
       if (this.#options.instanceId === undefined) {
         this.#committer.stop();
-        await this.#membership.leave(finished.flatMap((held) => held.commit ?? []));
+        const offsets = finished.flatMap((held) => held.commit ?? []);
+        await this.#membership.leave(offsets, this.#commitSpans);
       } else {
         const committed = new AbortController();
         const commit = this.#committer.commit(finished).then(() => committed.abort());
@@ -227,22 +243,6 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
     return this.#options.autoCommit !== false;
   }
 
-  #newSource(): RecordSource {
-    const options = this.#options;
-    const shared = { options, held: this.#held, buffer: this.#buffer };
-    if (options.delivery !== 'direct')
-      return new PushedRecords({ ...shared, send: (message) => void this.#membership.send(message) });
-    return new DirectRecords({
-      ...shared,
-      pool: this.#parts.pool,
-      routes: this.#parts.routes(),
-      listOffset: this.#parts.listOffset,
-      onNews: () => this.#handOut.wake(),
-      onEvent: (event) => this.#guarded(() => this.#options.onEvent?.(event)),
-      onError: (error) => this.#fail(error),
-    });
-  }
-
   #committable(): HeldPartition[] {
     return this.#held.all().filter((held) => held.state === 'held' || held.state === 'revoking');
   }
@@ -252,7 +252,8 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
       throw refused('INVALID_REQUEST', 'a consumer has one loop: wait for a record before asking for the next');
     this.#isAsking = true;
     try {
-      this.#currentEnd?.();
+      if (!this.#isOver) this.#loopSpan.finished();
+      this.#loopSpan.end();
       const current = this.#current;
       this.#current = undefined;
       if (current !== undefined) this.#finish(current);
@@ -263,18 +264,18 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
         return { done: true, value: undefined };
       }
       this.#current = handed;
-      const { tracer } = this.#parts;
-      if (tracer !== undefined) {
-        const { span } = processSpan(tracer, this.#options.group, record);
-        this.#currentEnd = () => span.end();
-      }
+      this.#loopSpan.begin(record);
       return { done: false, value: record };
     } finally {
       this.#isAsking = false;
     }
   }
 
-  async #work(workerCount: number, recordCount: number, work: (handed: HandedOut) => Promise<void>): Promise<void> {
+  async #work(
+    workerCount: number,
+    recordCount: number,
+    work: (handed: HandedOut) => Promise<SpanContext | undefined>,
+  ): Promise<void> {
     if (this.#isAsking || this.#isRunning)
       throw refused('INVALID_REQUEST', 'a consumer has one loop: it is being run already');
     this.#isRunning = true;
@@ -283,7 +284,7 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
       try {
         for (let handed = await this.#take(recordCount); handed !== undefined; handed = await this.#take(recordCount)) {
           if (workerCount === 1) this.#current = handed;
-          await work(handed);
+          this.#commitSpans.finished(await work(handed));
           this.#current = undefined;
           this.#finish(handed);
         }
@@ -324,6 +325,7 @@ export class Consumer implements AsyncIterable<ReceivedRecord> {
   #fail(error: unknown): void {
     this.#failure ??= clientError(error);
     this.#isOver = true;
+    this.#loopSpan.end();
     this.#committer.stop();
     this.#membership.abandon();
     this.#source.close();

@@ -57,6 +57,8 @@ export interface BatchesChunkOptions {
   /** True = the topic shows the append time in place of the records' own. */
   readonly isAppendTime: boolean;
   readonly owe: Owe;
+  /** The traceparent that a record goes on with, '' = its own; asked for records that have one. */
+  readonly traceparentOf?: ((record: ReceivedRecord) => string) | undefined;
 }
 
 /**
@@ -100,7 +102,9 @@ export class BatchesChunk implements DeliveredChunk {
         continue;
       }
       this.#nextRecord += 1;
-      if (record.offset >= fromOffset) return storedRecord(name, record, this.#header, isAppendTime);
+      if (record.offset < fromOffset) continue;
+      const received = storedRecord(name, record, this.#header, isAppendTime);
+      return record.traceparent === '' ? received : this.#traced(received);
     }
   }
 
@@ -111,6 +115,11 @@ export class BatchesChunk implements DeliveredChunk {
     this.#header = undefined;
     this.#records = [];
     this.#options.owe(this.#recordCount, this.#options.bytes.byteLength);
+  }
+
+  #traced(record: ReceivedRecord): ReceivedRecord {
+    const traceparent = this.#options.traceparentOf?.(record) ?? '';
+    return traceparent === '' ? record : { ...record, traceparent };
   }
 
   /** Decodes the next batch with records; false at the end. Control batches take offsets and are never shown. */

@@ -3,6 +3,7 @@
  * is given back as records are taken, so what waits here is bounded. A position that is no longer in the log moves by the
  * member's policy and with an event, never by itself.
  */
+import type { Tracer } from '@opentelemetry/api';
 import { headerSeed } from '@partita/batch';
 import { asPartitaError, CONSUMER_BUFFER_BYTES, PartitaError } from '@partita/domain';
 import { ConsumeEventKind, DeliveryForm, TimestampType } from '@partita/protocol';
@@ -21,8 +22,10 @@ import type { Reading } from './leader-reader.ts';
 import { positionAfterLoss } from './offset-loss.ts';
 import { pause } from './pause.ts';
 import type { Position } from './position.ts';
+import type { ReceivedRecord } from './record-form.ts';
 import type { RecordSource } from './record-source.ts';
 import type { RouteCache } from './route-cache.ts';
+import { receiveSpan } from './spans.ts';
 
 /** Asks the leader of a partition. */
 export type ListOffset = (
@@ -38,6 +41,8 @@ export interface DirectRecordsContext {
   readonly routes: RouteCache;
   readonly buffer: DeliveryBuffer;
   readonly listOffset: ListOffset;
+  /** Undefined when the process does not trace. */
+  readonly tracer: Tracer | undefined;
   /** There is something in the buffer. */
   onNews(): void;
   onEvent(event: ConsumeEvent): void;
@@ -163,6 +168,7 @@ export class DirectRecords implements RecordSource {
         seed,
         isAppendTime: this.#isAppendTime(topicId),
         owe: release,
+        traceparentOf: this.#receiving(),
       });
       // Behind a hole that compaction left, the epoch of the record before is not known.
       lastEpoch = chunk.endOffset === data.nextOffset ? chunk.lastEpoch : 0;
@@ -193,6 +199,14 @@ export class DirectRecords implements RecordSource {
     const brokerCount = Math.max(1, routes.table.brokers.length);
     const windowBytes = Math.floor((options.bufferBytes ?? CONSUMER_BUFFER_BYTES) / brokerCount);
     return new LeaderReader(routes, pool, { windowBytes: Math.max(WINDOW_BYTES_MIN, windowBytes), isReleased: true });
+  }
+
+  /** Makes the spans of what has arrived now. */
+  #receiving(): ((record: ReceivedRecord) => string) | undefined {
+    const { tracer, options } = this.#context;
+    if (tracer === undefined) return undefined;
+    const arrivedMs = performance.now();
+    return (record) => receiveSpan(tracer, options.group, record, arrivedMs);
   }
 
   #isAppendTime(topicId: string): boolean {

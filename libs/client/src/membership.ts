@@ -7,6 +7,7 @@ import type { ConsumeInitial, OffsetCommit } from '@partita/protocol';
 import { isRetryable, retryAdviceOf } from '@partita/rpc';
 import { backoffDelayMs } from '@partita/rpc/client';
 import type { ChannelPool } from '@partita/rpc/client';
+import type { CommitSpans } from './commit-spans.ts';
 import { ConsumeLink } from './consume-link.ts';
 import type { GroupMessage, MemberMessage } from './consume-link.ts';
 import type { MemberName } from './consumer-options.ts';
@@ -65,9 +66,9 @@ export class Membership {
   }
 
   /** False when there is no stream on which the member has joined. */
-  send(message: MemberMessage): boolean {
+  send(message: MemberMessage, traceparent = ''): boolean {
     if (!this.#joined || this.#link === undefined) return false;
-    this.#link.send(message);
+    this.#link.send(message, traceparent);
     return true;
   }
 
@@ -77,9 +78,14 @@ export class Membership {
   }
 
   /** Leaves the group with last commits; resolves when the stream is over. */
-  leave(offsets: OffsetCommit[]): Promise<void> {
-    this.send({ $case: 'leave', leave: { offsets } });
-    return this.#end();
+  async leave(offsets: OffsetCommit[], spans: CommitSpans): Promise<void> {
+    const span = offsets.length === 0 ? undefined : spans.begin(offsets.length);
+    try {
+      this.send({ $case: 'leave', leave: { offsets } }, span?.traceparent);
+      await this.#end();
+    } finally {
+      span?.end();
+    }
   }
 
   /** Ends the stream and stays a member until the session time-out: who comes back by then finds its partitions. */

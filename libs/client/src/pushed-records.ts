@@ -16,6 +16,7 @@ import type { DeliveryBuffer } from './delivery-buffer.ts';
 import type { HeldPartition } from './held-partition.ts';
 import type { HeldPartitions } from './held-partitions.ts';
 import { offsetSpec } from './position.ts';
+import type { ReceivedRecord } from './record-form.ts';
 import type { RecordSource } from './record-source.ts';
 
 /** Seeds of checksums that are kept; more partitions than that compute theirs anew. */
@@ -138,6 +139,7 @@ export class PushedRecords implements RecordSource {
       seed: this.#seed(batches),
       isAppendTime: batches.appendTime,
       owe: this.#owe(),
+      traceparentOf: tracesOf(batches),
     });
     this.#context.buffer.add(held, chunk);
   }
@@ -169,4 +171,11 @@ export class PushedRecords implements RecordSource {
     }
     return seed;
   }
+}
+
+/** The service's spans of the records; undefined when none is traced. */
+function tracesOf({ traces }: ConsumeBatches): ((record: ReceivedRecord) => string) | undefined {
+  if (traces.length === 0) return undefined;
+  const byOffset = new Map(traces.map(({ offset, traceparent }) => [offset, traceparent]));
+  return ({ offset }) => byOffset.get(offset) ?? '';
 }

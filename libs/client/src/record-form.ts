@@ -39,7 +39,7 @@ export interface ReceivedRecord {
   /** The leader's wall clock at append, milliseconds since 1970 UTC. */
   readonly appendTimeMs: number;
   readonly leaderEpoch: number;
-  /** W3C trace context of the send, or empty. */
+  /** W3C trace context of the span that delivered the record, or of the send where no service traces; or empty. */
   readonly traceparent: string;
   readonly tracestate: string;
 }

@@ -1,5 +1,6 @@
 /** Giving partitions up: what a handler has is finished first, then onRevoked is heard, then the group gets its answer. */
 import type { OffsetCommit } from '@partita/protocol';
+import type { CommitSpans } from './commit-spans.ts';
 import type { MemberMessage } from './consume-link.ts';
 import type { HeldPartition, PartitionName } from './held-partition.ts';
 import type { HeldPartitions } from './held-partitions.ts';
@@ -9,7 +10,8 @@ export interface RevocationsOptions {
   readonly onRevoked: ((partitions: readonly PartitionName[]) => void | Promise<void>) | undefined;
   /** True = finished records are committed with the answer. */
   readonly isAuto: boolean;
-  send(message: MemberMessage): boolean;
+  readonly spans: CommitSpans;
+  send(message: MemberMessage, traceparent: string): boolean;
   onError(error: unknown): void;
 }
 
@@ -32,7 +34,14 @@ export class Revocations {
       const still = given.filter((held) => held.state === 'given');
       if (still.length === 0) return;
       const offsets: OffsetCommit[] = isAuto ? still.flatMap((held) => held.commit ?? []) : [];
-      this.#options.send({ $case: 'revoked', revoked: { partitions: still.map((held) => held.assigned), offsets } });
+      const revoked = { partitions: still.map((held) => held.assigned), offsets };
+      // It has no answer of its own: the span ends when it is on its way.
+      const span = offsets.length === 0 ? undefined : this.#options.spans.begin(offsets.length);
+      try {
+        this.#options.send({ $case: 'revoked', revoked }, span?.traceparent ?? '');
+      } finally {
+        span?.end();
+      }
     });
   }
 

@@ -22,6 +22,8 @@ export const RECORD_HEADER_NAME_BYTES_MAX = 255;
 /** Trace context of a record: W3C traceparent and tracestate. */
 export const TRACEPARENT_CHARS_MAX = 55;
 export const TRACESTATE_CHARS_MAX = 512;
+/** Records of one batch that are given spans of their own on their way to a member. */
+export const TRACED_RECORD_COUNT_MAX = 1000;
 /** How far ahead of the receiver's clock a record's timestamp may lie. */
 export const TIMESTAMP_FUTURE_MS_MAX = 60 * 60 * 1000;
 

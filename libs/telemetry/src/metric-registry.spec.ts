@@ -91,6 +91,17 @@ describe('a registry of metrics', () => {
     expect(numbersOf(registry, 'partita.group.lag.age')).toEqual({ 'g/t': 3 });
   });
 
+  it('lets several observers look once', () => {
+    const registry = new MetricRegistry();
+    let looks = 0;
+    registry.beforeCollect(() => (looks += 1));
+    registry.observe('partita.coordinator.topics', (report) => report(looks));
+    registry.observe('partita.coordinator.partitions', (report) => report(looks));
+    registry.collect();
+    expect(numbersOf(registry, 'partita.coordinator.topics')).toEqual({ '': 2 });
+    expect(looks).toBe(2);
+  });
+
   it('gives the room of what is no longer observed to what is', () => {
     const registry = new MetricRegistry();
     let first = 0;

@@ -82,6 +82,7 @@ class Family {
 export class MetricRegistry implements Metrics {
   readonly isOn = true;
   readonly #families = new Map<InstrumentName, Family>();
+  readonly #looks: (() => void)[] = [];
 
   counter<Name extends InstrumentName>(name: Name): Instrument<NumberSeries, LabelsOf<Name>> {
     return this.#numbers(name);
@@ -103,8 +104,13 @@ export class MetricRegistry implements Metrics {
     return () => observers.delete(observer);
   }
 
+  beforeCollect(look: () => void): void {
+    this.#looks.push(look);
+  }
+
   /** All instruments that were asked for, in the order of their names. */
   collect(): Collected[] {
+    for (const look of this.#looks) look();
     const families = [...this.#families.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
     return families.map((family) => family.collect());
   }

@@ -37,6 +37,8 @@ export interface Metrics {
    * one instrument: what they report under the same labels is merged. Returns how to stop.
    */
   observe<Name extends CounterName | GaugeName>(name: Name, read: (report: Report<LabelsOf<Name>>) => void): () => void;
+  /** `look` is called once at the beginning of each collection: what several observers report is found out in one go. */
+  beforeCollect(look: () => void): void;
 }
 
 const NO_SERIES: CounterSeries & GaugeSeries & HistogramSeries = {
@@ -53,4 +55,5 @@ export const NO_METRICS: Metrics = {
   gauge: () => NO_INSTRUMENT,
   histogram: () => NO_INSTRUMENT,
   observe: () => () => undefined,
+  beforeCollect: () => undefined,
 };

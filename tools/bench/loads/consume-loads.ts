@@ -31,7 +31,7 @@ export async function consumeAsMember(service: Client, topic: string, seconds: n
       meter.received(records.length, records.length * RECORD_BYTES);
       owedRecords += records.length;
       if (owedRecords >= CREDIT_STEP_RECORD_COUNT) {
-        stream.send({ message: { $case: 'credit', credit: credit(owedRecords) } });
+        stream.send({ message: { $case: 'credit', credit: credit(owedRecords) }, traceparent: '' });
         owedRecords = 0;
       }
       if (isAtEnd(message.records)) finished.add(message.records.partition);
@@ -40,7 +40,7 @@ export async function consumeAsMember(service: Client, topic: string, seconds: n
     onClose: (error) => meter.fail(error ?? new Error('the service ended the stream')),
   });
   const heartbeat = setInterval(
-    () => stream.send({ message: { $case: 'heartbeat', heartbeat: { positions: [] } } }),
+    () => stream.send({ message: { $case: 'heartbeat', heartbeat: { positions: [] } }, traceparent: '' }),
     HEARTBEAT_MS,
   );
   const initial = ConsumeInitial.fromPartial({
@@ -50,12 +50,12 @@ export async function consumeAsMember(service: Client, topic: string, seconds: n
     startPosition: { position: { $case: 'earliest', earliest: true } },
     deliveryForm: DeliveryForm.DELIVERY_FORM_RECORDS,
   });
-  stream.send({ message: { $case: 'initial', initial } });
+  stream.send({ message: { $case: 'initial', initial }, traceparent: '' });
   try {
     return await meter.result;
   } finally {
     clearInterval(heartbeat);
-    stream.send({ message: { $case: 'leave', leave: { offsets: [] } } });
+    stream.send({ message: { $case: 'leave', leave: { offsets: [] } }, traceparent: '' });
     await stream.closed;
     await callUnary(service, GroupServiceService.deleteGroup, { group });
   }

@@ -25,6 +25,7 @@ import type { AppendEntry, AppendRequest, AppendResponse, AppendResult } from '@
 import type { AppendOutcome, Claim } from '@partita/replication';
 import { checkEnum, toRpcStatus } from '@partita/rpc';
 import type { CallContext } from '@partita/rpc/server';
+import type { BrokerMetrics } from '../metrics/broker-metrics.ts';
 import type { PartitionActor } from '../partition-actor.ts';
 import type { PartitionRegistry } from '../partition-registry.ts';
 import { endAppendSpan, startAppendSpan } from './append-span.ts';
@@ -35,6 +36,7 @@ export interface AppendOptions {
   readonly clock: Clock;
   /** True = spans are exported; without it no span is even tried. */
   readonly tracing: boolean;
+  readonly metrics: BrokerMetrics;
   /** Told of every partition that has an append waiting, so that its deadlines are looked at. */
   readonly onWaiting: (actor: PartitionActor) => void;
 }
@@ -87,7 +89,10 @@ export class Appender {
     done: (result: AppendResult) => void,
   ): void {
     let key = '';
+    const { metrics } = this.#options;
+    const beganAtMs = metrics.now();
     const refuse = (error: PartitaError) => {
+      metrics.refused(error.reason);
       if (key !== '') refused.set(key, error);
       done({ outcome: { $case: 'error', error: toRpcStatus(error) } });
     };
@@ -98,8 +103,13 @@ export class Appender {
       const earlier = refused.get(key);
       if (earlier !== undefined) throw earlier;
       this.#feed(actor, entry, deadlineMs, (outcome) => {
-        if (outcome.ok) done({ outcome: { $case: 'ack', ack: ackOf(actor, outcome) } });
-        else refuse(this.#withLeader(actor, outcome.error));
+        if (!outcome.ok) {
+          refuse(this.#withLeader(actor, outcome.error));
+          return;
+        }
+        if (outcome.duplicate) metrics.duplicates.add(1);
+        else metrics.appended(actor.topic, entry, outcome.recordCount, beganAtMs);
+        done({ outcome: { $case: 'ack', ack: ackOf(actor, outcome) } });
       });
     } catch (error) {
       refuse(asPartitaError(error));

@@ -57,7 +57,9 @@ export class ReplicaSet {
 
   /** Starts a broker, on an earlier directory when one is given; it takes the place of the earlier one. */
   async startBroker(id: number, dir?: string): Promise<TestBroker> {
-    const broker = await TestBroker.start(dir, { id, coordinators: [parseAddress(this.#address)] });
+    const metricsListen = parseAddress('127.0.0.1:0');
+    const coordinators = [parseAddress(this.#address)];
+    const broker = await TestBroker.start(dir, { id, coordinators, metricsListen });
     this.brokers[id - 1] = broker;
     return broker;
   }

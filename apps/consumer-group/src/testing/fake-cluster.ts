@@ -44,6 +44,7 @@ export type AppendFault = 'refused in doubt' | 'stored in doubt';
 
 export class FakeCluster {
   readonly clusterId = randomUUID();
+  readonly #traceparents = new Map<string, string>();
   readonly #topics = new Map<string, FakeTopic>();
   readonly #directory = new DirectoryHolder(systemClock);
   readonly #server: RpcServer;
@@ -165,6 +166,11 @@ export class FakeCluster {
     return { claimEpoch, batchCount: batches.length };
   }
 
+  /** What the last append to a topic said about its trace. */
+  lastAppendTraceparent(topic: string): string {
+    return this.#traceparents.get(topic) ?? '';
+  }
+
   /** Forgets records below an offset. */
   trim(topic: string, partition: number, logStart: bigint): void {
     const log = this.#log({ topicId: '', topic, partition });
@@ -198,6 +204,7 @@ export class FakeCluster {
   }
 
   #append(entry: AppendEntry): AppendResult {
+    this.#traceparents.set(entry.topic, entry.traceparent);
     try {
       const log = this.#log(entry);
       const claim = claimIn(entry.recordBatches);

@@ -30,10 +30,12 @@ export class ServiceWorld {
   readonly pool = new ChannelPool();
   readonly instances: RunningInstance[] = [];
   readonly #members: TestMember[] = [];
+  readonly #tracing: boolean;
   #topicCount = 0;
 
   /** Ties the world to the hooks of the spec file: `instanceCount` instances from its start. */
-  constructor({ shardCount = 1, instanceCount = 1 } = {}) {
+  constructor({ shardCount = 1, instanceCount = 1, tracing = false } = {}) {
+    this.#tracing = tracing;
     this.cluster = new FakeCluster(this.logger, shardCount);
     beforeAll(async () => {
       await this.cluster.start();
@@ -60,7 +62,8 @@ export class ServiceWorld {
     const instanceId = systemRandom.uuid();
     const { config } = parsed;
     const fail = (error: unknown): void => expect.fail(String(error));
-    const service = await startConsumerGroup({ config, instanceId, logger: this.logger, tracing: 'off', fail });
+    const tracing = this.#tracing ? 'follow' : 'off';
+    const service = await startConsumerGroup({ config, instanceId, logger: this.logger, tracing, fail });
     const started = { service, instanceId, address: String(service.ready['address']) };
     this.instances.push(started);
     await this.#settled();

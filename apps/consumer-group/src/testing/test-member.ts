@@ -46,8 +46,8 @@ export class TestMember {
     this.send({ $case: 'initial', initial: ConsumeInitial.fromPartial(initial) });
   }
 
-  send(message: NonNullable<ConsumeRequest['message']>): void {
-    this.#stream.send({ message });
+  send(message: NonNullable<ConsumeRequest['message']>, traceparent = ''): void {
+    this.#stream.send({ message, traceparent });
   }
 
   grant(records: number, bytes = 1_000_000): void {

@@ -7,6 +7,7 @@ import type { CreateTopicRequest } from '@partita/protocol';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { createLogger, systemClock, systemRandom } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
+import { MetricRegistry } from '@partita/telemetry';
 import { readConfig } from '../config.ts';
 import { startCoordinator } from '../coordinator.ts';
 import { newDisk, SpecBroker } from './spec-broker.ts';
@@ -17,6 +18,7 @@ export interface RunningCoordinator {
   readonly address: string;
   readonly peerAddress: string;
   readonly store: MetadataStore;
+  readonly metrics: MetricRegistry;
 }
 
 export class SpecCluster {
@@ -41,6 +43,7 @@ export class SpecCluster {
       instance: String(this.coordinators.length),
       level: process.env['PARTITA_SPEC_LOG'] === 'on' ? 'debug' : 'silent',
     });
+    const metrics = new MetricRegistry();
     const service = await startCoordinator({
       config: parsed.config,
       store,
@@ -49,10 +52,11 @@ export class SpecCluster {
       logger,
       runId: randomUUID(),
       tracing: 'off',
+      metrics,
       onWrongCluster: (error) => this.wrongCluster.push(error),
     });
     const { address, peerAddress } = service.ready as { address: string; peerAddress: string };
-    const running = { service, address, peerAddress, store };
+    const running = { service, address, peerAddress, store, metrics };
     this.coordinators.push(running);
     return running;
   }

@@ -22,12 +22,16 @@ type Held = readonly [partition: number, assignmentEpoch: number];
 /** A consumer-group instance that says what the spec tells it to, and remembers what members say. */
 export class SpecGroup {
   readonly heard: Message[] = [];
+  /** What each of them said of its trace. */
+  readonly traceparents: string[] = [];
   stream: ServerBidiStream<ConsumeResponse> | undefined;
   streamCount = 0;
   /** Streams that members ended without leaving. */
   endCount = 0;
   /** What the group has, by partition. */
   readonly committed = new Map<number, bigint>();
+  /** False = acks get no answer. */
+  answersAcks = true;
   /** What every ack is answered with. */
   failures: CommitFailure[] = [];
   /** Called with each `initial`; by default the member joins and gets partition 0. */
@@ -40,7 +44,7 @@ export class SpecGroup {
     consume: bidi<ConsumeRequest, ConsumeResponse>((stream) => {
       this.streamCount += 1;
       this.stream = stream;
-      return { onMessage: ({ message }) => this.#onMessage(message), onEnd: () => this.#onEnd(stream) };
+      return { onMessage: (request) => this.#onMessage(request), onEnd: () => this.#onEnd(stream) };
     }),
     getCommittedOffsets: unary(() =>
       GetCommittedOffsetsResponse.fromPartial({ offsets: [{ topic: 't', partition: 0, nextOffset: 77n }] }),
@@ -53,13 +57,14 @@ export class SpecGroup {
     stream.end();
   }
 
-  #onMessage(message: ConsumeRequest['message']): void {
+  #onMessage({ message, traceparent }: ConsumeRequest): void {
     if (message === undefined) return;
     this.heard.push(message);
+    this.traceparents.push(traceparent);
     if (message.$case === 'initial') this.onInitial(message.initial);
     if (message.$case === 'ack')
       for (const offset of message.ack.offsets) this.committed.set(offset.partition, offset.nextOffset);
-    if (message.$case === 'ack')
+    if (message.$case === 'ack' && this.answersAcks)
       this.say({
         $case: 'ackResult',
         ackResult: { ackId: message.ack.ackId, error: this.failures[0]?.error, failures: this.failures },
@@ -117,6 +122,11 @@ export class SpecGroup {
       ...options,
     });
     this.say({ $case: 'batches', batches: message });
+  }
+
+  /** What messages of a kind said of their traces. */
+  traceparentsOf(kind: Kind): string[] {
+    return this.traceparents.filter((_, index) => this.heard[index]?.$case === kind);
   }
 
   all<K extends Kind>(kind: K): Extract<Message, { $case: K }>[] {

@@ -84,6 +84,11 @@ export class ShardCore<Ticket, Encoded> {
     return this.#underWay !== undefined;
   }
 
+  /** Who waits for the append that is under way. */
+  get ticketsUnderWay(): readonly Ticket[] {
+    return this.#underWay?.entries.map(({ ticket }) => ticket) ?? [];
+  }
+
   /** True when a step would do something. */
   get hasWork(): boolean {
     return this.#phase === 'serving' && this.#underWay === undefined && this.#queue.length > 0;

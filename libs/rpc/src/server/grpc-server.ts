@@ -44,6 +44,8 @@ export interface RpcServer {
   start(): Promise<{ readonly address: string }>;
   /** Health of the server and all its services, for one that is up but not ready. */
   setServing(serving: boolean): void;
+  /** Bytes of messages that wait to be sent, in all streams. */
+  readonly pendingBytes: number;
   /** The shutdown sequence (drain.ts); resolves when no call is left, after `graceMs` at the latest. */
   drain(graceMs: number): Promise<void>;
   /** Cuts everything at once. */
@@ -108,6 +110,10 @@ class GrpcServer implements RpcServer {
 
   setServing(serving: boolean): void {
     this.#health.setServing(serving && !this.#core.draining.aborted);
+  }
+
+  get pendingBytes(): number {
+    return this.#core.budget.pendingBytes;
   }
 
   drain(graceMs: number): Promise<void> {
