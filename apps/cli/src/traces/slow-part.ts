@@ -23,6 +23,8 @@ export interface SlowParts {
   readonly slowest: SlowPart | undefined;
   /** The longest time in which nothing ran; undefined when the slowest span took longer. */
   readonly wait: SlowPart | undefined;
+  /** All of the path, longest first. */
+  readonly path: readonly PathPart[];
 }
 
 export function slowParts(nodes: readonly SpanNode[]): SlowParts {
@@ -32,6 +34,7 @@ export function slowParts(nodes: readonly SpanNode[]): SlowParts {
   return {
     slowest: described(parts.find(({ kind }) => kind === 'own')),
     wait: described(parts[0]?.kind === 'before' ? parts[0] : undefined),
+    path: parts,
   };
 }
 
