@@ -40,7 +40,8 @@ export function launchCluster(options: OwnClusterOptions): OwnCluster {
   const { purpose, brokerCount, traces = false, metrics = false, env = {} } = options;
   const home = mkdtempSync(join(tmpdir(), `partita-${purpose}-`));
   const size = ['--home', home, '--brokers', String(brokerCount), '--log-level', 'warn'];
-  const args = [LAUNCHER, ...size, ...(traces ? [] : ['--no-traces']), ...(metrics ? [] : ['--no-metrics'])];
+  const seen = [traces ? '--traces' : '--no-traces', metrics ? '--metrics' : '--no-metrics'];
+  const args = [LAUNCHER, ...size, ...seen];
   // Detached: Ctrl-C reaches the tool alone, which cleans up in the cluster before it stops it.
   const launcher = spawn(process.execPath, args, {
     ...{ stdio: ['ignore', 'ignore', 'pipe'], detached: true },

@@ -5,6 +5,8 @@ import { ListTracesRequest, TraceOrder, TraceServiceService } from '@partita/pro
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { createLogger } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
+import { MetricRegistry } from '@partita/telemetry';
+import { metricValue } from '@partita/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startConsole } from './console.ts';
 import { OtlpTraceService } from './otlp/export-service.ts';
@@ -19,6 +21,7 @@ const logger = createLogger({ service: 'test', instance: '1', level: 'fatal' });
 let folder: string;
 let pool: ChannelPool;
 let running: RunningService;
+let metrics: MetricRegistry;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'partita-console-'));
@@ -40,7 +43,8 @@ function start(): Promise<RunningService> {
     metricsListen: undefined,
     metricsHosts: [],
   };
-  return startConsole({ config, logger });
+  metrics = new MetricRegistry();
+  return startConsole({ config, logger, metrics });
 }
 
 const client = (): ReturnType<ChannelPool['client']> => pool.client(String(running.ready['address']));
@@ -184,5 +188,19 @@ describe('a console', () => {
     await expect(broken).rejects.toMatchObject({ reason: 'MALFORMED_MESSAGE' });
     await send('s', span(ID('aa'), 1n));
     expect((await list()).traces.length).toBe(1);
+  });
+});
+
+describe('its metrics', () => {
+  const spans = (outcome: string) => metricValue(metrics, 'partita.console.spans', { outcome });
+
+  it('count spans that came, and traces that are kept; those of earlier starts only as traces', async () => {
+    await send('partita-cli', span(ID('aa'), 1000n), span(ID('bb'), 1000n));
+    expect([spans('kept'), spans('dropped')]).toEqual([2, 0]);
+    expect(metricValue(metrics, 'partita.console.traces')).toBe(2);
+    await running.close();
+    running = await start();
+    expect(spans('kept')).toBe(0);
+    expect(metricValue(metrics, 'partita.console.traces')).toBe(2);
   });
 });

@@ -51,7 +51,7 @@ await runProcess({
   stopWhenParentGone: process.send !== undefined,
   async start() {
     try {
-      return await startConsole({ config, logger });
+      return await startConsole({ config, logger, metrics: telemetry.metrics });
     } catch (error) {
       if (!(error instanceof PartitaError) || error.reason !== 'INVALID_SETTING') throw error;
       throw new ExitError(EXIT_CODES.configuration, error.message, { cause: error });

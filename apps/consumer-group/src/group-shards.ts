@@ -7,8 +7,10 @@ import type { TopicCatalog } from '@partita/groups';
 import type { ShardAssignment, ShardHint, ShardOwnership } from '@partita/protocol';
 import { createRepeatedLog, systemClock } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
+import type { GroupMeter } from './group-meter.ts';
 import type { LeaderCalls } from './leader-calls.ts';
 import { MemberSessions } from './member-sessions.ts';
+import { RebalanceCount } from './rebalance-count.ts';
 import { ShardLog } from './shard-log.ts';
 import { loading, ShardOwner } from './shard-owner.ts';
 import { topicCatalog } from './topic-catalog.ts';
@@ -36,6 +38,7 @@ export interface GroupShardsOptions {
   readonly calls: LeaderCalls;
   readonly instanceId: string;
   readonly logger: Logger;
+  readonly meter: GroupMeter;
 }
 
 export class GroupShards {
@@ -207,13 +210,22 @@ export class GroupShards {
 
   #openShard(shard: number, topicId: string): void {
     if (this.#own.has(shard)) return;
-    const { calls, instanceId, logger } = this.#options;
+    const { calls, instanceId, logger, meter } = this.#options;
     const stop = new AbortController();
     const name = { topicId, topic: GROUPS_TOPIC, partition: shard };
     const log = new ShardLog(calls, name, instanceId, stop.signal);
     const sessions = new MemberSessions(this.#catalog, logger);
     const wallMs = (): number => systemClock.wallMs();
-    const owner = new ShardOwner({ shard, log, catalog: this.#catalog, logger, wallMs, listener: sessions });
+    const listener = new RebalanceCount(sessions, meter, () => owner.state);
+    const owner: ShardOwner = new ShardOwner({
+      shard,
+      log,
+      catalog: this.#catalog,
+      logger,
+      meter,
+      wallMs,
+      listener,
+    });
     this.#own.set(shard, { owner, sessions, stop });
     sessions.start(owner);
     owner.start();

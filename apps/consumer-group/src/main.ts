@@ -38,6 +38,7 @@ await runProcess({
       instanceId,
       logger,
       tracing: telemetry.tracing,
+      metrics: telemetry.metrics,
       fail: (error) => context.fail(error),
     }),
 });

@@ -1,7 +1,9 @@
 import { PartitaError } from '@partita/domain';
 import type { GroupCommand } from '@partita/groups';
 import { createLogger } from '@partita/runtime';
+import { NO_METRICS } from '@partita/telemetry';
 import { describe, expect, it } from 'vitest';
+import { GroupMeter } from './group-meter.ts';
 import { ShardOwner } from './shard-owner.ts';
 
 /** A shard log whose appends wait until the test ends them. */
@@ -54,6 +56,7 @@ async function setUp(): Promise<{ owner: ShardOwner; log: HeldLog }> {
     log,
     catalog: { topic: () => ({ topicId: 'id', partitionCount: 1 }), matching: () => [], has: () => true },
     logger: createLogger({ service: 'spec', instance: '1', level: 'fatal' }),
+    meter: new GroupMeter(NO_METRICS),
     wallMs: () => 1,
     listener: { onServing: () => undefined, onChanged: () => undefined },
   });

@@ -20,6 +20,7 @@ import type {
 import { backoffDelayMs } from '@partita/rpc/client';
 import { systemRandom } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
+import type { GroupMeter } from './group-meter.ts';
 import { decodeGroupRecord, encodeGroupRecord } from './record-codec.ts';
 import type { ShardLog } from './shard-log.ts';
 
@@ -53,6 +54,7 @@ export interface ShardOwnerOptions {
   readonly log: Pick<ShardLog, 'claim' | 'replay' | 'append'>;
   readonly catalog: TopicCatalog;
   readonly logger: Logger;
+  readonly meter: Pick<GroupMeter, 'committing'>;
   readonly wallMs: () => number;
   readonly listener: ShardListener;
 }
@@ -130,7 +132,7 @@ export class ShardOwner {
   submit(command: GroupCommand, traceparent = ''): Promise<GroupResponse> {
     return new Promise((resolve, reject) => {
       // What the core throws rejects the promise.
-      this.#core.submit(command, { resolve, reject, traceparent });
+      this.#core.submit(command, { resolve: this.#options.meter.committing(command, resolve), reject, traceparent });
       this.#wakeUp?.();
     });
   }

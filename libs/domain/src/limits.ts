@@ -178,6 +178,9 @@ export const METRIC_PARTITION_COUNT_MAX = 10_000;
 export const METRIC_METHOD_COUNT_MAX = 200;
 /** Series of one instrument; labels of further ones become `_other`. */
 export const METRIC_SERIES_COUNT_MAX = 10_000;
+/** How often the lag of groups is asked of the leaders, and for how many partitions at most each time. */
+export const GROUP_LAG_INTERVAL_MS = 10_000;
+export const GROUP_LAG_PARTITION_COUNT_MAX = 10_000;
 /** What the endpoint for Prometheus takes: connections, bytes of a request's head, time for one to arrive. */
 export const METRICS_CONNECTION_COUNT_MAX = 32;
 export const METRICS_HEADER_BYTES_MAX = 8 * KIB;

@@ -78,6 +78,8 @@ export class TraceStore {
   /** By id, in the order in which their first spans came. */
   readonly #traces = new Map<string, KeptTrace>();
   #spanCount = 0;
+  #keptCount = 0;
+  #leftOutCount = 0;
   #bytes = 0;
 
   constructor(bounds: TraceBounds = BOUNDS) {
@@ -88,6 +90,8 @@ export class TraceStore {
   add(spans: readonly Span[]): number {
     let leftOut = 0;
     for (const span of spans) if (!this.#addSpan(span)) leftOut += 1;
+    this.#leftOutCount += leftOut;
+    this.#keptCount += spans.length - leftOut;
     for (const [traceId, kept] of this.#traces) {
       if (this.#fits()) break;
       this.#traces.delete(traceId);
@@ -95,6 +99,15 @@ export class TraceStore {
       this.#bytes -= kept.bytes;
     }
     return leftOut;
+  }
+
+  get traceCount(): number {
+    return this.#traces.size;
+  }
+
+  /** Spans since the start, whatever was forgotten later: taken in, and left out of a trace that has too many. */
+  get spansTaken(): { readonly kept: number; readonly leftOut: number } {
+    return { kept: this.#keptCount, leftOut: this.#leftOutCount };
   }
 
   /** Heads that fit, in the order in which their first spans came. */
