@@ -60,7 +60,7 @@ export class RecordAppend {
     checkRequest(request);
     const startMs = trace === undefined ? 0 : performance.now();
     const known = this.#routes.lookup(request.topic);
-    const route = known ?? (await this.#routes.resolve(request.topic));
+    const route = known ?? (await this.#resolve(request.topic, startMs, trace));
     trace?.spent('route', startMs);
     // From here to the queue in one synchronous step: two requests of a client keep their order.
     const plan = this.#plan(request, route, trace);
@@ -71,6 +71,15 @@ export class RecordAppend {
       return answer(await Promise.all(plan.parts.map((part) => this.#queue(part, plan, deadlineAtMs, trace))));
     } finally {
       this.#held.release(plan.bytes);
+    }
+  }
+
+  async #resolve(topic: string, startMs: number, trace: PublishTrace | undefined): Promise<TopicRoute> {
+    try {
+      return await this.#routes.resolve(topic);
+    } catch (error) {
+      trace?.spent('route', startMs, undefined, error);
+      throw error;
     }
   }
 

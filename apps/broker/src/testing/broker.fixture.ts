@@ -26,6 +26,7 @@ import type {
   TopicConfig,
 } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
+import type { TracingMode } from '@partita/rpc';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { createLogger } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
@@ -56,6 +57,7 @@ export class TestBroker {
     dir?: string,
     overrides: Partial<BrokerConfig> = {},
     onLog?: (line: string) => void,
+    tracing: TracingMode = 'off',
   ): Promise<TestBroker> {
     const dataDir = dir ?? (await mkdtemp(join(tmpdir(), 'partita-broker-')));
     const failures: unknown[] = [];
@@ -81,7 +83,7 @@ export class TestBroker {
     const level = onLog === undefined ? 'silent' : 'info';
     const output = { write: onLog ?? (() => undefined) };
     const logger = createLogger({ service: 'broker', instance: '1', level, pretty: false, output });
-    const service = await startBroker({ config, logger, tracing: 'off', fail: (error) => failures.push(error) });
+    const service = await startBroker({ config, logger, tracing, fail: (error) => failures.push(error) });
     return new TestBroker(service, dataDir, failures);
   }
 
