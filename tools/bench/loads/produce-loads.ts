@@ -44,6 +44,7 @@ export function produceBatches(
         acks: Acks.ACKS_ALL,
         expectedNextOffset: undefined,
         traceparent: '',
+        linkedTraceparents: [],
         tracestate: '',
         linkedTraceparents: [],
         timeoutMs: TIMEOUT_MS,

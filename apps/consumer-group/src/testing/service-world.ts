@@ -2,8 +2,8 @@
 import { systemRandom, createLogger } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
 import { GroupServiceService } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import type { ConsumeInitial, DescribeGroupResponse } from '@partita/protocol';
-import { MetricRegistry } from '@partita/telemetry';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { afterAll, afterEach, beforeAll, expect, vi } from 'vitest';
 import { parseConsumerGroupConfig } from '../config.ts';
@@ -16,7 +16,6 @@ type Initial = Parameters<typeof ConsumeInitial.fromPartial>[0];
 export interface RunningInstance {
   readonly service: RunningService;
   readonly instanceId: string;
-  readonly metrics: MetricRegistry;
   readonly address: string;
 }
 
@@ -32,11 +31,15 @@ export class ServiceWorld {
   readonly pool = new ChannelPool();
   readonly instances: RunningInstance[] = [];
   readonly #members: TestMember[] = [];
-  readonly #tracing: boolean;
+  readonly #tracing: TracingMode;
   #topicCount = 0;
 
   /** Ties the world to the hooks of the spec file: `instanceCount` instances from its start. */
-  constructor({ shardCount = 1, instanceCount = 1, tracing = false } = {}) {
+  constructor({
+    shardCount = 1,
+    instanceCount = 1,
+    tracing = 'off',
+  }: { shardCount?: number; instanceCount?: number; tracing?: TracingMode } = {}) {
     this.#tracing = tracing;
     this.cluster = new FakeCluster(this.logger, shardCount);
     beforeAll(async () => {
@@ -62,12 +65,11 @@ export class ServiceWorld {
     const parsed = parseConsumerGroupConfig(['--listen', '127.0.0.1:0', '--coordinators', this.cluster.address], {});
     if (parsed.kind !== 'run') throw new Error(parsed.stderr);
     const instanceId = systemRandom.uuid();
-    const metrics = new MetricRegistry();
     const { config } = parsed;
     const fail = (error: unknown): void => expect.fail(String(error));
-    const tracing = this.#tracing ? 'follow' : 'off';
-    const service = await startConsumerGroup({ config, instanceId, logger: this.logger, tracing, metrics, fail });
-    const started = { service, metrics, instanceId, address: String(service.ready['address']) };
+    const tracing = this.#tracing;
+    const service = await startConsumerGroup({ config, instanceId, logger: this.logger, tracing, fail });
+    const started = { service, instanceId, address: String(service.ready['address']) };
     this.instances.push(started);
     await this.#settled();
     return started;
