@@ -44,7 +44,6 @@ export function produceBatches(
         acks: Acks.ACKS_ALL,
         expectedNextOffset: undefined,
         traceparent: '',
-        linkedTraceparents: [],
         tracestate: '',
         timeoutMs: TIMEOUT_MS,
         topicId: '',
