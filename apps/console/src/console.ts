@@ -34,6 +34,7 @@ export async function startConsole({ config, logger, metrics }: ConsoleOptions):
     logger,
     // What shows traces makes none: each export would be a trace of its own.
     tracing: 'off',
+    metrics,
     insecureOk: config.insecure,
   });
   server.addService(OtlpTraceService, exportService(store, files, logger));

@@ -62,6 +62,7 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
     limits: 'public',
     logger,
     tracing,
+    metrics,
     insecureOk: config.insecure,
   });
   // The port may be chosen by the system: what tells the address is made before it is known.

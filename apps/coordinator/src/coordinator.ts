@@ -55,13 +55,14 @@ const DRAIN_GRACE_MS = DRAIN_MS_MAX / 6;
 
 /** Starts a coordinator. Rejects with WRONG_CLUSTER, or INVALID_SETTING when it cannot listen. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningService> {
-  const { config, store, logger, runId, tracing } = options;
+  const { config, store, logger, runId, tracing, metrics } = options;
   const publicServer = createRpcServer({
     name: 'coordinator-public',
     listen: formatAddress(config.listen),
     limits: 'public',
     logger,
     tracing,
+    metrics,
     insecureOk: config.insecure,
   });
   const peerServer = createRpcServer({
@@ -70,6 +71,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     limits: 'peer',
     logger,
     tracing,
+    metrics,
     insecureOk: config.insecure,
   });
   const pool = new ChannelPool({ clientId: `coordinator-${runId}`, tracing });

@@ -58,6 +58,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
     limits: 'public',
     logger,
     tracing,
+    metrics,
     insecureOk: config.insecure,
   });
   const about = { service: ServiceKind.SERVICE_KIND_GATEWAY, version: PRODUCT_VERSION, clock: systemClock };

@@ -1,17 +1,24 @@
 /** What the broker's endpoint says, against what was really done. */
 import { randomBytes } from 'node:crypto';
 import { BatchBuilder, CODEC_NONE } from '@partita/batch';
-import { Acks, BrokerServiceService, FlushMode } from '@partita/protocol';
+import { Acks, BrokerServiceService, FlushMode, TopicConfig } from '@partita/protocol';
 import { openBidi } from '@partita/rpc/client';
 import { uuidV7 } from '@partita/runtime';
+import { NO_METRICS } from '@partita/telemetry';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { knownTopic } from '../topic-settings.ts';
 import { batchOf, entryFor, reasonOf, TestBroker, wanted } from '../testing/broker.fixture.ts';
+import { BrokerMetrics } from './broker-metrics.ts';
 import { ReplicaSet } from '../testing/replica-set.fixture.ts';
 
 const metricsListen = { host: '127.0.0.1', port: 0 };
 const soon = { timeout: 8000, interval: 50 };
-let stop: () => Promise<void> = () => Promise.resolve();
-afterEach(() => stop());
+const nothing = () => Promise.resolve();
+let stop: () => Promise<void> = nothing;
+afterEach(async () => {
+  await stop();
+  stop = nothing;
+});
 
 async function startOne(overrides: Parameters<typeof TestBroker.start>[1] = {}): Promise<TestBroker> {
   const broker = await TestBroker.start(undefined, { metricsListen, ...overrides });
@@ -196,4 +203,16 @@ describe('the metrics of a replica set', () => {
     expect(changes(second)).toEqual([1, 0]);
     expect(first?.get('partita_broker_partitions{role="follower"}')).toBe(1);
   });
+});
+
+it('without metrics nothing is recorded, and no clock is read', () => {
+  const clock = { monotonicMs: () => expect.unreachable('a clock was read'), wallMs: () => 0 };
+  const metrics = new BrokerMetrics(NO_METRICS, clock);
+  const config = TopicConfig.fromPartial({ topic: 'flights', settings: {} });
+  const topic = knownTopic(config, 1024 * 1024);
+  const beganAtMs = metrics.now();
+  metrics.appended(topic, entryFor('flights', batchOf('a')), 1, beganAtMs);
+  metrics.refused('NOT_LEADER');
+  // No batch at all: it is not even looked at.
+  metrics.fetched(topic, new Uint8Array(3));
 });

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { NO_METRICS } from '@partita/telemetry';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -150,5 +152,17 @@ describe('metrics of a process', () => {
     ]) {
       expect(bytes).toContain(text);
     }
+  });
+
+  it.each([
+    ['off', []],
+    ['listening', ['@opentelemetry/exporter-prometheus', '@opentelemetry/sdk-metrics']],
+  ])('load nothing of the SDK before it is needed: %s', (mode, needed) => {
+    const script = join(import.meta.dirname, '../testdata/loaded-packages.ts');
+    const output = execFileSync(process.execPath, [script, mode], { encoding: 'utf8' });
+    const { before, after } = JSON.parse(output) as Record<'before' | 'after', string[]>;
+    expect(before).toEqual(['@opentelemetry/api']);
+    expect(after).toEqual(expect.arrayContaining(['@opentelemetry/api', ...needed]));
+    if (needed.length === 0) expect(after).toEqual(before);
   });
 });
