@@ -117,12 +117,12 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   #append(frame: ProduceBatchFrame): void {
     const bytes = frame.recordBatches.byteLength;
     if (!this.#take(frame.frameId, bytes)) return;
-    const { topic, traceparent, linkedTraceparents: linked } = frame;
+    const { topic, traceparent, links } = frame;
     const parent = publishParent(this.#tracing, traceparent);
     const trace =
       parent === undefined
         ? undefined
-        : PublishTrace.begin(parent, { topic, recordCount: 0, traceparent, linked }, this.#context);
+        : PublishTrace.begin(parent, { topic, recordCount: 0, linked: links?.traceparents ?? [] }, this.#context);
     const done = (outcome: AppendOutcome): void => {
       trace?.end(outcome instanceof PartitaError ? outcome : undefined);
       const answer = outcome instanceof PartitaError ? outcome : { results: [batchResult(frame.partition, outcome)] };
