@@ -24,6 +24,7 @@ const LISTENERS: Readonly<Record<string, readonly Listener[]>> = {
   'partita.v1.GroupService': ['consumerGroup'],
   'partita.v1.TopicService': ['coordinator'],
   'partita.v1.BrokerService': ['broker'],
+  'partita.v1.ProcessService': EVERY,
 };
 const ANSWERED_BY_ALL = new Set(['GetCluster', 'GetRoutes', 'WatchRoutes']);
 /** The console's, which is not part of this cluster. */

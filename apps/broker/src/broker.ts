@@ -4,13 +4,14 @@ import {
   BrokerServiceService,
   ClusterServiceService,
   ElectionServiceService,
+  ProcessServiceService,
   ReplicaServiceService,
   ReplicationServiceService,
   ServiceKind,
 } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
-import { createRpcServer, DirectoryHolder, directoryMethods } from '@partita/rpc/server';
+import { createRpcServer, DirectoryHolder, directoryMethods, processMethods } from '@partita/rpc/server';
 import type { RpcServer } from '@partita/rpc/server';
 import {
   checkResources,
@@ -23,7 +24,7 @@ import {
   systemRandom,
   systemTimers,
 } from '@partita/runtime';
-import type { Logger, RunningService } from '@partita/runtime';
+import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
 import { onlyThisBroker, registration } from './broker-self.ts';
 import type { BrokerSelf } from './broker-self.ts';
@@ -63,7 +64,7 @@ const CLOSE_CONCURRENCY_MAX = 32;
 
 export interface BrokerOptions {
   readonly config: BrokerConfig;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
   readonly tracing: TracingMode;
   readonly metrics: Metrics;
   /** Ends the process: an ExitError with its code, anything else as a crash. */
@@ -268,6 +269,7 @@ class Broker implements RunningService {
       noteLogStart: (partition, logStart) => this.#store.noteLogStart(partition, logStart),
       noteCut: () => this.#checkpoints.flush(),
       recent: this.#recent,
+      isTracing: this.#options.tracing !== 'off',
       linksOf: (actor) => this.#links.portOf(actor),
       onDurable: (actor, end) => this.#leaderMetrics.durable(actor, end),
       onChanged: (actor, what) => {
@@ -311,6 +313,7 @@ class Broker implements RunningService {
       graceMs: GRACE_MS,
     };
     server.addService(BrokerServiceService, brokerMethods(options));
+    server.addService(ProcessServiceService, processMethods(logger, 'public'));
     server.addService(
       ClusterServiceService,
       directoryMethods(this.#directory, {
@@ -342,6 +345,7 @@ class Broker implements RunningService {
         deleteIdOf: (topicId) => this.#store.deleteIdOf(topicId),
       }),
     );
+    server.addService(ProcessServiceService, processMethods(logger, 'peer'));
     server.addService(ReplicaServiceService, replicaMethods({ store: this.#store, clusterId }));
     const following = this.#following;
     server.addService(

@@ -1,4 +1,11 @@
-import { createLogger, parseConfig, PRODUCT_VERSION, runProcess, startTelemetry } from '@partita/runtime';
+import {
+  createLogger,
+  parseConfig,
+  PRODUCT_VERSION,
+  reloadLogLevel,
+  runProcess,
+  startTelemetry,
+} from '@partita/runtime';
 import { startBroker } from './broker.ts';
 import { BROKER_CONFIG, brokerConfigFault } from './config.ts';
 import { letHeapGrow } from './heap-growth.ts';
@@ -6,16 +13,18 @@ import { letHeapGrow } from './heap-growth.ts';
 /** Threads of libuv that a broker needs: 32 syncs at once, or four slow ones would stop every read. */
 const THREAD_COUNT_MIN = 32;
 
-const parsed = parseConfig(BROKER_CONFIG, {
-  argv: process.argv.slice(2),
-  env: process.env,
-  // Of the suites and the CLI, which start brokers.
-  ignoreEnv: ['PARTITA_TEST_*', 'PARTITA_SERVER'],
-  program: 'partita-broker',
-  description: 'Stores replicas of partitions; serves the partitions that it leads.',
-  version: PRODUCT_VERSION,
-  check: brokerConfigFault,
-});
+const readConfig = () =>
+  parseConfig(BROKER_CONFIG, {
+    argv: process.argv.slice(2),
+    env: process.env,
+    // Of the suites and the CLI, which start brokers.
+    ignoreEnv: ['PARTITA_TEST_*', 'PARTITA_SERVER'],
+    program: 'partita-broker',
+    description: 'Stores replicas of partitions; serves the partitions that it leads.',
+    version: PRODUCT_VERSION,
+    check: brokerConfigFault,
+  });
+const parsed = readConfig();
 if (parsed.kind === 'exit') {
   process.stdout.write(parsed.stdout ?? '');
   process.stderr.write(parsed.stderr ?? '');
@@ -44,6 +53,7 @@ await runProcess({
   logger,
   telemetry,
   stopWhenParentGone: true,
+  reload: () => reloadLogLevel(logger, readConfig()),
   start: (context) =>
     startBroker({
       config,

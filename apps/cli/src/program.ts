@@ -7,6 +7,7 @@ import { addClusterCommand } from './commands/cluster.ts';
 import { addConsumeCommand } from './commands/consume.ts';
 import { addGroupCommand } from './commands/group.ts';
 import { addLogCommand } from './commands/log.ts';
+import { addLogLevelCommand } from './commands/log-level.ts';
 import { addPartitionCommand } from './commands/partition.ts';
 import { addProduceCommand } from './commands/produce.ts';
 import { addTopicCommand } from './commands/topic.ts';
@@ -48,6 +49,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addPartitionCommand(program, terminal, (result) => (code = result));
   addGroupCommand(program, terminal, (result) => (code = result));
   addTraceCommand(program, terminal);
+  addLogLevelCommand(program, terminal, (result) => (code = result));
   addLogCommand(program, terminal, (result) => (code = result));
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -1,9 +1,9 @@
 /** The wiring of a console: one listener that takes spans and shows traces. */
 import { DRAIN_MS_MAX } from '@partita/domain';
-import { TraceServiceService } from '@partita/protocol';
-import { createRpcServer } from '@partita/rpc/server';
+import { ProcessServiceService, TraceServiceService } from '@partita/protocol';
+import { createRpcServer, processMethods } from '@partita/rpc/server';
 import { formatAddress } from '@partita/runtime';
-import type { ConfigOf, Logger, RunningService } from '@partita/runtime';
+import type { ConfigOf, Logger, ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
 import type { CONSOLE_CONFIG } from './config.ts';
 import { decodeExportRequest } from './otlp/decode.ts';
@@ -14,7 +14,7 @@ import { TraceStore } from './traces/trace-store.ts';
 
 export interface ConsoleOptions {
   readonly config: ConfigOf<typeof CONSOLE_CONFIG>;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
   readonly metrics: Metrics;
 }
 
@@ -39,6 +39,7 @@ export async function startConsole({ config, logger, metrics }: ConsoleOptions):
   });
   server.addService(OtlpTraceService, exportService(store, files, logger));
   server.addService(TraceServiceService, traceService(store));
+  server.addService(ProcessServiceService, processMethods(logger, 'public'));
   const { address } = await server.start();
   return {
     ready: { address, tracesDir: config.tracesDir },

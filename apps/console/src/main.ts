@@ -8,20 +8,23 @@ import {
   metricsListenFault,
   parseConfig,
   PRODUCT_VERSION,
+  reloadLogLevel,
   runProcess,
   startTelemetry,
 } from '@partita/runtime';
 import { CONSOLE_CONFIG } from './config.ts';
 import { startConsole } from './console.ts';
 
-const parsed = parseConfig(CONSOLE_CONFIG, {
-  program: 'partita-console',
-  description: 'Keeps the newest traces: takes spans over OTLP and gives them to the command line.',
-  version: PRODUCT_VERSION,
-  argv: process.argv.slice(2),
-  env: process.env,
-  check: (config) => metricsListenFault(config, config.insecure),
-});
+const readConfig = () =>
+  parseConfig(CONSOLE_CONFIG, {
+    program: 'partita-console',
+    description: 'Keeps the newest traces: takes spans over OTLP and gives them to the command line.',
+    version: PRODUCT_VERSION,
+    argv: process.argv.slice(2),
+    env: process.env,
+    check: (config) => metricsListenFault(config, config.insecure),
+  });
+const parsed = readConfig();
 if (parsed.kind === 'exit') {
   process.stdout.write(parsed.stdout ?? '');
   process.stderr.write(parsed.stderr ?? '');
@@ -49,6 +52,7 @@ await runProcess({
   logger,
   telemetry,
   stopWhenParentGone: process.send !== undefined,
+  reload: () => reloadLogLevel(logger, readConfig()),
   async start() {
     try {
       return await startConsole({ config, logger, metrics: telemetry.metrics });

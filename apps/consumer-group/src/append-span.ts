@@ -3,8 +3,9 @@
  * to the others. The leader's own spans are below it.
  */
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
-import { contextOf, sampledParent, traceparentOf } from '@partita/client';
-import { asPartitaError, SPAN_LINK_COUNT_MAX } from '@partita/domain';
+import { contextOf, linksTo, sampledParent, traceparentOf } from '@partita/client';
+import { asPartitaError } from '@partita/domain';
+import { spanTimeMs } from '@partita/rpc';
 
 const tracer = trace.getTracer('partita');
 
@@ -24,20 +25,15 @@ export async function inAppendSpan<T>(
 ): Promise<T> {
   const [first, ...others] = traces;
   if (first === undefined || sampledParent(first) === undefined) return work('');
-  const links = others.slice(0, SPAN_LINK_COUNT_MAX).flatMap((each) => {
-    const found = sampledParent(each);
-    return found === undefined ? [] : [{ context: found }];
-  });
   const attributes = {
     'messaging.system': 'partita',
-    'messaging.operation.type': 'send',
     'messaging.operation.name': 'append',
     'messaging.destination.name': topic,
     'messaging.destination.partition.id': String(partition),
     'partita.broker.id': brokerId,
     'partita.attempt': attempt,
   };
-  const options = { kind: SpanKind.CLIENT, attributes, links };
+  const options = { kind: SpanKind.CLIENT, attributes, links: linksTo(others), startTime: spanTimeMs() };
   const span = tracer.startSpan(`append ${topic} to broker ${brokerId}`, options, contextOf(first));
   try {
     return await work(traceparentOf(span));
@@ -47,6 +43,6 @@ export async function inAppendSpan<T>(
     span.setStatus({ code: SpanStatusCode.ERROR, message });
     throw thrown;
   } finally {
-    span.end();
+    span.end(spanTimeMs());
   }
 }

@@ -5,7 +5,7 @@ import { contextOf, sampledParent, traceparentOf } from '@partita/client';
 import { asPartitaError } from '@partita/domain';
 import type { PartitaError } from '@partita/domain';
 import type { CommitFailure } from '@partita/protocol';
-import { fromRpcStatus } from '@partita/rpc';
+import { fromRpcStatus, spanTimeMs } from '@partita/rpc';
 
 const tracer = trace.getTracer('partita');
 
@@ -38,7 +38,8 @@ export async function inCommitSpan<T extends Committed>(
     'messaging.consumer.group.name': group,
     'partita.partition_count': partitionCount,
   };
-  const span = tracer.startSpan(`commit offsets ${group}`, { kind: SpanKind.SERVER, attributes }, parent);
+  const options = { kind: SpanKind.SERVER, attributes, startTime: spanTimeMs() };
+  const span = tracer.startSpan(`commit offsets ${group}`, options, parent);
   try {
     const committed = await context.with(trace.setSpan(parent, span), () => work(traceparentOf(span)));
     const [refused] = committed.failures;
@@ -48,7 +49,7 @@ export async function inCommitSpan<T extends Committed>(
     fail(span, asPartitaError(thrown));
     throw thrown;
   } finally {
-    span.end();
+    span.end(spanTimeMs());
   }
 }
 

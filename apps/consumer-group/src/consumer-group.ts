@@ -1,10 +1,10 @@
 /** The consumer-group service of one process: its parts, put together, and the order in which they stop. */
 import { pause, RouteCache } from '@partita/client';
-import { ClusterServiceService, GroupServiceService, ServiceKind } from '@partita/protocol';
+import { ClusterServiceService, GroupServiceService, ProcessServiceService, ServiceKind } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool, keepInstanceSessions } from '@partita/rpc/client';
 import type { InstanceSessions } from '@partita/rpc/client';
-import { createRpcServer, DirectoryHolder, directoryMethods, implement } from '@partita/rpc/server';
+import { createRpcServer, DirectoryHolder, directoryMethods, implement, processMethods } from '@partita/rpc/server';
 import {
   createRepeatedLog,
   EXIT_CODES,
@@ -14,7 +14,7 @@ import {
   systemClock,
   systemRandom,
 } from '@partita/runtime';
-import type { Logger, RunningService } from '@partita/runtime';
+import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
 import type { ConsumerGroupConfig } from './config.ts';
 import { consumerGroupService } from './consumer-group-service.ts';
@@ -31,7 +31,7 @@ export interface ConsumerGroupOptions {
   readonly config: ConsumerGroupConfig;
   /** Id of this run. */
   readonly instanceId: string;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
   readonly tracing: TracingMode;
   readonly metrics: Metrics;
   /** Ends the process: the cluster refuses it. */
@@ -68,6 +68,7 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
   // The port may be chosen by the system: what tells the address is made before it is known.
   const services = { shards, routes, calls, pool, logger, meter, tracing: tracing !== 'off', address: '' };
   server.addService(GroupServiceService, consumerGroupService(services));
+  server.addService(ProcessServiceService, processMethods(logger, 'public'));
   const about = { service: ServiceKind.SERVICE_KIND_CONSUMER_GROUP, version: PRODUCT_VERSION, clock: systemClock };
   server.addService(ClusterServiceService, implement(ClusterServiceService, directoryMethods(directory, about)));
   const { address: listening } = await server.start();

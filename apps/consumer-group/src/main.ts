@@ -1,10 +1,18 @@
 /** The consumer-group service as a process. */
-import { createLogger, PRODUCT_VERSION, runProcess, startTelemetry, systemRandom } from '@partita/runtime';
+import {
+  createLogger,
+  PRODUCT_VERSION,
+  reloadLogLevel,
+  runProcess,
+  startTelemetry,
+  systemRandom,
+} from '@partita/runtime';
 import type { LogLevel } from '@partita/runtime';
 import { parseConsumerGroupConfig } from './config.ts';
 import { startConsumerGroup } from './consumer-group.ts';
 
-const result = parseConsumerGroupConfig(process.argv.slice(2), process.env);
+const readConfig = () => parseConsumerGroupConfig(process.argv.slice(2), process.env);
+const result = readConfig();
 if (result.kind === 'exit') {
   process.stdout.write(result.stdout ?? '');
   process.stderr.write(result.stderr ?? '');
@@ -32,6 +40,7 @@ await runProcess({
   logger,
   telemetry,
   stopWhenParentGone: true,
+  reload: () => reloadLogLevel(logger, readConfig()),
   start: (context) =>
     startConsumerGroup({
       config,

@@ -10,6 +10,7 @@ import type { Attributes, Context, SpanContext } from '@opentelemetry/api';
 import { contextOf, sampledParent, traceparentOf } from '@partita/client';
 import { TRACED_RECORD_COUNT_MAX } from '@partita/domain';
 import type { ConsumedTrace } from '@partita/protocol';
+import { spanTimeMs } from '@partita/rpc';
 
 /** What the spans of a stream tell. */
 export interface ReceiveSource {
@@ -70,7 +71,7 @@ export function beginReceive(
   return {
     traceparent: traceparentOf(receive),
     end: () => {
-      const endMs = Math.max(times.arrivedMs, times.now());
+      const endMs = Math.max(times.arrivedMs, spanTimeMs());
       deliver.end(endMs);
       receive.end(endMs);
     },
@@ -114,17 +115,13 @@ interface Times {
   /** Wall clock, milliseconds with fractions. Invariant: fetchMs <= arrivedMs. */
   readonly fetchMs: number;
   readonly arrivedMs: number;
-  now(): number;
 }
 
 /** A stream may be open for hours before a record is sent: its fetching begins with its append, if that was later. */
 function timesOf({ appendTimeMs }: TracedRecord, arrival: Arrival | undefined): Times {
-  const wallMs = Date.now() - performance.now();
-  const now = (): number => wallMs + performance.now();
-  if (arrival === undefined) return { fetchMs: now(), arrivedMs: now(), now };
-  const arrivedMs = wallMs + arrival.arrivedMs;
-  const fetchMs = Math.min(arrivedMs, Math.max(wallMs + arrival.askedMs, Number(appendTimeMs)));
-  return { fetchMs, arrivedMs, now };
+  const arrivedMs = spanTimeMs(arrival?.arrivedMs);
+  if (arrival === undefined) return { fetchMs: arrivedMs, arrivedMs };
+  return { fetchMs: Math.min(arrivedMs, Math.max(spanTimeMs(arrival.askedMs), Number(appendTimeMs))), arrivedMs };
 }
 
 /** All records of an arrival were fetched at once: one of their spans stands for the others. */

@@ -6,14 +6,15 @@ import {
   BrokerSessionServiceService,
   ClusterServiceService,
   InstanceSessionServiceService,
+  ProcessServiceService,
   ServiceKind,
   TopicServiceService,
 } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
-import { createRpcServer, DirectoryHolder } from '@partita/rpc/server';
+import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/server';
 import { formatAddress, PRODUCT_VERSION } from '@partita/runtime';
-import type { Logger, RunningService } from '@partita/runtime';
+import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
 import type { ElectionPlan } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
@@ -42,7 +43,7 @@ export interface CoordinatorOptions {
   readonly store: MetadataStore;
   readonly clock: Clock;
   readonly random: Random;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
   readonly runId: string;
   readonly tracing: TracingMode;
   readonly metrics: Metrics;
@@ -80,9 +81,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
   publicServer.addService(TopicServiceService, parts.topicService);
   publicServer.addService(ClusterServiceService, parts.clusterService);
+  publicServer.addService(ProcessServiceService, processMethods(logger, 'public'));
   peerServer.addService(BrokerSessionServiceService, parts.brokerSessions.service());
   peerServer.addService(InstanceSessionServiceService, parts.instanceSessions.service());
   peerServer.addService(ClusterServiceService, parts.clusterService);
+  peerServer.addService(ProcessServiceService, processMethods(logger, 'peer'));
 
   const timers: NodeJS.Timeout[] = [];
   const stopAll = async () => {

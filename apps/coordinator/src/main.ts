@@ -8,6 +8,7 @@ import {
   EXIT_CODES,
   ExitError,
   PRODUCT_VERSION,
+  reloadLogLevel,
   runProcess,
   startTelemetry,
   systemClock,
@@ -41,6 +42,7 @@ await runProcess({
   logger,
   telemetry,
   stopWhenParentGone: process.send !== undefined,
+  reload: () => reloadLogLevel(logger, readConfig(process.argv.slice(2), process.env)),
   async start(context) {
     try {
       return await startCoordinator({

@@ -1,10 +1,10 @@
 /** Wires a producer-gateway: routes from any listener of the cluster, a session with the coordinators, one public listener. */
 import { LeaderAppender, RouteCache } from '@partita/client';
-import { ClusterServiceService, ProducerServiceService, ServiceKind } from '@partita/protocol';
+import { ClusterServiceService, ProcessServiceService, ProducerServiceService, ServiceKind } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool, keepInstanceSessions } from '@partita/rpc/client';
 import type { InstanceSessions } from '@partita/rpc/client';
-import { createRpcServer, DirectoryHolder, directoryMethods, implement } from '@partita/rpc/server';
+import { createRpcServer, DirectoryHolder, directoryMethods, implement, processMethods } from '@partita/rpc/server';
 import {
   createRepeatedLog,
   EXIT_CODES,
@@ -14,7 +14,7 @@ import {
   systemClock,
   systemRandom,
 } from '@partita/runtime';
-import type { ConfigOf, Logger, RunningService } from '@partita/runtime';
+import type { ConfigOf, ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
 import { BatchAppend } from './batch-append.ts';
 import type { GATEWAY_CONFIG } from './config.ts';
@@ -27,7 +27,7 @@ const DRAIN_GRACE_MS = 20_000;
 
 export interface GatewayOptions {
   readonly config: ConfigOf<typeof GATEWAY_CONFIG>;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
   readonly tracing: TracingMode;
   readonly metrics: Metrics;
   /** Id of this run, a lower-case UUID. */
@@ -63,6 +63,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
   });
   const about = { service: ServiceKind.SERVICE_KIND_GATEWAY, version: PRODUCT_VERSION, clock: systemClock };
   server.addService(ClusterServiceService, implement(ClusterServiceService, directoryMethods(directory, about)));
+  server.addService(ProcessServiceService, processMethods(logger, 'public'));
   server.addService(
     ProducerServiceService,
     producerMethods({

@@ -4,6 +4,7 @@ import {
   parseConfig,
   plaintextListenFault,
   PRODUCT_VERSION,
+  reloadLogLevel,
   runProcess,
   startTelemetry,
   systemRandom,
@@ -11,15 +12,17 @@ import {
 import { GATEWAY_CONFIG } from './config.ts';
 import { startGateway } from './gateway.ts';
 
-const parsed = parseConfig(GATEWAY_CONFIG, {
-  argv: process.argv.slice(2),
-  env: process.env,
-  program: 'partita-producer-gateway',
-  description: 'Takes records from clients, chooses partitions, builds batches and appends them through the leaders.',
-  version: PRODUCT_VERSION,
-  check: (config) =>
-    plaintextListenFault('listen', config.listen, config.insecure) ?? metricsListenFault(config, config.insecure),
-});
+const readConfig = () =>
+  parseConfig(GATEWAY_CONFIG, {
+    argv: process.argv.slice(2),
+    env: process.env,
+    program: 'partita-producer-gateway',
+    description: 'Takes records from clients, chooses partitions, builds batches and appends them through the leaders.',
+    version: PRODUCT_VERSION,
+    check: (config) =>
+      plaintextListenFault('listen', config.listen, config.insecure) ?? metricsListenFault(config, config.insecure),
+  });
+const parsed = readConfig();
 if (parsed.kind === 'exit') {
   process.stdout.write(parsed.stdout ?? '');
   process.stderr.write(parsed.stderr ?? '');
@@ -42,6 +45,7 @@ await runProcess({
   logger,
   telemetry,
   stopWhenParentGone: true,
+  reload: () => reloadLogLevel(logger, readConfig()),
   start: (context) =>
     startGateway({
       config,

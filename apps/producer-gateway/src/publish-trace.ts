@@ -14,8 +14,6 @@ import type { CallContext } from '@partita/rpc/server';
 export interface Published {
   readonly topic: string;
   readonly recordCount: number;
-  /** Of the span that sends, as the frame says, or empty. */
-  readonly traceparent: string;
   /** Of other spans that share the frame. */
   readonly linked: readonly string[];
 }
@@ -39,7 +37,7 @@ export function publishedRecords({ topic, records }: ProduceRequest, traceparent
     linked.add(record.traceparent);
     if (linked.size === SPAN_LINK_COUNT_MAX) break;
   }
-  return { topic, recordCount: records.length, traceparent, linked: [...linked] };
+  return { topic, recordCount: records.length, linked: [...linked] };
 }
 
 /** The parent of a request's span; undefined when nobody traces it. `roots`: no parent, and yet a span. */
@@ -47,6 +45,18 @@ export function publishParent({ mode, caller }: PublishTracing, traceparent: str
   if (mode === 'off') return undefined;
   const parent = (traceparent === '' ? undefined : sampledParent(traceparent)) ?? caller;
   return parent ?? (mode === 'roots' ? 'none' : undefined);
+}
+
+/** Records of a traced request that wait for their batches. */
+interface WaitingRecords {
+  readonly told: {
+    readonly traceparent: string;
+    /** Those below the index are on their way. */
+    readonly onLeaving: (toIndex: number) => void;
+    /** A batch with some of them stands below the span of another request. */
+    readonly onShared: (traceparent: string) => void;
+  };
+  readonly end: (error?: unknown) => void;
 }
 
 export class PublishTrace {
@@ -98,9 +108,17 @@ export class PublishTrace {
     };
   }
 
-  /** Some of its records share a batch whose attempts stand below another span. */
-  shares(traceparent: string): void {
-    this.#span.addLinks(linksTo([traceparent]));
+  /** The records for one partition begin to wait for their batches: what these tell, and the end of it all. */
+  waiting(partition: number, recordCount: number): WaitingRecords {
+    const end = this.beginWait(partition);
+    const told = {
+      traceparent: this.traceparent,
+      onLeaving: (toIndex: number) => {
+        if (toIndex === recordCount) end();
+      },
+      onShared: (traceparent: string) => void this.#span.addLinks(linksTo([traceparent])),
+    };
+    return { told, end };
   }
 
   end(error?: unknown): void {

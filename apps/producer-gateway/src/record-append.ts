@@ -68,7 +68,7 @@ export class RecordAppend {
     checkRequest(request);
     const startMs = trace === undefined ? 0 : performance.now();
     const known = this.#routes.lookup(request.topic);
-    const route = known ?? (await this.#routes.resolve(request.topic));
+    const route = known ?? (await this.#resolve(request.topic, startMs, trace));
     trace?.spent('route', startMs);
     // From here to the queue in one synchronous step: two requests of a client keep their order.
     const plan = this.#plan(request, route, trace);
@@ -82,6 +82,15 @@ export class RecordAppend {
       return response;
     } finally {
       this.#held.release(plan.bytes);
+    }
+  }
+
+  async #resolve(topic: string, startMs: number, trace: PublishTrace | undefined): Promise<TopicRoute> {
+    try {
+      return await this.#routes.resolve(topic);
+    } catch (error) {
+      trace?.spent('route', startMs, undefined, error);
+      throw error;
     }
   }
 
@@ -121,7 +130,7 @@ export class RecordAppend {
     deadlineAtMs: number,
     trace: PublishTrace | undefined,
   ): Promise<PartOutcome> {
-    const endWait = trace?.beginWait(part.partition);
+    const waiting = trace?.waiting(part.partition, part.records.length);
     return new Promise((resolve) => {
       const results: ProduceResult[] = [];
       const errors: PartitaError[] = [];
@@ -137,15 +146,8 @@ export class RecordAppend {
         expectedNextOffset: plan.expectedNextOffset,
         requestId: plan.requestId,
         partitionChosen: true,
-        traceparent: trace?.traceparent ?? '',
-        ...(trace === undefined ? {} : { onShared: (other) => trace.shares(other) }),
-        ...(endWait === undefined
-          ? {}
-          : {
-              onLeaving: (to) => {
-                if (to === part.records.length) endWait();
-              },
-            }),
+        traceparent: '',
+        ...waiting?.told,
         queuedAtMs: performance.now(),
         deadlineAtMs,
         isOver: false,
@@ -155,7 +157,7 @@ export class RecordAppend {
           else ackedCount += to - from;
           open -= to - from;
           if (open > 0) return;
-          endWait?.(errors[0]);
+          waiting?.end(errors[0]);
           resolve({ results, errors, ackedCount });
         },
       });

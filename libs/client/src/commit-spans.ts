@@ -5,6 +5,7 @@
 import { context, SpanKind, trace } from '@opentelemetry/api';
 import type { SpanContext } from '@opentelemetry/api';
 import { SPAN_LINK_COUNT_MAX } from '@partita/domain';
+import { spanTimeMs } from '@partita/rpc';
 import type { Handling } from './handlers.ts';
 import { failSpan, sampledContext } from './spans.ts';
 import { traceparentOf } from './trace-context.ts';
@@ -52,6 +53,7 @@ export class CommitSpans {
       'commit offsets',
       {
         kind: SpanKind.CLIENT,
+        startTime: spanTimeMs(),
         attributes: {
           'messaging.system': 'partita',
           'messaging.operation.type': 'settle',
@@ -68,7 +70,7 @@ export class CommitSpans {
       if (ended) return;
       ended = true;
       if (error !== undefined) failSpan(span, error);
-      span.end();
+      span.end(spanTimeMs());
     };
     return {
       traceparent: traceparentOf(span),

@@ -1,6 +1,7 @@
 /** What `run` calls: a handler of records, or of several records of one partition at once. */
 import { context } from '@opentelemetry/api';
 import type { Context, Span, SpanContext, Tracer } from '@opentelemetry/api';
+import { spanTimeMs } from '@partita/rpc';
 import type { HandedOut } from './hand-out.ts';
 import type { PartitionName } from './held-partition.ts';
 import type { ReceivedRecord } from './record-form.ts';
@@ -67,6 +68,6 @@ async function inSpan(
     failSpan(span, error);
     throw error;
   } finally {
-    span.end();
+    span.end(spanTimeMs());
   }
 }

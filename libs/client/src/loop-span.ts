@@ -1,5 +1,6 @@
 /** The `process` span of the record that a loop has: from its being handed out until the next is asked for. */
 import type { Span } from '@opentelemetry/api';
+import { spanTimeMs } from '@partita/rpc';
 import type { CommitSpans } from './commit-spans.ts';
 import type { Handling } from './handlers.ts';
 import type { ReceivedRecord } from './record-form.ts';
@@ -32,7 +33,7 @@ export class LoopSpan {
 
   /** The loop goes on or is over. Again without effect. */
   end(): void {
-    this.#span?.end();
+    this.#span?.end(spanTimeMs());
     this.#span = undefined;
   }
 }

@@ -87,10 +87,10 @@ export function processBatchSpan(
 export function receiveSpan(tracer: Tracer, group: string, record: ReceivedRecord, arrivedMs: number): string {
   if (sampledParent(record.traceparent) === undefined) return '';
   const attributes = { ...consumed('receive', group, record), 'messaging.partita.offset': String(record.offset) };
-  const startTime = Date.now() - performance.now() + arrivedMs;
+  const startTime = spanTimeMs(arrivedMs);
   const { span } = begin(tracer, `receive ${record.topic}`, { attributes, startTime }, contextOf(record.traceparent));
   const traceparent = traceparentOf(span);
-  span.end(Date.now());
+  span.end(spanTimeMs());
   return traceparent;
 }
 
@@ -115,7 +115,7 @@ function begin(
   options: Omit<SpanOptions, 'kind'>,
   parent: Context,
 ): { readonly span: Span; readonly context: Context } {
-  const span = tracer.startSpan(name, { ...options, kind: SpanKind.CONSUMER }, parent);
+  const span = tracer.startSpan(name, { startTime: spanTimeMs(), ...options, kind: SpanKind.CONSUMER }, parent);
   return { span, context: trace.setSpan(parent, span) };
 }
 

@@ -6,5 +6,6 @@ export type { WireStatus } from './status.ts';
 export { CLIENT_ID_KEY, RELAYED_KEY, REQUEST_ID_KEY, callMetadata } from './metadata.ts';
 export { passedOnDeadlineMs } from './deadline.ts';
 export { spanTimeMs } from './span-time.ts';
+export { activeParent, contextOf, sampledParent, traceparentOf } from './trace-context.ts';
 export type { TracingMode } from './tracing-mode.ts';
 export { checkEnum } from './check-enum.ts';

@@ -13,6 +13,7 @@ export { EXIT_CODES, ExitError } from './exit-codes.ts';
 export type { ExitCode } from './exit-codes.ts';
 export { createLogger, LOG_LEVELS } from './logger.ts';
 export type { LogFields, Logger, LoggerOptions, LogLevel, LogMethod, ProcessLogger } from './logger.ts';
+export { reloadLogLevel } from './reload-log-level.ts';
 export { createRepeatedLog } from './repeated-log.ts';
 export type { RepeatedLog } from './repeated-log.ts';
 export { runProcess } from './lifecycle.ts';

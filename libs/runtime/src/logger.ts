@@ -40,6 +40,8 @@ export interface ProcessLogger extends Logger {
   setLevel(level: LogLevel): void;
   /** Lines that this logger and all its children have written at the level. */
   lineCount(level: WrittenLevel): number;
+  /** The same, with a line that says so and has `fields`; the level until then. */
+  changeLevel(level: LogLevel, fields: LogFields): LogLevel;
 }
 
 export interface LoggerOptions {
@@ -127,6 +129,17 @@ class PinoLogger implements ProcessLogger {
 
   lineCount(level: WrittenLevel): number {
     return this.#threshold.lineCounts.get(level) ?? 0;
+  }
+
+  changeLevel(level: LogLevel, fields: LogFields): LogLevel {
+    const previous = this.level();
+    const line = { from: previous, to: level, ...fields };
+    // Said while it can be heard: before the change, or after.
+    const isHeard = this.isLevelEnabled('info');
+    if (isHeard) this.info(line, 'log level changed');
+    this.setLevel(level);
+    if (!isHeard) this.info(line, 'log level changed');
+    return previous;
   }
 
   #method(level: WrittenLevel): LogMethod {

@@ -9,7 +9,7 @@ import {
   REPLICATION_HEARTBEAT_MS,
   REPLICATION_SILENCE_MS_MAX,
 } from '@partita/domain';
-import type { Clock, TopicPartition } from '@partita/domain';
+import type { Clock } from '@partita/domain';
 import type { Join, ReplicateAck, ReplicateOpen, ReplicateRequest, ReplicateResponse } from '@partita/protocol';
 import { FollowerSender } from '@partita/replication';
 import type { JoinOutcome, OutgoingAppend, SenderStream } from '@partita/replication';
@@ -166,7 +166,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
       brokerId: this.followerId,
       nonce,
       source: actor.senderSource,
-      stream: this.#senderStream(join, join.nonce),
+      stream: this.#senderStream(actor, join.nonce),
     });
     this.#followed.set(partitionKey(join), { actor, nonce, sender });
     actor.addSender(sender);
@@ -175,13 +175,14 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
     sender.begin(outcome);
   }
 
-  #senderStream({ topicId, partition }: TopicPartition, nonce: Uint8Array): SenderStream<Uint8Array> {
+  #senderStream(actor: PartitionActor, nonce: Uint8Array): SenderStream<Uint8Array> {
+    const { topicId, partition } = actor;
     const canSend = () => !this.#isClosed && this.#outbox.isEmpty && this.#stream.writable && this.#creditBytes > 0;
     return {
       get canSend() {
         return canSend();
       },
-      append: (message) => this.#append({ topicId, partition }, nonce, message),
+      append: (message) => this.#append(actor, nonce, message),
       snapshot: ({ epoch, baseOffset, content }) =>
         this.#push({
           $case: 'snapshot',
@@ -191,7 +192,11 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
     };
   }
 
-  #append({ topicId, partition }: TopicPartition, nonce: Uint8Array, message: OutgoingAppend<Uint8Array>): void {
+  #append(
+    { topicId, partition, traces }: PartitionActor,
+    nonce: Uint8Array,
+    message: OutgoingAppend<Uint8Array>,
+  ): void {
     const { epoch, baseOffset, previousEpoch, batches, highWatermark, logStart: logStartOffset, inSync } = message;
     const recordBatches = batches?.content ?? new Uint8Array();
     this.#creditBytes -= recordBatches.length;
@@ -207,6 +212,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
       highWatermark,
       logStartOffset,
       inSync,
+      traced: batches === undefined ? undefined : traces?.between(baseOffset, batches.endOffset),
     };
     this.#stream.send({ message: { $case: 'append', append } }, recordBatches.length + MESSAGE_HEAD_BYTES);
   }

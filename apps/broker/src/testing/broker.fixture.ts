@@ -26,6 +26,7 @@ import type {
   TopicConfig,
 } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
+import type { TracingMode } from '@partita/rpc';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { createLogger, PRODUCT_VERSION, startTelemetry } from '@partita/runtime';
 import type { RunningService, Telemetry } from '@partita/runtime';
@@ -66,6 +67,7 @@ export class TestBroker {
     dir?: string,
     overrides: Partial<BrokerConfig> = {},
     onLog?: (line: string) => void,
+    tracing: TracingMode = 'off',
   ): Promise<TestBroker> {
     const dataDir = dir ?? (await mkdtemp(join(tmpdir(), 'partita-broker-')));
     const failures: unknown[] = [];
@@ -100,7 +102,7 @@ export class TestBroker {
     const { metricsAddress } = await telemetry.open();
     const metrics = telemetry.metrics.isOn ? telemetry.metrics : new MetricRegistry();
     const fail = (error: unknown) => void failures.push(error);
-    const service = await startBroker({ config, logger, tracing: 'off', metrics, fail });
+    const service = await startBroker({ config, logger, tracing, metrics, fail });
     return new TestBroker(service, dataDir, failures, { telemetry, address: metricsAddress });
   }
 

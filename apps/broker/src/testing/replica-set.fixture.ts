@@ -18,6 +18,7 @@ import type {
   ReplicaConfigRecord,
   TopicConfig,
 } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import { callUnary } from '@partita/rpc/client';
 import { parseAddress } from '@partita/runtime';
 import { CLUSTER_ID, TestBroker } from './broker.fixture.ts';
@@ -25,16 +26,23 @@ import { FakeCoordinator } from './fake-coordinator.ts';
 
 const TOPIC_ID = '0190a000-0000-7000-8000-00000000aaaa';
 
+export interface ReplicaSetOptions {
+  readonly tracing?: TracingMode;
+  readonly flush?: FlushMode;
+}
+
 export class ReplicaSet {
   readonly coordinator: FakeCoordinator;
   readonly brokers: TestBroker[] = [];
   readonly topic = 'flights';
   readonly #address: string;
+  readonly #tracing: TracingMode;
   readonly #replicas: Replica[] = [];
   #version = 0n;
   epoch = 0;
 
-  private constructor(coordinator: FakeCoordinator, address: string) {
+  private constructor(coordinator: FakeCoordinator, address: string, { tracing = 'off' }: ReplicaSetOptions) {
+    this.#tracing = tracing;
     this.coordinator = coordinator;
     this.#address = address;
   }
@@ -43,15 +51,16 @@ export class ReplicaSet {
     count: number,
     minInSyncReplicas: number,
     settings: Partial<TopicSettings> = {},
+    options: ReplicaSetOptions = {},
   ): Promise<ReplicaSet> {
     const coordinator = new FakeCoordinator('127.0.0.1:0');
     const { address } = await coordinator.server.start();
-    const set = new ReplicaSet(coordinator, address);
+    const set = new ReplicaSet(coordinator, address, options);
     for (let id = 1; id <= count; id += 1) {
       const broker = await set.startBroker(id);
       set.#replicas.push({ brokerId: id, directoryId: await broker.directoryId(), replicaId: randomUUID() });
     }
-    await set.#createReplicas(minInSyncReplicas, settings);
+    await set.#createReplicas(minInSyncReplicas, settings, options);
     return set;
   }
 
@@ -59,7 +68,7 @@ export class ReplicaSet {
   async startBroker(id: number, dir?: string): Promise<TestBroker> {
     const metricsListen = parseAddress('127.0.0.1:0');
     const coordinators = [parseAddress(this.#address)];
-    const broker = await TestBroker.start(dir, { id, coordinators, metricsListen });
+    const broker = await TestBroker.start(dir, { id, coordinators, metricsListen }, undefined, this.#tracing);
     this.brokers[id - 1] = broker;
     return broker;
   }
@@ -78,7 +87,11 @@ export class ReplicaSet {
     this.coordinator.server.close();
   }
 
-  async #createReplicas(minInSyncReplicas: number, settings: Partial<TopicSettings>): Promise<void> {
+  async #createReplicas(
+    minInSyncReplicas: number,
+    settings: Partial<TopicSettings>,
+    { flush = FlushMode.FLUSH_MODE_FSYNC }: ReplicaSetOptions,
+  ): Promise<void> {
     const topic: TopicConfig = {
       topic: this.topic,
       topicId: TOPIC_ID,
@@ -89,7 +102,6 @@ export class ReplicaSet {
       createTimeMs: 1n,
       requestId: '',
     };
-    const flush = FlushMode.FLUSH_MODE_FSYNC;
     const config: ReplicaConfigRecord = {
       configVersion: 1,
       replicas: this.#replicas,

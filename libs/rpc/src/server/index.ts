@@ -19,6 +19,8 @@ export { DirectoryHolder } from './directory.ts';
 export type { Directory, DirectoryChange, DirectoryView } from './directory.ts';
 export { directoryMethods } from './directory-service.ts';
 export type { DirectoryServiceOptions } from './directory-service.ts';
+export { processMethods } from './process-service.ts';
+export type { LevelControl } from './process-service.ts';
 export type { ListenerLimits, ListenerKind } from './limits.ts';
 export { callerPeer, isRelayed, relayMetadata } from './relay.ts';
 export { relayBidi } from './relay-stream.ts';
