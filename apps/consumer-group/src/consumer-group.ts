@@ -47,7 +47,7 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
   if (config.clusterId !== undefined) directory.update({ clusterId: config.clusterId });
   followRoutes(routes, directory);
   const calls = new LeaderCalls(routes, pool);
-  const shards = new GroupShards({ routes, calls, instanceId, logger });
+  const shards = new GroupShards({ routes, calls, instanceId, logger, tracing });
   const server = createRpcServer({
     name: 'consumer-group-public',
     listen: formatAddress(config.listen),

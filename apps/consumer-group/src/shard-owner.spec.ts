@@ -1,6 +1,6 @@
 import { PartitaError } from '@partita/domain';
 import type { GroupCommand } from '@partita/groups';
-import { createLogger } from '@partita/runtime';
+import { createLogger, StateLines, systemTimers } from '@partita/runtime';
 import { describe, expect, it } from 'vitest';
 import { ShardOwner } from './shard-owner.ts';
 
@@ -49,11 +49,14 @@ const join = (memberId: string): GroupCommand => ({
 
 async function setUp(): Promise<{ owner: ShardOwner; log: HeldLog }> {
   const log = new HeldLog();
+  const logger = createLogger({ service: 'spec', instance: '1', level: 'fatal' });
   const owner = new ShardOwner({
     shard: 0,
     log,
     catalog: { topic: () => ({ topicId: 'id', partitionCount: 1 }), matching: () => [], has: () => true },
-    logger: createLogger({ service: 'spec', instance: '1', level: 'fatal' }),
+    logger,
+    lines: new StateLines(logger, systemTimers),
+    tracing: 'off',
     wallMs: () => 1,
     listener: { onServing: () => undefined, onChanged: () => undefined },
   });
