@@ -79,6 +79,7 @@ describe('a record that is produced and consumed in a group', () => {
     expect(pathOf(only(spans, `append ${TOPIC}`), spans)).toEqual([
       `partita-cli: send ${TOPIC}`,
       `partita-producer-gateway: publish ${TOPIC}`,
+      `partita-producer-gateway: append ${TOPIC} to broker 1`,
       `partita-broker: append ${TOPIC}`,
     ]);
     const received = [`partita-cli: send ${TOPIC}`, `partita-consumer-group: receive ${TOPIC}`];

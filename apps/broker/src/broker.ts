@@ -249,6 +249,7 @@ class Broker implements RunningService {
       noteLogStart: (partition, logStart) => this.#store.noteLogStart(partition, logStart),
       noteCut: () => this.#checkpoints.flush(),
       recent: new RecentBudget(),
+      isTracing: this.#options.tracing !== 'off',
       linksOf: (actor) => this.#links.portOf(actor),
       onChanged: (actor, what) => {
         this.#checkpoints.note();

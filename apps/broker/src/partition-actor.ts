@@ -25,6 +25,7 @@ import { leaderLog } from './replication/leader-log.ts';
 import { RecentBatches } from './replication/recent-batches.ts';
 import type { RecentBudget } from './replication/recent-batches.ts';
 import type { KnownTopic } from './topic-settings.ts';
+import { ReplicaTraces } from './tracing/replica-traces.ts';
 
 /** What an actor needs of its broker. */
 export interface ActorHost {
@@ -41,6 +42,8 @@ export interface ActorHost {
   noteCut(): Promise<void>;
   /** Memory for what followers are sent at once. */
   readonly recent: RecentBudget;
+  /** True = batches of sampled traces have spans. */
+  readonly isTracing: boolean;
   /** Streams to the brokers that lead. */
   linksOf(actor: () => PartitionActor): LeaderLinkPort;
   /** The replica's role, watermark or log has changed: its next report differs. */
@@ -74,6 +77,7 @@ interface OpenedReplica {
   readonly state: PartitionState;
   /** The journal entry as it is durable. */
   readonly meta: { value: ReplicaMeta };
+  readonly traces: ReplicaTraces | undefined;
 }
 
 export class PartitionActor implements TopicPartition {
@@ -81,6 +85,8 @@ export class PartitionActor implements TopicPartition {
   readonly partition: number;
   readonly replicaId: string;
   readonly log: PartitionLog;
+  /** Of its batches on their way; undefined when the broker does not trace. */
+  readonly traces: ReplicaTraces | undefined;
   /** Of the checksums of the partition's batch headers. */
   readonly seed: number;
   /** The log as a leader's followers see it. */
@@ -113,6 +119,7 @@ export class PartitionActor implements TopicPartition {
     this.#host = host;
     this.#notedStart = log.logStart;
     this.log = log;
+    this.traces = opened.traces;
     this.seed = headerSeed(this.topicId, partition);
     this.#recent = new RecentBatches(host.recent);
     this.senderSource = leaderLog(log, this.#recent, (error) => this.#reportDamage(error));
@@ -140,9 +147,11 @@ export class PartitionActor implements TopicPartition {
       },
       observer: {
         onChanged: (what) => this.#onChanged(what),
-        onAppended: (batch, { stamp, recordCount }) => {
+        onAppended: (batch, planned) => {
+          this.traces?.onAppended(batch, planned);
           if (this.#senders.size === 0) return;
-          this.#recent.push(batch, stamp.baseOffset, stamp.baseOffset + BigInt(recordCount));
+          const { baseOffset } = planned.stamp;
+          this.#recent.push(batch, baseOffset, baseOffset + BigInt(planned.recordCount));
         },
         onStopped: (error) => host.onStopped(this, error),
       },
@@ -205,6 +214,7 @@ export class PartitionActor implements TopicPartition {
   /** Makes durable that the log, which is being cut, ends at the offset. */
   async noteCut(toOffset: bigint): Promise<void> {
     this.#cutTo = toOffset;
+    this.traces?.onCut(toOffset, { type: 'TRUNCATED', message: 'cut off: the new leader does not have it' });
     await this.#host.noteCut();
   }
 
@@ -231,12 +241,14 @@ export class PartitionActor implements TopicPartition {
         if (sender.isCurrent && sender.nextOffset < lowest) lowest = sender.nextOffset;
       }
       this.#recent.dropBelow(lowest);
+      this.traces?.onSent(lowest);
     });
   }
 
   #onChanged(what: ReplicaChange): void {
     if (what !== 'followed') this.wakeSenders();
     if (what === 'role' && this.leader === undefined) this.#recent.clear();
+    this.traces?.onChanged(this.state, what);
     this.#host.onChanged(this, what);
     if (what === 'high-watermark' || what === 'role') for (const listener of this.#listeners) listener();
   }
@@ -291,6 +303,7 @@ export class PartitionActor implements TopicPartition {
   async close(clean: boolean): Promise<boolean> {
     this.#isClosed = true;
     this.#recent.clear();
+    this.traces?.close();
     for (const listener of this.#listeners) listener();
     return this.log.close({ clean });
   }
@@ -337,6 +350,8 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     meta.value = { ...meta.value, suspect: true };
     await host.persist({ topicId, partition }, meta.value);
   };
+  const place = () => ({ topic: opened.actor?.topic.config.topic ?? topic.config.topic, partition });
+  const traces = host.isTracing ? new ReplicaTraces(host.brokerId, place) : undefined;
   // The log calls back only for what is appended, and nothing is before the actor exists.
   const opened: { actor?: PartitionActor } = {};
   const log = await openPartitionLog({
@@ -353,10 +368,13 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     onCut: async (toOffset) => opened.actor?.noteCut(toOffset),
     onSynced: (end) => {
       opened.actor?.feed({ kind: 'synced', end });
+      traces?.onSynced(end);
       opened.actor?.wakeSenders();
     },
+    watch: traces?.watch,
     onFailed: (error) => {
       opened.actor?.feed({ kind: 'storage-failed', error });
+      traces?.close(error);
       host.onStorageFailed(error);
     },
   });
@@ -371,7 +389,7 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     highWatermark: options.highWatermark,
     ...logFacts(log, config),
   });
-  opened.actor = new PartitionActor(options, { log, state, meta });
+  opened.actor = new PartitionActor(options, { log, state, meta, traces });
   return opened.actor;
 }
 

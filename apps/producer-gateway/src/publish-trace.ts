@@ -43,13 +43,22 @@ export function publishedRecords({ topic, records }: ProduceRequest, traceparent
 }
 
 /** The parent of a request's span; undefined when nobody traces it. `roots`: no parent, and yet a span. */
-export function publishParent(
-  { mode, caller }: PublishTracing,
-  traceparent: string,
-): SpanContext | 'none' | undefined {
+export function publishParent({ mode, caller }: PublishTracing, traceparent: string): SpanContext | 'none' | undefined {
   if (mode === 'off') return undefined;
   const parent = (traceparent === '' ? undefined : sampledParent(traceparent)) ?? caller;
   return parent ?? (mode === 'roots' ? 'none' : undefined);
+}
+
+/** Records of a traced request that wait for their batches. */
+interface WaitingRecords {
+  readonly told: {
+    readonly traceparent: string;
+    /** Those below the index are on their way. */
+    readonly onLeaving: (toIndex: number) => void;
+    /** A batch with some of them stands below the span of another request. */
+    readonly onShared: (traceparent: string) => void;
+  };
+  readonly end: (error?: unknown) => void;
 }
 
 export class PublishTrace {
@@ -101,9 +110,17 @@ export class PublishTrace {
     };
   }
 
-  /** Some of its records share a batch whose attempts stand below another span. */
-  shares(traceparent: string): void {
-    this.#span.addLinks(linksTo([traceparent]));
+  /** The records for one partition begin to wait for their batches: what these tell, and the end of it all. */
+  waiting(partition: number, recordCount: number): WaitingRecords {
+    const end = this.beginWait(partition);
+    const told = {
+      traceparent: this.traceparent,
+      onLeaving: (toIndex: number) => {
+        if (toIndex === recordCount) end();
+      },
+      onShared: (traceparent: string) => void this.#span.addLinks(linksTo([traceparent])),
+    };
+    return { told, end };
   }
 
   end(error?: unknown): void {

@@ -100,7 +100,7 @@ export class RecordAppend {
     deadlineAtMs: number,
     trace: PublishTrace | undefined,
   ): Promise<PartOutcome> {
-    const endWait = trace?.beginWait(part.partition);
+    const waiting = trace?.waiting(part.partition, part.records.length);
     return new Promise((resolve) => {
       const results: ProduceResult[] = [];
       const errors: PartitaError[] = [];
@@ -115,9 +115,8 @@ export class RecordAppend {
         expectedNextOffset: plan.expectedNextOffset,
         requestId: plan.requestId,
         partitionChosen: true,
-        traceparent: trace?.traceparent ?? '',
-        ...(trace === undefined ? {} : { onShared: (other) => trace.shares(other) }),
-        ...(endWait === undefined ? {} : { onLeaving: (to) => void (to === part.records.length && endWait()) }),
+        traceparent: '',
+        ...waiting?.told,
         queuedAtMs: performance.now(),
         deadlineAtMs,
         isOver: false,
@@ -126,7 +125,7 @@ export class RecordAppend {
           if (outcome instanceof PartitaError) errors.push(outcome);
           open -= to - from;
           if (open > 0) return;
-          endWait?.(errors[0]);
+          waiting?.end(errors[0]);
           resolve({ results, errors });
         },
       });

@@ -1,9 +1,15 @@
 /** Batches that are appended but not durable, oldest first, within the limits of a partition. */
 import { PARTITION_QUEUE_BYTES_MAX, PARTITION_QUEUE_COUNT_MAX, PartitaError } from '@partita/domain';
+import type { WriteWatch } from './write-watch.ts';
 
 export class AppendQueue {
+  readonly #watch: WriteWatch | undefined;
   #batches: Uint8Array[] = [];
   #bytes = 0;
+
+  constructor(watch?: WriteWatch) {
+    this.#watch = watch;
+  }
 
   get count(): number {
     return this.#batches.length;
@@ -60,6 +66,7 @@ export class AppendQueue {
   dropFrom(isGone: (batch: Uint8Array) => boolean): void {
     const end = this.#batches.findIndex((batch) => isGone(batch));
     if (end < 0) return;
+    this.#watch?.dropFrom(isGone);
     for (const batch of this.#batches.splice(end)) this.#bytes -= batch.length;
   }
 }

@@ -11,6 +11,8 @@ export { openPartitionLog } from './open-partition-log.ts';
 export type { PartitionLogOptions } from './open-partition-log.ts';
 export type { PartitionLog } from './partition-log.ts';
 export type { LogEvents, LogSettings } from './log-writer.ts';
+export { WriteWatch } from './write-watch.ts';
+export type { WriteTiming } from './write-watch.ts';
 export { bytesFrom } from './log-bytes.ts';
 export type { LogSlice } from './segment-reader.ts';
 export type { FirstSnapshot } from './state-before.ts';

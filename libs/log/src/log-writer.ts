@@ -18,6 +18,7 @@ import type { RecoveredLog } from './recovery.ts';
 import { Segment, SyncError } from './segment.ts';
 import type { SegmentHome } from './segment.ts';
 import { writeSnapshot } from './state-before.ts';
+import type { WriteWatch } from './write-watch.ts';
 
 /** Bytes that flush=os lets gather before it syncs them in the background. */
 const SYNC_BEHIND_BYTES = 16 * 1024 * 1024;
@@ -36,10 +37,12 @@ export interface LogEvents {
   readonly onSynced: (endOffset: bigint) => void;
   /** The log can no longer be written: the whole data directory must be taken for failed. Called once. */
   readonly onFailed: (error: PartitaError) => void;
+  /** For those who want to know how a batch became durable. Default: nobody. */
+  readonly watch?: WriteWatch | undefined;
 }
 
 export class LogWriter {
-  readonly queue = new AppendQueue();
+  readonly queue: AppendQueue;
   /** Of the batches in the queue. */
   readonly holes = new QueuedHoles();
   /** The fold of the durable batches. Replaced when the log is cut. */
@@ -76,6 +79,7 @@ export class LogWriter {
     this.#home = home;
     this.settings = settings;
     this.#events = events;
+    this.queue = new AppendQueue(events.watch);
     this.#segments = recovered.segments;
     this.state = recovered.state;
   }
@@ -174,6 +178,7 @@ export class LogWriter {
       { topic_id: identity.topicId, partition: String(identity.partition), directory },
       { cause },
     );
+    this.#events.watch?.dropFrom(() => true);
     this.#events.onFailed(this.#failure);
   }
 
@@ -228,7 +233,8 @@ export class LogWriter {
       if (this.#needsSparse(first)) await this.active.makeSparse();
       const room = Math.min(WRITE_BYTES_MAX, this.#roomBytes());
       const batches = this.#takeable(this.queue.slice(this.#written.length, room));
-      await this.#writeBesideIndex(batches);
+      const isWatched = this.#events.watch?.isEmpty === false;
+      await (isWatched ? this.#writeWatched(batches) : this.#writeBesideIndex(batches));
       this.#hasRemains = false;
       this.#written = batches;
       this.#writtenBytes = batches.reduce((sum, { length }) => sum + length, 0);
@@ -322,6 +328,16 @@ export class LogWriter {
     } finally {
       await indexed;
     }
+  }
+
+  async #writeWatched(batches: readonly Uint8Array[]): Promise<void> {
+    const { clock } = this.#home.device;
+    const beganAtMs = clock.monotonicMs();
+    await this.#writeBesideIndex(batches);
+    const bytes = batches.reduce((sum, { length }) => sum + length, 0);
+    const isSynced = this.settings.flush === 'fsync';
+    const timing = { beganAtMs, endedAtMs: clock.monotonicMs(), bytes, batchCount: batches.length, isSynced };
+    this.#events.watch?.written(batches, timing);
   }
 
   /** Bytes that the active segment may still take. */

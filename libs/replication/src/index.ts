@@ -11,6 +11,7 @@ export type {
   SenderStream,
 } from './follower-sender.ts';
 export type {
+  AppendInput,
   AppendOutcome,
   Claim,
   ControlContent,

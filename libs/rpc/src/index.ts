@@ -8,5 +8,6 @@ export { passedOnDeadlineMs } from './deadline.ts';
 export { beginOperation, boundedNames, inCalledPart, UNTRACED } from './operation.ts';
 export type { Operation } from './operation.ts';
 export { spanTimeMs } from './span-time.ts';
+export { activeParent, contextOf, sampledParent, traceparentOf } from './trace-context.ts';
 export type { TracingMode } from './tracing-mode.ts';
 export { checkEnum } from './check-enum.ts';

@@ -18,6 +18,7 @@ import type {
   AppendStreamRequest,
   AppendStreamResponse,
 } from '@partita/protocol';
+import type { SpanContext } from '@opentelemetry/api';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
 import type { Appender } from './append.ts';
 import { checkPartitionCount, checkRange } from './request-checks.ts';
@@ -59,6 +60,8 @@ export class AppendStreamSession implements BidiHandlers<AppendStreamRequest> {
   #isReady = false;
   #isPaused = false;
   #hasEnded = false;
+  /** Whose trace the stream was opened in. */
+  readonly #caller: SpanContext | undefined;
   #heardAtMs: number;
   #timer: TimerHandle | undefined;
   #drainTimer: TimerHandle | undefined;
@@ -66,6 +69,7 @@ export class AppendStreamSession implements BidiHandlers<AppendStreamRequest> {
   constructor(stream: ServerBidiStream<AppendStreamResponse>, context: CallContext, options: AppendStreamOptions) {
     this.#stream = stream;
     this.#options = options;
+    this.#caller = options.appender.callersSpan();
     this.#heardAtMs = options.clock.monotonicMs();
     stream.onDrain(() => this.#resumeIfRoom());
     const announce = () => {
@@ -128,7 +132,7 @@ export class AppendStreamSession implements BidiHandlers<AppendStreamRequest> {
     this.#frameCount += 1;
     this.#bytes += frame.bytes;
     const deadlineMs = this.#options.clock.monotonicMs() + (timeoutMs === 0 ? DEADLINE_MS_MAX : timeoutMs);
-    this.#options.appender.appendAll(entries, deadlineMs, (results) => {
+    this.#options.appender.appendAll(entries, { deadlineMs, caller: this.#caller }, (results) => {
       frame.results = results;
       this.#answer(frame);
     });

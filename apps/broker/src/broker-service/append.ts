@@ -20,23 +20,32 @@ import {
   REQUEST_PARTITION_COUNT_MAX,
 } from '@partita/domain';
 import type { Clock, ProducerSequence } from '@partita/domain';
+import type { SpanContext } from '@opentelemetry/api';
 import { Acks, ClaimRecord } from '@partita/protocol';
 import type { AppendEntry, AppendRequest, AppendResponse, AppendResult } from '@partita/protocol';
-import type { AppendOutcome, Claim } from '@partita/replication';
+import type { AppendInput, AppendOutcome, Claim } from '@partita/replication';
 import { checkEnum, toRpcStatus } from '@partita/rpc';
 import type { CallContext } from '@partita/rpc/server';
 import type { PartitionActor } from '../partition-actor.ts';
 import type { PartitionRegistry } from '../partition-registry.ts';
-import { endAppendSpan, startAppendSpan } from './append-span.ts';
+import { AppendTrace, callersSpan, parentOf } from '../tracing/append-trace.ts';
 import { outOfRange } from './request-checks.ts';
 
 export interface AppendOptions {
   readonly registry: PartitionRegistry;
   readonly clock: Clock;
-  /** True = spans are exported; without it no span is even tried. */
+  /** True = appends of sampled traces have spans; without it none is even tried. */
   readonly tracing: boolean;
   /** Told of every partition that has an append waiting, so that its deadlines are looked at. */
   readonly onWaiting: (actor: PartitionActor) => void;
+}
+
+/** What holds for all entries of a request. */
+export interface AppendWay {
+  /** Monotonic milliseconds after which the sender no longer waits. */
+  readonly deadlineMs: number;
+  /** The sampled span of the call or stream, asked for when it began; undefined = none, or nothing is traced. */
+  readonly caller: SpanContext | undefined;
 }
 
 const ACKS = [Acks.ACKS_UNSPECIFIED, Acks.ACKS_ALL, Acks.ACKS_LEADER] as const;
@@ -61,18 +70,26 @@ export class Appender {
       throw outOfRange('entries', entries.length, `1..${REQUEST_PARTITION_COUNT_MAX} entries`);
     }
     const deadlineMs = this.#options.clock.monotonicMs() + Math.min(context.deadlineMs, DEADLINE_MS_MAX);
-    const results = await new Promise<AppendResult[]>((resolve) => this.appendAll(entries, deadlineMs, resolve));
+    const caller = this.callersSpan();
+    const results = await new Promise<AppendResult[]>((resolve) =>
+      this.appendAll(entries, { deadlineMs, caller }, resolve),
+    );
     return { results };
   }
 
+  /** See AppendWay. */
+  callersSpan(): SpanContext | undefined {
+    return callersSpan(this.#options.tracing);
+  }
+
   /** Appends the entries in order and calls `done` once, with one result for each, when all are known. */
-  appendAll(entries: readonly AppendEntry[], deadlineMs: number, done: (results: AppendResult[]) => void): void {
+  appendAll(entries: readonly AppendEntry[], way: AppendWay, done: (results: AppendResult[]) => void): void {
     const results = new Array<AppendResult>(entries.length);
     // Partitions that have refused an entry of this request: what follows there must not overtake it.
     const refused = new Map<string, PartitaError>();
     let openCount = entries.length;
     entries.forEach((entry, index) => {
-      this.#appendOne(entry, deadlineMs, refused, (result) => {
+      this.#appendOne(entry, way, refused, (result) => {
         results[index] = result;
         openCount -= 1;
         if (openCount === 0) done(results);
@@ -82,7 +99,7 @@ export class Appender {
 
   #appendOne(
     entry: AppendEntry,
-    deadlineMs: number,
+    way: AppendWay,
     refused: Map<string, PartitaError>,
     done: (result: AppendResult) => void,
   ): void {
@@ -97,7 +114,7 @@ export class Appender {
       key = partitionKey(actor);
       const earlier = refused.get(key);
       if (earlier !== undefined) throw earlier;
-      this.#feed(actor, entry, deadlineMs, (outcome) => {
+      this.#feed(actor, entry, way, (outcome) => {
         if (outcome.ok) done({ outcome: { $case: 'ack', ack: ackOf(actor, outcome) } });
         else refuse(this.#withLeader(actor, outcome.error));
       });
@@ -106,7 +123,7 @@ export class Appender {
     }
   }
 
-  #feed(actor: PartitionActor, entry: AppendEntry, deadlineMs: number, done: (outcome: AppendOutcome) => void): void {
+  #feed(actor: PartitionActor, entry: AppendEntry, way: AppendWay, done: (outcome: AppendOutcome) => void): void {
     const { clock, onWaiting, tracing } = this.#options;
     const { topic } = actor;
     if (actor.leader === undefined) throw this.#options.registry.notLeader(actor);
@@ -127,41 +144,46 @@ export class Appender {
     const producer = producerOf(batch);
     const claim = claimOf(batch, entry);
     const recordCount = recordCountAt(batch, 0);
-    const span = tracing
-      ? startAppendSpan(entry, { topic: topic.config.topic, partition: actor.partition, recordCount })
-      : undefined;
-    const reply =
-      span === undefined
-        ? done
-        : (outcome: AppendOutcome) => {
-            endAppendSpan(
-              span,
-              outcome.ok ? undefined : outcome.error,
-              outcome.ok ? outcome.stamp.baseOffset : undefined,
-            );
-            done(outcome);
-          };
     onWaiting(actor);
-    actor.feed({
-      kind: 'append',
+    const input = {
+      kind: 'append' as const,
       batch,
       recordCount,
-      acks: acks === Acks.ACKS_LEADER ? 'leader' : 'all',
+      acks: acks === Acks.ACKS_LEADER ? ('leader' as const) : ('all' as const),
       leaderEpoch: entry.leaderEpoch,
       expectedNextOffset: entry.expectedNextOffset,
       claimEpoch: entry.claimEpoch,
       claim,
       producer,
       wallMs,
-      deadlineMs,
-      reply,
-    });
+      deadlineMs: way.deadlineMs,
+      reply: done,
+    };
+    const parent = tracing ? parentOf(entry, way.caller) : undefined;
+    actor.feed(parent === undefined ? input : traced(actor, input, parent));
   }
 
   /** The core knows that it does not lead; the directory may know who does. */
   #withLeader(actor: PartitionActor, error: PartitaError): PartitaError {
     return error.reason === 'NOT_LEADER' ? this.#options.registry.notLeader(actor) : error;
   }
+}
+
+/** The append with its span in the trace of `parent`. */
+function traced(actor: PartitionActor, input: AppendInput, parent: SpanContext): AppendInput {
+  const { traces, topic, partition } = actor;
+  if (traces === undefined) return input;
+  const trace = new AppendTrace(parent, { topic: topic.config.topic, partition }, input.recordCount);
+  const known: AppendInput = {
+    ...input,
+    reply: (outcome) => {
+      traces.forget(known);
+      trace.answered(outcome, input.acks);
+      input.reply(outcome);
+    },
+  };
+  traces.expect(known, trace);
+  return known;
 }
 
 /** Clients may not write Partita's own topics, and nobody claims those of users. */

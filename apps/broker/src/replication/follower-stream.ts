@@ -9,8 +9,15 @@ import {
   REPLICATION_HEARTBEAT_MS,
   REPLICATION_SILENCE_MS_MAX,
 } from '@partita/domain';
-import type { Clock, TopicPartition } from '@partita/domain';
-import type { Join, ReplicateAck, ReplicateOpen, ReplicateRequest, ReplicateResponse } from '@partita/protocol';
+import type { Clock } from '@partita/domain';
+import type {
+  Join,
+  ReplicateAck,
+  ReplicateOpen,
+  ReplicateRequest,
+  ReplicateResponse,
+  TracedBatch,
+} from '@partita/protocol';
 import { FollowerSender } from '@partita/replication';
 import type { JoinOutcome, OutgoingAppend, SenderStream } from '@partita/replication';
 import type { BidiHandlers, ServerBidiStream } from '@partita/rpc/server';
@@ -36,6 +43,7 @@ interface Followed {
 }
 
 const MESSAGE_HEAD_BYTES = 128;
+const NONE_TRACED: TracedBatch[] = [];
 
 export class FollowerStream implements BidiHandlers<ReplicateRequest> {
   readonly #stream: ServerBidiStream<ReplicateResponse>;
@@ -164,7 +172,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
       brokerId: this.followerId,
       nonce,
       source: actor.senderSource,
-      stream: this.#senderStream(join, join.nonce),
+      stream: this.#senderStream(actor, join.nonce),
     });
     this.#followed.set(partitionKey(join), { actor, nonce, sender });
     actor.addSender(sender);
@@ -173,13 +181,14 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
     sender.begin(outcome);
   }
 
-  #senderStream({ topicId, partition }: TopicPartition, nonce: Uint8Array): SenderStream<Uint8Array> {
+  #senderStream(actor: PartitionActor, nonce: Uint8Array): SenderStream<Uint8Array> {
+    const { topicId, partition } = actor;
     const canSend = () => !this.#isClosed && this.#outbox.isEmpty && this.#stream.writable && this.#creditBytes > 0;
     return {
       get canSend() {
         return canSend();
       },
-      append: (message) => this.#append({ topicId, partition }, nonce, message),
+      append: (message) => this.#append(actor, nonce, message),
       snapshot: ({ epoch, baseOffset, content }) =>
         this.#push({
           $case: 'snapshot',
@@ -189,7 +198,11 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
     };
   }
 
-  #append({ topicId, partition }: TopicPartition, nonce: Uint8Array, message: OutgoingAppend<Uint8Array>): void {
+  #append(
+    { topicId, partition, traces }: PartitionActor,
+    nonce: Uint8Array,
+    message: OutgoingAppend<Uint8Array>,
+  ): void {
     const { epoch, baseOffset, previousEpoch, batches, highWatermark, logStart: logStartOffset, inSync } = message;
     const recordBatches = batches?.content ?? new Uint8Array();
     this.#creditBytes -= recordBatches.length;
@@ -204,6 +217,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
       highWatermark,
       logStartOffset,
       inSync,
+      traced: batches === undefined ? NONE_TRACED : (traces?.between(baseOffset, batches.endOffset) ?? NONE_TRACED),
     };
     this.#stream.send({ message: { $case: 'append', append } }, recordBatches.length + MESSAGE_HEAD_BYTES);
   }

@@ -1,0 +1,181 @@
+/**
+ * The life of one record as an OTLP collector sees it: with three replicas and acks of all, consumed by a group, it is exactly
+ * one connected trace; and a leader that dies in the middle is a failed attempt in it.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { OtlpSink } from '@partita/testkit';
+import type { ReceivedSpan } from '@partita/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Api } from './api.ts';
+import { outputOf, partita } from './command.ts';
+import { startCluster } from './harness.ts';
+import { killNow } from './processes.ts';
+import { ReplicatedTopic } from './replicated.ts';
+import type { Cluster } from './harness.ts';
+import { differences } from './span-table.ts';
+import type { ExpectedSpan } from './span-table.ts';
+import { until } from './until.ts';
+
+const SECONDS_MAX = 20;
+/** By then a batch has reached whom it is sent to; well before a silent broker counts as dead. */
+const REACHED_MS = 1500;
+let sink: OtlpSink;
+let cluster: Cluster;
+let api: Api;
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  sink = await OtlpSink.start();
+  env = { OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint, OTEL_BSP_SCHEDULE_DELAY: '100' };
+  cluster = await startCluster({ traces: true, env: { ...env, OTEL_TRACES_SAMPLER: 'parentbased_always_off' } });
+  api = new Api(cluster);
+});
+afterAll(async () => {
+  api.close();
+  await cluster.dispose();
+  sink.stop();
+});
+
+const cli = (args: readonly string[], input = ''): Promise<string> =>
+  outputOf(partita(['--server', cluster.addresses.coordinator, ...args], { env, input }));
+
+const CLIENT = 'partita-cli';
+const GATEWAY = 'partita-producer-gateway';
+const BROKER = 'partita-broker';
+const GROUPS = 'partita-consumer-group';
+
+/** From the producer's call to the high watermark. */
+function produced(topic: string): ExpectedSpan[] {
+  const messaging = { 'messaging.system': 'partita', 'messaging.destination.name': topic };
+  const where = { ...messaging, 'messaging.destination.partition.id': '0' };
+  const publish = `publish ${topic}`;
+  const attempt = { as: 'attempt', parent: publish, service: GATEWAY, kind: 'client' } as const;
+  const append = { parent: 'attempt', service: BROKER, kind: 'internal', isWithin: true } as const;
+  const below = { parent: `append ${topic}`, service: BROKER, kind: 'internal', isWithin: true } as const;
+  const inside = { parent: publish, service: GATEWAY, kind: 'internal', isWithin: true } as const;
+  return [
+    {
+      name: `send ${topic}`,
+      service: CLIENT,
+      kind: 'producer',
+      attributes: { ...where, 'messaging.partita.offset': '1' },
+    },
+    {
+      name: publish,
+      parent: `send ${topic}`,
+      service: GATEWAY,
+      kind: 'internal',
+      attributes: messaging,
+      isWithin: true,
+    },
+    { name: 'route', ...inside },
+    { name: 'validate', ...inside },
+    { name: 'batch wait', ...inside, attributes: { 'messaging.destination.partition.id': '0' } },
+    {
+      ...{ name: new RegExp(`^append ${topic} to broker [123]$`), ...attempt, isWithin: true },
+      attributes: { ...where, 'partita.attempt': '1', 'partita.broker.id': /^[123]$/ },
+    },
+    {
+      ...{ name: `append ${topic}`, ...append },
+      attributes: { ...where, 'messaging.batch.message_count': '1', 'messaging.partita.message.offset': '1' },
+    },
+    { name: 'queue', ...below },
+    { name: 'fsync', ...below, attributes: { 'partita.bytes': /^[1-9]\d+$/, 'partita.batches': '1' } },
+    // Two of three replicas commit it: the third may be later.
+    {
+      name: `replicate ${topic}`,
+      ...below,
+      isWithin: false,
+      count: 2,
+      attributes: { ...where, 'partita.broker.id': /^[123]$/ },
+    },
+    { name: `commit ${topic}`, ...below, attributes: { ...where, 'partita.replicas_acked': /^[23]$/ } },
+  ];
+}
+
+/** From the read of the batch to the end of the handler. */
+function consumed(topic: string, group: string): ExpectedSpan[] {
+  const attributes = { 'messaging.consumer.group.name': group, 'messaging.destination.name': topic };
+  return [
+    { name: `receive ${topic}`, parent: `send ${topic}`, service: GROUPS, kind: 'consumer', attributes },
+    { name: `process ${topic}`, parent: `send ${topic}`, service: CLIENT, kind: 'consumer', attributes },
+  ];
+}
+
+/** The trace of the topic's one record, once it is as the table says. */
+async function traceLike(topic: string, table: readonly ExpectedSpan[]): Promise<ReceivedSpan[]> {
+  return until(`the trace of ${topic}`, SECONDS_MAX, () => {
+    const root = sink.spans.find(({ name }) => name === `send ${topic}`);
+    if (root === undefined) throw new Error('the producer has not exported its span');
+    const trace = sink.trace(root.traceId);
+    const wrong = differences(trace, table);
+    if (wrong.length > 0) throw new Error(wrong.join('\n'));
+    return trace;
+  });
+}
+
+describe.each(['batches', 'records'])('a record that is sent as %s and consumed by a group', (delivery) => {
+  const topic = `life-${delivery}`;
+
+  it('leaves exactly one connected trace, with all that was done for it', async () => {
+    await new ReplicatedTopic(() => cluster, 'tracing', topic, 1).create();
+    await cli(['produce', topic, '--delivery', delivery, '--acks', 'all'], '{"key": "ann", "value": "traced"}\n');
+    const printed = await cli(['consume', topic, '--group', `g-${delivery}`, '--max', '1', '--json']);
+    expect(JSON.parse(printed)).toMatchObject({ value: 'traced' });
+    const trace = await traceLike(topic, [...produced(topic), ...consumed(topic, `g-${delivery}`)]);
+    // The two followers are two brokers, and neither is the leader.
+    const brokers = trace.flatMap((span) => span.attributes['partita.broker.id'] ?? []);
+    expect(brokers.sort()).toEqual(['1', '2', '3']);
+    // Exactly one: nothing of this record went into another trace.
+    const named = sink.spans.filter(({ name }) => name.includes(` ${topic}`));
+    expect(new Set(named.map(({ traceId }) => traceId))).toEqual(new Set([trace[0]?.traceId]));
+  });
+});
+
+describe('a leader that dies while it holds a batch', () => {
+  const topic = 'life-killed';
+
+  it('is a failed attempt of the trace, and the next leader the one after', async () => {
+    await new ReplicatedTopic(() => cluster, 'tracing', topic, 1).create();
+    // The gateway has a stream to the leader from here on.
+    await cli(['produce', topic], '{"value": "before"}\n');
+    const { leaderId, leaderAddress } = await api.partition(topic, 0);
+    const { pid } = cluster.file.brokers.find(({ address }) => address === leaderAddress) ?? { pid: 0 };
+    process.kill(pid, 'SIGSTOP');
+    const producing = cli(['produce', topic], '{"value": "traced"}\n');
+    await sleep(REACHED_MS);
+    killNow([pid]);
+    await producing;
+
+    const { attempts, spans } = await until('the trace of the retry', SECONDS_MAX, () => {
+      const [, second] = sink.spans.filter(({ name }) => name === `send ${topic}`).sort(byStart);
+      const trace = sink.trace(second?.traceId ?? '');
+      const publish = trace.filter(({ name }) => name === `publish ${topic}`);
+      const tried = trace.filter(({ name }) => name.startsWith(`append ${topic} to `)).sort(byStart);
+      if (publish.length !== 1 || !trace.some(({ name }) => name === `commit ${topic}`)) return undefined;
+      // Siblings below the one publish.
+      if (tried.some(({ parentSpanId }) => parentSpanId !== publish[0]?.spanId)) throw new Error('attempts elsewhere');
+      return { attempts: tried, spans: trace };
+    });
+    expect(attempts.map(({ attributes }) => attributes['partita.attempt'])).toEqual(
+      attempts.map((_, index) => String(index + 1)),
+    );
+    expect(attempts[0]).toMatchObject({ name: `append ${topic} to broker ${leaderId}`, error: true });
+    expect(attempts[0]?.attributes['error.type']).toBe('OUTCOME_UNKNOWN');
+    expect(attempts.slice(0, -1).every(({ error }) => error)).toBe(true);
+    const last = attempts.at(-1);
+    expect(last).toMatchObject({ error: false, name: expect.stringMatching(/ to broker [123]$/) as string });
+    expect(last?.name).not.toBe(attempts[0]?.name);
+    // One leader stored it, below the last attempt, and everything hangs together.
+    const appends = spans.filter(({ name }) => name === `append ${topic}`);
+    expect(appends.map(({ parentSpanId }) => parentSpanId)).toEqual([last?.spanId]);
+    const ids = new Set(spans.map(({ spanId }) => spanId));
+    expect(spans.filter(({ parentSpanId }) => !ids.has(parentSpanId)).map(({ name }) => name)).toEqual([
+      `send ${topic}`,
+    ]);
+  });
+});
+
+function byStart(a: ReceivedSpan, b: ReceivedSpan): number {
+  return Number(a.startNanos - b.startNanos);
+}
