@@ -2,18 +2,22 @@
 import { writeFileSync } from 'node:fs';
 import type { CleanUps } from './clean-ups.ts';
 
-/** The options that every command has. */
-export interface BenchOptions {
+/** Where the report goes. */
+export interface ReportOptions {
+  readonly json: boolean;
+  readonly report?: string;
+}
+
+/** The options of commands that measure in rounds. */
+export interface BenchOptions extends ReportOptions {
   /** Length of one run. */
   readonly seconds: number;
   /** Pairs of runs for each row, the warm-up not counted. */
   readonly rounds: number;
   readonly rows?: string;
-  readonly json: boolean;
-  readonly report?: string;
 }
 
-export interface BenchRun<Options extends BenchOptions = BenchOptions> {
+export interface BenchRun<Options extends ReportOptions = BenchOptions> {
   readonly options: Options;
   readonly cleanUps: CleanUps;
 }
@@ -31,7 +35,7 @@ export interface Publication {
 }
 
 /** Prints the report, and writes it to the file of --report. */
-export function publish(options: BenchOptions, { header, tables, figures }: Publication): void {
+export function publish(options: ReportOptions, { header, tables, figures }: Publication): void {
   const markdown = `${header}\n${tables}`;
   if (options.report !== undefined) writeFileSync(options.report, markdown);
   process.stdout.write(options.json ? `${JSON.stringify(figures)}\n` : markdown);

@@ -18,9 +18,8 @@ export class LoadProcess {
     this.#child = child;
   }
 
-  /** With libuv's threads as given, which can only be set before a process begins; Node's default otherwise. */
-  static async start(target: LoadTarget, threadPoolSize?: number): Promise<LoadProcess> {
-    const env = threadPoolSize === undefined ? {} : { UV_THREADPOOL_SIZE: String(threadPoolSize) };
+  /** With further variables of the environment: some settings can only be made before a process begins. */
+  static async start(target: LoadTarget, env: Readonly<Record<string, string>> = {}): Promise<LoadProcess> {
     const child = fork(LOADS, [JSON.stringify(target)], { env: { ...process.env, ...env } });
     await nextMessage(child);
     return new LoadProcess(child);

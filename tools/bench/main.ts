@@ -1,7 +1,7 @@
 /** `npm run bench`: Partita beside the same work without it, as Markdown on stdout. A command for each part of it. */
 import { tmpdir } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
-import type { BenchOptions, BenchRun } from './bench-run.ts';
+import type { BenchOptions, BenchRun, ReportOptions } from './bench-run.ts';
 import { rowNames } from './choose-rows.ts';
 import { CleanUps } from './clean-ups.ts';
 import { benchConsume } from './consume/consume-bench.ts';
@@ -18,6 +18,9 @@ import { ROWS } from './rows.ts';
 import { STORAGE_ROWS } from './storage/rows.ts';
 import { benchStorage } from './storage/storage-bench.ts';
 import type { StorageOptions } from './storage/storage-bench.ts';
+import { withTelemetryOptions } from './telemetry/options.ts';
+import type { TelemetryOptions } from './telemetry/options.ts';
+import { benchTelemetry } from './telemetry/telemetry-bench.ts';
 
 const cleanUps = new CleanUps();
 
@@ -53,6 +56,10 @@ const produce = withProduceOptions(program.command('produce'))
   .action((options: ProduceOptions) => run(benchProduce, options));
 withSharedOptions(produce, { seconds: 1, rounds: 3, rows: rowNames(PRODUCE_ROWS) });
 
+withTelemetryOptions(program.command('telemetry'))
+  .description('Measures what traces and metrics cost, as CPU time for each record. Takes about a quarter of an hour.')
+  .action((options: TelemetryOptions) => run(benchTelemetry, options));
+
 await program.parseAsync();
 
 function withSharedOptions(command: Command, defaults: { seconds: number; rounds: number; rows: string }): void {
@@ -64,7 +71,7 @@ function withSharedOptions(command: Command, defaults: { seconds: number; rounds
     .option('--report <file>', 'writes the Markdown to a file too');
 }
 
-async function run<Options extends BenchOptions>(
+async function run<Options extends ReportOptions>(
   bench: (run: BenchRun<Options>) => Promise<void>,
   options: Options,
 ): Promise<void> {

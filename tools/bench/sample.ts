@@ -1,5 +1,6 @@
 import type { ConsumeWork } from './consume/work.ts';
 import type { ProduceWork } from './produce/settings.ts';
+import type { TelemetryWork } from './telemetry/rows.ts';
 
 /** What one run of a load measured. Plain data: it crosses from the load's process to the orchestrator. */
 export interface Sample {
@@ -21,6 +22,8 @@ export interface Job {
   readonly consume?: ConsumeWork;
   /** What the load of the produce bench does. */
   readonly produce?: ProduceWork;
+  /** What the loads of the telemetry bench do. */
+  readonly telemetry?: TelemetryWork;
 }
 
 export function bytesPerSecond(sample: Sample): number {

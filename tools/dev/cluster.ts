@@ -6,10 +6,11 @@ import { clearHome, clusterIdOf, releaseHome, takeHome } from './home.ts';
 import { PortBook } from './ports.ts';
 import { removeReadyFile, writeReadyFile } from './ready-file.ts';
 import type { ReadyFile } from './ready-file.ts';
+import { removePrometheusTargets, writePrometheusTargets } from './prometheus-targets.ts';
 import { provideRedis } from './redis.ts';
 import type { RedisHandle, RedisSource } from './redis.ts';
 import { planCluster } from './services.ts';
-import type { PlannedCluster } from './services.ts';
+import type { PlannedCluster, PlannedService } from './services.ts';
 import { SupervisedProcess } from './supervise.ts';
 import { SupervisedRedis } from './supervised-redis.ts';
 
@@ -34,6 +35,8 @@ export interface ClusterOptions {
   readonly brokerConfig: string | undefined;
   /** True = traces are kept in `<home>/traces`, by a console. */
   readonly traces: boolean;
+  /** True = each service has an endpoint for Prometheus. */
+  readonly metrics: boolean;
   /** Lines for people, on what happens. */
   readonly log: (line: string) => void;
   /** Ends the start: what was started is stopped, and `start` rejects. */
@@ -56,14 +59,7 @@ export class LocalCluster {
       onDeath: (text, lines) => this.#reportDeath(text, lines),
     });
     this.#plan = plan;
-    const specs = [
-      ...plan.coordinators,
-      ...plan.brokers,
-      ...plan.gateways,
-      ...plan.consumerGroups,
-      plan.console ?? [],
-    ].flat();
-    this.#processes = specs.map(
+    this.#processes = servicesOf(plan).map(
       (spec) =>
         new SupervisedProcess(spec, {
           logFolder: `${options.home}/logs`,
@@ -82,6 +78,7 @@ export class LocalCluster {
     let redis: RedisHandle | undefined;
     try {
       removeReadyFile(options.home);
+      removePrometheusTargets(options.home);
       if (options.fresh) clearHome(options.home);
       redis = await provideRedis({
         home: options.home,
@@ -93,20 +90,11 @@ export class LocalCluster {
         throw new Error('several coordinators need a Redis that they share; start one coordinator, or install Redis');
       }
       const ports = await PortBook.open(options.home);
-      const { home, brokerCount, coordinatorCount, gatewayCount, consumerGroupCount, logLevel, brokerConfig, traces } =
-        options;
       const plan = await planCluster(
         {
-          home,
-          clusterId: clusterIdOf(home),
-          brokerCount,
-          coordinatorCount,
-          gatewayCount,
-          consumerGroupCount,
+          ...options,
+          clusterId: clusterIdOf(options.home),
           redisUrl: redis.url,
-          logLevel,
-          brokerConfig,
-          traces,
         },
         ports,
       );
@@ -142,6 +130,7 @@ export class LocalCluster {
         dataDir: broker.dataDir,
       })),
       ...(this.#plan.console === undefined ? {} : { traces: this.#plan.console.address }),
+      ...metricsOf(this.#plan),
       redis: this.#redis.url,
       pids: {
         coordinator: pids(coordinators.map((coordinator) => coordinator.name)),
@@ -173,6 +162,7 @@ export class LocalCluster {
     // Last: each of them has sent its last spans when it stopped.
     await stopAll(names('console'));
     removeReadyFile(this.#options.home);
+    removePrometheusTargets(this.#options.home);
     releaseHome(this.#options.home);
   }
 
@@ -181,6 +171,7 @@ export class LocalCluster {
     for (const process of this.#processes) process.kill();
     void this.#redis.stop();
     removeReadyFile(this.#options.home);
+    removePrometheusTargets(this.#options.home);
     releaseHome(this.#options.home);
   }
 
@@ -229,10 +220,24 @@ export class LocalCluster {
   }
 
   #writeReadyFile(): void {
-    if (this.#written && !this.#stopping) writeReadyFile(this.#options.home, this.describe());
+    if (!this.#written || this.#stopping) return;
+    writeReadyFile(this.#options.home, this.describe());
+    writePrometheusTargets(this.#options.home, servicesOf(this.#plan));
   }
 
   #reportDeath(text: string, lastLines: readonly string[]): void {
     this.#options.log([text, ...lastLines.map((line) => `    ${line}`)].join('\n'));
   }
+}
+
+function servicesOf({ coordinators, brokers, gateways, consumerGroups, console }: PlannedCluster): PlannedService[] {
+  return [...coordinators, ...brokers, ...gateways, ...consumerGroups, console ?? []].flat();
+}
+
+/** Addresses of the endpoints for Prometheus by the names of the services; nothing without any. */
+function metricsOf(plan: PlannedCluster): Pick<ReadyFile, 'metrics'> {
+  const entries = servicesOf(plan).flatMap(({ name, metricsAddress }): [string, string][] =>
+    metricsAddress === undefined ? [] : [[name, metricsAddress]],
+  );
+  return entries.length === 0 ? {} : { metrics: Object.fromEntries(entries) };
 }

@@ -7,6 +7,7 @@
  *   broker-N/      data of broker N               logs/          output of the services
  *   redis/         data of our own Redis, and the unpacked packages
  *   traces/        the newest traces
+ *   prometheus-targets.json   the endpoints of metrics, while the cluster is ready
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,7 +31,7 @@ export function releaseHome(home: string): void {
 
 /** Removes the data of earlier starts, and nothing that is not ours. */
 export function clearHome(home: string): void {
-  const ours = /^(broker-\d+|logs|traces|cluster-id|cluster\.json|ports\.json)$/;
+  const ours = /^(broker-\d+|logs|traces|cluster-id|cluster\.json|ports\.json|prometheus-targets\.json)$/;
   for (const name of readdirSync(home)) if (ours.test(name)) rmSync(join(home, name), { recursive: true, force: true });
   rmSync(join(home, 'redis', 'data'), { recursive: true, force: true });
 }

@@ -32,6 +32,7 @@ const SPEC = defineConfig({
     default: true,
     help: 'keeps traces that clients begin for `partita trace`; not when OTEL_EXPORTER_OTLP_ENDPOINT takes them',
   },
+  metrics: { kind: 'flag', default: true, help: 'gives each service an endpoint for Prometheus' },
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the services' },
 });
 
@@ -85,6 +86,7 @@ async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): P
       logLevel: config.logLevel,
       brokerConfig: config.brokerConfig === undefined ? undefined : resolve(config.brokerConfig),
       traces: config.traces && !exportsElsewhere(process.env),
+      metrics: config.metrics,
       log: say,
       signal: starting.signal,
     });
@@ -114,7 +116,7 @@ Ready after ${seconds.toFixed(1)} s.
 
 ${[...gateways, ...groups, ...coordinators, ...brokers].join('\n')}
 ${cluster.traces === undefined ? '' : `    traces         ${cluster.traces}\n`}    redis          ${cluster.redis} (${redisKind})
-    logs           ${home}/logs
+${cluster.metrics === undefined ? '' : `    metrics        ${Object.keys(cluster.metrics).length} endpoints in ${home}/prometheus-targets.json\n`}    logs           ${home}/logs
 
 Next, in another terminal:
     npx partita topic create hello --partitions 3

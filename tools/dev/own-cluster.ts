@@ -23,21 +23,30 @@ export function serversOf(home: string): string[] {
   return [ready.gateway, ready.consumerGroup, ...ready.coordinators];
 }
 
+export interface OwnClusterOptions {
+  /** Part of the name of its directory. */
+  readonly purpose: string;
+  readonly brokerCount: number;
+  /** True = with a console that keeps traces. Default false. */
+  readonly traces?: boolean;
+  /** True = with endpoints for Prometheus. Default false. */
+  readonly metrics?: boolean;
+  /** Further variables of the environment of the launcher and its services. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Starts `npm start` in a temporary home. The caller stops it, also when it does not become ready. */
-export function launchCluster(options: { readonly purpose: string; readonly brokerCount: number }): OwnCluster {
-  const home = mkdtempSync(join(tmpdir(), `partita-${options.purpose}-`));
-  const args = [
-    LAUNCHER,
-    '--home',
-    home,
-    '--brokers',
-    String(options.brokerCount),
-    '--log-level',
-    'warn',
-    '--no-traces',
-  ];
+export function launchCluster(options: OwnClusterOptions): OwnCluster {
+  const { purpose, brokerCount, traces = false, metrics = false, env = {} } = options;
+  const home = mkdtempSync(join(tmpdir(), `partita-${purpose}-`));
+  const size = ['--home', home, '--brokers', String(brokerCount), '--log-level', 'warn'];
+  const seen = [traces ? '--traces' : '--no-traces', metrics ? '--metrics' : '--no-metrics'];
+  const args = [LAUNCHER, ...size, ...seen];
   // Detached: Ctrl-C reaches the tool alone, which cleans up in the cluster before it stops it.
-  const launcher = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const launcher = spawn(process.execPath, args, {
+    ...{ stdio: ['ignore', 'ignore', 'pipe'], detached: true },
+    env: { ...process.env, ...env },
+  });
   return new OwnCluster(home, launcher);
 }
 

@@ -19,6 +19,8 @@ export interface ReadyFile {
   }[];
   /** Of the console that keeps traces; absent = none runs. */
   readonly traces?: string;
+  /** Where Prometheus gets /metrics, by service: `broker-1`; absent = nowhere. */
+  readonly metrics?: Readonly<Record<string, string>>;
   /** `redis://…`, or `embedded`. */
   readonly redis: string;
   readonly pids: {

@@ -18,11 +18,17 @@ export interface ClusterPlan {
   readonly brokerConfig: string | undefined;
   /** True = a console that keeps traces, and services that send them there. */
   readonly traces: boolean;
+  /** True = each service has an endpoint for Prometheus. */
+  readonly metrics: boolean;
 }
 
 export interface PlannedService extends ServiceSpec {
   readonly address: string;
   readonly peerAddress: string | undefined;
+  /** Short name of what it is: `broker`. */
+  readonly service: string;
+  /** Where Prometheus gets /metrics; undefined = nowhere. */
+  readonly metricsAddress: string | undefined;
 }
 
 export interface PlannedBroker extends PlannedService {
@@ -97,7 +103,8 @@ function exportTo(address: string): NodeJS.ProcessEnv {
     // Spans wait for this long before they are sent; 5 s by themselves, but who traces wants to look at once.
     OTEL_BSP_SCHEDULE_DELAY: process.env['OTEL_BSP_SCHEDULE_DELAY'] || '500',
     OTEL_TRACES_SAMPLER: process.env['OTEL_TRACES_SAMPLER'] || 'parentbased_always_off',
-    OTEL_EXPORTER_OTLP_ENDPOINT: `http://${address}`,
+    // Of traces alone: the console takes no metrics.
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `http://${address}`,
   };
 }
 
@@ -116,7 +123,12 @@ async function service(plan: ClusterPlan, ports: PortBook, parts: ServiceParts):
   const { name, app, peer, args, env } = parts;
   const address = await ports.address(name);
   const peerAddress = peer ? await ports.address(`${name}-peer`) : undefined;
-  const listen = ['--listen', address, ...(peerAddress === undefined ? [] : ['--peer-listen', peerAddress])];
+  const metricsAddress = plan.metrics ? await ports.address(`${name}-metrics`) : undefined;
+  const listen = [
+    ...['--listen', address],
+    ...(peerAddress === undefined ? [] : ['--peer-listen', peerAddress]),
+    ...(metricsAddress === undefined ? [] : ['--metrics-listen', metricsAddress]),
+  ];
   return {
     name,
     entry: join(ROOT, 'apps', app, 'src', 'main.ts'),
@@ -125,6 +137,8 @@ async function service(plan: ClusterPlan, ports: PortBook, parts: ServiceParts):
     nodeArgs: app === 'broker' ? [BROKER_NEW_SPACE] : [],
     address,
     peerAddress,
+    service: app,
+    metricsAddress,
   };
 }
 

@@ -37,6 +37,8 @@ export interface ClusterOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** True = with the console that keeps traces; most suites have no use for it, and start sooner without. */
   readonly traces?: boolean;
+  /** True = with endpoints for Prometheus. */
+  readonly metrics?: boolean;
   /** Further arguments of the launcher. */
   readonly args?: readonly string[];
   /** A command that runs the launcher as its last arguments, in its own process: `unshare`, say. */
@@ -110,7 +112,8 @@ export async function launch(options: ClusterOptions = {}): Promise<Launcher> {
   // Suites that kill often would wait half a minute each time: that is the launcher's, not the cluster's.
   const waits = ['--restart-wait-max', RESTART_WAIT_MAX];
   const traces = options.traces === true ? [] : ['--no-traces'];
-  const args = ['--brokers', String(options.brokers ?? 3), ...waits, ...traces, ...(options.args ?? [])];
+  const metrics = options.metrics === true ? [] : ['--no-metrics'];
+  const args = ['--brokers', String(options.brokers ?? 3), ...waits, ...traces, ...metrics, ...(options.args ?? [])];
   return new Launcher(home, args, { ...env, PARTITA_REDIS: redis, ...options.env }, options.wrap);
 }
 

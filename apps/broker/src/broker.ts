@@ -1,8 +1,7 @@
 /** The broker: its parts, how they are tied, and the order in which they start and stop. */
-import { DRAIN_MS_MAX, PartitaError, partitionKey, PEER_PROTOCOL_VERSION } from '@partita/domain';
+import { DRAIN_MS_MAX, PartitaError, partitionKey } from '@partita/domain';
 import {
   BrokerServiceService,
-  BrokerState,
   ClusterServiceService,
   ElectionServiceService,
   ProcessServiceService,
@@ -10,7 +9,6 @@ import {
   ReplicationServiceService,
   ServiceKind,
 } from '@partita/protocol';
-import type { Broker as BrokerRecord, BrokerRegister } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, directoryMethods, processMethods } from '@partita/rpc/server';
@@ -22,11 +20,15 @@ import {
   ExitError,
   formatAddress,
   PRODUCT_VERSION,
+  StateLines,
   systemClock,
   systemRandom,
   systemTimers,
 } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
+import type { Metrics } from '@partita/telemetry';
+import { onlyThisBroker, registration } from './broker-self.ts';
+import type { BrokerSelf } from './broker-self.ts';
 import { AppendDeadlines, CheckpointTask } from './broker-clock-work.ts';
 import { Appender } from './broker-service/append.ts';
 import { brokerMethods } from './broker-service/broker-service.ts';
@@ -39,13 +41,18 @@ import { electionMethods } from './election-service.ts';
 import { inParallel } from './in-parallel.ts';
 import type { ActorHost } from './partition-actor.ts';
 import { LogCare } from './log-care/log-care.ts';
+import { BrokerMetrics } from './metrics/broker-metrics.ts';
+import { LeaderMetrics } from './metrics/leader-metrics.ts';
+import { observeReplicas } from './metrics/replica-metrics.ts';
 import { PartitionRegistry } from './partition-registry.ts';
+import { ReplicaNews } from './replica-news.ts';
 import { replicaMethods } from './replica-service.ts';
 import { ReplicaStore } from './replica-store.ts';
 import { FollowingTask } from './replication/following-task.ts';
 import { LeaderLinks } from './replication/leader-links.ts';
 import { RecentBudget } from './replication/recent-batches.ts';
 import { replicationMethods } from './replication/replication-service.ts';
+import { RecoveryTrace } from './tracing/recovery-trace.ts';
 
 /** Time for calls and streams to end themselves when the broker drains; the rest is for closing logs. */
 const GRACE_MS = DRAIN_MS_MAX / 2;
@@ -62,6 +69,7 @@ export interface BrokerOptions {
   readonly config: BrokerConfig;
   readonly logger: ProcessLogger;
   readonly tracing: TracingMode;
+  readonly metrics: Metrics;
   /** Ends the process: an ExitError with its code, anything else as a crash. */
   readonly fail: (error: unknown) => void;
 }
@@ -69,15 +77,18 @@ export interface BrokerOptions {
 /** Brings a broker up: recovers its logs, listens, then keeps sessions with the coordinators. */
 export async function startBroker(options: BrokerOptions): Promise<RunningService> {
   const { config, logger } = options;
-  const directory = await openOrExit(config, logger);
+  const metrics = new BrokerMetrics(options.metrics, systemClock);
+  const recovery = new RecoveryTrace(options.tracing, config.id);
+  const directory = await recovery.phase('journal', () => openOrExit(config, logger, metrics));
   try {
     const { clusterId, dirUuid, incarnation } = directory.identity;
     logger.info({ clusterId, dirUuid, incarnation, clean: directory.isClean }, 'opened the data directory');
     await checkResources({ openFiles: config.openFiles + OTHER_FILE_COUNT }, logger);
-    const broker = new Broker(options, directory);
+    const broker = new Broker(options, directory, metrics, recovery);
     await broker.start();
     return broker;
   } catch (error) {
+    recovery.end(error);
     await directory.close();
     throw asExit(error);
   }
@@ -86,6 +97,11 @@ export async function startBroker(options: BrokerOptions): Promise<RunningServic
 class Broker implements RunningService {
   readonly #options: BrokerOptions;
   readonly #data: DataDirectory;
+  readonly #metrics: BrokerMetrics;
+  readonly #leaderMetrics: LeaderMetrics;
+  readonly #recovery: RecoveryTrace;
+  readonly #news: ReplicaNews;
+  readonly #recent = new RecentBudget();
   readonly #directory = new DirectoryHolder(systemClock);
   readonly #registry: PartitionRegistry;
   readonly #store: ReplicaStore;
@@ -103,10 +119,14 @@ class Broker implements RunningService {
   #hasFailed = false;
   #isClosing = false;
 
-  constructor(options: BrokerOptions, data: DataDirectory) {
+  constructor(options: BrokerOptions, data: DataDirectory, metrics: BrokerMetrics, recovery: RecoveryTrace) {
     this.#options = options;
+    this.#recovery = recovery;
     this.#data = data;
+    this.#metrics = metrics;
+    this.#leaderMetrics = new LeaderMetrics(options.metrics, systemClock);
     const { config, logger, tracing } = options;
+    this.#news = new ReplicaNews(new StateLines(logger, systemTimers), tracing, config.id);
     this.#registry = new PartitionRegistry(this.#directory, config.id);
     this.#store = new ReplicaStore({
       directory: data,
@@ -120,6 +140,7 @@ class Broker implements RunningService {
       registry: this.#registry,
       clock: systemClock,
       tracing: tracing !== 'off',
+      metrics,
       onWaiting: (actor) => this.#deadlines.watch(actor),
     });
     this.#checkpoints = new CheckpointTask({
@@ -145,6 +166,7 @@ class Broker implements RunningService {
       clock: systemClock,
       random: systemRandom,
       logger,
+      metrics,
       open: { clusterId, brokerId, directoryId, incarnation: BigInt(incarnation) },
     });
     this.#following = new FollowingTask({
@@ -155,6 +177,13 @@ class Broker implements RunningService {
       timers: systemTimers,
     });
     this.#servers = { publicServer: this.#publicServer(), peerServer: this.#peerServer() };
+    observeReplicas(options.metrics, {
+      registry: this.#registry,
+      dataDir: config.dataDir,
+      byPartition: config.metricsPartitions,
+      queuedBytes: () => ({ replicate: this.#recent.bytes, fetch: this.#servers.publicServer.pendingBytes }),
+      coordinatorCount: () => this.#sessions.filter(({ isUp }) => isUp).length,
+    });
   }
 
   get ready(): Record<string, unknown> {
@@ -164,14 +193,15 @@ class Broker implements RunningService {
 
   async start(): Promise<void> {
     const { config, logger } = this.#options;
-    await this.#store.recover();
+    await this.#recovery.phase('logs', () => this.#store.recover());
     const { address } = await this.#servers.publicServer.start();
     const { address: peerAddress } = await this.#servers.peerServer.start();
     this.#addresses = {
       address: config.advertise === undefined ? address : formatAddress(config.advertise),
       peerAddress: config.peerAdvertise === undefined ? peerAddress : formatAddress(config.peerAdvertise),
     };
-    this.#introduceItself();
+    this.#directory.update(onlyThisBroker(this.#self()));
+    this.#recovery.listens(this.#registry.size, this.#data.isClean);
     const lease = { token: 0n };
     for (const coordinator of config.coordinators) {
       const session = new CoordinatorSession({
@@ -182,7 +212,7 @@ class Broker implements RunningService {
         random: systemRandom,
         logger,
         feed: new DirectoryFeed(this.#directory, lease),
-        register: () => this.#register(),
+        register: () => registration(this.#self()),
         heartbeat: () => ({
           freeBytes: BigInt(Math.floor(this.#data.device.space.freeBytes)),
           wallMs: BigInt(systemClock.wallMs()),
@@ -190,6 +220,7 @@ class Broker implements RunningService {
         }),
         leaders: () => [...this.#registry.actors()].filter((actor) => actor.leader !== undefined),
         onPeers: (peers) => this.#links.setAddresses(new Map(peers.map((peer) => [peer.brokerId, peer.peerAddress]))),
+        onRegistered: () => this.#recovery.registered(),
         onClocks: (clocks) => this.#care.hear(clocks),
         onRefused: (error) => this.#options.fail(new ExitError(EXIT_CODES.refused, error.message, { cause: error })),
       });
@@ -215,6 +246,7 @@ class Broker implements RunningService {
   /** Closes the logs, notes how far they are, and that all is in order. */
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#recovery.end();
     for (const session of this.#sessions) session.close();
     this.#following.stop();
     this.#links.close();
@@ -223,6 +255,7 @@ class Broker implements RunningService {
     this.#servers.peerServer.close();
     this.#deadlines.stop();
     await this.#care.stop();
+    this.#news.stop();
     const actors = [...this.#registry.actors()];
     const ends = new Map<string, bigint>();
     await inParallel(actors, CLOSE_CONCURRENCY_MAX, async (actor) => {
@@ -248,10 +281,13 @@ class Broker implements RunningService {
       persist: (partition, meta) => this.#store.persist(partition, meta),
       noteLogStart: (partition, logStart) => this.#store.noteLogStart(partition, logStart),
       noteCut: () => this.#checkpoints.flush(),
-      recent: new RecentBudget(),
+      recent: this.#recent,
       isTracing: this.#options.tracing !== 'off',
       linksOf: (actor) => this.#links.portOf(actor),
+      onDurable: (actor, end) => this.#leaderMetrics.durable(actor, end),
       onChanged: (actor, what) => {
+        this.#leaderMetrics.changed(actor, what);
+        this.#news.changed(actor, what);
         this.#checkpoints.note();
         for (const session of this.#sessions) {
           if (what === 'in-sync' || what === 'role') session.noteInSync(actor);
@@ -272,13 +308,14 @@ class Broker implements RunningService {
   }
 
   #publicServer(): RpcServer {
-    const { config, logger, tracing } = this.#options;
+    const { config, logger, tracing, metrics } = this.#options;
     const server = createRpcServer({
       name: 'broker-public',
       listen: formatAddress(config.listen),
       limits: 'public',
       logger,
       tracing,
+      metrics,
       insecureOk: config.insecure,
     });
     const options = {
@@ -286,6 +323,7 @@ class Broker implements RunningService {
       appender: this.#appender,
       clock: systemClock,
       timers: systemTimers,
+      metrics: this.#metrics,
       graceMs: GRACE_MS,
     };
     server.addService(BrokerServiceService, brokerMethods(options));
@@ -302,13 +340,14 @@ class Broker implements RunningService {
   }
 
   #peerServer(): RpcServer {
-    const { config, logger, tracing } = this.#options;
+    const { config, logger, tracing, metrics } = this.#options;
     const server = createRpcServer({
       name: 'broker-peer',
       listen: formatAddress(config.peerListen),
       limits: 'peer',
       logger,
       tracing,
+      metrics,
       insecureOk: config.insecure,
     });
     const { clusterId } = this.#data.identity;
@@ -330,6 +369,7 @@ class Broker implements RunningService {
         clusterId,
         brokerId: config.id,
         clock: systemClock,
+        metrics: this.#metrics,
         onOpened: (stream) => following.add(stream),
         onClosed: (stream) => following.remove(stream),
       }),
@@ -337,46 +377,14 @@ class Broker implements RunningService {
     return server;
   }
 
-  /** Until a coordinator tells more, the directory holds this broker alone. */
-  #introduceItself(): void {
-    const { clusterId, brokerId, incarnation } = this.#data.identity;
-    const { address } = this.#addresses;
-    const own: BrokerRecord = {
-      brokerId,
-      address,
-      rack: this.#options.config.rack ?? '',
-      state: BrokerState.BROKER_STATE_UP,
-      version: PRODUCT_VERSION,
-      startTime: undefined,
-    };
-    const endpoint = {
-      service: ServiceKind.SERVICE_KIND_BROKER,
-      address,
-      brokerId,
-      instanceId: `${brokerId}-${incarnation}`,
-      active: false,
-    };
-    this.#directory.update({ clusterId, brokers: [own], endpoints: [endpoint] });
-  }
-
-  #register(): BrokerRegister {
-    const { clusterId, brokerId, dirUuid, incarnation } = this.#data.identity;
+  #self(): BrokerSelf {
     return {
-      clusterId,
-      protocolVersion: PEER_PROTOCOL_VERSION,
-      brokerId,
-      directoryId: dirUuid,
-      incarnation: BigInt(incarnation),
-      ...this.#addresses,
+      data: this.#data,
+      registry: this.#registry,
+      store: this.#store,
+      directory: this.#directory,
       rack: this.#options.config.rack ?? '',
-      clean: this.#data.isClean,
-      bootId: this.#data.bootId,
-      inventory: [...this.#registry.actors(), ...this.#registry.damaged()].map((replica) => replica.inventory()),
-      topics: this.#registry.topics.map((topic) => topic.config),
-      tombstones: this.#store.tombstones,
-      knownBrokers: [...this.#directory.snapshot().brokers],
-      version: PRODUCT_VERSION,
-      wallMs: BigInt(systemClock.wallMs()),
+      addresses: this.#addresses,
     };
   }
 

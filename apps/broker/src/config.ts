@@ -1,5 +1,5 @@
 import { isUuid, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN } from '@partita/domain';
-import { defineConfig, LOG_LEVELS, plaintextListenFault } from '@partita/runtime';
+import { defineConfig, LOG_LEVELS, METRICS_OPTIONS, metricsListenFault, plaintextListenFault } from '@partita/runtime';
 import type { ConfigOf } from '@partita/runtime';
 
 /** Options of the broker. */
@@ -52,6 +52,8 @@ export const BROKER_CONFIG = defineConfig({
     max: 24 * 24 * 60 * 60 * 1000,
     help: 'time in which all logs are read through once and checked; 0s = never',
   },
+  ...METRICS_OPTIONS,
+  'metrics-partitions': { kind: 'flag', help: 'metrics by partition too: some six series for each replica' },
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the log' },
 });
 
@@ -62,6 +64,7 @@ export function brokerConfigFault(config: BrokerConfig): string | undefined {
   if (!isUuid(config.clusterId)) return `--cluster-id "${config.clusterId}" is no lower-case UUID`;
   return (
     plaintextListenFault('listen', config.listen, config.insecure) ??
-    plaintextListenFault('peer-listen', config.peerListen, config.insecure)
+    plaintextListenFault('peer-listen', config.peerListen, config.insecure) ??
+    metricsListenFault(config, config.insecure)
   );
 }

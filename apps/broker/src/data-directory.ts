@@ -23,6 +23,7 @@ import type {
   Disk,
   Journal,
   LogDevice,
+  LogWrite,
   PartitionCheckpoint,
   StorageIdentity,
 } from '@partita/log';
@@ -40,6 +41,8 @@ export interface DataDirectoryOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly logger: Logger;
+  /** Told of each write to a log. */
+  readonly onWritten?: ((write: LogWrite) => void) | undefined;
 }
 
 /** How far a log is known to have been durable and committed. */
@@ -82,6 +85,7 @@ async function open(disk: Disk, options: DataDirectoryOptions): Promise<DataDire
       clock,
       timers,
       openFileCountMax: options.openFileCountMax,
+      onWritten: options.onWritten,
     });
     if (!device.space.isFull(0)) await keepSpareFile(disk, dir);
     const pageCacheLost = marker === undefined && bootIdBefore !== '' && (bootId === '' || bootId !== bootIdBefore);

@@ -40,12 +40,26 @@ if (Number(process.env['UV_THREADPOOL_SIZE'] ?? 0) < THREAD_COUNT_MIN) {
     `start the broker with UV_THREADPOOL_SIZE=${THREAD_COUNT_MIN}: with fewer threads slow syncs delay reads`,
   );
 }
-const telemetry = await startTelemetry({ service, version: PRODUCT_VERSION, instance, env: process.env, logger });
+const telemetry = await startTelemetry({
+  service,
+  version: PRODUCT_VERSION,
+  instance,
+  env: process.env,
+  logger,
+  metrics: config,
+});
 await runProcess({
   name: service,
   logger,
   telemetry,
   stopWhenParentGone: true,
   reload: () => reloadLogLevel(logger, readConfig()),
-  start: (context) => startBroker({ config, logger, tracing: telemetry.tracing, fail: (error) => context.fail(error) }),
+  start: (context) =>
+    startBroker({
+      config,
+      logger,
+      tracing: telemetry.tracing,
+      metrics: telemetry.metrics,
+      fail: (error) => context.fail(error),
+    }),
 });

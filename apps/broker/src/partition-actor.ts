@@ -46,6 +46,8 @@ export interface ActorHost {
   readonly isTracing: boolean;
   /** Streams to the brokers that lead. */
   linksOf(actor: () => PartitionActor): LeaderLinkPort;
+  /** The log is durable up to the offset, which the replica is told next. */
+  onDurable(actor: PartitionActor, end: bigint): void;
   /** The replica's role, watermark or log has changed: its next report differs. */
   onChanged(actor: PartitionActor, what: ReplicaChange): void;
   /** What is on disk of the log is not what was written there. */
@@ -367,6 +369,7 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     onSuspect: () => suspect(),
     onCut: async (toOffset) => opened.actor?.noteCut(toOffset),
     onSynced: (end) => {
+      if (opened.actor !== undefined) host.onDurable(opened.actor, end);
       opened.actor?.feed({ kind: 'synced', end });
       traces?.onSynced(end);
       opened.actor?.wakeSenders();

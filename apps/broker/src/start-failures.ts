@@ -5,9 +5,10 @@ import type { Logger } from '@partita/runtime';
 import type { BrokerConfig } from './config.ts';
 import { openDataDirectory } from './data-directory.ts';
 import type { DataDirectory } from './data-directory.ts';
+import type { BrokerMetrics } from './metrics/broker-metrics.ts';
 
 /** Opens the data directory; one that cannot be used ends the process with its own exit code. */
-export async function openOrExit(config: BrokerConfig, logger: Logger): Promise<DataDirectory> {
+export async function openOrExit(config: BrokerConfig, logger: Logger, metrics: BrokerMetrics): Promise<DataDirectory> {
   try {
     return await openDataDirectory({
       dir: config.dataDir,
@@ -18,6 +19,7 @@ export async function openOrExit(config: BrokerConfig, logger: Logger): Promise<
       timers: systemTimers,
       random: systemRandom,
       logger,
+      onWritten: metrics.isOn ? metrics.written : undefined,
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

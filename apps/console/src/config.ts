@@ -1,5 +1,5 @@
 /** What a console can be told. */
-import { defineConfig, LOG_LEVELS } from '@partita/runtime';
+import { defineConfig, LOG_LEVELS, METRICS_OPTIONS } from '@partita/runtime';
 
 export const CONSOLE_CONFIG = defineConfig({
   listen: {
@@ -9,5 +9,6 @@ export const CONSOLE_CONFIG = defineConfig({
   },
   'traces-dir': { kind: 'text', help: 'directory of the newest traces, at most 32 MiB; made when there is none' },
   insecure: { kind: 'flag', help: 'allows plaintext on an address that is not loopback' },
+  ...METRICS_OPTIONS,
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the log' },
 });

@@ -4,6 +4,7 @@ import { ProcessServiceService, TraceServiceService } from '@partita/protocol';
 import { createRpcServer, processMethods } from '@partita/rpc/server';
 import { formatAddress } from '@partita/runtime';
 import type { ConfigOf, Logger, ProcessLogger, RunningService } from '@partita/runtime';
+import type { Metrics } from '@partita/telemetry';
 import type { CONSOLE_CONFIG } from './config.ts';
 import { decodeExportRequest } from './otlp/decode.ts';
 import { exportService, OtlpTraceService } from './otlp/export-service.ts';
@@ -14,16 +15,18 @@ import { TraceStore } from './traces/trace-store.ts';
 export interface ConsoleOptions {
   readonly config: ConfigOf<typeof CONSOLE_CONFIG>;
   readonly logger: ProcessLogger;
+  readonly metrics: Metrics;
 }
 
 /** Share of the time to drain for exports that are under way. */
 const DRAIN_GRACE_MS = DRAIN_MS_MAX / 6;
 
 /** Reads the traces of earlier starts, then serves. Rejects with INVALID_SETTING when it cannot listen. */
-export async function startConsole({ config, logger }: ConsoleOptions): Promise<RunningService> {
+export async function startConsole({ config, logger, metrics }: ConsoleOptions): Promise<RunningService> {
   const store = new TraceStore();
   const files = new TraceFiles(config.tracesDir);
   restore(store, files, logger);
+  observe(metrics, store);
   const server = createRpcServer({
     name: 'console',
     listen: formatAddress(config.listen),
@@ -31,6 +34,7 @@ export async function startConsole({ config, logger }: ConsoleOptions): Promise<
     logger,
     // What shows traces makes none: each export would be a trace of its own.
     tracing: 'off',
+    metrics,
     insecureOk: config.insecure,
   });
   server.addService(OtlpTraceService, exportService(store, files, logger));
@@ -45,6 +49,17 @@ export async function startConsole({ config, logger }: ConsoleOptions): Promise<
       await files.flushed();
     },
   };
+}
+
+function observe(metrics: Metrics, store: TraceStore): void {
+  // Those of earlier starts were counted then.
+  const restored = store.spansTaken;
+  metrics.observe('partita.console.spans', (report) => {
+    const { kept, leftOut } = store.spansTaken;
+    report(kept - restored.kept, { outcome: 'kept' });
+    report(leftOut - restored.leftOut, { outcome: 'dropped' });
+  });
+  metrics.observe('partita.console.traces', (report) => report(store.traceCount));
 }
 
 function restore(store: TraceStore, files: TraceFiles, logger: Logger): void {

@@ -5,10 +5,12 @@ import {
   createLogger,
   EXIT_CODES,
   ExitError,
+  metricsListenFault,
   parseConfig,
   PRODUCT_VERSION,
   reloadLogLevel,
   runProcess,
+  startTelemetry,
 } from '@partita/runtime';
 import { CONSOLE_CONFIG } from './config.ts';
 import { startConsole } from './console.ts';
@@ -20,6 +22,7 @@ const readConfig = () =>
     version: PRODUCT_VERSION,
     argv: process.argv.slice(2),
     env: process.env,
+    check: (config) => metricsListenFault(config, config.insecure),
   });
 const parsed = readConfig();
 if (parsed.kind === 'exit') {
@@ -28,17 +31,31 @@ if (parsed.kind === 'exit') {
   process.exit(parsed.code);
 }
 const { config } = parsed;
-const logger = createLogger({ service: 'console', instance: randomUUID(), level: config.logLevel });
+const service = 'console';
+const instance = randomUUID();
+const logger = createLogger({ service, instance, level: config.logLevel });
 if (config.insecure) logger.warn('listening without TLS: whoever reaches the port can read and add traces');
 
-await runProcess({
-  name: 'console',
+// What shows traces makes none: each export would be a trace of its own.
+const telemetry = await startTelemetry({
+  service,
+  version: PRODUCT_VERSION,
+  instance,
+  env: process.env,
   logger,
+  traces: false,
+  metrics: config,
+});
+
+await runProcess({
+  name: service,
+  logger,
+  telemetry,
   stopWhenParentGone: process.send !== undefined,
   reload: () => reloadLogLevel(logger, readConfig()),
   async start() {
     try {
-      return await startConsole({ config, logger });
+      return await startConsole({ config, logger, metrics: telemetry.metrics });
     } catch (error) {
       if (!(error instanceof PartitaError) || error.reason !== 'INVALID_SETTING') throw error;
       throw new ExitError(EXIT_CODES.configuration, error.message, { cause: error });

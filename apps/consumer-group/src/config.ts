@@ -4,6 +4,8 @@ import {
   formatAddress,
   isLoopbackHost,
   LOG_LEVELS,
+  METRICS_OPTIONS,
+  metricsListenFault,
   parseConfig,
   plaintextListenFault,
   PRODUCT_VERSION,
@@ -16,6 +18,7 @@ const SPEC = defineConfig({
   coordinators: { kind: 'list', items: 'address', help: 'Peer addresses of the coordinators, separated by commas.' },
   'cluster-id': { kind: 'text', optional: true, help: 'Id of the cluster; default: learnt from a coordinator.' },
   insecure: { kind: 'flag', help: 'Allow a plaintext listener beyond loopback.' },
+  ...METRICS_OPTIONS,
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'Lowest level that is logged.' },
 });
 
@@ -33,8 +36,9 @@ export function parseConsumerGroupConfig(argv: readonly string[], env: Environme
   });
 }
 
-function faultOf({ listen, advertise, insecure }: ConsumerGroupConfig): string | undefined {
-  const fault = plaintextListenFault('listen', listen, insecure);
+function faultOf(config: ConsumerGroupConfig): string | undefined {
+  const { listen, advertise, insecure } = config;
+  const fault = plaintextListenFault('listen', listen, insecure) ?? metricsListenFault(config, insecure);
   if (fault !== undefined) return fault;
   if (advertise !== undefined && advertise.port === 0) return `--advertise ${formatAddress(advertise)} has no port`;
   if (advertise === undefined && isWildcard(listen))

@@ -31,6 +31,7 @@ import { inCommitSpan } from './commit-span.ts';
 import { checkInitial, checkStart, checkSubscription } from './consume-initial.ts';
 import type { JoinRequest } from './consume-initial.ts';
 import { Delivery, positionOf } from './delivery.ts';
+import type { GroupMeter } from './group-meter.ts';
 import type { GroupShards, OwnShard } from './group-shards.ts';
 import type { LeaderCalls } from './leader-calls.ts';
 import { commitFailure, prepareCommits } from './member-commits.ts';
@@ -46,6 +47,7 @@ export interface ConsumeServices {
   readonly calls: LeaderCalls;
   readonly pool: ChannelPool;
   readonly logger: Logger;
+  readonly meter: GroupMeter;
   readonly tracing: boolean;
 }
 
@@ -115,7 +117,9 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
   }
 
   end(error: PartitaError): void {
-    if (this.#phase !== 'over') this.#stream.end(error);
+    if (this.#phase === 'over') return;
+    this.#services.meter.refused(error);
+    this.#stream.end(error);
     this.#close();
   }
 
@@ -150,6 +154,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       group,
       form: request.form,
       sink,
+      delivered: this.#services.meter.delivered(group),
       tracing: this.#services.tracing,
       isAppendTime: (topicId) => usesAppendTime(this.#services.routes.table.topicById(topicId)),
     });
@@ -258,6 +263,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     } catch (thrown) {
       const error = asPartitaError(thrown);
       if (error.reason === 'INVALID_REQUEST') throw error;
+      this.#services.meter.refused(error);
       if (ackId !== 0n)
         this.#send({ $case: 'ackResult', ackResult: { ackId, error: toRpcStatus(error), failures: [] } });
     }

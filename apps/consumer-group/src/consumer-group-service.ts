@@ -14,14 +14,30 @@ export function consumerGroupService(
   const queries = new GroupQueries(services);
   const reading = { relay: relayToOwner(services) };
   const changing = { append: true, relay: relayToOwner(services, { append: true }) };
+  const { meter } = services;
   return implement(GroupServiceService, {
     consume: bidi((stream, context) => new ConsumeCall(stream, context, services), { relayed: true }),
-    commitOffsets: unary((request, context) => queries.commitOffsets(request, context), changing),
-    getCommittedOffsets: unary((request, context) => queries.getCommittedOffsets(request, context), reading),
-    readRecords: unary((request, context) => readRecords(request, context, services)),
-    listGroups: unary((request, context) => listGroups(request, context, services)),
-    describeGroup: unary(({ group }, context) => queries.describeGroup(group, context), reading),
-    resetOffsets: unary((request, context) => queries.resetOffsets(request, context), changing),
-    deleteGroup: unary(({ group }, context) => queries.deleteGroup(group, context), changing),
+    commitOffsets: unary(
+      meter.counting((request, context) => queries.commitOffsets(request, context)),
+      changing,
+    ),
+    getCommittedOffsets: unary(
+      meter.counting((request, context) => queries.getCommittedOffsets(request, context)),
+      reading,
+    ),
+    readRecords: unary(meter.counting((request, context) => readRecords(request, context, services))),
+    listGroups: unary(meter.counting((request, context) => listGroups(request, context, services))),
+    describeGroup: unary(
+      meter.counting(({ group }, context) => queries.describeGroup(group, context)),
+      reading,
+    ),
+    resetOffsets: unary(
+      meter.counting((request, context) => queries.resetOffsets(request, context)),
+      changing,
+    ),
+    deleteGroup: unary(
+      meter.counting(({ group }, context) => queries.deleteGroup(group, context)),
+      changing,
+    ),
   });
 }

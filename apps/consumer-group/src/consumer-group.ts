@@ -15,10 +15,16 @@ import {
   systemRandom,
 } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
+import type { Metrics } from '@partita/telemetry';
 import type { ConsumerGroupConfig } from './config.ts';
 import { consumerGroupService } from './consumer-group-service.ts';
+import { GroupMeter } from './group-meter.ts';
 import { GroupShards } from './group-shards.ts';
+import { LagWatch } from './lag-watch.ts';
+import type { LagWatchOptions } from './lag-watch.ts';
 import { LeaderCalls } from './leader-calls.ts';
+import { observeGroups } from './observe-groups.ts';
+import type { OpenFeeds } from './open-feeds.ts';
 import { OffsetExpiry, topicAsker } from './offset-expiry.ts';
 
 export interface ConsumerGroupOptions {
@@ -27,6 +33,7 @@ export interface ConsumerGroupOptions {
   readonly instanceId: string;
   readonly logger: ProcessLogger;
   readonly tracing: TracingMode;
+  readonly metrics: Metrics;
   /** Ends the process: the cluster refuses it. */
   readonly fail: (error: unknown) => void;
 }
@@ -39,7 +46,7 @@ const HAND_OVER_MS = 3000;
 
 /** Starts to listen and to look for the coordinators. Resolves when it listens; groups are served as soon as told. */
 export async function startConsumerGroup(options: ConsumerGroupOptions): Promise<RunningService> {
-  const { config, instanceId, logger, tracing } = options;
+  const { config, instanceId, logger, tracing, metrics } = options;
   const coordinators = config.coordinators.map(formatAddress);
   const pool = new ChannelPool({ clientId: 'partita-consumer-group', tracing });
   const routes = new RouteCache({ seeds: coordinators, pool });
@@ -47,17 +54,19 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
   if (config.clusterId !== undefined) directory.update({ clusterId: config.clusterId });
   followRoutes(routes, directory);
   const calls = new LeaderCalls(routes, pool);
-  const shards = new GroupShards({ routes, calls, instanceId, logger, tracing });
+  const meter = new GroupMeter(metrics);
+  const shards = new GroupShards({ routes, calls, instanceId, logger, meter, tracing });
   const server = createRpcServer({
     name: 'consumer-group-public',
     listen: formatAddress(config.listen),
     limits: 'public',
     logger,
     tracing,
+    metrics,
     insecureOk: config.insecure,
   });
   // The port may be chosen by the system: what tells the address is made before it is known.
-  const services = { shards, routes, calls, pool, logger, tracing: tracing !== 'off', address: '' };
+  const services = { shards, routes, calls, pool, logger, meter, tracing: tracing !== 'off', address: '' };
   server.addService(GroupServiceService, consumerGroupService(services));
   server.addService(ProcessServiceService, processMethods(logger, 'public'));
   const about = { service: ServiceKind.SERVICE_KIND_CONSUMER_GROUP, version: PRODUCT_VERSION, clock: systemClock };
@@ -69,6 +78,7 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
   const topic = topicAsker(routes, pool);
   const expiry = new OffsetExpiry({ shards, routes, topic, logger, wallMs: () => systemClock.wallMs() });
   expiry.start();
+  const lag = observed(metrics, { shards, routes, calls, feeds: meter.feeds, logger });
   const sessions = register(options, { pool, coordinators, address, directory, shards });
   return {
     ready: { address, instanceId },
@@ -82,12 +92,25 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
     close: async () => {
       server.close();
       expiry.close();
+      lag.close();
       shards.close();
       sessions.close();
       routes.close();
       pool.close();
     },
   };
+}
+
+/** Begins to know the lag of groups, where somebody reads it. */
+function observed(
+  metrics: Metrics,
+  parts: LagWatchOptions & { readonly shards: GroupShards; readonly feeds: OpenFeeds },
+): LagWatch {
+  const lag = new LagWatch(parts);
+  if (!metrics.isOn) return lag;
+  observeGroups(metrics, { shards: parts.shards, feeds: parts.feeds, lag, wallMs: () => systemClock.wallMs() });
+  lag.start();
+  return lag;
 }
 
 interface Registration {

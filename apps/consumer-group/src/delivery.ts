@@ -7,6 +7,7 @@ import { CREDIT_BYTES_MAX, CREDIT_RECORD_COUNT_MAX, PartitaError } from '@partit
 import { DeliveryForm } from '@partita/protocol';
 import type { ConsumeCredit, ConsumedRecord, ConsumedTrace, ConsumePosition, ConsumeResponse } from '@partita/protocol';
 import { consumedBytes, consumedRecord, responseBytes } from './consumed-record.ts';
+import type { DeliveredCount } from './group-meter.ts';
 import type { FeedBatch, PartitionFeed } from './partition-feed.ts';
 import { beginBatchReceive, beginReceive, endAll } from './receive-span.ts';
 import type { ReceiveSpan } from './receive-span.ts';
@@ -22,6 +23,7 @@ export interface DeliveryOptions {
   readonly group: string;
   readonly form: DeliveryForm;
   readonly sink: DeliverySink;
+  readonly delivered: DeliveredCount;
   /** True = the process traces. */
   readonly tracing: boolean;
   isAppendTime(topicId: string): boolean;
@@ -125,6 +127,7 @@ export class Delivery {
     } finally {
       endAll(spans);
     }
+    this.#options.delivered.add(topic, records.length, frameBytes);
     return 'sent';
   }
 
@@ -155,6 +158,7 @@ export class Delivery {
       spans?.end();
     }
     feed.takeBatch(batch);
+    this.#options.delivered.add(feed.name.topic, header.recordCount, bytes.byteLength);
     return 'sent';
   }
 

@@ -55,35 +55,34 @@ export class GroupNews implements ShardListener {
   #follow(id: string, group: Group | undefined, decidedMs: number): void {
     const before = this.#told.get(id);
     if (group?.value === undefined) return this.#gone(id, before);
+    if (group.members.size === 0) return this.#empty(group, before);
     const { groupEpoch: epoch } = group.value;
-    const { lines } = this.#options;
-    if (group.members.size === 0) {
-      const wasEmpty = before?.memberIds.size === 0;
-      end(before?.rebalance, 'every member has left');
-      this.#told.set(id, toldOf(group, undefined));
-      if (!wasEmpty) lines.write('group is empty', { group: id, epoch });
-      return;
-    }
-    let rebalance = before?.rebalance;
-    const isNew = rebalance === undefined && epoch !== before?.epoch;
-    if (isNew) rebalance = this.#begin(id, group, before, decidedMs);
+    const isNew = before?.rebalance === undefined && epoch !== before?.epoch;
+    const rebalance = isNew ? this.#begin(group, before, decidedMs) : before.rebalance;
     const isStable = groupPhase(group) === 'STABLE';
     this.#told.set(id, toldOf(group, isStable ? undefined : rebalance));
     if (rebalance === undefined) return;
-    if (isStable) this.#stable(group, rebalance, isNew ? rebalance.sinceMs : decidedMs);
-    else if (isNew) {
-      const fields = { group: id, epoch, members: group.members.size, revoking: revokingCount(group) };
-      rebalance.operation.within(() => lines.write('group rebalances', fields));
-    }
+    if (isStable) return this.#stable(group, rebalance, decidedMs);
+    if (!isNew) return;
+    const fields = { group: id, epoch, members: group.members.size, revoking: revokingCount(group) };
+    rebalance.operation.within(() => this.#options.lines.write('group rebalances', fields));
   }
 
-  #begin(id: string, group: Group, before: Told | undefined, sinceMs: number): Rebalance {
+  #empty(group: Group, before: Told | undefined): void {
+    const wasEmpty = before?.memberIds.size === 0;
+    end(before?.rebalance, 'every member has left');
+    this.#told.set(group.id, toldOf(group, undefined));
+    if (wasEmpty) return;
+    this.#options.lines.write('group is empty', { group: group.id, epoch: group.value?.groupEpoch ?? 0 });
+  }
+
+  #begin(group: Group, before: Told | undefined, sinceMs: number): Rebalance {
     const { tracing } = this.#options;
-    const operation = beginOperation(tracing, 'rebalance', `rebalance ${id}`, {
+    const operation = beginOperation(tracing, 'rebalance', `rebalance ${group.id}`, {
       startMs: sinceMs,
       attributes: {
         'messaging.system': 'partita',
-        'messaging.consumer.group.name': id,
+        'messaging.consumer.group.name': group.id,
         'partita.reason': reasonOf(group, before),
         'partita.member_count': group.members.size,
       },

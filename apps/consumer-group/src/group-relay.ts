@@ -46,6 +46,15 @@ export class ConsumeCall implements BidiHandlers<ConsumeRequest> {
   }
 
   onMessage(request: ConsumeRequest): void {
+    try {
+      this.#take(request);
+    } catch (error) {
+      this.#services.meter.refused(error);
+      throw error;
+    }
+  }
+
+  #take(request: ConsumeRequest): void {
     if (this.#handlers !== undefined) return this.#handlers.onMessage(request);
     this.#early.push(request);
     if (this.#early.length > 1) return;
@@ -59,6 +68,7 @@ export class ConsumeCall implements BidiHandlers<ConsumeRequest> {
       try {
         this.#begin(group);
       } catch (error) {
+        this.#services.meter.refused(error);
         this.#stream.end(error);
       }
     });

@@ -8,9 +8,11 @@ import type { ShardAssignment, ShardHint, ShardOwnership } from '@partita/protoc
 import type { TracingMode } from '@partita/rpc';
 import { createRepeatedLog, StateLines, systemClock, systemTimers } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
+import type { GroupMeter } from './group-meter.ts';
 import { GroupNews } from './group-news.ts';
 import type { LeaderCalls } from './leader-calls.ts';
 import { MemberSessions } from './member-sessions.ts';
+import { RebalanceCount } from './rebalance-count.ts';
 import { ShardLog } from './shard-log.ts';
 import { loading, ShardOwner } from './shard-owner.ts';
 import type { ShardListener } from './shard-owner.ts';
@@ -40,6 +42,7 @@ export interface GroupShardsOptions {
   readonly instanceId: string;
   readonly logger: Logger;
   readonly tracing: TracingMode;
+  readonly meter: GroupMeter;
 }
 
 export class GroupShards {
@@ -214,7 +217,7 @@ export class GroupShards {
 
   #openShard(shard: number, topicId: string): void {
     if (this.#own.has(shard)) return;
-    const { calls, instanceId, logger, tracing } = this.#options;
+    const { calls, instanceId, logger, meter, tracing } = this.#options;
     const lines = this.#lines;
     const stop = new AbortController();
     const name = { topicId, topic: GROUPS_TOPIC, partition: shard };
@@ -222,8 +225,9 @@ export class GroupShards {
     const sessions = new MemberSessions(this.#catalog, logger, lines);
     const wallMs = (): number => systemClock.wallMs();
     const news: GroupNews = new GroupNews({ lines, tracing, state: () => owner.state });
-    const listener = both(news, sessions);
-    const owner = new ShardOwner({ shard, log, catalog: this.#catalog, logger, lines, tracing, wallMs, listener });
+    const listener = new RebalanceCount(both(news, sessions), meter, () => owner.state);
+    const shared = { catalog: this.#catalog, logger, lines, tracing, meter, wallMs, listener };
+    const owner: ShardOwner = new ShardOwner({ shard, log, ...shared });
     this.#own.set(shard, { owner, sessions, news, stop });
     sessions.start(owner);
     owner.start();

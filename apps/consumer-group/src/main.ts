@@ -32,6 +32,7 @@ const telemetry = await startTelemetry({
   instance: instanceId,
   env: process.env,
   logger,
+  metrics: config,
 });
 
 await runProcess({
@@ -46,6 +47,7 @@ await runProcess({
       instanceId,
       logger,
       tracing: telemetry.tracing,
+      metrics: telemetry.metrics,
       fail: (error) => context.fail(error),
     }),
 });

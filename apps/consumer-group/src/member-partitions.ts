@@ -12,6 +12,7 @@ import { ConsumeEventKind, DeliveryForm } from '@partita/protocol';
 import type { AssignedPartition, ConsumeResponse, OffsetSpec } from '@partita/protocol';
 import { retryAdviceOf } from '@partita/rpc';
 import type { Delivery, DeliverySink } from './delivery.ts';
+import type { GroupMeter } from './group-meter.ts';
 import type { LeaderCalls, PartitionName } from './leader-calls.ts';
 import { PartitionFeed } from './partition-feed.ts';
 import type { FeedListener } from './partition-feed.ts';
@@ -31,6 +32,7 @@ export interface MemberPartitionsOptions {
   readonly startPosition: OffsetSpec;
   readonly lossPosition: OffsetSpec | undefined;
   readonly form: DeliveryForm;
+  readonly meter: Pick<GroupMeter, 'feeds'>;
   readonly signal: AbortSignal;
   /** The stream cannot go on. */
   onFault(error: PartitaError): void;
@@ -166,6 +168,7 @@ export class MemberPartitions implements FeedListener {
     this.#feeds.delete(key);
     this.#stoppedAt.set(key, feed.position);
     this.#options.delivery.forget(feed);
+    this.#options.meter.feeds.remove(this.#options.group, feed);
     feed.close();
   }
 
@@ -200,6 +203,7 @@ export class MemberPartitions implements FeedListener {
       listener: this,
     });
     this.#feeds.set(partitionKey(held.partition), feed);
+    this.#options.meter.feeds.add(this.#options.group, feed);
     feed.start();
   }
 

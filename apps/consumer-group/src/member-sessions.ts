@@ -47,6 +47,13 @@ export class MemberSessions implements ShardListener {
     this.#logger = logger;
   }
 
+  /** Streams of members that are open. */
+  get streamCount(): number {
+    let count = 0;
+    for (const { link } of this.#all()) if (link !== undefined) count += 1;
+    return count;
+  }
+
   /** Begins to watch; `owner` serves the shard of these members. */
   start(owner: Owner): void {
     this.#owner = owner;

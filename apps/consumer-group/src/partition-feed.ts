@@ -141,6 +141,11 @@ export class PartitionFeed {
     this.#decoded = undefined;
   }
 
+  /** Read, and not yet taken. */
+  get bufferedBytes(): number {
+    return this.#bufferedBytes;
+  }
+
   /** True when there is something to deliver and the member wants it. Decodes nothing. */
   get isReady(): boolean {
     return !this.#paused && !this.held && (this.#decoded !== undefined || this.#chunks.length > 0);

@@ -1,7 +1,9 @@
 import { PartitaError } from '@partita/domain';
 import type { GroupCommand } from '@partita/groups';
 import { createLogger, StateLines, systemTimers } from '@partita/runtime';
+import { NO_METRICS } from '@partita/telemetry';
 import { describe, expect, it } from 'vitest';
+import { GroupMeter } from './group-meter.ts';
 import { ShardOwner } from './shard-owner.ts';
 
 /** A shard log whose appends wait until the test ends them. */
@@ -57,6 +59,7 @@ async function setUp(): Promise<{ owner: ShardOwner; log: HeldLog }> {
     logger,
     lines: new StateLines(logger, systemTimers),
     tracing: 'off',
+    meter: new GroupMeter(NO_METRICS),
     wallMs: () => 1,
     listener: { onServing: () => undefined, onChanged: () => undefined },
   });

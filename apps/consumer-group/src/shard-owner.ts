@@ -22,6 +22,7 @@ import type { Operation, TracingMode } from '@partita/rpc';
 import { backoffDelayMs } from '@partita/rpc/client';
 import { systemRandom } from '@partita/runtime';
 import type { Logger, StateLines } from '@partita/runtime';
+import type { GroupMeter } from './group-meter.ts';
 import { decodeGroupRecord, encodeGroupRecord } from './record-codec.ts';
 import type { ShardLog } from './shard-log.ts';
 
@@ -57,6 +58,7 @@ export interface ShardOwnerOptions {
   readonly logger: Logger;
   readonly lines: StateLines;
   readonly tracing: TracingMode;
+  readonly meter: Pick<GroupMeter, 'committing'>;
   readonly wallMs: () => number;
   readonly listener: ShardListener;
 }
@@ -136,7 +138,7 @@ export class ShardOwner {
   submit(command: GroupCommand, traceparent = ''): Promise<GroupResponse> {
     return new Promise((resolve, reject) => {
       // What the core throws rejects the promise.
-      this.#core.submit(command, { resolve, reject, traceparent });
+      this.#core.submit(command, { resolve: this.#options.meter.committing(command, resolve), reject, traceparent });
       this.#wakeUp?.();
     });
   }

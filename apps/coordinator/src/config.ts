@@ -1,6 +1,14 @@
 /** What a coordinator can be told. */
 import { isUuid } from '@partita/domain';
-import { defineConfig, LOG_LEVELS, parseConfig, plaintextListenFault, PRODUCT_VERSION } from '@partita/runtime';
+import {
+  defineConfig,
+  LOG_LEVELS,
+  METRICS_OPTIONS,
+  metricsListenFault,
+  parseConfig,
+  plaintextListenFault,
+  PRODUCT_VERSION,
+} from '@partita/runtime';
 import type { ConfigOf, ConfigResult, Environment } from '@partita/runtime';
 
 export const EMBEDDED_STORE = 'embedded';
@@ -44,6 +52,7 @@ const SPEC = defineConfig({
     help: 'Rebuild an empty directory without brokers that are only known by hearsay. Their topics come back with them.',
   },
   insecure: { kind: 'flag', help: 'Allow listening beyond loopback without TLS.' },
+  ...METRICS_OPTIONS,
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'Least level that is logged.' },
 });
 
@@ -68,5 +77,9 @@ function fault(config: CoordinatorConfig): string | undefined {
     return `--cluster-name "${clusterName}" must be 1 to 64 of A-Z a-z 0-9 . _ -`;
   if (redisUrl !== EMBEDDED_STORE && !/^rediss?:\/\//.test(redisUrl))
     return '--redis-url must begin with redis:// or rediss://, or be "embedded"';
-  return plaintextListenFault('listen', listen, insecure) ?? plaintextListenFault('peer-listen', peerListen, insecure);
+  return (
+    plaintextListenFault('listen', listen, insecure) ??
+    plaintextListenFault('peer-listen', peerListen, insecure) ??
+    metricsListenFault(config, insecure)
+  );
 }

@@ -15,6 +15,7 @@ import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/server';
 import { formatAddress, PRODUCT_VERSION, StateLines, systemTimers } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
+import type { Metrics } from '@partita/telemetry';
 import type { ElectionPlan } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
 import { BrokerOrders } from './broker-orders.ts';
@@ -23,6 +24,7 @@ import { ClusterModel } from './cluster-model.ts';
 import { clusterService } from './cluster-service.ts';
 import { EMBEDDED_STORE } from './config.ts';
 import type { CoordinatorConfig } from './config.ts';
+import { ElectionMeter, observeCoordinator } from './coordinator-metrics.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
 import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
@@ -45,6 +47,7 @@ export interface CoordinatorOptions {
   readonly logger: ProcessLogger;
   readonly runId: string;
   readonly tracing: TracingMode;
+  readonly metrics: Metrics;
   /** The store turned out to be another cluster's. */
   readonly onWrongCluster: (error: PartitaError) => void;
 }
@@ -54,13 +57,14 @@ const DRAIN_GRACE_MS = DRAIN_MS_MAX / 6;
 
 /** Starts a coordinator. Rejects with WRONG_CLUSTER, or INVALID_SETTING when it cannot listen. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningService> {
-  const { config, store, logger, runId, tracing } = options;
+  const { config, store, logger, runId, tracing, metrics } = options;
   const publicServer = createRpcServer({
     name: 'coordinator-public',
     listen: formatAddress(config.listen),
     limits: 'public',
     logger,
     tracing,
+    metrics,
     insecureOk: config.insecure,
   });
   const peerServer = createRpcServer({
@@ -69,6 +73,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     limits: 'peer',
     logger,
     tracing,
+    metrics,
     insecureOk: config.insecure,
   });
   const pool = new ChannelPool({ clientId: `coordinator-${runId}`, tracing });
@@ -116,7 +121,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 }
 
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
-  const { config, store, clock, random, logger, runId, tracing, onWrongCluster } = options;
+  const { config, store, clock, random, logger, runId, tracing, metrics, onWrongCluster } = options;
   const { clusterId, expectedBrokers, rebuildIncomplete } = config;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
@@ -135,7 +140,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     onTombstone: (tombstone) => deletions.found(tombstone),
     onElected: (...elected) => noteLeader(model, audit, ...elected),
   });
-  const elections = new Elections({ ...acting, calls });
+  const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
   const operator = new OperatorElections({ ...acting, elections, audit });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
@@ -158,11 +163,9 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       lease.wake();
     },
   });
+  observeCoordinator(metrics, { model, lease, store, publisher });
   const relay = { pool, target: () => lease.relayTarget() };
-  const heartbeat = () => {
-    for (const part of [brokerSessions, instanceSessions]) part.tick();
-    feed.confirm();
-  };
+  const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
     for (const part of [creations, deletions, updates, shards]) part.reconcile();
     for (const part of [elections, publisher, audit]) part.run();
@@ -181,6 +184,13 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       storeState: () => storeState(config, store, lease),
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
+  };
+}
+
+function beatOf(sessions: readonly { tick(): void }[], feed: RouteFeed): () => void {
+  return () => {
+    for (const part of sessions) part.tick();
+    feed.confirm();
   };
 }
 

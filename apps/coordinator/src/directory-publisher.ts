@@ -41,6 +41,12 @@ export class DirectoryPublisher {
     options.lease.onChange(() => this.run());
   }
 
+  /** Things that are to be written; those that a write under way has taken do not count. */
+  get pendingCount(): number {
+    const marked = [this.#partitions, this.#topicIds, this.#tombstones, this.#brokerIds];
+    return marked.reduce((sum, { size }) => sum + size, this.#shards ? 1 : 0);
+  }
+
   /** Writes a topic: that it is there, its life (creating -> active), its settings. */
   publishTopic(topicId: string): void {
     this.#topicIds.add(topicId);

@@ -12,6 +12,7 @@ import { backoffDelayMs } from '@partita/rpc/client';
 import type { Logger } from '@partita/runtime';
 import { chunks } from './broker-orders.ts';
 import type { ClusterModel } from './cluster-model.ts';
+import type { ElectionMeter } from './coordinator-metrics.ts';
 import type { ElectionCalls, Judge } from './election-calls.ts';
 import { groupBy } from './grouping.ts';
 import type { Lease } from './lease.ts';
@@ -23,6 +24,7 @@ export interface ElectionsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly meter: ElectionMeter;
 }
 
 /** Without the store another coordinator may be electing too: leave it the first seconds. */
@@ -80,6 +82,7 @@ export class Elections {
       await sleep(BUSY_POLL_MS);
     }
     this.#busy.add(key);
+    const beganMs = this.#options.clock.monotonicMs();
     try {
       let why: string | undefined;
       for (let attempt = 0; attempt < ATTEMPT_COUNT_MAX; attempt += 1) {
@@ -87,6 +90,7 @@ export class Elections {
         why = (await this.#options.calls.elect([plan], judge, 'called')).get(plan);
         if (why === undefined) break;
       }
+      this.#options.meter.ended(why === undefined, this.#options.clock.monotonicMs() - beganMs);
       return why;
     } finally {
       this.#busy.delete(key);
@@ -126,20 +130,23 @@ export class Elections {
   /** Never rejects. */
   async #elect(plans: readonly ElectionPlan[]): Promise<void> {
     for (const plan of plans) this.#busy.add(partitionKey(plan));
+    const beganMs = this.#options.clock.monotonicMs();
     try {
       await this.#options.calls.elect(plans);
     } catch (error) {
       this.#options.logger.error({ err: error }, 'an election failed');
     } finally {
-      for (const plan of plans) this.#finish(plan);
+      for (const plan of plans) this.#finish(plan, beganMs);
     }
   }
 
   /** By the state, not by the answer: a heartbeat of the new leader may have come before it. */
-  #finish(plan: ElectionPlan): void {
+  #finish(plan: ElectionPlan, beganMs: number): void {
     const key = partitionKey(plan);
     this.#busy.delete(key);
-    if (this.#options.model.state.partition(plan.topicId, plan.partition)?.live === true) {
+    const hasLeader = this.#options.model.state.partition(plan.topicId, plan.partition)?.live === true;
+    this.#options.meter.ended(hasLeader, this.#options.clock.monotonicMs() - beganMs);
+    if (hasLeader) {
       this.#failures.delete(key);
       return;
     }

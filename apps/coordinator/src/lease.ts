@@ -48,6 +48,8 @@ export class Lease {
   #ticking: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  #takenCount = 0;
+  #lostCount = 0;
   #told = '';
   #waitingFor = '';
 
@@ -78,6 +80,22 @@ export class Lease {
 
   status(): LeaseStatus {
     return this.#state.status(this.#options.clock.monotonicMs());
+  }
+
+  /** True = the store gave it to this coordinator, which trusts it still. */
+  get isHeld(): boolean {
+    const status = this.status();
+    return status === 'active' || status === 'suspect';
+  }
+
+  /** How often this coordinator took the lease from nobody or another. */
+  get takenCount(): number {
+    return this.#takenCount;
+  }
+
+  /** How often another took it over. */
+  get lostCount(): number {
+    return this.#lostCount;
   }
 
   /** True = this coordinator gives orders to brokers. */
@@ -209,14 +227,19 @@ export class Lease {
       this.#lose(attempt.heldBy);
       return;
     }
-    if (this.#token === undefined) this.#options.lines.write('lease taken', { token: attempt.token.number });
+    if (this.#token === undefined) {
+      this.#takenCount += 1;
+      this.#options.lines.write('lease taken', { token: attempt.token.number });
+    }
     this.#token = attempt.token;
     this.#state.held(attempt.token.number, sentAtMs);
   }
 
   #lose(holder: { readonly run: string; readonly url: string } | undefined): void {
-    const { lines } = this.#options;
-    if (this.#token !== undefined) lines.write('lease lost', { token: this.#token.number, holder: holder?.url ?? '' });
+    if (this.#token !== undefined) {
+      this.#lostCount += 1;
+      this.#options.lines.write('lease lost', { token: this.#token.number, holder: holder?.url ?? '' });
+    }
     this.#token = undefined;
     this.#anchored = false;
     this.#complete = false;

@@ -34,6 +34,7 @@ const telemetry = await startTelemetry({
   instance: runId,
   env: process.env,
   logger,
+  metrics: config,
 });
 
 await runProcess({
@@ -52,6 +53,7 @@ await runProcess({
         logger,
         runId,
         tracing: telemetry.tracing,
+        metrics: telemetry.metrics,
         onWrongCluster: (error) => context.fail(exitFor(error)),
       });
     } catch (error) {

@@ -1,4 +1,4 @@
-import { defineConfig, LOG_LEVELS } from '@partita/runtime';
+import { defineConfig, LOG_LEVELS, METRICS_OPTIONS } from '@partita/runtime';
 
 /** Options of the producer-gateway. */
 export const GATEWAY_CONFIG = defineConfig({
@@ -6,5 +6,6 @@ export const GATEWAY_CONFIG = defineConfig({
   advertise: { kind: 'address', optional: true, help: 'address that clients are told; default: the one listened on' },
   coordinators: { kind: 'list', items: 'address', help: 'peer addresses of all coordinators' },
   insecure: { kind: 'flag', help: 'allows plaintext on an address that is not loopback' },
+  ...METRICS_OPTIONS,
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the log' },
 });

@@ -2,12 +2,14 @@ import { BatchBuilder, CODEC_NONE, keyHash, producerSequenceAt } from '@partita/
 import type { BatchFraming } from '@partita/batch';
 import { partitionOfHash } from '@partita/client';
 import { asPartitaError, PartitaError, STREAM_FRAMES_IN_FLIGHT_COUNT_MAX } from '@partita/domain';
-import { ProduceRequest, ProducerServiceService, ProduceStreamRequest } from '@partita/protocol';
+import { ProduceBatchFrame, ProduceRequest, ProducerServiceService, ProduceStreamRequest } from '@partita/protocol';
 import type { ProduceFrameResult, ProduceResponse, ProduceStreamResponse } from '@partita/protocol';
 import { fromRpcStatus, outcomeOf } from '@partita/rpc';
 import { callUnary, ChannelPool, openBidi } from '@partita/rpc/client';
 import { ExitError } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
+import { MetricRegistry } from '@partita/telemetry';
+import { metricValue } from '@partita/testkit';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { startGateway } from './gateway.ts';
 import { routeOf } from './testing/route.ts';
@@ -21,6 +23,7 @@ let two: SpecBroker;
 let pool: ChannelPool;
 let gateway: RunningService | undefined;
 let address: string;
+let metrics: MetricRegistry;
 const failures: unknown[] = [];
 
 beforeEach(async () => {
@@ -30,6 +33,7 @@ beforeEach(async () => {
   coordinator.tell([routeOf('orders', 3)], [one, two]);
   pool = new ChannelPool();
   failures.length = 0;
+  metrics = new MetricRegistry();
 });
 
 afterEach(async () => {
@@ -48,9 +52,12 @@ async function start(): Promise<void> {
       coordinators: [{ host, port: Number(port) }],
       insecure: false,
       logLevel: 'info',
+      metricsListen: undefined,
+      metricsHosts: [],
     },
     logger: LOGGER,
     tracing: 'off',
+    metrics,
     instanceId: INSTANCE_ID,
     fail: (error) => void failures.push(error),
   });
@@ -324,5 +331,73 @@ describe('the session with the coordinator', () => {
     await until(() => failures.length === 1);
     expect(failures[0]).toBeInstanceOf(ExitError);
     expect(failures[0]).toMatchObject({ code: 4 });
+  });
+});
+
+describe('metrics', () => {
+  beforeEach(start);
+  const read = (name: string, labels?: Readonly<Record<string, string>>) =>
+    metricValue(metrics, `partita.gateway.${name}`, labels);
+
+  test('count what was acknowledged, in which form, and the batches that were built', async () => {
+    await produce(request(['a', 'bc']));
+    const { frame, send, results } = openStream();
+    frame(1, 'd');
+    await until(() => results().length === 1);
+    const batch = {
+      frameId: 2n,
+      topic: 'orders',
+      partition: 1,
+      partitionChosen: true,
+      recordBatches: batchOf('e', {}),
+    };
+    send({ $case: 'batch', batch: ProduceBatchFrame.fromPartial(batch) });
+    await until(() => results().length === 2);
+
+    expect(read('produce.records', { topic: 'orders' })).toBe(4);
+    expect(read('produce.bytes', { topic: 'orders' })).toBeGreaterThan(batch.recordBatches.byteLength + 4);
+    for (const form of ['unary', 'stream', 'batch']) expect(read('produce.duration', { form }), form).toBe(1);
+    // The last one came as a batch.
+    expect(read('batch.records')).toBe(2);
+    expect(read('batch.bytes')).toBe(2);
+    expect(read('retries', { reason: 'LEADER_NOT_AVAILABLE' })).toBeUndefined();
+    expect(read('queue.bytes')).toBe(0);
+  });
+
+  test('count errors by reason, each once, and nothing as acknowledged', async () => {
+    await expect(produce(request(['a'], { topic: 'nowhere' }))).rejects.toThrow();
+    one.judge = () => new PartitaError('CORRUPT_BATCH', 'no');
+    await expect(produce(request(['a', 'b']))).rejects.toThrow();
+    expect(read('produce.errors', { reason: 'TOPIC_NOT_FOUND' })).toBe(1);
+    expect(read('produce.errors', { reason: 'CORRUPT_BATCH' })).toBe(1);
+    expect(read('produce.duration', { form: 'unary' })).toBe(2);
+    expect(read('produce.records', { topic: 'orders' })).toBeUndefined();
+  });
+
+  test('count what of a request was stored, and what was not, when one partition refuses', async () => {
+    one.judge = ({ partition }) => (partition === 0 ? new PartitaError('CORRUPT_BATCH', 'no') : 'store');
+    const records = Array.from({ length: 64 }, (_, index) => ({
+      key: Buffer.from(`k${index}`),
+      value: Buffer.from('v'),
+    }));
+    const { results } = await produce(ProduceRequest.fromPartial({ topic: 'orders', records }));
+    const failed = results.find(({ partition }) => partition === 0)?.recordIndexes.length ?? 0;
+    expect(failed).toBeGreaterThan(0);
+    expect(read('produce.records', { topic: 'orders' })).toBe(64 - failed);
+    expect(read('produce.errors', { reason: 'CORRUPT_BATCH' })).toBe(1);
+  });
+
+  test('show what waits for an answer, and count what is sent again', async () => {
+    let isAway = true;
+    one.judge = () =>
+      isAway ? new PartitaError('LEADER_NOT_AVAILABLE', 'not yet', {}, { retryAfterMs: 10 }) : 'store';
+    const produced = produce(request(['patient']));
+    await until(() => (read('retries', { reason: 'LEADER_NOT_AVAILABLE' }) ?? 0) >= 2);
+    expect(read('queue.bytes')).toBeGreaterThan(0);
+    isAway = false;
+    await produced;
+    expect(read('retries', { reason: 'LEADER_NOT_AVAILABLE' })).toBe(one.entries.length - 1);
+    expect(read('queue.bytes')).toBe(0);
+    expect(read('produce.errors', { reason: 'LEADER_NOT_AVAILABLE' })).toBeUndefined();
   });
 });

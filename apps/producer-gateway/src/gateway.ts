@@ -15,8 +15,10 @@ import {
   systemRandom,
 } from '@partita/runtime';
 import type { ConfigOf, ProcessLogger, RunningService } from '@partita/runtime';
+import type { Metrics } from '@partita/telemetry';
 import { BatchAppend } from './batch-append.ts';
 import type { GATEWAY_CONFIG } from './config.ts';
+import { GatewayMeter } from './gateway-meter.ts';
 import { HeldBytes } from './held-bytes.ts';
 import { producerMethods } from './producer-service.ts';
 import { RecordAppend } from './record-append.ts';
@@ -27,6 +29,7 @@ export interface GatewayOptions {
   readonly config: ConfigOf<typeof GATEWAY_CONFIG>;
   readonly logger: ProcessLogger;
   readonly tracing: TracingMode;
+  readonly metrics: Metrics;
   /** Id of this run, a lower-case UUID. */
   readonly instanceId: string;
   /** Ends the process: the cluster refuses it. */
@@ -34,12 +37,14 @@ export interface GatewayOptions {
 }
 
 export async function startGateway(options: GatewayOptions): Promise<RunningService> {
-  const { config, logger, tracing } = options;
+  const { config, logger, tracing, metrics } = options;
   const pool = new ChannelPool({ tracing });
   const coordinators = config.coordinators.map(formatAddress);
   const routes = new RouteCache({ seeds: coordinators, pool });
-  const appender = new LeaderAppender(routes, pool);
+  const meter = new GatewayMeter(metrics);
+  const appender = new LeaderAppender(routes, pool, { onRetry: (reason) => meter.triedAgain(reason) });
   const held = new HeldBytes();
+  metrics.observe('partita.gateway.queue.bytes', (report) => report(held.bytes));
   const directory = new DirectoryHolder(systemClock);
   routes.onChange(() => {
     const { brokers, endpoints } = routes.table;
@@ -53,6 +58,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
     limits: 'public',
     logger,
     tracing,
+    metrics,
     insecureOk: config.insecure,
   });
   const about = { service: ServiceKind.SERVICE_KIND_GATEWAY, version: PRODUCT_VERSION, clock: systemClock };
@@ -60,7 +66,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
   server.addService(ProcessServiceService, processMethods(logger, 'public'));
   server.addService(
     ProducerServiceService,
-    producerMethods(new RecordAppend(routes, appender, held), new BatchAppend(routes, appender, held), tracing),
+    producerMethods({
+      records: new RecordAppend(routes, appender, held, meter),
+      batches: new BatchAppend(routes, appender, held),
+      meter,
+      tracing,
+    }),
   );
   const { address } = await server.start();
   const advertised = config.advertise === undefined ? address : formatAddress(config.advertise);

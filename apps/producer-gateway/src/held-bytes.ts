@@ -4,6 +4,10 @@ import { PartitaError, SERVER_BUFFER_BYTES_MAX } from '@partita/domain';
 export class HeldBytes {
   #bytes = 0;
 
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Counts a request in, or throws QUEUE_FULL. One request always gets through. */
   take(bytes: number): void {
     if (this.#bytes > 0 && this.#bytes + bytes > SERVER_BUFFER_BYTES_MAX) {

@@ -1,5 +1,6 @@
 import {
   createLogger,
+  metricsListenFault,
   parseConfig,
   plaintextListenFault,
   PRODUCT_VERSION,
@@ -18,7 +19,8 @@ const readConfig = () =>
     program: 'partita-producer-gateway',
     description: 'Takes records from clients, chooses partitions, builds batches and appends them through the leaders.',
     version: PRODUCT_VERSION,
-    check: (config) => plaintextListenFault('listen', config.listen, config.insecure),
+    check: (config) =>
+      plaintextListenFault('listen', config.listen, config.insecure) ?? metricsListenFault(config, config.insecure),
   });
 const parsed = readConfig();
 if (parsed.kind === 'exit') {
@@ -36,6 +38,7 @@ const telemetry = await startTelemetry({
   instance: instanceId,
   env: process.env,
   logger,
+  metrics: config,
 });
 await runProcess({
   name: service,
@@ -48,6 +51,7 @@ await runProcess({
       config,
       logger,
       tracing: telemetry.tracing,
+      metrics: telemetry.metrics,
       instanceId,
       fail: (error) => context.fail(error),
     }),

@@ -19,10 +19,11 @@ import type {
   ProduceStreamResponse,
 } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
-import type { TracingMode } from '@partita/rpc';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
 import { batchResult } from './batch-append.ts';
 import type { BatchAppend } from './batch-append.ts';
+import type { GatewayMeter } from './gateway-meter.ts';
+import type { ProducerParts } from './producer-service.ts';
 import { PublishTrace, publishedRecords, publishParent, publishTracing } from './publish-trace.ts';
 import type { PublishTracing } from './publish-trace.ts';
 import type { RecordAppend } from './record-append.ts';
@@ -36,6 +37,7 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   readonly #context: CallContext;
   readonly #records: RecordAppend;
   readonly #batches: BatchAppend;
+  readonly #meter: GatewayMeter;
   readonly #tracing: PublishTracing;
   readonly #heartbeat: ReturnType<typeof setInterval>;
   #opened = false;
@@ -50,13 +52,14 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   constructor(
     stream: ServerBidiStream<ProduceStreamResponse>,
     context: CallContext,
-    { records, batches, tracing }: { records: RecordAppend; batches: BatchAppend; tracing: TracingMode },
+    { records, batches, meter, tracing }: ProducerParts,
   ) {
     this.#tracing = publishTracing(tracing);
     this.#stream = stream;
     this.#context = context;
     this.#records = records;
     this.#batches = batches;
+    this.#meter = meter;
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
     stream.onDrain(() => this.#resume());
     context.draining.addEventListener('abort', this.#onDraining, { once: true });
@@ -108,7 +111,7 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
       parent === undefined
         ? undefined
         : PublishTrace.begin(parent, publishedRecords(request, frame.traceparent), this.#context);
-    this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), trace).then(
+    this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), { form: 'stream', trace }).then(
       (response) => this.#answer(frame.frameId, bytes, response),
       (error: unknown) => this.#answer(frame.frameId, bytes, error),
     );
@@ -123,7 +126,9 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
       parent === undefined
         ? undefined
         : PublishTrace.begin(parent, { topic, recordCount: 0, traceparent, linked }, this.#context);
+    const beganMs = this.#meter.began();
     const done = (outcome: AppendOutcome): void => {
+      this.#meter.batchAnswered(topic, bytes, outcome, beganMs);
       trace?.end(outcome instanceof PartitaError ? outcome : undefined);
       const answer = outcome instanceof PartitaError ? outcome : { results: [batchResult(frame.partition, outcome)] };
       this.#answer(frame.frameId, bytes, answer);
@@ -144,6 +149,7 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
       value: String(fits ? STREAM_FRAMES_IN_FLIGHT_COUNT_MAX : BYTES_IN_FLIGHT_MAX),
     };
     const error = new PartitaError('LIMIT_EXCEEDED', 'more in flight than `ready` allows; wait for results', metadata);
+    this.#meter.refused(error);
     this.#send({ $case: 'result', result: { frameId, outcome: { $case: 'error', error: toRpcStatus(error) } } });
     return false;
   }

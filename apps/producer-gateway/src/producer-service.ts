@@ -2,6 +2,7 @@ import { ProducerServiceService } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { bidi, implement, unary } from '@partita/rpc/server';
 import type { BatchAppend } from './batch-append.ts';
+import type { GatewayMeter } from './gateway-meter.ts';
 import { ProduceStream } from './produce-stream.ts';
 import { PublishTrace, publishedRecords, publishParent, publishTracing } from './publish-trace.ts';
 import type { RecordAppend } from './record-append.ts';
@@ -9,8 +10,16 @@ import type { RecordAppend } from './record-append.ts';
 /** A client's deadline minus this is the leader's, so that an answer still finds its way back. */
 const DEADLINE_MARGIN_MS = 50;
 
+export interface ProducerParts {
+  readonly records: RecordAppend;
+  readonly batches: BatchAppend;
+  readonly meter: GatewayMeter;
+  readonly tracing: TracingMode;
+}
+
 /** Produce and ProduceStream. */
-export function producerMethods(records: RecordAppend, batches: BatchAppend, tracing: TracingMode) {
+export function producerMethods(parts: ProducerParts) {
+  const { records, tracing } = parts;
   return implement(ProducerServiceService, {
     produce: unary(
       async (request, context) => {
@@ -18,10 +27,10 @@ export function producerMethods(records: RecordAppend, batches: BatchAppend, tra
         const parent = publishParent(publishTracing(tracing), '');
         const trace =
           parent === undefined ? undefined : PublishTrace.begin(parent, publishedRecords(request, ''), context);
-        return records.produce(request, deadlineAtMs, trace);
+        return records.produce(request, deadlineAtMs, { form: 'unary', trace });
       },
       { append: true },
     ),
-    produceStream: bidi((stream, context) => new ProduceStream(stream, context, { records, batches, tracing })),
+    produceStream: bidi((stream, context) => new ProduceStream(stream, context, parts)),
   });
 }

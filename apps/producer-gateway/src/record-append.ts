@@ -4,6 +4,7 @@ import { PartitionBatcher, PartitionChooser, ProducerIds } from '@partita/client
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
 import type { ProduceRequest, ProduceResponse, ProduceResult, TopicRoute } from '@partita/protocol';
 import { outcomeOf, toRpcStatus } from '@partita/rpc';
+import type { GatewayMeter, ProduceForm } from './gateway-meter.ts';
 import type { HeldBytes } from './held-bytes.ts';
 import { checkRequest, planRequest } from './produce-plan.ts';
 import type { ProducePart, ProducePlan } from './produce-plan.ts';
@@ -16,6 +17,7 @@ const BATCH_BYTES_TARGET = 1024 * 1024;
 interface PartOutcome {
   readonly results: ProduceResult[];
   readonly errors: PartitaError[];
+  readonly ackedCount: number;
 }
 
 export class RecordAppend {
@@ -26,11 +28,13 @@ export class RecordAppend {
   readonly #ids = new ProducerIds();
   readonly #batchers = new Map<string, PartitionBatcher>();
   readonly #held: HeldBytes;
+  readonly #meter: GatewayMeter;
 
-  constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes) {
+  constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes, meter: GatewayMeter) {
     this.#routes = routes;
     this.#appender = appender;
     this.#held = held;
+    this.#meter = meter;
   }
 
   /**
@@ -40,15 +44,19 @@ export class RecordAppend {
   async produce(
     request: ProduceRequest,
     deadlineAtMs: number,
-    trace: PublishTrace | undefined,
+    { form, trace }: { readonly form: ProduceForm; readonly trace: PublishTrace | undefined },
   ): Promise<ProduceResponse> {
+    const beganMs = this.#meter.began();
     try {
       const response = await this.#produce(request, deadlineAtMs, trace);
       trace?.end();
       return response;
     } catch (error) {
       trace?.end(error);
+      this.#meter.refused(error);
       throw error;
+    } finally {
+      this.#meter.answered(form, beganMs);
     }
   }
 
@@ -68,9 +76,22 @@ export class RecordAppend {
     if (trace !== undefined)
       for (const record of request.records) if (record.traceparent === '') record.traceparent = trace.traceparent;
     try {
-      return answer(await Promise.all(plan.parts.map((part) => this.#queue(part, plan, deadlineAtMs, trace))));
+      const outcomes = await Promise.all(plan.parts.map((part) => this.#queue(part, plan, deadlineAtMs, trace)));
+      const response = answer(outcomes);
+      this.#count(plan, outcomes);
+      return response;
     } finally {
       this.#held.release(plan.bytes);
+    }
+  }
+
+  /** Of a request that at least some records of were stored. */
+  #count({ parts }: ProducePlan, outcomes: readonly PartOutcome[]): void {
+    for (const [index, { records, bytes, route }] of parts.entries()) {
+      const { ackedCount = 0, errors = [] } = outcomes[index] ?? {};
+      for (const error of errors) this.#meter.refused(error);
+      if (ackedCount > 0)
+        this.#meter.acknowledged(route.topic, ackedCount, Math.round((bytes * ackedCount) / records.length));
     }
   }
 
@@ -105,6 +126,7 @@ export class RecordAppend {
       const results: ProduceResult[] = [];
       const errors: PartitaError[] = [];
       let open = part.records.length;
+      let ackedCount = 0;
       this.#batcher(part.route, part.partition).add({
         records: part.records,
         next: 0,
@@ -123,10 +145,11 @@ export class RecordAppend {
         done: (from, to, outcome, indexInBatch) => {
           results.push(resultOf(part, from, to, outcome, indexInBatch));
           if (outcome instanceof PartitaError) errors.push(outcome);
+          else ackedCount += to - from;
           open -= to - from;
           if (open > 0) return;
           waiting?.end(errors[0]);
-          resolve({ results, errors });
+          resolve({ results, errors, ackedCount });
         },
       });
     });
@@ -146,7 +169,10 @@ export class RecordAppend {
         isSessionOptional: true,
         batchBytesMax: BATCH_BYTES_TARGET,
         deadline: 'last',
-        onBatch: () => this.#chooser.batchSent(route.topicId, partition),
+        onBatch: (recordCount, bytes) => {
+          this.#chooser.batchSent(route.topicId, partition);
+          this.#meter.batchBuilt(recordCount, bytes);
+        },
       });
       this.#batchers.set(key, batcher);
     }

@@ -124,7 +124,7 @@ export class PartitaClient {
     const routes = this.#watchedRoutes();
     const sink =
       delivery === 'direct'
-        ? new LeaderAppender(routes, this.#pool, mayPass)
+        ? new LeaderAppender(routes, this.#pool, { mayPass })
         : new GatewayAppender(this.#pool, this.#endpoints);
     return new SessionSender(routes, sink, options);
   }

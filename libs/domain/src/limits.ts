@@ -174,6 +174,22 @@ export const LOG_REPEAT_KEY_COUNT_MAX = 1000;
 /** How long a stopping process waits for its last spans to be exported. */
 export const TELEMETRY_FLUSH_MS_MAX = 3000;
 
+// Metrics of a process.
+/** Different values that a label may have; what comes beyond counts as `_other`. */
+export const METRIC_TOPIC_COUNT_MAX = 1000;
+export const METRIC_GROUP_COUNT_MAX = 1000;
+export const METRIC_PARTITION_COUNT_MAX = 10_000;
+export const METRIC_METHOD_COUNT_MAX = 200;
+/** Series of one instrument; labels of further ones become `_other`. */
+export const METRIC_SERIES_COUNT_MAX = 10_000;
+/** How often the lag of groups is asked of the leaders, and for how many partitions at most each time. */
+export const GROUP_LAG_INTERVAL_MS = 10_000;
+export const GROUP_LAG_PARTITION_COUNT_MAX = 10_000;
+/** What the endpoint for Prometheus takes: connections, bytes of a request's head, time for one to arrive. */
+export const METRICS_CONNECTION_COUNT_MAX = 32;
+export const METRICS_HEADER_BYTES_MAX = 8 * KIB;
+export const METRICS_REQUEST_MS_MAX = 10_000;
+
 // Traces that the console keeps.
 /** Traces, the spans of all of them and their texts; the trace that came first is forgotten first. */
 export const TRACE_COUNT_MAX = 2000;
@@ -182,9 +198,11 @@ export const TRACE_SPANS_KEPT_BYTES_MAX = 64 * MIB;
 /** Spans of one trace and their texts; further ones are left out. A 4 MiB message must hold them. */
 export const TRACE_SPAN_COUNT_MAX = 2000;
 export const TRACE_SPANS_BYTES_MAX = 3 * MIB;
-/** Attributes and links of one span, and each of its texts. */
+/** Attributes, links and events of one span, attributes of an event, and each text. */
 export const SPAN_ATTRIBUTE_COUNT_MAX = 64;
 export const SPAN_LINK_COUNT_MAX = 32;
+export const SPAN_EVENT_COUNT_MAX = 16;
+export const SPAN_EVENT_ATTRIBUTE_COUNT_MAX = 16;
 export const SPAN_TEXT_CHARS_MAX = 512;
 /** One file of received spans, all of them together, and how many; the oldest file is removed first. */
 export const TRACE_FILE_BYTES_MAX = 4 * MIB;

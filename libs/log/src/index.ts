@@ -5,7 +5,7 @@ export { createNodeDisk } from './node-disk.ts';
 export { createHost } from './host.ts';
 export type { Host } from './host.ts';
 export { createLogDevice } from './log-device.ts';
-export type { LogDevice } from './log-device.ts';
+export type { LogDevice, LogWrite } from './log-device.ts';
 export { SYNC_CONCURRENCY_MAX, SyncScheduler } from './group-commit.ts';
 export { openPartitionLog } from './open-partition-log.ts';
 export type { PartitionLogOptions } from './open-partition-log.ts';

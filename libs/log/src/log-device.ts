@@ -18,6 +18,17 @@ export interface LogDevice {
   readonly files: OpenFiles;
   readonly indexes: IndexCache;
   readonly space: FreeSpace;
+  /** Told of each write to a log that went well; without it no time is taken. */
+  readonly onWritten: ((write: LogWrite) => void) | undefined;
+}
+
+/** One write, of the batches that had queued up. */
+export interface LogWrite {
+  readonly ms: number;
+  readonly batchCount: number;
+  readonly bytes: number;
+  /** True = the time includes that of the sync: the bytes are on the device. */
+  readonly isSynced: boolean;
 }
 
 /** Makes the shared part; `directory` must exist. `openFileCountMax` belongs well below `ulimit -n`. */
@@ -27,6 +38,7 @@ export async function createLogDevice(options: {
   clock: Clock;
   timers: Timers;
   openFileCountMax?: number;
+  onWritten?: ((write: LogWrite) => void) | undefined;
 }): Promise<LogDevice> {
   return {
     disk: options.disk,
@@ -36,5 +48,6 @@ export async function createLogDevice(options: {
     files: new OpenFiles(options.disk, options.openFileCountMax ?? OPEN_FILE_COUNT_DEFAULT),
     indexes: new IndexCache(),
     space: await FreeSpace.create(options),
+    onWritten: options.onWritten,
   };
 }

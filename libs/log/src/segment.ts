@@ -147,6 +147,8 @@ export class Segment {
    * error, and every error of a sync of bytes written before, means that the state of the file is unknown.
    */
   async write(batches: readonly Uint8Array[], position: number, sync: boolean): Promise<void> {
+    const { clock, onWritten } = this.home.device;
+    const beganAtMs = onWritten === undefined ? 0 : clock.monotonicMs();
     const isWholeSync = sync && this.#hasUnsynced;
     await this.use(async (file) => {
       try {
@@ -166,6 +168,9 @@ export class Segment {
       await syncFile(file);
       this.#hasUnsynced = false;
     });
+    if (onWritten === undefined) return;
+    const bytes = batches.reduce((sum, { length }) => sum + length, 0);
+    onWritten({ ms: clock.monotonicMs() - beganAtMs, batchCount: batches.length, bytes, isSynced: sync });
   }
 
   /** Counts written batches as durable and makes them readable. */

@@ -25,4 +25,6 @@ export type { ResourceNeeds } from './resources.ts';
 export { systemClock, systemRandom, systemTimers, uuidV7 } from './system-ports.ts';
 export { startTelemetry, tracesEndpoint } from './telemetry.ts';
 export type { Telemetry, TelemetryOptions } from './telemetry.ts';
+export { METRICS_OPTIONS, metricsListenFault } from './metrics/metrics-config.ts';
+export type { MetricsConfig } from './metrics/metrics-config.ts';
 export { PRODUCT_VERSION } from './version.ts';

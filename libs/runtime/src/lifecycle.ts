@@ -35,8 +35,8 @@ export interface RunOptions {
   start(context: StartContext): Promise<RunningService>;
   /** SIGHUP: re-read TLS files and log level. A failure is logged and changes nothing. */
   reload?(): void | Promise<void>;
-  /** Flushed last. */
-  readonly telemetry?: { shutdown(): Promise<void> };
+  /** Opened first, told when the service is up, flushed last. */
+  readonly telemetry?: { open(): Promise<LogFields>; onServing(): void; shutdown(): Promise<void> };
   /** Stop when the process that forked this one is gone (its IPC channel closes), so that no orphan holds a port. */
   readonly stopWhenParentGone?: boolean;
   /** Milliseconds for drain and close together; default DRAIN_MS_MAX. */
@@ -55,6 +55,7 @@ class ProcessRun {
   readonly #options: RunOptions;
   readonly #logger: Logger;
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
+  #telemetryReady: LogFields = {};
   /** Settles when start has; a stop that comes earlier waits for it, because half a service cannot be closed. */
   readonly #service: Promise<RunningService>;
 
@@ -66,8 +67,8 @@ class ProcessRun {
       stop: (reason) => this.#stop(reason),
       fail: (error) => this.#fail(error),
     };
-    // A microtask later, so that whatever start does at once finds this object complete.
-    this.#service = Promise.resolve().then(() => options.start(context));
+    // Later, so that whatever start does at once finds this object complete.
+    this.#service = this.#openTelemetry().then(() => options.start(context));
   }
 
   begin(): void {
@@ -78,6 +79,11 @@ class ProcessRun {
     process.on('SIGHUP', () => void this.#reload());
     if (this.#options.stopWhenParentGone) this.#watchParent();
     void this.#announceWhenUp();
+  }
+
+  /** Before the service, so that its recovery can be watched. */
+  async #openTelemetry(): Promise<void> {
+    this.#telemetryReady = (await this.#options.telemetry?.open()) ?? {};
   }
 
   async #announceWhenUp(): Promise<void> {
@@ -91,9 +97,11 @@ class ProcessRun {
 
   #announce(service: RunningService): void {
     this.#state = 'serving';
-    this.#logger.info(service.ready, 'ready');
+    const ready = { ...service.ready, ...this.#telemetryReady };
+    this.#logger.info(ready, 'ready');
     // The callback takes the error of a parent that is gone; without one it would be thrown.
-    process.send?.({ type: 'ready', name: this.#options.name, pid: process.pid, ...service.ready }, () => undefined);
+    process.send?.({ type: 'ready', name: this.#options.name, pid: process.pid, ...ready }, () => undefined);
+    this.#options.telemetry?.onServing();
   }
 
   #watchParent(): void {

@@ -10,6 +10,7 @@ import { prettyFactory } from 'pino-pretty';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
+type WrittenLevel = Exclude<LogLevel, 'silent'>;
 
 /** Variable parts of a log line. An Error belongs under `err`. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -30,7 +31,7 @@ export interface Logger {
   readonly fatal: LogMethod;
   /** A logger whose lines carry `fields` too. */
   child(fields: LogFields): Logger;
-  isLevelEnabled(level: Exclude<LogLevel, 'silent'>): boolean;
+  isLevelEnabled(level: WrittenLevel): boolean;
 }
 
 /** The process's own logger: its level can be changed while it runs, for this logger and every child. */
@@ -39,6 +40,8 @@ export interface ProcessLogger extends Logger {
   setLevel(level: LogLevel): void;
   /** The same, with a line that says so and has `fields`; the level until then. */
   changeLevel(level: LogLevel, fields: LogFields): LogLevel;
+  /** Lines that this logger and all its children have written at the level. */
+  lineCount(level: WrittenLevel): number;
 }
 
 export interface LoggerOptions {
@@ -70,11 +73,10 @@ export function createLogger(options: LoggerOptions): ProcessLogger {
     },
     readable ? prettyOutput(output) : output,
   );
-  return new PinoLogger(base, { value: LEVEL_VALUES[options.level ?? 'info'] });
+  return new PinoLogger(base, { value: LEVEL_VALUES[options.level ?? 'info'], lineCounts: new Map() });
 }
 
 type PinoBase = GenericPino<never, boolean>;
-type WrittenLevel = Exclude<LogLevel, 'silent'>;
 
 /** pino's numbers; a line is written when its level is at or above the threshold. */
 const LEVEL_VALUES: Readonly<Record<LogLevel, number>> = {
@@ -87,7 +89,13 @@ const LEVEL_VALUES: Readonly<Record<LogLevel, number>> = {
   silent: Infinity,
 };
 
-/** A pino child copies its parent's level when it is made; here the threshold is one object that all children share. */
+/** What a logger and all its children share; a pino child copies its parent's level when it is made. */
+interface SharedState {
+  /** Number of the level. */
+  value: number;
+  readonly lineCounts: Map<WrittenLevel, number>;
+}
+
 class PinoLogger implements ProcessLogger {
   readonly trace: LogMethod = this.#method('trace');
   readonly debug: LogMethod = this.#method('debug');
@@ -96,9 +104,9 @@ class PinoLogger implements ProcessLogger {
   readonly error: LogMethod = this.#method('error');
   readonly fatal: LogMethod = this.#method('fatal');
   readonly #pino: PinoBase;
-  readonly #threshold: { value: number };
+  readonly #threshold: SharedState;
 
-  constructor(base: PinoBase, threshold: { value: number }) {
+  constructor(base: PinoBase, threshold: SharedState) {
     this.#pino = base;
     this.#threshold = threshold;
   }
@@ -130,9 +138,14 @@ class PinoLogger implements ProcessLogger {
     return previous;
   }
 
+  lineCount(level: WrittenLevel): number {
+    return this.#threshold.lineCounts.get(level) ?? 0;
+  }
+
   #method(level: WrittenLevel): LogMethod {
     return (first: LogFields | string, message?: string) => {
       if (!this.isLevelEnabled(level)) return;
+      this.#threshold.lineCounts.set(level, this.lineCount(level) + 1);
       if (typeof first === 'string') this.#pino[level](first);
       else this.#pino[level](first, message);
     };

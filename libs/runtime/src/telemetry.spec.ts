@@ -132,4 +132,24 @@ describe('telemetry', () => {
     expect(performance.now() - startMs).toBeLessThan(4000);
     expect(lines.join('')).toContain('the last traces were not exported');
   });
+
+  it('stops in time and without an error when the collector of metrics is down', async () => {
+    const receiver = await startReceiver();
+    receiver.stop();
+    const env = { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: receiver.endpoint };
+    const metrics = { metricsListen: undefined, metricsHosts: [] };
+    const telemetry = await startTelemetry({ ...options(env), metrics });
+    expect(telemetry.tracing).toBe('off');
+    expect(telemetry.metrics.isOn).toBe(true);
+    const startMs = performance.now();
+    await telemetry.shutdown();
+    expect(performance.now() - startMs).toBeLessThan(4000);
+    expect(lines.join('')).toMatch(/the last metrics were not exported|telemetry: .*metrics/);
+  });
+
+  it('sends no metrics of a process that has none', async () => {
+    const telemetry = await startTelemetry(options({ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'http://127.0.0.1:1' }));
+    expect(telemetry.metrics.isOn).toBe(false);
+    await telemetry.shutdown();
+  });
 });

@@ -8,5 +8,7 @@ export type { DiskLife, FaultyFile } from './faulty-disk/disk-life.ts';
 export { SeededRandom } from './seeded-random.ts';
 export { OtlpSink } from './otlp-sink.ts';
 export type { ReceivedSpan } from './otlp-decode.ts';
+export { metricValue } from './metric-value.ts';
+export type { ReadableMetrics } from './metric-value.ts';
 export { SpanRecorder } from './span-recorder.ts';
 export type { RecordedSpan } from './span-recorder.ts';

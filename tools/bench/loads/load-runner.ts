@@ -9,6 +9,7 @@ export interface LoadRunner {
 export type LoadTarget =
   | { readonly kind: 'partita'; readonly servers: readonly string[] }
   | { readonly kind: 'raw'; readonly relay?: string; readonly sinks: readonly string[] }
+  | { readonly kind: 'telemetry'; readonly servers: readonly string[] }
   | { readonly kind: 'storage'; readonly directory: string };
 
 /** What a load's process answers to a job. */

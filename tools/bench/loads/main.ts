@@ -4,6 +4,7 @@ import type { Job } from '../sample.ts';
 import type { LoadAnswer, LoadRunner, LoadTarget } from './load-runner.ts';
 import { PartitaLoads } from './partita-loads.ts';
 import { RawLoads } from './raw-loads.ts';
+import { TelemetryLoads } from './telemetry-loads.ts';
 import { StorageLoads } from '../storage-loads/storage-loads.ts';
 
 const target = JSON.parse(process.argv[2] ?? '') as LoadTarget;
@@ -19,6 +20,8 @@ async function runnerOf(of: LoadTarget): Promise<LoadRunner> {
   switch (of.kind) {
     case 'partita':
       return PartitaLoads.connect(of.servers);
+    case 'telemetry':
+      return TelemetryLoads.connect(of.servers);
     case 'raw':
       return new RawLoads(of);
     case 'storage':

@@ -45,6 +45,7 @@ export function produceBatches(
         expectedNextOffset: undefined,
         traceparent: '',
         tracestate: '',
+        linkedTraceparents: [],
         timeoutMs: TIMEOUT_MS,
         topicId: '',
         partitionChosen: true,

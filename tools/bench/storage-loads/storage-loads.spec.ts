@@ -10,7 +10,7 @@ describe('the storage loads', () => {
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'partita-bench-'));
-    load = await LoadProcess.start({ kind: 'storage', directory }, 8);
+    load = await LoadProcess.start({ kind: 'storage', directory }, { UV_THREADPOOL_SIZE: '8' });
   });
 
   afterAll(async () => {

@@ -25,7 +25,10 @@ export async function benchStorage({ options, cleanUps }: BenchRun<StorageOption
   cleanUps.add(() => rmSync(directory, { recursive: true, force: true }));
   const fileSystem = fileSystemOf(directory, readFileSync('/proc/mounts', 'utf8'));
   const facts = { ...thisMachine(), rounds, seconds, fileSystem };
-  const load = await LoadProcess.start({ kind: 'storage', directory }, THREAD_POOL_SIZE);
+  const load = await LoadProcess.start(
+    { kind: 'storage', directory },
+    { UV_THREADPOOL_SIZE: String(THREAD_POOL_SIZE) },
+  );
   cleanUps.add(() => load.ended());
   const reports: StorageReport[] = [];
   for (const row of rows) {

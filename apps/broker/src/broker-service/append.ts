@@ -26,6 +26,7 @@ import type { AppendEntry, AppendRequest, AppendResponse, AppendResult } from '@
 import type { AppendInput, AppendOutcome, Claim } from '@partita/replication';
 import { checkEnum, toRpcStatus } from '@partita/rpc';
 import type { CallContext } from '@partita/rpc/server';
+import type { BrokerMetrics } from '../metrics/broker-metrics.ts';
 import type { PartitionActor } from '../partition-actor.ts';
 import type { PartitionRegistry } from '../partition-registry.ts';
 import { AppendTrace, callersSpan, parentOf } from '../tracing/append-trace.ts';
@@ -36,6 +37,7 @@ export interface AppendOptions {
   readonly clock: Clock;
   /** True = appends of sampled traces have spans; without it none is even tried. */
   readonly tracing: boolean;
+  readonly metrics: BrokerMetrics;
   /** Told of every partition that has an append waiting, so that its deadlines are looked at. */
   readonly onWaiting: (actor: PartitionActor) => void;
 }
@@ -104,7 +106,10 @@ export class Appender {
     done: (result: AppendResult) => void,
   ): void {
     let key = '';
+    const { metrics } = this.#options;
+    const beganAtMs = metrics.now();
     const refuse = (error: PartitaError) => {
+      metrics.refused(error.reason);
       if (key !== '') refused.set(key, error);
       done({ outcome: { $case: 'error', error: toRpcStatus(error) } });
     };
@@ -115,8 +120,13 @@ export class Appender {
       const earlier = refused.get(key);
       if (earlier !== undefined) throw earlier;
       this.#feed(actor, entry, way, (outcome) => {
-        if (outcome.ok) done({ outcome: { $case: 'ack', ack: ackOf(actor, outcome) } });
-        else refuse(this.#withLeader(actor, outcome.error));
+        if (!outcome.ok) {
+          refuse(this.#withLeader(actor, outcome.error));
+          return;
+        }
+        if (outcome.duplicate) metrics.duplicates.add(1);
+        else metrics.appended(actor.topic, entry, outcome.recordCount, beganAtMs);
+        done({ outcome: { $case: 'ack', ack: ackOf(actor, outcome) } });
       });
     } catch (error) {
       refuse(asPartitaError(error));

@@ -23,6 +23,7 @@ import type {
   PartitionWatermark,
 } from '@partita/protocol';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
+import type { BrokerMetrics } from '../metrics/broker-metrics.ts';
 import type { PartitionActor } from '../partition-actor.ts';
 import type { PartitionRegistry } from '../partition-registry.ts';
 import { failedPartition, Reading } from './reading.ts';
@@ -36,6 +37,7 @@ export interface FetchStreamOptions {
   readonly registry: PartitionRegistry;
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly metrics: Pick<BrokerMetrics, 'fetched'>;
   /** Told to clients when the broker drains, milliseconds. */
   readonly graceMs: number;
 }
@@ -210,6 +212,7 @@ export class FetchStreamSession implements BidiHandlers<FetchStreamRequest> {
       // Cut short by an election meanwhile: the change that comes with it puts the partition into the ring again.
       if (bytes.length === 0 && reading.offset === before) return;
       this.#credit -= bytes.length;
+      this.#options.metrics.fetched(reading.actor.topic, bytes);
       // Also without a batch: the offset has passed a hole that compaction left.
       this.#sendData(startId, reading.answer(bytes), bytes.length);
     }

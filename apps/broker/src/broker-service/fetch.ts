@@ -4,6 +4,7 @@ import type { Clock, Timers } from '@partita/domain';
 import type { FetchedPartition, FetchPartition, FetchRequest, FetchResponse } from '@partita/protocol';
 import { passedOnDeadlineMs } from '@partita/rpc';
 import type { CallContext } from '@partita/rpc/server';
+import type { BrokerMetrics } from '../metrics/broker-metrics.ts';
 import type { PartitionRegistry } from '../partition-registry.ts';
 import { failedPartition, Reading } from './reading.ts';
 import { checkPartitionCount, checkRange } from './request-checks.ts';
@@ -12,6 +13,7 @@ export interface FetchOptions {
   readonly registry: PartitionRegistry;
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly metrics: Pick<BrokerMetrics, 'fetched'>;
 }
 
 /** One partition of a call: a reading, or the reason why there is none. */
@@ -53,7 +55,12 @@ export async function fetchBatches(
   } finally {
     change.close();
   }
-  return { partitions: parts.map(answerOf) };
+  const answers = parts.map(answerOf);
+  parts.forEach(({ reading }, index) => {
+    const bytes = answers[index]?.recordBatches;
+    if (reading !== undefined && bytes !== undefined) options.metrics.fetched(reading.actor.topic, bytes);
+  });
+  return { partitions: answers };
 }
 
 function partOf(wanted: FetchPartition, registry: PartitionRegistry): Part {

@@ -22,6 +22,7 @@ import { FollowerSender } from '@partita/replication';
 import type { JoinOutcome, OutgoingAppend, SenderStream } from '@partita/replication';
 import type { BidiHandlers, ServerBidiStream } from '@partita/rpc/server';
 import { checkCluster } from '../cluster-check.ts';
+import type { BrokerMetrics } from '../metrics/broker-metrics.ts';
 import type { PartitionActor } from '../partition-actor.ts';
 import type { PartitionRegistry } from '../partition-registry.ts';
 import { Outbox } from './outbox.ts';
@@ -31,6 +32,7 @@ export interface FollowerStreamOptions {
   readonly clusterId: string;
   readonly brokerId: number;
   readonly clock: Clock;
+  readonly metrics: Pick<BrokerMetrics, 'sent'>;
   /** Called for each stream that was opened, so that the clock reaches it. */
   readonly onOpened: (stream: FollowerStream) => void;
   readonly onClosed: (stream: FollowerStream) => void;
@@ -206,6 +208,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
     const { epoch, baseOffset, previousEpoch, batches, highWatermark, logStart: logStartOffset, inSync } = message;
     const recordBatches = batches?.content ?? new Uint8Array();
     this.#creditBytes -= recordBatches.length;
+    this.#options.metrics.sent.add(recordBatches.length);
     const append = {
       topicId,
       partition,

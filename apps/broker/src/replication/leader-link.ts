@@ -15,6 +15,7 @@ import type { ReplicaEffect } from '@partita/replication';
 import { openBidi } from '@partita/rpc/client';
 import type { BidiStream, ChannelPool } from '@partita/rpc/client';
 import type { Logger } from '@partita/runtime';
+import type { BrokerMetrics } from '../metrics/broker-metrics.ts';
 import type { PartitionActor } from '../partition-actor.ts';
 import { Outbox } from './outbox.ts';
 import { receivedBatches } from './received-batches.ts';
@@ -27,6 +28,7 @@ export interface LeaderLinkOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: Pick<BrokerMetrics, 'received'>;
   readonly open: {
     readonly clusterId: string;
     readonly brokerId: number;
@@ -186,6 +188,7 @@ export class LeaderLink {
         return;
       }
     }
+    this.#options.metrics.received.add(recordBatches.length);
     this.#takenBytes += recordBatches.length;
     if (this.#takenBytes < CREDIT_PORTION_BYTES) return;
     this.#outbox.push({ message: { $case: 'credit', credit: { bytes: BigInt(this.#takenBytes) } } });

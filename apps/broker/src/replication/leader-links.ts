@@ -16,6 +16,7 @@ export interface LeaderLinksOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: LeaderLinkOptions['metrics'];
   readonly open: LeaderLinkOptions['open'];
 }
 

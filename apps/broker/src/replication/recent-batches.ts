@@ -10,6 +10,10 @@ import type { OutgoingBatches } from '@partita/replication';
 export class RecentBudget {
   #bytes = 0;
 
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   take(bytes: number): boolean {
     if (this.#bytes + bytes > RECENT_BATCH_BYTES_MAX) return false;
     this.#bytes += bytes;

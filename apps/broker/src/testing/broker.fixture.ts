@@ -26,10 +26,12 @@ import type {
   TopicConfig,
 } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
+import type { TracingMode } from '@partita/rpc';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
-import { createLogger } from '@partita/runtime';
-import type { RunningService } from '@partita/runtime';
+import { createLogger, PRODUCT_VERSION, startTelemetry } from '@partita/runtime';
+import type { RunningService, Telemetry } from '@partita/runtime';
 import { startBroker } from '../broker.ts';
+import { MetricRegistry } from '@partita/telemetry';
 import type { BrokerConfig } from '../config.ts';
 
 export const CLUSTER_ID = '0190a000-0000-7000-8000-000000000001';
@@ -44,11 +46,18 @@ export class TestBroker {
   readonly dir: string;
   readonly pool = new ChannelPool();
   readonly failures: unknown[];
+  readonly #metrics: { readonly telemetry: Telemetry; readonly address: unknown };
 
-  private constructor(service: RunningService, dir: string, failures: unknown[]) {
+  private constructor(
+    service: RunningService,
+    dir: string,
+    failures: unknown[],
+    metrics: { readonly telemetry: Telemetry; readonly address: unknown },
+  ) {
     this.service = service;
     this.dir = dir;
     this.failures = failures;
+    this.#metrics = metrics;
   }
 
   /** `onLog` gets every line of the log as JSON; without it nothing is logged. */
@@ -56,6 +65,7 @@ export class TestBroker {
     dir?: string,
     overrides: Partial<BrokerConfig> = {},
     onLog?: (line: string) => void,
+    tracing: TracingMode = 'off',
   ): Promise<TestBroker> {
     const dataDir = dir ?? (await mkdtemp(join(tmpdir(), 'partita-broker-')));
     const failures: unknown[] = [];
@@ -75,14 +85,23 @@ export class TestBroker {
       retentionInterval: 60_000,
       scrubInterval: 0,
       compactionBytesPerSecond: 1024 ** 3,
+      metricsListen: undefined,
+      metricsHosts: [],
+      metricsPartitions: false,
       logLevel: 'silent',
       ...overrides,
     };
     const level = onLog === undefined ? 'silent' : 'info';
     const output = { write: onLog ?? (() => undefined) };
     const logger = createLogger({ service: 'broker', instance: '1', level, pretty: false, output });
-    const service = await startBroker({ config, logger, tracing: 'off', fail: (error) => failures.push(error) });
-    return new TestBroker(service, dataDir, failures);
+    // As the process does it; the endpoint only where a test asks for it.
+    const identity = { service: 'broker', version: PRODUCT_VERSION, instance: String(config.id), env: {}, logger };
+    const telemetry = await startTelemetry({ ...identity, metrics: config });
+    const { metricsAddress } = await telemetry.open();
+    const metrics = telemetry.metrics.isOn ? telemetry.metrics : new MetricRegistry();
+    const fail = (error: unknown) => void failures.push(error);
+    const service = await startBroker({ config, logger, tracing, metrics, fail });
+    return new TestBroker(service, dataDir, failures, { telemetry, address: metricsAddress });
   }
 
   get address(): string {
@@ -97,10 +116,23 @@ export class TestBroker {
     return this.pool.client(String(this.service.ready['peerAddress']));
   }
 
+  /** What Prometheus gets, by name and labels as they are written there. Needs `metricsListen`. */
+  async scrape(): Promise<Map<string, number>> {
+    const response = await fetch(`http://${String(this.#metrics.address)}/metrics`);
+    const lines = (await response.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    return new Map(
+      lines.map((line) => {
+        const space = line.lastIndexOf(' ');
+        return [line.slice(0, space), Number(line.slice(space + 1))];
+      }),
+    );
+  }
+
   /** Stops as SIGTERM does. */
   async stop(): Promise<void> {
     await this.service.drain();
     await this.service.close();
+    await this.#metrics.telemetry.shutdown();
     this.pool.close();
   }
 

@@ -18,12 +18,20 @@ import type {
   ReplicaConfigRecord,
   TopicConfig,
 } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import { callUnary } from '@partita/rpc/client';
 import { parseAddress } from '@partita/runtime';
 import { CLUSTER_ID, TestBroker } from './broker.fixture.ts';
 import { FakeCoordinator } from './fake-coordinator.ts';
 
 const TOPIC_ID = '0190a000-0000-7000-8000-00000000aaaa';
+
+/** What a spec looks at besides answers. */
+export interface Watch {
+  /** Every line of every broker's log, as JSON. */
+  readonly onLog?: (line: string) => void;
+  readonly tracing?: TracingMode;
+}
 
 export class ReplicaSet {
   readonly coordinator: FakeCoordinator;
@@ -33,8 +41,10 @@ export class ReplicaSet {
   readonly #replicas: Replica[] = [];
   #version = 0n;
   epoch = 0;
+  readonly #watch: Watch;
 
-  private constructor(coordinator: FakeCoordinator, address: string) {
+  private constructor(coordinator: FakeCoordinator, address: string, watch: Watch) {
+    this.#watch = watch;
     this.coordinator = coordinator;
     this.#address = address;
   }
@@ -43,10 +53,11 @@ export class ReplicaSet {
     count: number,
     minInSyncReplicas: number,
     settings: Partial<TopicSettings> = {},
+    watch: Watch = {},
   ): Promise<ReplicaSet> {
     const coordinator = new FakeCoordinator('127.0.0.1:0');
     const { address } = await coordinator.server.start();
-    const set = new ReplicaSet(coordinator, address);
+    const set = new ReplicaSet(coordinator, address, watch);
     for (let id = 1; id <= count; id += 1) {
       const broker = await set.startBroker(id);
       set.#replicas.push({ brokerId: id, directoryId: await broker.directoryId(), replicaId: randomUUID() });
@@ -57,7 +68,14 @@ export class ReplicaSet {
 
   /** Starts a broker, on an earlier directory when one is given; it takes the place of the earlier one. */
   async startBroker(id: number, dir?: string): Promise<TestBroker> {
-    const broker = await TestBroker.start(dir, { id, coordinators: [parseAddress(this.#address)] });
+    const metricsListen = parseAddress('127.0.0.1:0');
+    const coordinators = [parseAddress(this.#address)];
+    const broker = await TestBroker.start(
+      dir,
+      { id, coordinators, metricsListen },
+      this.#watch.onLog,
+      this.#watch.tracing,
+    );
     this.brokers[id - 1] = broker;
     return broker;
   }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PartitaError } from '@partita/domain';
-import { TraceServiceService, TraceSpan, TraceSummary } from '@partita/protocol';
+import { TraceOrder, TraceServiceService, TraceSpan, TraceSummary } from '@partita/protocol';
 import type { ListTracesRequest } from '@partita/protocol';
 import { createRpcServer, implement, unary } from '@partita/rpc/server';
 import { createLogger } from '@partita/runtime';
@@ -18,6 +18,7 @@ const SUMMARY = TraceSummary.fromPartial({
     spanCount: 2,
     error: true,
     serviceNames: ['partita-cli', 'partita-broker'],
+    droppedSpanCount: 7n,
   },
   startTime: { seconds: 1_000_000_000n, nanos: 5_000_000 },
   duration: { seconds: 0n, nanos: 12_300_000 },
@@ -78,16 +79,26 @@ describe('partita trace list', () => {
     expect(code).toBe(0);
     expect(out).toMatch(/^TRACE\s+START\s+DURATION\s+SPANS\s+ERROR\s+ROOT\s+SERVICES\n/);
     expect(out).toMatch(
-      /4bf92f3577b3\s+2001-09-09T01:46:40.005Z\s+12.3 ms\s+2\s+error\s+send hello\s+partita-cli, partita/,
+      /4bf92f3577b3\s+2001-09-09T01:46:40.005Z\s+12.3 ms\s+2\+7\s+error\s+send hello\s+partita-cli, partita/,
     );
   });
 
   it('asks for what its options say', async () => {
     await trace(['list', '--service', 'partita-broker', '--min-duration', '1500ms', '--errors', '--max', '7']);
+    const none = { topic: '', begunFrom: undefined, begunBefore: undefined, order: TraceOrder.TRACE_ORDER_NEWEST };
     expect(asked).toEqual([
       {
-        ...{ pageSize: 7, pageToken: '', serviceName: 'partita-broker', errorsOnly: true },
+        ...{ ...none, pageSize: 7, pageToken: '', serviceName: 'partita-broker', errorsOnly: true },
         minDuration: { seconds: 1n, nanos: 500_000_000 },
+      },
+    ]);
+    asked = [];
+    await trace(['list', '--topic', 'hello', '--since', '2001-02-03', '--until', '2001-02-04T01:00Z', '--slowest']);
+    expect(asked).toMatchObject([
+      {
+        ...{ topic: 'hello', order: TraceOrder.TRACE_ORDER_SLOWEST, serviceName: '', errorsOnly: false },
+        begunFrom: { seconds: BigInt(Date.UTC(2001, 1, 3) / 1000), nanos: 0 },
+        begunBefore: { seconds: BigInt(Date.UTC(2001, 1, 4, 1) / 1000), nanos: 0 },
       },
     ]);
   });
@@ -96,7 +107,7 @@ describe('partita trace list', () => {
     const { out } = await trace(['list', '--json', '--traces', address], {});
     expect(JSON.parse(out)).toEqual({
       ...{ traceId: ID, rootName: 'send hello', start: '2001-09-09T01:46:40.005Z', durationMs: 12.3, spanCount: 2 },
-      ...{ services: ['partita-cli', 'partita-broker'], error: true },
+      ...{ droppedSpanCount: 7, services: ['partita-cli', 'partita-broker'], error: true },
     });
   });
 
@@ -116,21 +127,33 @@ describe('partita trace list', () => {
 
 describe('partita trace show', () => {
   it('draws the trace that an id, its beginning or --last names', async () => {
-    for (const args of [[ID], ['4bf9'], ['--last']]) {
+    for (const args of [[ID], ['4bf9'], ['--last'], ['--slowest']]) {
       const { code, out } = await trace(['show', ...args]);
       expect(code).toBe(0);
       expect(out).toContain(
-        `trace ${ID}\nsend hello, 2001-09-09T01:46:40.005Z, 12.3 ms: 2 spans, 2 services, 1 failed`,
+        `trace ${ID}\nsend hello, 2001-09-09T01:46:40.005Z, 12.3 ms: 2 spans, 2 services, 1 failed, 7 more left out`,
       );
       expect(out).toMatch(/partita-cli\s+send hello\s+12.3 ms\s+12.3 ms\s+█+ «/);
       expect(out).toMatch(/partita-broker\s+append hello/);
       expect(out).toContain('! no room');
+      expect(out).not.toContain('partition = 0');
+      expect(out).toMatch(/\n\nSlowest: send hello of partita-cli, 12.3 ms of 12.3 ms \(100 %\)$/);
     }
+    expect(asked.map(({ order }) => order)).toEqual([TraceOrder.TRACE_ORDER_NEWEST, TraceOrder.TRACE_ORDER_SLOWEST]);
+    expect((await trace(['show', ID, '--attributes'])).out).toContain('partition = 0');
   });
 
   it('prints JSON with depth, own time and attributes', async () => {
     const { out } = await trace(['show', '--last', '--json']);
-    const { spans } = JSON.parse(out) as { spans: unknown[] };
+    const { spans, slowest } = JSON.parse(out) as { spans: unknown[]; slowest: unknown };
+    expect(slowest).toEqual({
+      ...{
+        text: 'send hello of partita-cli, 12.3 ms of 12.3 ms (100 %)',
+        spanId: 'aa',
+        name: 'send hello',
+      },
+      ...{ service: 'partita-cli', who: 'partita-cli', ms: 12.3, pathMs: 12.3, share: 1 },
+    });
     expect(spans).toMatchObject([
       { name: 'send hello', depth: 0, durationMs: 12.3 },
       { name: 'append hello', depth: 1, error: 'no room', attributes: { partition: '0' } },
@@ -143,7 +166,10 @@ describe('partita trace show', () => {
     expect(await trace(['show', '--last'])).toMatchObject({ code: 4 });
   });
 
-  it.each([[[]], [[ID, '--last']], [['xyz']]])('refuses %j as usage', async (args) => {
-    expect(await trace(['show', ...args])).toMatchObject({ code: 2 });
-  });
+  it.each([[[]], [[ID, '--last']], [[ID, '--slowest']], [['--last', '--slowest']], [['xyz']]])(
+    'refuses %j as usage',
+    async (args) => {
+      expect(await trace(['show', ...args])).toMatchObject({ code: 2 });
+    },
+  );
 });

@@ -1,5 +1,5 @@
 /** The spans of a trace as a tree, with the time that each spent by itself. */
-import type { TraceSpan } from '@partita/protocol';
+import type { Timestamp, TraceSpan } from '@partita/protocol';
 
 /** Nanoseconds. */
 export interface Interval {
@@ -72,8 +72,13 @@ function uncovered(whole: Interval, covered: readonly Interval[]): Interval[] {
   return parts;
 }
 
+/** Nanoseconds since 1970; 0 for none. */
+export function nanosOf(time: Timestamp | undefined): bigint {
+  return time === undefined ? 0n : time.seconds * 1_000_000_000n + BigInt(time.nanos);
+}
+
 function startOf({ startTime }: TraceSpan): bigint {
-  return startTime === undefined ? 0n : startTime.seconds * 1_000_000_000n + BigInt(startTime.nanos);
+  return nanosOf(startTime);
 }
 
 function durationOf({ duration }: TraceSpan): number {

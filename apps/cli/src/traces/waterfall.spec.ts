@@ -1,7 +1,7 @@
 import { TraceSpan } from '@partita/protocol';
 import { describe, expect, it } from 'vitest';
 import { spanTree } from './span-tree.ts';
-import { nanosText, waterfall } from './waterfall.ts';
+import { waterfall } from './waterfall.ts';
 
 function span(more: Partial<TraceSpan>, startMs: number, endMs: number): TraceSpan {
   return TraceSpan.fromPartial({
@@ -16,10 +16,12 @@ const SPANS = [
   span({ spanId: 'p', parentSpanId: 'r', name: 'publish', serviceName: 'gateway', links: ['aa-bb'] }, 20, 80),
   span({ spanId: 'a', parentSpanId: 'p', name: 'append', serviceName: 'broker', error: 'disk full' }, 25, 35),
 ];
-const plain = (columns: number) => waterfall(spanTree(SPANS), { columns, colors: false });
+const NODES = spanTree(SPANS);
+const STYLE = { colors: false, attributes: false, marked: NODES.find(({ span: { name } }) => name === 'publish') };
+const plain = (columns: number) => waterfall(NODES, { ...STYLE, columns });
 
 describe('a waterfall', () => {
-  it('draws bars to scale, own time full and children light, and marks the span that took the most', () => {
+  it('draws bars to scale, own time full and children light, and marks the span that it is told', () => {
     expect(plain(66)).toEqual([
       'SERVICE  SPAN        DURATION      OWN',
       'cli      send hello    100 ms  40.0 ms  █████░░░░░░░░░░░░░░█████',
@@ -47,26 +49,50 @@ describe('a waterfall', () => {
   });
 
   it('colours services only when it may', () => {
-    const coloured = waterfall(spanTree(SPANS), { columns: 80, colors: true });
+    const coloured = waterfall(NODES, { ...STYLE, columns: 80, colors: true });
     expect(coloured.join('')).toContain('\u001B[31m');
     expect(coloured.map((line) => line.replace(/\u001B\[\d+m/g, '').trimEnd())).toEqual(plain(80));
     expect(plain(80).join('')).not.toContain('\u001B');
   });
 
   it('lets no name move the cursor', () => {
-    const nodes = spanTree([span({ spanId: 'r', name: 'a\u001B[2Jb\nc', serviceName: 's' }, 0, 1)]);
-    const lines = waterfall(nodes, { columns: 80, colors: false });
-    expect(lines.length).toBe(2);
+    const evil = 'a\u001B[2Jb\nc';
+    const events = [{ name: evil, time: { seconds: 5n, nanos: 0 }, attributes: [{ name: evil, value: evil }] }];
+    const attributes = [{ name: evil, value: evil }];
+    const nodes = spanTree([span({ spanId: 'r', name: evil, serviceName: evil, events, attributes }, 0, 1)]);
+    const lines = waterfall(nodes, { ...STYLE, columns: 80, attributes: true });
+    expect(lines.length).toBe(5);
     expect(lines[1]).toContain('a [2Jb c');
+    expect(/[\n\u001B]/.test(lines.join(''))).toBe(false);
   });
-});
 
-describe('a duration', () => {
-  it.each([
-    [0, '0 µs'],
-    [840_000, '840 µs'],
-    [12_340_000, '12.3 ms'],
-    [456_000_000, '456 ms'],
-    [1_234_000_000, '1.23 s'],
-  ])('of %i ns is %s', (nanos, text) => expect(nanosText(nanos)).toBe(text));
+  it('tells events with their moment, attributes when asked for, and what was left out', () => {
+    const nodes = spanTree([
+      span(
+        {
+          ...{ spanId: 'r', name: 'send', serviceName: 's', error: 'no', links: ['aa-bb'] },
+          attributes: [{ name: 'messaging.system', value: 'partita' }],
+          events: [
+            { name: 'retry', time: { seconds: 5n, nanos: 1_500_000 }, attributes: [{ name: 'why', value: 'moved' }] },
+            { name: 'early', time: { seconds: 4n, nanos: 999_000_000 }, attributes: [] },
+          ],
+          ...{ droppedAttributeCount: 1, droppedEventCount: 3 },
+        },
+        0,
+        4,
+      ),
+    ]);
+    const notes = (attributes: boolean) =>
+      waterfall(nodes, { ...STYLE, columns: 80, attributes })
+        .slice(2)
+        .map((line) => line.trim());
+    expect(notes(false)).toEqual([
+      '! no',
+      '+1.5 ms retry',
+      '-1.0 ms early',
+      'linked to aa-bb',
+      'left out: 1 attribute, 3 events',
+    ]);
+    expect(notes(true).slice(1, 4)).toEqual(['messaging.system = partita', '+1.5 ms retry', 'why = moved']);
+  });
 });

@@ -6,9 +6,12 @@
  *   partita-broker      append hello       7.9 ms   7.9 ms      ████████ «
  *
  * A bar begins where its span began, is full where the span ran by itself and light where a child did. `«` marks the span
- * that took the most time by itself, which is where to look first.
+ * that the caller names: where to look first.
  */
 import { cutLine } from './cut-line.ts';
+import { nanosText, printable } from './duration-text.ts';
+import { spanNotes } from './span-notes.ts';
+import type { SpanNote } from './span-notes.ts';
 import type { SpanNode } from './span-tree.ts';
 
 const BAR_CHARS_MIN = 20;
@@ -19,14 +22,25 @@ const SERVICE_COLORS = [36, 33, 32, 35, 34, 96, 92, 95] as const;
 const ERROR_COLOR = 31;
 const BOLD = 1;
 const DIM = 2;
+const NOTE_COLORS: Readonly<Record<SpanNote['kind'], number>> = {
+  error: ERROR_COLOR,
+  event: 0,
+  attribute: DIM,
+  link: DIM,
+  dropped: DIM,
+};
 
 export interface WaterfallStyle {
   readonly columns: number;
   readonly colors: boolean;
+  /** True = with the attributes of spans and events. */
+  readonly attributes: boolean;
+  readonly marked: SpanNode | undefined;
 }
 
-/** One line for each span and below it, indented, its error and its links. */
-export function waterfall(nodes: readonly SpanNode[], { columns, colors }: WaterfallStyle): string[] {
+/** One line for each span and below it, indented, what is told of it. */
+export function waterfall(nodes: readonly SpanNode[], style: WaterfallStyle): string[] {
+  const { columns, colors, marked } = style;
   const paint = (code: number, text: string): string => (colors ? `\u001B[${code}m${text}\u001B[0m` : text);
   const widest = (texts: readonly string[], max: number): number =>
     Math.min(max, Math.max(...texts.map((text) => text.length)));
@@ -47,7 +61,6 @@ export function waterfall(nodes: readonly SpanNode[], { columns, colors }: Water
   const textChars = Object.values(widths).reduce((sum, width) => sum + width + 2, 0);
   const barChars = Math.max(BAR_CHARS_MIN, columns - textChars - 2);
   const wholeNanos = Math.max(1, ...nodes.map(({ startNanos, durationNanos }) => startNanos + durationNanos));
-  const slowest = Math.max(...nodes.map(({ ownNanos }) => ownNanos));
   const colorOf = serviceColors(services);
   const lines = [paint(BOLD, row('SERVICE', 'SPAN', 'DURATION', 'OWN').join(''))];
   for (const [index, node] of nodes.entries()) {
@@ -55,14 +68,13 @@ export function waterfall(nodes: readonly SpanNode[], { columns, colors }: Water
     const [left, right] = row(service, names[index] ?? '', durations[index] ?? '', owns[index] ?? '');
     const failed = node.span.error !== '';
     const color = failed ? ERROR_COLOR : (colorOf.get(service) ?? ERROR_COLOR);
-    const mark = node.ownNanos === slowest && slowest > 0 ? ' «' : '';
+    const mark = node === marked ? ' «' : '';
     const bar = barOf(node, wholeNanos, barChars);
     lines.push(
       `${paint(colorOf.get(service) ?? color, left)}${right}  ${paint(color, bar)}${paint(BOLD, mark)}`.trimEnd(),
     );
     const indent = ' '.repeat(widths.service + 2 + 2 * node.depth + 2);
-    if (failed) lines.push(paint(ERROR_COLOR, `${indent}! ${printable(node.span.error)}`));
-    for (const link of node.span.links) lines.push(paint(DIM, `${indent}linked to ${link}`));
+    for (const { kind, text } of spanNotes(node, style.attributes)) lines.push(paint(NOTE_COLORS[kind], indent + text));
   }
   return lines;
 }
@@ -86,16 +98,4 @@ function barOf({ startNanos, durationNanos, own }: SpanNode, wholeNanos: number,
 function serviceColors(services: readonly string[]): Map<string, number> {
   const distinct = [...new Set(services)];
   return new Map(distinct.map((service, index) => [service, SERVICE_COLORS[index % SERVICE_COLORS.length] ?? DIM]));
-}
-
-/** `1.23 s`, `12.3 ms`, `840 µs`. */
-export function nanosText(nanos: number): string {
-  if (nanos >= 1e9) return `${(nanos / 1e9).toFixed(2)} s`;
-  if (nanos >= 1e6) return `${(nanos / 1e6).toFixed(nanos >= 1e8 ? 0 : 1)} ms`;
-  return `${Math.round(nanos / 1e3)} µs`;
-}
-
-/** Without control characters: names come from whoever exports spans. */
-export function printable(text: string): string {
-  return text.replace(/\p{C}/gu, ' ');
 }

@@ -3,14 +3,23 @@
  * numbers, which OTLP never changes:
  *
  *   request  { 1 resource_spans { 1 resource { 1 attributes }  2 scope_spans { 2 spans } } }
- *   span     { 1 trace_id  2 span_id  4 parent_span_id  5 name  6 kind  7 start  8 end  9 attributes  13 links  15 status }
+ *   span     { 1 trace_id  2 span_id  4 parent_span_id  5 name  6 kind  7 start  8 end  9 attributes  10 dropped attributes
+ *              11 events  12 dropped events  13 links  14 dropped links  15 status }
+ *   event    { 1 time  2 name  3 attributes }
  *   link     { 1 trace_id  2 span_id }       status { 2 message  3 code }
  *   keyvalue { 1 key  2 value { 1 string  2 bool  3 int  4 double  5 array { 1 values } } }
  */
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import { SPAN_ATTRIBUTE_COUNT_MAX, SPAN_LINK_COUNT_MAX, SPAN_TEXT_CHARS_MAX } from '@partita/domain';
+import {
+  SPAN_ATTRIBUTE_COUNT_MAX,
+  SPAN_EVENT_ATTRIBUTE_COUNT_MAX,
+  SPAN_EVENT_COUNT_MAX,
+  SPAN_LINK_COUNT_MAX,
+  SPAN_TEXT_CHARS_MAX,
+} from '@partita/domain';
+import { BoundedList } from './bounded-list.ts';
 import { SPAN_KINDS } from './span.ts';
-import type { Span, SpanKind } from './span.ts';
+import type { Attribute, Span, SpanEvent, SpanKind } from './span.ts';
 
 const STATUS_CODE_ERROR = 2;
 const TRACE_ID_BYTES = 16;
@@ -26,29 +35,31 @@ export function decodeExportRequest(bytes: Uint8Array): Span[] {
 }
 
 function decodeResourceSpans(bytes: Uint8Array, spans: Span[]): void {
-  let service = '';
+  const maker = { service: '', instance: '' };
   const encoded: Uint8Array[] = [];
   const readAttribute = (reader: BinaryReader): void => {
     const [name, value] = decodeAttribute(reader.bytes());
-    if (name === 'service.name') service = value;
+    if (name === 'service.name') maker.service = value;
+    if (name === 'service.instance.id') maker.instance = value;
   };
   readFields(bytes, {
     1: (reader) => readFields(reader.bytes(), { 1: readAttribute }),
     2: (reader) => readFields(reader.bytes(), { 2: (scope) => encoded.push(scope.bytes()) }),
   });
   for (const span of encoded) {
-    const decoded = decodeSpan(span, service);
+    const decoded = decodeSpan(span, maker);
     if (decoded !== undefined) spans.push(decoded);
   }
 }
 
-function decodeSpan(bytes: Uint8Array, service: string): Span | undefined {
+function decodeSpan(bytes: Uint8Array, maker: Pick<Span, 'service' | 'instance'>): Span | undefined {
   let [traceId, spanId, parentSpanId, name] = ['', '', '', ''];
   let kind: SpanKind = 'unspecified';
   let [startNanos, endNanos] = [0n, 0n];
   let error: string | undefined;
-  const attributes: (readonly [string, string])[] = [];
-  const links: string[] = [];
+  const attributes = new BoundedList<Attribute>(SPAN_ATTRIBUTE_COUNT_MAX);
+  const events = new BoundedList<SpanEvent>(SPAN_EVENT_COUNT_MAX);
+  const links = new BoundedList<string>(SPAN_LINK_COUNT_MAX);
   readFields(bytes, {
     1: (reader) => (traceId = idText(reader.bytes(), TRACE_ID_BYTES)),
     2: (reader) => (spanId = idText(reader.bytes(), SPAN_ID_BYTES)),
@@ -57,13 +68,33 @@ function decodeSpan(bytes: Uint8Array, service: string): Span | undefined {
     6: (reader) => (kind = SPAN_KINDS[reader.int32()] ?? 'unspecified'),
     7: (reader) => (startNanos = BigInt(reader.fixed64())),
     8: (reader) => (endNanos = BigInt(reader.fixed64())),
-    9: (reader) => keep(attributes, SPAN_ATTRIBUTE_COUNT_MAX, decodeAttribute(reader.bytes())),
-    13: (reader) => keep(links, SPAN_LINK_COUNT_MAX, decodeLink(reader.bytes())),
+    9: (reader) => attributes.add(reader.bytes(), decodeAttribute),
+    10: (reader) => attributes.dropped(reader.uint32()),
+    11: (reader) => events.add(reader.bytes(), decodeEvent),
+    12: (reader) => events.dropped(reader.uint32()),
+    13: (reader) => links.add(reader.bytes(), decodeLink),
+    14: (reader) => links.dropped(reader.uint32()),
     15: (reader) => (error = decodeError(reader.bytes())),
   });
   if (traceId === '' || spanId === '') return undefined;
-  const span = { traceId, spanId, parentSpanId, name, kind, service, attributes, links, error, startNanos };
-  return { ...span, endNanos: endNanos < startNanos ? startNanos : endNanos };
+  return {
+    ...{ traceId, spanId, parentSpanId, name, kind, ...maker, error },
+    ...{ attributes: attributes.items, events: events.items, links: links.items },
+    dropped: { attributes: attributes.droppedCount, events: events.droppedCount, links: links.droppedCount },
+    startNanos,
+    endNanos: endNanos < startNanos ? startNanos : endNanos,
+  };
+}
+
+function decodeEvent(bytes: Uint8Array): SpanEvent {
+  let [nanos, name] = [0n, ''];
+  const attributes = new BoundedList<Attribute>(SPAN_EVENT_ATTRIBUTE_COUNT_MAX);
+  readFields(bytes, {
+    1: (reader) => (nanos = BigInt(reader.fixed64())),
+    2: (reader) => (name = cut(reader.string())),
+    3: (reader) => attributes.add(reader.bytes(), decodeAttribute),
+  });
+  return { name, nanos, attributes: attributes.items };
 }
 
 function decodeLink(bytes: Uint8Array): string {
@@ -85,7 +116,7 @@ function decodeError(bytes: Uint8Array): string | undefined {
   return code === STATUS_CODE_ERROR ? message : undefined;
 }
 
-function decodeAttribute(bytes: Uint8Array): readonly [string, string] {
+function decodeAttribute(bytes: Uint8Array): Attribute {
   let [name, value] = ['', ''];
   readFields(bytes, {
     1: (reader) => (name = cut(reader.string())),
@@ -97,7 +128,6 @@ function decodeAttribute(bytes: Uint8Array): readonly [string, string] {
 /** As text. Lists are shown one level deep, maps and bytes not at all: nobody nests them in spans. */
 function decodeValue(bytes: Uint8Array, listToo: boolean): string {
   let text = '';
-  const items: string[] = [];
   readFields(bytes, {
     1: (reader) => (text = reader.string()),
     2: (reader) => (text = String(reader.bool())),
@@ -106,8 +136,9 @@ function decodeValue(bytes: Uint8Array, listToo: boolean): string {
     5: (reader) => {
       const list = reader.bytes();
       if (!listToo) return;
-      readFields(list, { 1: (item) => keep(items, SPAN_ATTRIBUTE_COUNT_MAX, decodeValue(item.bytes(), false)) });
-      text = items.join(', ');
+      const items = new BoundedList<string>(SPAN_ATTRIBUTE_COUNT_MAX);
+      readFields(list, { 1: (item) => items.add(item.bytes(), (value) => decodeValue(value, false)) });
+      text = items.items.join(', ');
     },
   });
   return text;
@@ -128,10 +159,6 @@ function readFields(bytes: Uint8Array, reads: Reads): void {
 function idText(bytes: Uint8Array, length: number): string {
   if (bytes.length !== length || bytes.every((byte) => byte === 0)) return '';
   return Buffer.from(bytes).toString('hex');
-}
-
-function keep<Item>(list: Item[], countMax: number, item: Item): void {
-  if (list.length < countMax) list.push(item);
 }
 
 function cut(text: string): string {

@@ -1,6 +1,14 @@
 /** Makes ExportTraceServiceRequests, as an exporter sends them. */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 
+type SentAttributes = Readonly<Record<string, string | number | boolean | bigint | readonly string[]>>;
+
+export interface SentEvent {
+  readonly name: string;
+  readonly nanos: bigint;
+  readonly attributes?: SentAttributes;
+}
+
 export interface SentSpan {
   readonly traceId: string;
   readonly spanId: string;
@@ -9,14 +17,19 @@ export interface SentSpan {
   readonly kind?: number;
   readonly startNanos?: bigint;
   readonly endNanos?: bigint;
-  readonly attributes?: Readonly<Record<string, string | number | boolean | bigint | readonly string[]>>;
+  readonly attributes?: SentAttributes;
+  readonly events?: readonly SentEvent[];
   readonly links?: readonly (readonly [traceId: string, spanId: string])[];
+  /** What the exporter says that it left out. */
+  readonly dropped?: { readonly attributes: number; readonly events: number; readonly links: number };
   readonly error?: string;
 }
 
-/** Spans of one service. */
-export function encodeExport(service: string, spans: readonly SentSpan[]): Buffer {
-  const resource = new BinaryWriter().uint32(tag(1, 2)).bytes(attribute('service.name', service)).finish();
+/** Spans of one service, and of an instance of it when one is named. */
+export function encodeExport(service: string, spans: readonly SentSpan[], instance?: string): Buffer {
+  const maker = new BinaryWriter().uint32(tag(1, 2)).bytes(attribute('service.name', service));
+  if (instance !== undefined) maker.uint32(tag(1, 2)).bytes(attribute('service.instance.id', instance));
+  const resource = maker.finish();
   const scope = new BinaryWriter();
   for (const span of spans) scope.uint32(tag(2, 2)).bytes(encodeSpan(span));
   const resourceSpans = new BinaryWriter();
@@ -25,7 +38,7 @@ export function encodeExport(service: string, spans: readonly SentSpan[]): Buffe
 }
 
 function encodeSpan(span: SentSpan): Uint8Array {
-  const { startNanos = 1n, endNanos = 2n, attributes = {}, links = [] } = span;
+  const { startNanos = 1n, endNanos = 2n, attributes = {}, events = [], links = [], dropped } = span;
   const writer = new BinaryWriter();
   writer.uint32(tag(1, 2)).bytes(hex(span.traceId)).uint32(tag(2, 2)).bytes(hex(span.spanId));
   if (span.parentSpanId !== undefined) writer.uint32(tag(4, 2)).bytes(hex(span.parentSpanId));
@@ -33,6 +46,11 @@ function encodeSpan(span: SentSpan): Uint8Array {
   writer.uint32(tag(6, 0)).int32(span.kind ?? 1);
   writer.uint32(tag(7, 1)).fixed64(startNanos).uint32(tag(8, 1)).fixed64(endNanos);
   for (const [name, value] of Object.entries(attributes)) writer.uint32(tag(9, 2)).bytes(attribute(name, value));
+  for (const event of events) writer.uint32(tag(11, 2)).bytes(encodeEvent(event));
+  if (dropped !== undefined) {
+    writer.uint32(tag(10, 0)).uint32(dropped.attributes).uint32(tag(12, 0)).uint32(dropped.events);
+    writer.uint32(tag(14, 0)).uint32(dropped.links);
+  }
   for (const [traceId, spanId] of links) {
     const link = new BinaryWriter().uint32(tag(1, 2)).bytes(hex(traceId)).uint32(tag(2, 2)).bytes(hex(spanId));
     writer.uint32(tag(13, 2)).bytes(link.finish());
@@ -41,6 +59,12 @@ function encodeSpan(span: SentSpan): Uint8Array {
     const status = new BinaryWriter().uint32(tag(2, 2)).string(span.error).uint32(tag(3, 0)).int32(2);
     writer.uint32(tag(15, 2)).bytes(status.finish());
   }
+  return writer.finish();
+}
+
+function encodeEvent({ name, nanos, attributes = {} }: SentEvent): Uint8Array {
+  const writer = new BinaryWriter().uint32(tag(1, 1)).fixed64(nanos).uint32(tag(2, 2)).string(name);
+  for (const [key, value] of Object.entries(attributes)) writer.uint32(tag(3, 2)).bytes(attribute(key, value));
   return writer.finish();
 }
 

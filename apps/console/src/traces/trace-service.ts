@@ -1,16 +1,28 @@
 /** TraceService of the contract, on the traces in memory. */
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PartitaError, TRACE_ID_PREFIX_CHARS_MIN } from '@partita/domain';
-import { TraceServiceService } from '@partita/protocol';
-import type { Duration, ListTracesRequest, ListTracesResponse, TraceSpan, TraceSummary } from '@partita/protocol';
+import { TraceOrder, TraceServiceService } from '@partita/protocol';
+import type {
+  Duration,
+  ListTracesRequest,
+  ListTracesResponse,
+  Timestamp,
+  TraceAttribute,
+  TraceSpan,
+  TraceSummary,
+} from '@partita/protocol';
+import { checkEnum } from '@partita/rpc';
 import { implement, unary } from '@partita/rpc/server';
 import type { Implementation } from '@partita/rpc/server';
-import type { Span } from '../otlp/span.ts';
-import { newestFirst } from './trace-store.ts';
-import type { TraceHead, TraceStore } from './trace-store.ts';
+import type { Attribute, Span } from '../otlp/span.ts';
+import { comparePlaces, pageTokenOf, placeOf, placeOfToken } from './trace-order.ts';
+import type { TraceFilter, TraceHead, TraceStore } from './trace-store.ts';
 
 const NANOS_PER_SECOND = 1_000_000_000n;
-/** `start in nanoseconds-trace id` of the last entry of a page. */
-const PAGE_TOKEN = /^(\d{1,20})-([0-9a-f]{32})$/;
+const ORDERS = [
+  TraceOrder.TRACE_ORDER_UNSPECIFIED,
+  TraceOrder.TRACE_ORDER_NEWEST,
+  TraceOrder.TRACE_ORDER_SLOWEST,
+] as const;
 
 export function traceService(store: TraceStore): Implementation<TraceServiceService> {
   return implement(TraceServiceService, {
@@ -24,24 +36,31 @@ export function traceService(store: TraceStore): Implementation<TraceServiceServ
 }
 
 function listTraces(store: TraceStore, request: ListTracesRequest): ListTracesResponse {
-  const { pageSize, pageToken, serviceName, errorsOnly, minDuration } = request;
+  const { pageSize, pageToken } = request;
   if (pageSize < 0)
     throw new PartitaError('INVALID_REQUEST', 'page_size must be 0 (default) or more', { field: 'page_size' });
-  const after = pageToken === '' ? undefined : parseToken(pageToken);
-  const durationNanosMin = minDuration === undefined ? 0n : nanosOf(minDuration);
-  const all = store.list({ service: serviceName, errorsOnly, durationNanosMin });
-  const rest = after === undefined ? all : all.filter((head) => newestFirst(after, head) < 0);
+  const order = checkEnum(request.order, ORDERS, 'order');
+  const after = pageToken === '' ? undefined : placeOfToken(pageToken);
+  const entries = store.list(filterOf(request)).map((head) => ({ head, place: placeOf(head, order) }));
+  const rest = entries
+    .filter(({ place }) => after === undefined || comparePlaces(after, place) < 0)
+    .sort((left, right) => comparePlaces(left.place, right.place));
   const page = rest.slice(0, Math.min(pageSize || PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX));
   const last = page.at(-1);
-  const nextPageToken = last === undefined || page.length === rest.length ? '' : `${last.startNanos}-${last.traceId}`;
-  return { traces: page.map(summary), nextPageToken };
+  const nextPageToken = last === undefined || page.length === rest.length ? '' : pageTokenOf(last.place);
+  return { traces: page.map(({ head }) => summary(head)), nextPageToken };
 }
 
-function parseToken(token: string): Pick<TraceHead, 'startNanos' | 'traceId'> {
-  const [, startNanos, traceId] = PAGE_TOKEN.exec(token) ?? [];
-  if (startNanos === undefined || traceId === undefined)
-    throw new PartitaError('INVALID_PAGE_TOKEN', 'the page token is none of this list: begin without one');
-  return { startNanos: BigInt(startNanos), traceId };
+function filterOf(request: ListTracesRequest): TraceFilter {
+  const { serviceName, topic, errorsOnly, minDuration, begunFrom, begunBefore } = request;
+  return {
+    service: serviceName,
+    topic,
+    errorsOnly,
+    durationNanosMin: minDuration === undefined ? 0n : nanosOf(minDuration),
+    begunFromNanos: begunFrom === undefined ? undefined : nanosOf(begunFrom),
+    begunBeforeNanos: begunBefore === undefined ? undefined : nanosOf(begunBefore),
+  };
 }
 
 /** The id that is meant by an id or by its beginning. */
@@ -70,6 +89,7 @@ function summary(head: TraceHead): TraceSummary {
     spanCount: head.spanCount,
     serviceNames: [...head.services],
     error: head.error,
+    droppedSpanCount: BigInt(head.droppedSpanCount),
   };
 }
 
@@ -82,10 +102,23 @@ function traceSpan(span: Span): TraceSpan {
     kind: span.kind === 'unspecified' ? 'internal' : span.kind,
     startTime: secondsAndNanos(span.startNanos),
     duration: secondsAndNanos(span.endNanos - span.startNanos),
-    attributes: span.attributes.map(([name, value]) => ({ name, value })),
+    serviceInstance: span.instance,
+    attributes: traceAttributes(span.attributes),
+    events: span.events.map(({ name, nanos, attributes }) => ({
+      name,
+      time: secondsAndNanos(nanos),
+      attributes: traceAttributes(attributes),
+    })),
     links: [...span.links],
+    droppedAttributeCount: span.dropped.attributes,
+    droppedEventCount: span.dropped.events,
+    droppedLinkCount: span.dropped.links,
     error: span.error === '' ? 'error' : (span.error ?? ''),
   };
+}
+
+function traceAttributes(attributes: readonly Attribute[]): TraceAttribute[] {
+  return attributes.map(([name, value]) => ({ name, value }));
 }
 
 /** A time or a duration, at least 0. */
@@ -93,6 +126,6 @@ function secondsAndNanos(nanos: bigint): { seconds: bigint; nanos: number } {
   return { seconds: nanos / NANOS_PER_SECOND, nanos: Number(nanos % NANOS_PER_SECOND) };
 }
 
-function nanosOf({ seconds, nanos }: Duration): bigint {
+function nanosOf({ seconds, nanos }: Duration | Timestamp): bigint {
   return seconds * NANOS_PER_SECOND + BigInt(nanos);
 }

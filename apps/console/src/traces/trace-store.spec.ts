@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Span } from '../otlp/span.ts';
 import { TraceStore } from './trace-store.ts';
+import type { TraceFilter } from './trace-store.ts';
 
-const ALL = { service: '', errorsOnly: false, durationNanosMin: 0n };
+const ALL: TraceFilter = {
+  ...{ service: '', topic: '', errorsOnly: false, durationNanosMin: 0n },
+  ...{ begunFromNanos: undefined, begunBeforeNanos: undefined },
+};
 const BOUNDS = {
   traceCountMax: 3,
   spanCountMax: 4,
@@ -14,7 +18,8 @@ const BOUNDS = {
 function span(traceId: string, spanId: string, more: Partial<Span> = {}): Span {
   return {
     ...{ traceId, spanId, parentSpanId: '', name: spanId, kind: 'internal', service: 's', error: undefined },
-    ...{ attributes: [], links: [], startNanos: 1n, endNanos: 2n },
+    ...{ instance: '', attributes: [], events: [], links: [], startNanos: 1n, endNanos: 2n },
+    dropped: { attributes: 0, events: 0, links: 0 },
     ...more,
   };
 }
@@ -29,7 +34,7 @@ describe('a store of traces', () => {
     store.add([span('t', 'root', { startNanos: 3n, endNanos: 20n })]);
     expect(store.head('t')).toEqual({
       ...{ traceId: 't', rootName: 'root', startNanos: 3n, endNanos: 30n, spanCount: 2, error: true },
-      services: ['s', 'b'],
+      ...{ services: ['s', 'b'], topics: [], droppedSpanCount: 0 },
     });
   });
 
@@ -39,14 +44,22 @@ describe('a store of traces', () => {
     expect(store.head('t')?.spanCount).toBe(1);
   });
 
-  it('lists the newest first, filtered by service, length and error', () => {
+  it('lists what fits: service, topic, length, error, and when it began', () => {
     const store = new TraceStore();
-    store.add([span('a', '1', { startNanos: 10n, endNanos: 11n }), span('b', '1', { startNanos: 30n, endNanos: 90n })]);
+    const about = (topic: string) => ({ attributes: [['messaging.destination.name', topic] as const] });
+    store.add([span('a', '1', { startNanos: 10n, endNanos: 11n, ...about('orders') })]);
+    store.add([span('b', '1', { startNanos: 30n, endNanos: 90n, ...about('order') })]);
     store.add([span('c', '1', { startNanos: 20n, endNanos: 21n, service: 'broker', error: 'no' })]);
-    expect(ids(store)).toEqual(['b', 'c', 'a']);
-    expect(store.list({ ...ALL, service: 'broker' }).map(({ traceId }) => traceId)).toEqual(['c']);
-    expect(store.list({ ...ALL, errorsOnly: true }).map(({ traceId }) => traceId)).toEqual(['c']);
-    expect(store.list({ ...ALL, durationNanosMin: 60n }).map(({ traceId }) => traceId)).toEqual(['b']);
+    store.add([span('c', '2', { startNanos: 21n, endNanos: 22n, ...about('orders') })]);
+    const idsOf = (more: Partial<TraceFilter>) => store.list({ ...ALL, ...more }).map(({ traceId }) => traceId);
+    expect(idsOf({})).toEqual(['a', 'b', 'c']);
+    expect(idsOf({ service: 'broker' })).toEqual(['c']);
+    expect(idsOf({ errorsOnly: true })).toEqual(['c']);
+    expect(idsOf({ durationNanosMin: 60n })).toEqual(['b']);
+    expect(idsOf({ topic: 'orders' })).toEqual(['a', 'c']);
+    expect(idsOf({ begunFromNanos: 20n })).toEqual(['b', 'c']);
+    expect(idsOf({ begunFromNanos: 10n, begunBeforeNanos: 20n })).toEqual(['a']);
+    expect(idsOf({ topic: 'orders', begunBeforeNanos: 11n, errorsOnly: true })).toEqual([]);
   });
 
   it('forgets the traces that came first beyond its bounds', () => {
@@ -62,6 +75,9 @@ describe('a store of traces', () => {
     const store = new TraceStore(BOUNDS);
     expect(store.add(['1', '2', '3', '4', '5', '6'].map((spanId) => span('t', spanId)))).toBe(2);
     expect(store.spans('t').length).toBe(4);
+    expect(store.head('t')).toMatchObject({ spanCount: 4, droppedSpanCount: 2 });
+    store.add([span('t', '7'), span('t', '1')]);
+    expect(store.head('t')?.droppedSpanCount).toBe(3);
   });
 
   it('counts the texts of spans, of one trace and of all', () => {
@@ -71,6 +87,20 @@ describe('a store of traces', () => {
     expect(store.spans('a').length).toBe(2);
     expect(store.add(['1', '2'].map((spanId) => span('b', spanId, long)))).toBe(0);
     expect(ids(store)).toEqual(['b']);
+  });
+
+  it('counts events of spans too', () => {
+    const store = new TraceStore(BOUNDS);
+    const event = { name: 'é'.repeat(200), nanos: 1n, attributes: [['x', 'y'.repeat(400)] as const] };
+    expect(store.add(['1', '2', '3'].map((spanId) => span('a', spanId, { events: [event] })))).toBe(1);
+  });
+
+  it('tells what came since a head was asked for', () => {
+    const store = new TraceStore();
+    store.add([span('t', '1')]);
+    expect(store.head('t')).toBe(store.head('t'));
+    store.add([span('t', '2', { error: 'no' })]);
+    expect(store.head('t')).toMatchObject({ spanCount: 2, error: true });
   });
 
   it('hands out parents before their children, and spans that are their own parents too', () => {

@@ -9,7 +9,7 @@ import {
   TRACE_SPANS_KEPT_BYTES_MAX,
   TRACE_SPANS_KEPT_COUNT_MAX,
 } from '@partita/domain';
-import type { Span } from '../otlp/span.ts';
+import type { Attribute, Span } from '../otlp/span.ts';
 
 /** A trace in one line. */
 export interface TraceHead {
@@ -19,15 +19,25 @@ export interface TraceHead {
   readonly endNanos: bigint;
   readonly spanCount: number;
   readonly services: readonly string[];
+  /** Topics that its spans name. */
+  readonly topics: readonly string[];
   readonly error: boolean;
+  /** Spans that were left out beyond the bounds. */
+  readonly droppedSpanCount: number;
 }
 
 /** Which traces. */
 export interface TraceFilter {
   /** Empty = any. */
   readonly service: string;
+  /** Empty = any. */
+  readonly topic: string;
   readonly errorsOnly: boolean;
   readonly durationNanosMin: bigint;
+  /** Undefined = however old. */
+  readonly begunFromNanos: bigint | undefined;
+  /** Undefined = however new. */
+  readonly begunBeforeNanos: bigint | undefined;
 }
 
 export interface TraceBounds {
@@ -48,14 +58,19 @@ const BOUNDS: TraceBounds = {
   spansKeptBytesMax: TRACE_SPANS_KEPT_BYTES_MAX,
 };
 
-/** What a span's ids, times and tags take in a message. */
-const SPAN_BYTES_MIN = 100;
+/** What a span's ids, times, counts and tags take in a message. */
+const SPAN_BYTES_MIN = 120;
 const PAIR_BYTES_MIN = 8;
+const EVENT_BYTES_MIN = 24;
+const TOPIC_ATTRIBUTE = 'messaging.destination.name';
 
 interface KeptTrace {
   /** By their ids, so that a repeated export adds nothing. */
   readonly spans: Map<string, Span>;
   bytes: number;
+  droppedSpanCount: number;
+  /** Undefined = spans came since it was made. */
+  head: TraceHead | undefined;
 }
 
 export class TraceStore {
@@ -63,6 +78,8 @@ export class TraceStore {
   /** By id, in the order in which their first spans came. */
   readonly #traces = new Map<string, KeptTrace>();
   #spanCount = 0;
+  #keptCount = 0;
+  #leftOutCount = 0;
   #bytes = 0;
 
   constructor(bounds: TraceBounds = BOUNDS) {
@@ -73,6 +90,8 @@ export class TraceStore {
   add(spans: readonly Span[]): number {
     let leftOut = 0;
     for (const span of spans) if (!this.#addSpan(span)) leftOut += 1;
+    this.#leftOutCount += leftOut;
+    this.#keptCount += spans.length - leftOut;
     for (const [traceId, kept] of this.#traces) {
       if (this.#fits()) break;
       this.#traces.delete(traceId);
@@ -82,10 +101,19 @@ export class TraceStore {
     return leftOut;
   }
 
-  /** Heads that fit, newest first; of those that began at once the greater id first. */
+  get traceCount(): number {
+    return this.#traces.size;
+  }
+
+  /** Spans since the start, whatever was forgotten later: taken in, and left out of a trace that has too many. */
+  get spansTaken(): { readonly kept: number; readonly leftOut: number } {
+    return { kept: this.#keptCount, leftOut: this.#leftOutCount };
+  }
+
+  /** Heads that fit, in the order in which their first spans came. */
   list(filter: TraceFilter): TraceHead[] {
     const heads = [...this.#traces.keys()].flatMap((traceId) => this.head(traceId) ?? []);
-    return heads.filter((head) => fits(head, filter)).sort(newestFirst);
+    return heads.filter((head) => fits(head, filter));
   }
 
   /** Full ids that begin with `prefix`. */
@@ -96,7 +124,8 @@ export class TraceStore {
   /** Of a full id; undefined = unknown. */
   head(traceId: string): TraceHead | undefined {
     const kept = this.#traces.get(traceId);
-    return kept === undefined ? undefined : headOf(traceId, [...kept.spans.values()]);
+    if (kept === undefined) return undefined;
+    return (kept.head ??= headOf(traceId, [...kept.spans.values()], kept.droppedSpanCount));
   }
 
   /** Spans of a full id by their start, parents before their children. */
@@ -113,10 +142,17 @@ export class TraceStore {
 
   #addSpan(span: Span): boolean {
     let kept = this.#traces.get(span.traceId);
-    if (kept === undefined) this.#traces.set(span.traceId, (kept = { spans: new Map<string, Span>(), bytes: 0 }));
+    if (kept === undefined) {
+      kept = { spans: new Map<string, Span>(), bytes: 0, droppedSpanCount: 0, head: undefined };
+      this.#traces.set(span.traceId, kept);
+    }
     if (kept.spans.has(span.spanId)) return true;
+    kept.head = undefined;
     const bytes = bytesOf(span);
-    if (kept.spans.size >= this.#bounds.spanCountMax || kept.bytes + bytes > this.#bounds.spansBytesMax) return false;
+    if (kept.spans.size >= this.#bounds.spanCountMax || kept.bytes + bytes > this.#bounds.spansBytesMax) {
+      kept.droppedSpanCount += 1;
+      return false;
+    }
     kept.spans.set(span.spanId, span);
     kept.bytes += bytes;
     this.#spanCount += 1;
@@ -126,30 +162,34 @@ export class TraceStore {
 }
 
 /** About what it takes in a message. */
-function bytesOf({ name, service, error = '', attributes, links }: Span): number {
-  let bytes = SPAN_BYTES_MIN + Buffer.byteLength(name) + Buffer.byteLength(service) + Buffer.byteLength(error);
+function bytesOf({ name, service, instance, error = '', attributes, events, links }: Span): number {
+  let bytes = SPAN_BYTES_MIN + textBytes(name) + textBytes(service) + textBytes(instance) + textBytes(error);
   for (const text of links) bytes += PAIR_BYTES_MIN + text.length;
-  for (const [key, value] of attributes) bytes += PAIR_BYTES_MIN + Buffer.byteLength(key) + Buffer.byteLength(value);
+  for (const event of events) bytes += EVENT_BYTES_MIN + textBytes(event.name) + attributeBytes(event.attributes);
+  return bytes + attributeBytes(attributes);
+}
+
+function attributeBytes(attributes: readonly Attribute[]): number {
+  let bytes = 0;
+  for (const [key, value] of attributes) bytes += PAIR_BYTES_MIN + textBytes(key) + textBytes(value);
   return bytes;
 }
 
-function fits(head: TraceHead, { service, errorsOnly, durationNanosMin }: TraceFilter): boolean {
+function textBytes(text: string): number {
+  return Buffer.byteLength(text);
+}
+
+function fits(head: TraceHead, filter: TraceFilter): boolean {
+  const { service, topic, errorsOnly, durationNanosMin, begunFromNanos, begunBeforeNanos } = filter;
   if (errorsOnly && !head.error) return false;
   if (head.endNanos - head.startNanos < durationNanosMin) return false;
+  if (begunFromNanos !== undefined && head.startNanos < begunFromNanos) return false;
+  if (begunBeforeNanos !== undefined && head.startNanos >= begunBeforeNanos) return false;
+  if (topic !== '' && !head.topics.includes(topic)) return false;
   return service === '' || head.services.includes(service);
 }
 
-/** The order of `list`. */
-export function newestFirst(
-  left: Pick<TraceHead, 'startNanos' | 'traceId'>,
-  right: Pick<TraceHead, 'startNanos' | 'traceId'>,
-): number {
-  if (left.startNanos !== right.startNanos) return left.startNanos < right.startNanos ? 1 : -1;
-  if (left.traceId === right.traceId) return 0;
-  return left.traceId < right.traceId ? 1 : -1;
-}
-
-function headOf(traceId: string, spans: readonly Span[]): TraceHead {
+function headOf(traceId: string, spans: readonly Span[], droppedSpanCount: number): TraceHead {
   const byStart = [...spans].sort(startOrder);
   const root = byStart.find(({ parentSpanId }) => parentSpanId === '') ?? byStart[0];
   return {
@@ -159,8 +199,14 @@ function headOf(traceId: string, spans: readonly Span[]): TraceHead {
     endNanos: spans.reduce((latest, { endNanos }) => (endNanos > latest ? endNanos : latest), 0n),
     spanCount: spans.length,
     services: [...new Set(byStart.map(({ service }) => service))].filter((service) => service !== ''),
+    topics: [...new Set(byStart.flatMap(topicsOf))],
     error: spans.some(({ error }) => error !== undefined),
+    droppedSpanCount,
   };
+}
+
+function topicsOf({ attributes }: Span): string[] {
+  return attributes.flatMap(([name, value]) => (name === TOPIC_ATTRIBUTE && value !== '' ? [value] : []));
 }
 
 function startOrder(left: Span, right: Span): number {

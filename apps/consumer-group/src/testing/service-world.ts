@@ -3,6 +3,7 @@ import { systemRandom, createLogger } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
 import { GroupServiceService } from '@partita/protocol';
 import type { ConsumeInitial, DescribeGroupResponse } from '@partita/protocol';
+import { MetricRegistry } from '@partita/telemetry';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { afterAll, afterEach, beforeAll, expect, vi } from 'vitest';
 import { parseConsumerGroupConfig } from '../config.ts';
@@ -15,6 +16,7 @@ type Initial = Parameters<typeof ConsumeInitial.fromPartial>[0];
 export interface RunningInstance {
   readonly service: RunningService;
   readonly instanceId: string;
+  readonly metrics: MetricRegistry;
   readonly address: string;
 }
 
@@ -64,11 +66,12 @@ export class ServiceWorld {
     const parsed = parseConsumerGroupConfig(['--listen', '127.0.0.1:0', '--coordinators', this.cluster.address], {});
     if (parsed.kind !== 'run') throw new Error(parsed.stderr);
     const instanceId = systemRandom.uuid();
+    const metrics = new MetricRegistry();
     const { config } = parsed;
     const fail = (error: unknown): void => expect.fail(String(error));
     const tracing = this.#tracing ? 'follow' : 'off';
-    const service = await startConsumerGroup({ config, instanceId, logger: this.logger, tracing, fail });
-    const started = { service, instanceId, address: String(service.ready['address']) };
+    const service = await startConsumerGroup({ config, instanceId, logger: this.logger, tracing, metrics, fail });
+    const started = { service, metrics, instanceId, address: String(service.ready['address']) };
     this.instances.push(started);
     await this.#settled();
     return started;

@@ -8,6 +8,7 @@ import type { TracingMode } from '@partita/rpc';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { createLogger, systemClock, systemRandom } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
+import { MetricRegistry } from '@partita/telemetry';
 import { readConfig } from '../config.ts';
 import { startCoordinator } from '../coordinator.ts';
 import { newDisk, SpecBroker } from './spec-broker.ts';
@@ -18,6 +19,7 @@ export interface RunningCoordinator {
   readonly address: string;
   readonly peerAddress: string;
   readonly store: MetadataStore;
+  readonly metrics: MetricRegistry;
 }
 
 export class SpecCluster {
@@ -52,6 +54,7 @@ export class SpecCluster {
         ? { level: 'debug' }
         : { pretty: false, output: { write: (line) => void this.logged.push(JSON.parse(line) as never) } }),
     });
+    const metrics = new MetricRegistry();
     const service = await startCoordinator({
       config: parsed.config,
       store,
@@ -60,10 +63,11 @@ export class SpecCluster {
       logger,
       runId: randomUUID(),
       tracing: this.#tracing,
+      metrics,
       onWrongCluster: (error) => this.wrongCluster.push(error),
     });
     const { address, peerAddress } = service.ready as { address: string; peerAddress: string };
-    const running = { service, address, peerAddress, store };
+    const running = { service, address, peerAddress, store, metrics };
     this.coordinators.push(running);
     return running;
   }

@@ -22,10 +22,17 @@ interface Way {
   route: LeaderRoute | undefined;
 }
 
+export interface LeaderAppenderOptions {
+  /** Which definite refusals are tried again until the deadline. */
+  readonly mayPass?: (error: PartitaError) => boolean;
+  /** Told of each attempt after a batch's first, with why the one before it failed. */
+  readonly onRetry?: (reason: ErrorReason) => void;
+}
+
 export class LeaderAppender implements BatchSink {
   readonly #routes: RouteCache;
   readonly #pool: ChannelPool;
-  readonly #mayPass: (error: PartitaError) => boolean;
+  readonly #options: LeaderAppenderOptions;
   /** Links that take batches, by address. */
   readonly #links = new Map<string, AppendLink>();
   /** Those, and those that drain. */
@@ -35,11 +42,10 @@ export class LeaderAppender implements BatchSink {
   readonly #stopListening: () => void;
   #closed = false;
 
-  /** `mayPass`: which definite refusals are tried again until the deadline. */
-  constructor(routes: RouteCache, pool: ChannelPool, mayPass: (error: PartitaError) => boolean = mayPassSoon) {
+  constructor(routes: RouteCache, pool: ChannelPool, options: LeaderAppenderOptions = {}) {
     this.#routes = routes;
     this.#pool = pool;
-    this.#mayPass = mayPass;
+    this.#options = options;
     this.#stopListening = routes.onChange(() => this.#onRoutes());
   }
 
@@ -67,7 +73,8 @@ export class LeaderAppender implements BatchSink {
     const owner = {
       attempt: (job: AppendJob, timeoutMs: number, done: (outcome: AppendOutcome) => void) =>
         this.#attempt(way, job, timeoutMs, done),
-      mayPass: this.#mayPass,
+      mayPass: this.#options.mayPass ?? mayPassSoon,
+      onRetry: this.#options.onRetry,
       onFailure: (job: AppendJob, error: PartitaError) => this.#onFailure(job, error),
       onIdle: () => void this.#ways.delete(key),
     };

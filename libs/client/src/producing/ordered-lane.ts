@@ -8,6 +8,7 @@
  * was refused with, unless it is acknowledged.
  */
 import { DEADLINE_MS_MAX, PartitaError, PRODUCER_WINDOW_COUNT } from '@partita/domain';
+import type { ErrorReason } from '@partita/domain';
 import { outcomeOf } from '@partita/rpc';
 import { backoffDelayMs } from '@partita/rpc/client';
 import { Fifo } from '../fifo.ts';
@@ -23,6 +24,8 @@ export interface LaneOwner {
   mayPass(error: PartitaError): boolean;
   /** Told of each failure before it is decided whether to try again. */
   onFailure(job: AppendJob, error: PartitaError): void;
+  /** Told when a batch is sent again, with why the attempt before failed. */
+  readonly onRetry?: ((reason: ErrorReason) => void) | undefined;
   /** Nothing is left. */
   onIdle(): void;
 }
@@ -164,7 +167,10 @@ export class OrderedLane {
   #sendAgain(): void {
     this.#failure = undefined;
     // A copy: one that is past its deadline leaves the window, though not before this loop is over.
-    for (const entry of [...this.#window]) this.#send(entry);
+    for (const entry of [...this.#window]) {
+      if (entry.lastError !== undefined) this.#owner.onRetry?.(entry.lastError.reason);
+      this.#send(entry);
+    }
     this.#pump();
   }
 

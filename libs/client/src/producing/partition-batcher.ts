@@ -62,8 +62,8 @@ export interface BatcherOptions {
   readonly lingerMs?: number;
   /** Whose deadline a batch has: its first record's, or that of the caller who waits longest. */
   readonly deadline: 'first' | 'last';
-  /** Told of each batch that leaves. */
-  readonly onBatch?: () => void;
+  /** Told of each batch that leaves: its records, and its bytes as sent. */
+  readonly onBatch?: (recordCount: number, bytes: number) => void;
 }
 
 interface Share {
@@ -184,7 +184,6 @@ export class PartitionBatcher {
     invariant(isBatchCodec(codec), 'the codec was checked');
     let deadlineAtMs = first.deadlineAtMs;
     if (deadline === 'last') for (const { part } of shares) deadlineAtMs = Math.max(deadlineAtMs, part.deadlineAtMs);
-    onBatch?.();
     const recordCount = builder.count;
     const trace = traceOf(shares);
     const job = {
@@ -202,13 +201,16 @@ export class PartitionBatcher {
     };
     if (first.requestId === undefined) {
       const recordBatches = builder.build({ codec, ...this.#session.stamp });
+      onBatch?.(recordCount, recordBatches.byteLength);
       return this.#session.send({ job: { ...job, recordBatches }, recordCount });
     }
     this.#requestCount += 1;
     const once = { producerId: first.requestId, producerEpoch: REQUEST_PRODUCER_EPOCH, firstSequence: 0n };
+    const recordBatches = builder.build({ codec, ...once });
+    onBatch?.(recordCount, recordBatches.byteLength);
     sink.append({
       ...job,
-      recordBatches: builder.build({ codec, ...once }),
+      recordBatches,
       session: Buffer.from(first.requestId).toString('hex'),
       done: (outcome) => {
         this.#requestCount -= 1;

@@ -6,9 +6,11 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { PartitaError } from '@partita/domain';
+import type { Metrics } from '@partita/telemetry';
 import { bindBidi } from './bidi-stream.ts';
 import { bidi, serverStreaming, unary } from './methods.ts';
 import type { Implementation, Method } from './methods.ts';
+import { measureStream, measureUnary } from './measuring.ts';
 import { keepBytes } from './relay.ts';
 import type { TracingMode } from '../tracing-mode.ts';
 import { bindServerStream } from './server-stream.ts';
@@ -27,13 +29,19 @@ export interface BoundService {
   readonly name: string;
 }
 
+/** How much of its calls a server tells. */
+interface Watching {
+  readonly tracing: TracingMode;
+  readonly metrics: Metrics;
+}
+
 type AnyDefinition = MethodDefinition<unknown, unknown>;
 
 export function bindService<D extends ServiceDefinition>(
   core: ServerCore,
   service: D,
   methods: Implementation<D>,
-  tracing: TracingMode,
+  { tracing, metrics }: Watching,
 ): BoundService {
   const definition: Record<string, AnyDefinition> = {};
   const implementation: Record<string, UntypedHandleCall> = {};
@@ -51,7 +59,7 @@ export function bindService<D extends ServiceDefinition>(
       requestDeserialize: readable(effective),
       responseSerialize: loud(core, effective),
     };
-    implementation[key] = bindMethod(core, effective, method, tracing);
+    implementation[key] = bindMethod(core, effective, method, { tracing, metrics });
     name = declared.path.slice(1, declared.path.lastIndexOf('/'));
   }
   return { definition, implementation, appendPaths, name };
@@ -61,16 +69,17 @@ function bindMethod(
   core: ServerCore,
   definition: AnyDefinition,
   method: Method<unknown, unknown>,
-  tracing: TracingMode,
+  { tracing, metrics }: Watching,
 ): UntypedHandleCall {
+  const { path } = definition;
   const traced = traceStream(tracing, method);
   switch (traced.kind) {
     case 'unary':
-      return traceUnary(tracing, definition.path, bindUnary(core, definition, traced));
+      return measureUnary(metrics, path, traceUnary(tracing, path, bindUnary(core, definition, traced)));
     case 'serverStream':
-      return bindServerStream(core, definition, traced);
+      return measureStream(metrics, path, bindServerStream(core, definition, traced));
     case 'bidi':
-      return bindBidi(core, definition, traced);
+      return measureStream(metrics, path, bindBidi(core, definition, traced));
   }
 }
 

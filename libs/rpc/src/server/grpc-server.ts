@@ -5,6 +5,8 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { PartitaError } from '@partita/domain';
+import { NO_METRICS } from '@partita/telemetry';
+import type { Metrics } from '@partita/telemetry';
 import { bindService } from './bind.ts';
 import { ConnectionGuard } from './connection-guard.ts';
 import { cut, drainServer } from './drain.ts';
@@ -27,6 +29,8 @@ export interface RpcServerOptions {
   readonly logger: RpcLogger;
   /** Which calls have spans. */
   readonly tracing: TracingMode;
+  /** Where calls are counted and measured; default nowhere. */
+  readonly metrics?: Metrics;
   /** TLS; default plaintext. */
   readonly credentials?: ServerCredentials;
   /** Plaintext beyond loopback is refused unless this is true. */
@@ -40,6 +44,8 @@ export interface RpcServer {
   start(): Promise<{ readonly address: string }>;
   /** Health of the server and all its services, for one that is up but not ready. */
   setServing(serving: boolean): void;
+  /** Bytes of messages that wait to be sent, in all streams. */
+  readonly pendingBytes: number;
   /** The shutdown sequence (drain.ts); resolves when no call is left, after `graceMs` at the latest. */
   drain(graceMs: number): Promise<void>;
   /** Cuts everything at once. */
@@ -74,7 +80,8 @@ class GrpcServer implements RpcServer {
   }
 
   addService<const D extends ServiceDefinition>(definition: D, implementation: Implementation<D>): void {
-    const service = bindService(this.#core, definition, implementation, this.#options.tracing);
+    const { tracing, metrics = NO_METRICS } = this.#options;
+    const service = bindService(this.#core, definition, implementation, { tracing, metrics });
     this.#server.addService(service.definition, service.implementation);
     for (const path of service.appendPaths) this.#appendPaths.add(path);
     this.#names.push(service.name);
@@ -103,6 +110,10 @@ class GrpcServer implements RpcServer {
 
   setServing(serving: boolean): void {
     this.#health.setServing(serving && !this.#core.draining.aborted);
+  }
+
+  get pendingBytes(): number {
+    return this.#core.budget.pendingBytes;
   }
 
   drain(graceMs: number): Promise<void> {

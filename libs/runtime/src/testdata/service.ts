@@ -11,7 +11,11 @@ await runProcess({
   logger,
   drainMsMax: 600,
   stopWhenParentGone: modes.has('parent-gone'),
-  telemetry: { shutdown: async () => logger.info('telemetry flushed') },
+  telemetry: {
+    open: async () => ({}),
+    onServing: () => undefined,
+    shutdown: async () => logger.info('telemetry flushed'),
+  },
   reload: () => {
     if (modes.has('reload-fails')) throw new Error('no such certificate');
   },

@@ -1,0 +1,110 @@
+/**
+ * The coordinator's instruments. What it knows of the cluster is counted when somebody asks, by the one that acts: a
+ * coordinator on standby has read of it, maybe long ago.
+ */
+import type { MetadataStore } from '@partita/metadata-store';
+import type { CounterSeries, Metrics } from '@partita/telemetry';
+import type { ClusterModel } from './cluster-model.ts';
+import type { DirectoryPublisher } from './directory-publisher.ts';
+import type { Lease } from './lease.ts';
+
+const MS_PER_S = 1000;
+
+/** Told of every election that has ended. */
+export class ElectionMeter {
+  readonly #led: CounterSeries;
+  readonly #failed: CounterSeries;
+  readonly #duration;
+
+  constructor(metrics: Metrics) {
+    const elections = metrics.counter('partita.coordinator.elections');
+    this.#led = elections.of({ outcome: 'led' });
+    this.#failed = elections.of({ outcome: 'failed' });
+    this.#duration = metrics.histogram('partita.coordinator.election.duration').of();
+  }
+
+  ended(hasLeader: boolean, tookMs: number): void {
+    (hasLeader ? this.#led : this.#failed).add(1);
+    this.#duration.record(tookMs / MS_PER_S);
+  }
+}
+
+export interface ObservedCoordinator {
+  readonly model: ClusterModel;
+  readonly lease: Lease;
+  readonly store: MetadataStore;
+  readonly publisher: DirectoryPublisher;
+}
+
+/** Reports the state of the coordinator and of its cluster at each collection; returns how to stop. */
+export function observeCoordinator(
+  metrics: Metrics,
+  { model, lease, store, publisher }: ObservedCoordinator,
+): () => void {
+  const stops = [
+    metrics.observe('partita.coordinator.active', (report) => report(lease.isHeld ? 1 : 0)),
+    metrics.observe('partita.coordinator.lease.changes', (report) => {
+      report(lease.takenCount, { change: 'taken' });
+      report(lease.lostCount, { change: 'lost' });
+    }),
+    metrics.observe('partita.coordinator.store.connected', (report) => report(store.state === 'up' ? 1 : 0)),
+    metrics.observe('partita.coordinator.store.pending', (report) => report(publisher.pendingCount)),
+    metrics.observe('partita.coordinator.brokers', (report) => {
+      if (!lease.mayOrder()) return;
+      const statuses = [...model.state.brokers()].map(({ facts }) => facts.status);
+      const silentCount = statuses.filter((status) => status === 'down').length;
+      report(statuses.length - silentCount, { state: 'up' });
+      report(silentCount, { state: 'silent' });
+    }),
+    ...observeTopics(metrics, model, lease),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
+interface TopicCounts {
+  topics: number;
+  partitions: number;
+  offline: number;
+  underReplicated: number;
+}
+
+function observeTopics(metrics: Metrics, model: ClusterModel, lease: Lease): (() => void)[] {
+  const read = (count: (counts: TopicCounts) => number) => (report: (value: number) => void) => {
+    if (lease.mayOrder()) report(count(countTopics(model)));
+  };
+  return [
+    metrics.observe(
+      'partita.coordinator.topics',
+      read(({ topics }) => topics),
+    ),
+    metrics.observe(
+      'partita.coordinator.partitions',
+      read(({ partitions }) => partitions),
+    ),
+    metrics.observe(
+      'partita.coordinator.partitions.offline',
+      read(({ offline }) => offline),
+    ),
+    metrics.observe(
+      'partita.coordinator.partitions.under_replicated',
+      read(({ underReplicated }) => underReplicated),
+    ),
+  ];
+}
+
+/** As `partita cluster describe` counts: topics that are there, with the internal ones. */
+function countTopics({ state }: ClusterModel): TopicCounts {
+  const counts: TopicCounts = { topics: 0, partitions: 0, offline: 0, underReplicated: 0 };
+  for (const { life, partitions } of state.topics()) {
+    if (life !== 'active') continue;
+    counts.topics += 1;
+    counts.partitions += partitions.length;
+    for (const { live, inSync, config } of partitions) {
+      if (!live) counts.offline += 1;
+      if (inSync.length < (config?.replicas.length ?? 1)) counts.underReplicated += 1;
+    }
+  }
+  return counts;
+}
