@@ -3,6 +3,8 @@
  * one connected trace; and a leader that dies in the middle is a failed attempt in it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from '@partita/client';
+import { createLogger, startTelemetry } from '@partita/runtime';
 import { OtlpSink } from '@partita/testkit';
 import type { ReceivedSpan } from '@partita/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -18,7 +20,7 @@ import { until } from './until.ts';
 
 const SECONDS_MAX = 20;
 /** By then a batch has reached whom it is sent to; well before a silent broker counts as dead. */
-const REACHED_MS = 1500;
+const REACHED_MS = 500;
 let sink: OtlpSink;
 let cluster: Cluster;
 let api: Api;
@@ -44,21 +46,42 @@ const GATEWAY = 'partita-producer-gateway';
 const BROKER = 'partita-broker';
 const GROUPS = 'partita-consumer-group';
 
+/** An append from its arrival at the leader on: below `parent`, with `replicaCount` replicas. */
+function appended(topic: string, parent: string, replicaCount: number): ExpectedSpan[] {
+  const where = {
+    'messaging.system': 'partita',
+    'messaging.destination.name': topic,
+    'messaging.destination.partition.id': /^\d+$/,
+  };
+  const append = `append ${topic}`;
+  const below = { parent: append, service: BROKER, kind: 'internal', isWithin: true } as const;
+  const replicate = { name: `replicate ${topic}`, parent: append, service: BROKER, kind: 'internal' } as const;
+  return [
+    {
+      ...{ name: append, parent, service: BROKER, kind: 'internal', isWithin: true },
+      attributes: { ...where, 'messaging.batch.message_count': '1', 'messaging.partita.message.offset': /^\d+$/ },
+    },
+    { name: 'queue', as: `${topic} queue`, ...below },
+    {
+      ...{ name: 'fsync', as: `${topic} fsync`, ...below },
+      attributes: { 'partita.bytes': /^[1-9]\d+$/, 'partita.batches': '1' },
+    },
+    // Two of three replicas commit it: the third may be later.
+    { ...replicate, count: replicaCount - 1, attributes: { ...where, 'partita.broker.id': /^[123]$/ } },
+    { name: `commit ${topic}`, ...below, attributes: { ...where, 'partita.replicas_acked': /^[23]$/ } },
+  ];
+}
+
 /** From the producer's call to the high watermark. */
 function produced(topic: string): ExpectedSpan[] {
   const messaging = { 'messaging.system': 'partita', 'messaging.destination.name': topic };
-  const where = { ...messaging, 'messaging.destination.partition.id': '0' };
+  const partition = { 'messaging.destination.partition.id': '0' };
   const publish = `publish ${topic}`;
-  const attempt = { as: 'attempt', parent: publish, service: GATEWAY, kind: 'client' } as const;
-  const append = { parent: 'attempt', service: BROKER, kind: 'internal', isWithin: true } as const;
-  const below = { parent: `append ${topic}`, service: BROKER, kind: 'internal', isWithin: true } as const;
   const inside = { parent: publish, service: GATEWAY, kind: 'internal', isWithin: true } as const;
   return [
     {
-      name: `send ${topic}`,
-      service: CLIENT,
-      kind: 'producer',
-      attributes: { ...where, 'messaging.partita.offset': '1' },
+      ...{ name: `send ${topic}`, service: CLIENT, kind: 'producer' },
+      attributes: { ...messaging, ...partition, 'messaging.partita.offset': '1' },
     },
     {
       name: publish,
@@ -70,35 +93,39 @@ function produced(topic: string): ExpectedSpan[] {
     },
     { name: 'route', ...inside },
     { name: 'validate', ...inside },
-    { name: 'batch wait', ...inside, attributes: { 'messaging.destination.partition.id': '0' } },
+    { name: 'batch wait', ...inside, attributes: partition },
     {
-      ...{ name: new RegExp(`^append ${topic} to broker [123]$`), ...attempt, isWithin: true },
-      attributes: { ...where, 'partita.attempt': '1', 'partita.broker.id': /^[123]$/ },
+      ...{ name: new RegExp(`^append ${topic} to broker [123]$`), as: 'attempt', ...inside, kind: 'client' },
+      attributes: { ...messaging, ...partition, 'partita.attempt': '1', 'partita.broker.id': /^[123]$/ },
     },
-    {
-      ...{ name: `append ${topic}`, ...append },
-      attributes: { ...where, 'messaging.batch.message_count': '1', 'messaging.partita.message.offset': '1' },
-    },
-    { name: 'queue', ...below },
-    { name: 'fsync', ...below, attributes: { 'partita.bytes': /^[1-9]\d+$/, 'partita.batches': '1' } },
-    // Two of three replicas commit it: the third may be later.
-    {
-      name: `replicate ${topic}`,
-      ...below,
-      isWithin: false,
-      count: 2,
-      attributes: { ...where, 'partita.broker.id': /^[123]$/ },
-    },
-    { name: `commit ${topic}`, ...below, attributes: { ...where, 'partita.replicas_acked': /^[23]$/ } },
+    ...appended(topic, 'attempt', 3),
   ];
 }
 
-/** From the read of the batch to the end of the handler. */
+/** From the read of the batch to the commit of its offset. */
 function consumed(topic: string, group: string): ExpectedSpan[] {
   const attributes = { 'messaging.consumer.group.name': group, 'messaging.destination.name': topic };
+  const receive = `receive ${topic}`;
+  const process = `process ${topic}`;
+  const commit = `commit offsets ${group}`;
   return [
-    { name: `receive ${topic}`, parent: `send ${topic}`, service: GROUPS, kind: 'consumer', attributes },
-    { name: `process ${topic}`, parent: `send ${topic}`, service: CLIENT, kind: 'consumer', attributes },
+    { name: receive, parent: `send ${topic}`, service: GROUPS, kind: 'consumer', attributes },
+    { name: `fetch ${topic}`, parent: receive, service: GROUPS, kind: 'client' },
+    { name: `deliver ${topic}`, parent: receive, service: GROUPS, kind: 'internal' },
+    { name: process, parent: receive, service: CLIENT, kind: 'consumer', attributes },
+    { name: 'commit offsets', parent: process, service: CLIENT, kind: 'client' },
+    { name: commit, parent: 'commit offsets', service: GROUPS, kind: 'server' },
+    {
+      ...{
+        name: /^append __groups to broker [123]$/,
+        as: 'group attempt',
+        parent: commit,
+        service: GROUPS,
+        kind: 'client',
+      },
+      attributes: { 'partita.attempt': '1' },
+    },
+    ...appended('__groups', 'group attempt', 3),
   ];
 }
 
@@ -124,7 +151,8 @@ describe.each(['batches', 'records'])('a record that is sent as %s and consumed 
     expect(JSON.parse(printed)).toMatchObject({ value: 'traced' });
     const trace = await traceLike(topic, [...produced(topic), ...consumed(topic, `g-${delivery}`)]);
     // The two followers are two brokers, and neither is the leader.
-    const brokers = trace.flatMap((span) => span.attributes['partita.broker.id'] ?? []);
+    const own = trace.filter(({ attributes }) => attributes['messaging.destination.name'] === topic);
+    const brokers = own.flatMap(({ attributes }) => attributes['partita.broker.id'] ?? []);
     expect(brokers.sort()).toEqual(['1', '2', '3']);
     // Exactly one: nothing of this record went into another trace.
     const named = sink.spans.filter(({ name }) => name.includes(` ${topic}`));
@@ -137,22 +165,33 @@ describe('a leader that dies while it holds a batch', () => {
 
   it('is a failed attempt of the trace, and the next leader the one after', async () => {
     await new ReplicatedTopic(() => cluster, 'tracing', topic, 1).create();
-    // The gateway has a stream to the leader from here on.
-    await cli(['produce', topic], '{"value": "before"}\n');
     const { leaderId, leaderAddress } = await api.partition(topic, 0);
     const { pid } = cluster.file.brokers.find(({ address }) => address === leaderAddress) ?? { pid: 0 };
+    // In this process, so that it is known when the batch is on its way.
+    const telemetry = await startTelemetry({
+      ...{ service: 'spec', version: '0', instance: 'spec', env: {} },
+      records: { endpoint: sink.endpoint, roots: true },
+      logger: createLogger({ service: 'spec', instance: 'spec', level: 'silent' }),
+    });
+    const client = await connect({ servers: [cluster.addresses.gateway] });
+    const producer = client.producer();
+    // Client, gateway and leader have their streams from here on.
+    await producer.send(topic, { value: Buffer.from('before') });
     process.kill(pid, 'SIGSTOP');
-    const producing = cli(['produce', topic], '{"value": "traced"}\n');
+    const producing = producer.send(topic, { value: Buffer.from('traced') });
     await sleep(REACHED_MS);
     killNow([pid]);
     await producing;
+    await client.close();
+    await telemetry.shutdown();
 
     const { attempts, spans } = await until('the trace of the retry', SECONDS_MAX, () => {
       const [, second] = sink.spans.filter(({ name }) => name === `send ${topic}`).sort(byStart);
       const trace = sink.trace(second?.traceId ?? '');
       const publish = trace.filter(({ name }) => name === `publish ${topic}`);
       const tried = trace.filter(({ name }) => name.startsWith(`append ${topic} to `)).sort(byStart);
-      if (publish.length !== 1 || !trace.some(({ name }) => name === `commit ${topic}`)) return undefined;
+      if (second === undefined || publish.length !== 1 || !trace.some(({ name }) => name === `commit ${topic}`))
+        return undefined;
       // Siblings below the one publish.
       if (tried.some(({ parentSpanId }) => parentSpanId !== publish[0]?.spanId)) throw new Error('attempts elsewhere');
       return { attempts: tried, spans: trace };

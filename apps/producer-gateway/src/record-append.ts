@@ -68,7 +68,7 @@ export class RecordAppend {
     checkRequest(request);
     const startMs = trace === undefined ? 0 : performance.now();
     const known = this.#routes.lookup(request.topic);
-    const route = known ?? (await this.#routes.resolve(request.topic));
+    const route = known ?? (await this.#resolve(request.topic, startMs, trace));
     trace?.spent('route', startMs);
     // From here to the queue in one synchronous step: two requests of a client keep their order.
     const plan = this.#plan(request, route, trace);
@@ -92,6 +92,15 @@ export class RecordAppend {
       for (const error of errors) this.#meter.refused(error);
       if (ackedCount > 0)
         this.#meter.acknowledged(route.topic, ackedCount, Math.round((bytes * ackedCount) / records.length));
+    }
+  }
+
+  async #resolve(topic: string, startMs: number, trace: PublishTrace | undefined): Promise<TopicRoute> {
+    try {
+      return await this.#routes.resolve(topic);
+    } catch (error) {
+      trace?.spent('route', startMs, undefined, error);
+      throw error;
     }
   }
 

@@ -7,6 +7,7 @@ import { context, ROOT_CONTEXT, SpanKind, trace, TraceFlags } from '@opentelemet
 import type {
   Context,
   ContextManager,
+  Link,
   Span,
   SpanContext,
   SpanOptions,
@@ -21,7 +22,7 @@ export class RecordedSpan implements Span {
   readonly kind: SpanKind;
   readonly parent: SpanContext | undefined;
   readonly attributes: Record<string, unknown>;
-  readonly links: readonly SpanContext[];
+  readonly links: SpanContext[];
   readonly startTime: TimeInput | undefined;
   endTime: TimeInput | undefined;
   status: SpanStatus | undefined;
@@ -62,11 +63,13 @@ export class RecordedSpan implements Span {
     return this;
   }
 
-  addLink(): this {
+  addLink(link: Link): this {
+    this.links.push(link.context);
     return this;
   }
 
-  addLinks(): this {
+  addLinks(links: readonly Link[]): this {
+    for (const link of links) this.addLink(link);
     return this;
   }
 
@@ -146,7 +149,8 @@ class Contexts implements ContextManager {
 
   bind<T>(active: Context, target: T): T {
     if (typeof target !== 'function') return target;
-    const bound = (...args: unknown[]): unknown => this.#active.run(active, () => Reflect.apply(target, undefined, args) as unknown);
+    const bound = (...args: unknown[]): unknown =>
+      this.#active.run(active, () => Reflect.apply(target, undefined, args) as unknown);
     return bound as T;
   }
 

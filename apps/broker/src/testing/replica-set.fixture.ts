@@ -26,11 +26,12 @@ import { FakeCoordinator } from './fake-coordinator.ts';
 
 const TOPIC_ID = '0190a000-0000-7000-8000-00000000aaaa';
 
-/** What a spec looks at besides answers. */
-export interface Watch {
-  /** Every line of every broker's log, as JSON. */
+/** What a spec wants of the brokers. */
+export interface ReplicaSetOptions {
+  /** Takes every line of every broker's log, as JSON. */
   readonly onLog?: (line: string) => void;
   readonly tracing?: TracingMode;
+  readonly flush?: FlushMode;
 }
 
 export class ReplicaSet {
@@ -41,10 +42,10 @@ export class ReplicaSet {
   readonly #replicas: Replica[] = [];
   #version = 0n;
   epoch = 0;
-  readonly #watch: Watch;
+  readonly #options: ReplicaSetOptions;
 
-  private constructor(coordinator: FakeCoordinator, address: string, watch: Watch) {
-    this.#watch = watch;
+  private constructor(coordinator: FakeCoordinator, address: string, options: ReplicaSetOptions) {
+    this.#options = options;
     this.coordinator = coordinator;
     this.#address = address;
   }
@@ -53,29 +54,25 @@ export class ReplicaSet {
     count: number,
     minInSyncReplicas: number,
     settings: Partial<TopicSettings> = {},
-    watch: Watch = {},
+    options: ReplicaSetOptions = {},
   ): Promise<ReplicaSet> {
     const coordinator = new FakeCoordinator('127.0.0.1:0');
     const { address } = await coordinator.server.start();
-    const set = new ReplicaSet(coordinator, address, watch);
+    const set = new ReplicaSet(coordinator, address, options);
     for (let id = 1; id <= count; id += 1) {
       const broker = await set.startBroker(id);
       set.#replicas.push({ brokerId: id, directoryId: await broker.directoryId(), replicaId: randomUUID() });
     }
-    await set.#createReplicas(minInSyncReplicas, settings);
+    await set.#createReplicas(minInSyncReplicas, settings, options);
     return set;
   }
 
   /** Starts a broker, on an earlier directory when one is given; it takes the place of the earlier one. */
   async startBroker(id: number, dir?: string): Promise<TestBroker> {
+    const { onLog, tracing = 'off' } = this.#options;
     const metricsListen = parseAddress('127.0.0.1:0');
     const coordinators = [parseAddress(this.#address)];
-    const broker = await TestBroker.start(
-      dir,
-      { id, coordinators, metricsListen },
-      this.#watch.onLog,
-      this.#watch.tracing,
-    );
+    const broker = await TestBroker.start(dir, { id, coordinators, metricsListen }, onLog, tracing);
     this.brokers[id - 1] = broker;
     return broker;
   }
@@ -94,7 +91,11 @@ export class ReplicaSet {
     this.coordinator.server.close();
   }
 
-  async #createReplicas(minInSyncReplicas: number, settings: Partial<TopicSettings>): Promise<void> {
+  async #createReplicas(
+    minInSyncReplicas: number,
+    settings: Partial<TopicSettings>,
+    { flush = FlushMode.FLUSH_MODE_FSYNC }: ReplicaSetOptions,
+  ): Promise<void> {
     const topic: TopicConfig = {
       topic: this.topic,
       topicId: TOPIC_ID,
@@ -105,7 +106,6 @@ export class ReplicaSet {
       createTimeMs: 1n,
       requestId: '',
     };
-    const flush = FlushMode.FLUSH_MODE_FSYNC;
     const config: ReplicaConfigRecord = {
       configVersion: 1,
       replicas: this.#replicas,

@@ -8,6 +8,7 @@ import { createLogDevice } from '../log-device.ts';
 import type { LogDevice } from '../log-device.ts';
 import type { LogSettings } from '../log-writer.ts';
 import { openPartitionLog } from '../open-partition-log.ts';
+import type { WriteWatch } from '../write-watch.ts';
 import type { PartitionLog } from '../partition-log.ts';
 
 export const CLUSTER_ID = '7b0e6d0e-3f7c-4c53-9c5e-0a4f4a1c2b3d';
@@ -95,6 +96,7 @@ export class LogBench {
       disk?: Disk;
       onSuspect?: (why: string) => Promise<void>;
       onCut?: (end: bigint) => Promise<void>;
+      watch?: WriteWatch;
     } = {},
   ): Promise<PartitionLog> {
     await this.disk.makeDirectory('/data');
@@ -120,6 +122,7 @@ export class LogBench {
           this.lowered.push(end);
           return Promise.resolve();
         }),
+      watch: options.watch,
       onSuspect: options.onSuspect ?? (() => Promise.resolve()),
       onSynced: (end) => {
         this.synced.push(end);
