@@ -127,7 +127,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const holder = new DirectoryHolder(clock);
   const brokersHolder = new DirectoryHolder(clock);
   const lines = new StateLines(logger, systemTimers);
-  const base = { model, clock, random, logger, lines, expectedBrokers };
+  const base = { model, clock, random, logger, lines, tracing, expectedBrokers };
   const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, onWrongCluster });
   new PartitionNews({ model, lease, lines }).start();
   const feed = new RouteFeed({ clusterId, runId, model, lease, holder, brokersHolder, address });
@@ -137,7 +137,6 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const audit = new AuditLog({ ...base, store, lease });
   const calls = new ElectionCalls({
     ...acting,
-    tracing,
     onTombstone: (tombstone) => deletions.found(tombstone),
     onElected: (...elected) => noteLeader(model, audit, ...elected),
   });
@@ -171,6 +170,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     for (const part of [creations, deletions, updates, shards]) part.reconcile();
     for (const part of [elections, publisher, audit]) part.run();
   };
+  const shown = { clusterId, model, clock, operator, audit, relay, view: holder };
   return {
     lines,
     lease,
@@ -179,15 +179,9 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     instanceSessions,
     topicService: topicService({ model, creations, deletions, updates, audit, relay }),
     clusterService: clusterService({
-      clusterId,
-      model,
-      clock,
-      operator,
-      audit,
-      view: holder,
+      ...shown,
       directory: { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock },
       storeState: () => storeState(config, store, lease),
-      relay,
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };

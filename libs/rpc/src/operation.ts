@@ -4,7 +4,7 @@
  * (libs/runtime, operation-sampler.ts). With tracing off, and beyond the limit of the sampler, there is no span.
  */
 import { ROOT_CONTEXT, SpanStatusCode, context, trace } from '@opentelemetry/api';
-import type { AttributeValue, Attributes, Context, Span, SpanKind } from '@opentelemetry/api';
+import type { AnyValue, Attributes, Context, Span, SpanKind } from '@opentelemetry/api';
 import { PartitaError } from '@partita/domain';
 import { isSampled } from './call-span.ts';
 import { spanTimeMs } from './span-time.ts';
@@ -34,7 +34,7 @@ export interface Operation {
     work: (part: Operation) => Promise<Result>,
     kind?: SpanKind,
   ): Promise<Result>;
-  set(name: string, value: AttributeValue): void;
+  set(name: string, value: AnyValue): void;
   /** Says that it did not come to what it should. */
   fail(error: unknown): void;
   /** Again without effect. */
@@ -119,7 +119,7 @@ class RecordedOperation implements Operation {
     return inPart(this.begin(name, { attributes, ...(kind === undefined ? {} : { kind }) }), work);
   }
 
-  set(name: string, value: AttributeValue): void {
+  set(name: string, value: AnyValue): void {
     this.#span.setAttribute(name, value);
   }
 

@@ -4,7 +4,6 @@
  * late then to ask for their traces.
  */
 import { trace, TraceFlags } from '@opentelemetry/api';
-import type { Attributes, Context, Link, SpanKind } from '@opentelemetry/api';
 import type { Sampler, SamplingResult } from '@opentelemetry/sdk-trace';
 import { OPERATION_TRACES_PER_MINUTE_COUNT_MAX } from '@partita/domain';
 import type { Clock } from '@partita/domain';
@@ -34,16 +33,9 @@ export class OperationSampler implements Sampler {
     this.#clock = clock;
   }
 
-  shouldSample(
-    context: Context,
-    traceId: string,
-    name: string,
-    kind: SpanKind,
-    attributes: Attributes,
-    links: Link[],
-  ): SamplingResult {
-    if (!Object.hasOwn(attributes, OPERATION_ATTRIBUTE))
-      return this.#base.shouldSample(context, traceId, name, kind, attributes, links);
+  shouldSample(...asked: Parameters<Sampler['shouldSample']>): SamplingResult {
+    const [context, , , , attributes] = asked;
+    if (!Object.hasOwn(attributes, OPERATION_ATTRIBUTE)) return this.#base.shouldSample(...asked);
     const parent = trace.getSpanContext(context);
     const isSampled = parent === undefined ? this.#takeOne() : (parent.traceFlags & TraceFlags.SAMPLED) !== 0;
     return { decision: isSampled ? DECISIONS.recordAndSampled : DECISIONS.notRecord };
