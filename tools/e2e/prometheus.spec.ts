@@ -35,7 +35,7 @@ describe.skipIf(reason !== undefined)(`Prometheus${reason === undefined ? '' : `
   /** Resolves when every target was scraped after what has happened until now. */
   const allScraped = async (): Promise<void> => {
     const nowS = Date.now() / 1000;
-    const oldest = 'min(timestamp(up{job="partita"} == 1))';
+    const oldest = 'min(timestamp(up{job="partita"}))';
     await until('a scrape of every target', 30, async () => ((await prometheus.value(oldest)) ?? 0) > nowS);
   };
 
