@@ -74,30 +74,37 @@ function appended(topic: string, parent: string, replicaCount: number): Expected
   ];
 }
 
-/** From the producer's call to the high watermark. */
-function produced(topic: string): ExpectedSpan[] {
+const DELIVERIES = ['batches', 'records', 'direct'] as const;
+type Delivery = (typeof DELIVERIES)[number];
+
+/** From the producer's call to the high watermark. Who writes to the leaders itself needs no gateway. */
+function produced(topic: string, delivery: Delivery): ExpectedSpan[] {
   const messaging = { 'messaging.system': 'partita', 'messaging.destination.name': topic };
   const partition = { 'messaging.destination.partition.id': '0' };
+  const send = `send ${topic}`;
   const publish = `publish ${topic}`;
   const inside = { parent: publish, service: GATEWAY, kind: 'internal', isWithin: true } as const;
-  return [
-    {
-      ...{ name: `send ${topic}`, service: CLIENT, kind: 'producer' },
-      attributes: { ...messaging, ...partition, 'messaging.partita.offset': '1' },
-    },
-    {
-      name: publish,
-      parent: `send ${topic}`,
-      service: GATEWAY,
-      kind: 'internal',
-      attributes: messaging,
-      isWithin: true,
-    },
+  const published: ExpectedSpan[] = [
+    { name: publish, parent: send, service: GATEWAY, kind: 'internal', attributes: messaging, isWithin: true },
     { name: 'route', ...inside },
     { name: 'validate', ...inside },
     { name: 'batch wait', ...inside, attributes: partition },
+  ];
+  const by = delivery === 'direct' ? { parent: send, service: CLIENT } : { parent: publish, service: GATEWAY };
+  return [
     {
-      ...{ name: new RegExp(`^append ${topic} to broker [123]$`), as: 'attempt', ...inside, kind: 'client' },
+      ...{ name: send, service: CLIENT, kind: 'producer' },
+      attributes: { ...messaging, ...partition, 'messaging.partita.offset': '1' },
+    },
+    ...(delivery === 'direct' ? [] : published),
+    {
+      ...{
+        name: new RegExp(`^append ${topic} to broker [123]$`),
+        as: 'attempt',
+        ...by,
+        kind: 'client',
+        isWithin: true,
+      },
       attributes: { ...messaging, ...partition, 'partita.attempt': '1', 'partita.broker.id': /^[123]$/ },
     },
     ...appended(topic, 'attempt', 3),
@@ -143,7 +150,7 @@ async function traceLike(topic: string, table: readonly ExpectedSpan[]): Promise
   });
 }
 
-describe.each(['batches', 'records'])('a record that is sent as %s and consumed by a group', (delivery) => {
+describe.each(DELIVERIES)('a record that is sent as %s and consumed by a group', (delivery) => {
   const topic = `life-${delivery}`;
 
   it('leaves exactly one connected trace, with all that was done for it', async () => {
@@ -151,7 +158,7 @@ describe.each(['batches', 'records'])('a record that is sent as %s and consumed 
     await cli(['produce', topic, '--delivery', delivery, '--acks', 'all'], '{"key": "ann", "value": "traced"}\n');
     const printed = await cli(['consume', topic, '--group', `g-${delivery}`, '--max', '1', '--json']);
     expect(JSON.parse(printed)).toMatchObject({ value: 'traced' });
-    const trace = await traceLike(topic, [...produced(topic), ...consumed(topic, `g-${delivery}`)]);
+    const trace = await traceLike(topic, [...produced(topic, delivery), ...consumed(topic, `g-${delivery}`)]);
     // The two followers are two brokers, and neither is the leader.
     const own = trace.filter(({ attributes }) => attributes['messaging.destination.name'] === topic);
     const brokers = own.flatMap(({ attributes }) => attributes['partita.broker.id'] ?? []);
