@@ -88,7 +88,7 @@ describe('an operation is a trace of its own though calls begin none', () => {
   });
 
   it('the election after a leader has died, down to what the other brokers do, with the line of the log in it', async () => {
-    const { leaderId, leaderAddress } = await api.partition(TOPIC, 0);
+    const { leaderEpoch, leaderAddress } = await api.partition(TOPIC, 0);
     const { pid } = cluster.file.brokers.find(({ address }) => address === leaderAddress) ?? { pid: 0 };
     const beganNanos = BigInt(Date.now()) * 1_000_000n;
     killNow([pid]);
@@ -111,8 +111,7 @@ describe('an operation is a trace of its own though calls begin none', () => {
       logOf('coordinator-1').find(({ msg, trace_id: id }) => msg === 'partition has a leader' && id === elect.traceId),
     );
     expect(line).toMatchObject({ level: 'info', topic: TOPIC, in_sync: expect.any(Array) as [] });
-    expect([line['epoch'], line['leader']]).toEqual([expect.any(Number), expect.any(Number)]);
-    expect(line['leader']).not.toBe(leaderId);
+    expect(Number(line['epoch'])).toBeGreaterThan(leaderEpoch);
   });
 
   it('the rebalance that a member sets off', async () => {
