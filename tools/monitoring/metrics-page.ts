@@ -19,7 +19,7 @@ labels \`job\` and \`instance\` of the scrape, and in \`target_info\`.
 /** The page, for people. */
 export function metricsPage(): string {
   const sections = INSTRUMENTS_BY_SERVICE.map(({ service, rows }) => `## ${heading(service)}\n\n${table(rows)}`);
-  return `${[HEAD, ...sections].join('\n')}`;
+  return [HEAD, ...sections].join('\n');
 }
 
 function heading(service: string): string {

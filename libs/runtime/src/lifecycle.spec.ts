@@ -66,13 +66,14 @@ describe('a process that serves', () => {
       level: 'info',
       address: '127.0.0.1:1',
       peerAddress: '127.0.0.1:2',
+      metricsAddress: '127.0.0.1:3',
     });
     service.child.kill('SIGTERM');
     expect(await service.exit()).toBe(0);
-    expect(texts(service)).toEqual(['ready', 'stopping', 'draining', 'closing', 'telemetry flushed', 'stopped']);
-    expect(service.messages).toEqual([
-      { type: 'ready', name: 'test', pid: service.child.pid, address: '127.0.0.1:1', peerAddress: '127.0.0.1:2' },
-    ]);
+    const stopping = ['stopping', 'draining', 'closing', 'telemetry flushed', 'stopped'];
+    expect(texts(service)).toEqual(['ready', 'telemetry knows', ...stopping]);
+    const addresses = { address: '127.0.0.1:1', peerAddress: '127.0.0.1:2', metricsAddress: '127.0.0.1:3' };
+    expect(service.messages).toEqual([{ type: 'ready', name: 'test', pid: service.child.pid, ...addresses }]);
   });
 
   it('exits at once with 1 on a second signal', async () => {
@@ -160,6 +161,7 @@ describe('a process that serves', () => {
 
 describe('a process that fails', () => {
   it.each([
+    ['port-taken', 2, 'the port is taken'],
     ['refused', 4, 'broker 1 is already in this cluster'],
     ['fails-later', 3, 'locked'],
     ['start-crashes', 1, 'crashed; this is a bug or a fault of the machine'],

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { NO_METRICS } from '@partita/telemetry';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -8,6 +8,7 @@ import { startMetrics } from './process-metrics.ts';
 import type { ProcessMetrics } from './process-metrics.ts';
 
 const logger = createLogger({ service: 'test', instance: '1', pretty: false, output: { write: () => undefined } });
+const LOADED_PACKAGES = fileURLToPath(new URL('../testdata/loaded-packages.ts', import.meta.url));
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
 const stops: (() => unknown)[] = [];
 
@@ -158,8 +159,7 @@ describe('metrics of a process', () => {
     ['off', []],
     ['listening', ['@opentelemetry/exporter-prometheus', '@opentelemetry/sdk-metrics']],
   ])('load nothing of the SDK before it is needed: %s', (mode, needed) => {
-    const script = join(import.meta.dirname, '../testdata/loaded-packages.ts');
-    const output = execFileSync(process.execPath, [script, mode], { encoding: 'utf8' });
+    const output = execFileSync(process.execPath, [LOADED_PACKAGES, mode], { encoding: 'utf8' });
     const { before, after } = JSON.parse(output) as Record<'before' | 'after', string[]>;
     expect(before).toEqual(['@opentelemetry/api']);
     expect(after).toEqual(expect.arrayContaining(['@opentelemetry/api', ...needed]));

@@ -12,8 +12,11 @@ await runProcess({
   drainMsMax: 600,
   stopWhenParentGone: modes.has('parent-gone'),
   telemetry: {
-    open: async () => ({}),
-    onServing: () => undefined,
+    async open() {
+      if (modes.has('port-taken')) throw new ExitError(EXIT_CODES.configuration, 'the port is taken');
+      return { metricsAddress: '127.0.0.1:3' };
+    },
+    onServing: () => logger.info('telemetry knows'),
     shutdown: async () => logger.info('telemetry flushed'),
   },
   reload: () => {

@@ -11,7 +11,7 @@ export const BROKER_INSTRUMENTS = instruments({
   'partita.broker.append.duration': {
     kind: 'histogram',
     unit: 's',
-    description: 'Appends of a batch, from when the entry was taken to when its answer is known.',
+    description: 'Appends that were acknowledged, from when the batch was taken to its acknowledgement.',
     labels: { acks: ['all', 'leader'] },
     buckets: DURATION_BUCKETS,
   },
