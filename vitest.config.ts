@@ -17,6 +17,8 @@ export default defineConfig({
       ...(e2e ? [] : [join(import.meta.dirname, 'tools/e2e/**')]),
     ],
     fileParallelism: !e2e,
+    // By itself vitest leaves a core free, which of two is half of the machine.
+    maxWorkers: '100%',
     testTimeout: 20_000,
     hookTimeout: 60_000,
   },

@@ -166,7 +166,7 @@ describe('the level of a log', () => {
       logOf('consumer-group').find(({ msg }) => msg === 'log level changed'),
     );
     expect(said).toMatchObject({ from: 'info', to: 'debug', clientId: 'partita-cli' });
-    process.kill(cluster.file.pids.consumerGroup[0] ?? 0, 'SIGHUP');
+    for (const pid of cluster.file.pids.consumerGroup) process.kill(pid, 'SIGHUP');
     await until('the level of before', SECONDS_MAX, async () => {
       expect(await levels('--service', 'consumer-group')).toMatchObject([{ level: 'info' }]);
       return true;

@@ -32,6 +32,13 @@ describe.skipIf(reason !== undefined)(`Prometheus${reason === undefined ? '' : `
     );
   const sumOf = (name: string, matchers = `topic="${TOPIC}"`) => prometheus.value(`sum(${name}{${matchers}})`);
 
+  /** Resolves when every target was scraped after what has happened until now. */
+  const allScraped = async (): Promise<void> => {
+    const nowS = Date.now() / 1000;
+    const oldest = 'min(timestamp(up{job="partita"}))';
+    await until('a scrape of every target', 30, async () => ((await prometheus.value(oldest)) ?? 0) > nowS);
+  };
+
   beforeAll(async () => {
     const home = newHome();
     const brokerConfig = join(home, 'broker.json');
@@ -64,10 +71,8 @@ describe.skipIf(reason !== undefined)(`Prometheus${reason === undefined ? '' : `
   });
 
   it('counts each record once where it was taken, appended and delivered', async () => {
-    await until('all records to be scraped', 20, async () => {
-      const delivered = await sumOf('partita_group_delivered_records_total');
-      return delivered === RECORD_COUNT;
-    });
+    await allScraped();
+    expect(await sumOf('partita_group_delivered_records_total')).toBe(RECORD_COUNT);
     expect(await sumOf('partita_broker_append_records_total')).toBe(RECORD_COUNT);
     expect(await sumOf('partita_broker_fetch_records_total')).toBeGreaterThanOrEqual(RECORD_COUNT);
     const batches = await sumOf('partita_broker_append_batches_total');

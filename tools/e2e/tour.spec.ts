@@ -19,7 +19,7 @@ describe('the tour', () => {
   it.for(SOURCES)('ends with every check true, Redis: %s', async (redis) => {
     const binary = await redisBinary();
     // On a machine without any Redis the tour is shown on what such a machine has.
-    cluster = await startCluster({ redis: typeof binary === 'string' ? 'embedded' : redis });
+    cluster = await startCluster({ redis: typeof binary === 'string' ? 'embedded' : redis, traces: true });
     const startedMs = performance.now();
     const { code, stdout, stderr } = await run('npm', ['run', '--silent', 'tour', '--', '--home', cluster.home], {
       secondsMax: 80,
@@ -28,6 +28,7 @@ describe('the tour', () => {
     expect(stdout).toMatch(/20,000/);
     expect(stdout).toMatch(/4 to 2 members: settled/);
     expect(stdout).toMatch(/broker \d is killed/);
+    expect(stdout).toMatch(/npx partita trace show [0-9a-f]{32}/);
     figure('start', `seconds of the tour, Redis: ${redis}`, (performance.now() - startedMs) / 1000);
   });
 });

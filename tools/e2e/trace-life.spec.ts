@@ -3,7 +3,9 @@
  * one connected trace; and a leader that dies in the middle is a failed attempt in it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { context, propagation, trace } from '@opentelemetry/api';
 import { connect } from '@partita/client';
+import type { Producer } from '@partita/client';
 import { createLogger, startTelemetry } from '@partita/runtime';
 import { OtlpSink } from '@partita/testkit';
 import type { ReceivedSpan } from '@partita/testkit';
@@ -72,30 +74,37 @@ function appended(topic: string, parent: string, replicaCount: number): Expected
   ];
 }
 
-/** From the producer's call to the high watermark. */
-function produced(topic: string): ExpectedSpan[] {
+const DELIVERIES = ['batches', 'records', 'direct'] as const;
+type Delivery = (typeof DELIVERIES)[number];
+
+/** From the producer's call to the high watermark. Who writes to the leaders itself needs no gateway. */
+function produced(topic: string, delivery: Delivery): ExpectedSpan[] {
   const messaging = { 'messaging.system': 'partita', 'messaging.destination.name': topic };
   const partition = { 'messaging.destination.partition.id': '0' };
+  const send = `send ${topic}`;
   const publish = `publish ${topic}`;
   const inside = { parent: publish, service: GATEWAY, kind: 'internal', isWithin: true } as const;
-  return [
-    {
-      ...{ name: `send ${topic}`, service: CLIENT, kind: 'producer' },
-      attributes: { ...messaging, ...partition, 'messaging.partita.offset': '1' },
-    },
-    {
-      name: publish,
-      parent: `send ${topic}`,
-      service: GATEWAY,
-      kind: 'internal',
-      attributes: messaging,
-      isWithin: true,
-    },
+  const published: ExpectedSpan[] = [
+    { name: publish, parent: send, service: GATEWAY, kind: 'internal', attributes: messaging, isWithin: true },
     { name: 'route', ...inside },
     { name: 'validate', ...inside },
     { name: 'batch wait', ...inside, attributes: partition },
+  ];
+  const by = delivery === 'direct' ? { parent: send, service: CLIENT } : { parent: publish, service: GATEWAY };
+  return [
     {
-      ...{ name: new RegExp(`^append ${topic} to broker [123]$`), as: 'attempt', ...inside, kind: 'client' },
+      ...{ name: send, service: CLIENT, kind: 'producer' },
+      attributes: { ...messaging, ...partition, 'messaging.partita.offset': '1' },
+    },
+    ...(delivery === 'direct' ? [] : published),
+    {
+      ...{
+        name: new RegExp(`^append ${topic} to broker [123]$`),
+        as: 'attempt',
+        ...by,
+        kind: 'client',
+        isWithin: true,
+      },
       attributes: { ...messaging, ...partition, 'partita.attempt': '1', 'partita.broker.id': /^[123]$/ },
     },
     ...appended(topic, 'attempt', 3),
@@ -141,7 +150,7 @@ async function traceLike(topic: string, table: readonly ExpectedSpan[]): Promise
   });
 }
 
-describe.each(['batches', 'records'])('a record that is sent as %s and consumed by a group', (delivery) => {
+describe.each(DELIVERIES)('a record that is sent as %s and consumed by a group', (delivery) => {
   const topic = `life-${delivery}`;
 
   it('leaves exactly one connected trace, with all that was done for it', async () => {
@@ -149,7 +158,7 @@ describe.each(['batches', 'records'])('a record that is sent as %s and consumed 
     await cli(['produce', topic, '--delivery', delivery, '--acks', 'all'], '{"key": "ann", "value": "traced"}\n');
     const printed = await cli(['consume', topic, '--group', `g-${delivery}`, '--max', '1', '--json']);
     expect(JSON.parse(printed)).toMatchObject({ value: 'traced' });
-    const trace = await traceLike(topic, [...produced(topic), ...consumed(topic, `g-${delivery}`)]);
+    const trace = await traceLike(topic, [...produced(topic, delivery), ...consumed(topic, `g-${delivery}`)]);
     // The two followers are two brokers, and neither is the leader.
     const own = trace.filter(({ attributes }) => attributes['messaging.destination.name'] === topic);
     const brokers = own.flatMap(({ attributes }) => attributes['partita.broker.id'] ?? []);
@@ -157,6 +166,52 @@ describe.each(['batches', 'records'])('a record that is sent as %s and consumed 
     // Exactly one: nothing of this record went into another trace.
     const named = sink.spans.filter(({ name }) => name.includes(` ${topic}`));
     expect(new Set(named.map(({ traceId }) => traceId))).toEqual(new Set([trace[0]?.traceId]));
+  });
+});
+
+/** A producer in this process, whose sends are traces. */
+async function tracedProducer(): Promise<{ producer: Producer; close: () => Promise<void> }> {
+  const telemetry = await startTelemetry({
+    ...{ service: 'spec', version: '0', instance: 'spec', env: {} },
+    records: { endpoint: sink.endpoint, roots: true },
+    logger: createLogger({ service: 'spec', instance: 'spec', level: 'silent' }),
+  });
+  const client = await connect({ servers: [cluster.addresses.gateway] });
+  const close = async (): Promise<void> => {
+    await client.close();
+    await telemetry.shutdown();
+    trace.disable();
+    context.disable();
+    propagation.disable();
+  };
+  return { producer: client.producer(), close };
+}
+
+describe('records of several traces in one batch', () => {
+  const topic = 'life-shared';
+
+  it('are traces of their own, linked to that of the first, which shows the batch', async () => {
+    await new ReplicatedTopic(() => cluster, 'tracing', topic, 1).create();
+    const { producer, close } = await tracedProducer();
+    await Promise.all(['a', 'b', 'c'].map((value) => producer.send(topic, { value: Buffer.from(value) })));
+    await close();
+    const { sends, spans } = await until('the spans of all', SECONDS_MAX, () => {
+      const found = sink.spans.filter(({ name }) => name === `send ${topic}`).sort(byStart);
+      const first = sink.trace(found[0]?.traceId ?? '');
+      return first.some(({ name }) => name === `publish ${topic}`) && { sends: found, spans: first };
+    });
+    expect(new Set(sends.map(({ traceId }) => traceId)).size).toBe(3);
+    const others = sends.slice(1).map(({ traceId, spanId }) => ({ traceId, spanId }));
+    const carriers = spans.filter(
+      ({ service, kind }) => service === GATEWAY && (kind === 'client' || kind === 'server'),
+    );
+    for (const span of [spans.find(({ name }) => name === `publish ${topic}`), ...carriers])
+      expect(span?.links).toEqual(others);
+    expect(carriers.map(({ name }) => name)).toEqual([expect.stringMatching(/ to broker [123]$/)]);
+    for (const send of sends.slice(1))
+      expect(send.links).toEqual([{ traceId: sends[0]?.traceId, spanId: sends[0]?.spanId }]);
+    // One batch, which the leader stored once.
+    expect(spans.find(({ name }) => name === `append ${topic}`)?.attributes['messaging.batch.message_count']).toBe('3');
   });
 });
 
@@ -168,13 +223,7 @@ describe('a leader that dies while it holds a batch', () => {
     const { leaderId, leaderAddress } = await api.partition(topic, 0);
     const { pid } = cluster.file.brokers.find(({ address }) => address === leaderAddress) ?? { pid: 0 };
     // In this process, so that it is known when the batch is on its way.
-    const telemetry = await startTelemetry({
-      ...{ service: 'spec', version: '0', instance: 'spec', env: {} },
-      records: { endpoint: sink.endpoint, roots: true },
-      logger: createLogger({ service: 'spec', instance: 'spec', level: 'silent' }),
-    });
-    const client = await connect({ servers: [cluster.addresses.gateway] });
-    const producer = client.producer();
+    const { producer, close } = await tracedProducer();
     // Client, gateway and leader have their streams from here on.
     await producer.send(topic, { value: Buffer.from('before') });
     process.kill(pid, 'SIGSTOP');
@@ -182,8 +231,7 @@ describe('a leader that dies while it holds a batch', () => {
     await sleep(REACHED_MS);
     killNow([pid]);
     await producing;
-    await client.close();
-    await telemetry.shutdown();
+    await close();
 
     const { attempts, spans } = await until('the trace of the retry', SECONDS_MAX, () => {
       const [, second] = sink.spans.filter(({ name }) => name === `send ${topic}`).sort(byStart);

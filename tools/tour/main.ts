@@ -9,6 +9,7 @@ import type { Check } from './checks.ts';
 import { readFlights } from './flights.ts';
 import type { Flight } from './flights.ts';
 import { launchCluster, serversOf } from '@partita/tool-dev/own-cluster.ts';
+import { readReadyFile } from '@partita/tool-dev/ready-file.ts';
 import { REPLICA_COUNT } from './stage.ts';
 import type { Stage } from './stage.ts';
 import { checkDelivery } from './steps/check-delivery.ts';
@@ -19,7 +20,10 @@ import { killLeader } from './steps/kill-leader.ts';
 import { produceFlights } from './steps/produce-flights.ts';
 import { rankAirports } from './steps/rank-airports.ts';
 import { resizeGroup } from './steps/resize-group.ts';
+import { showSlowest } from './steps/show-slowest.ts';
 import { Terminal } from './terminal.ts';
+import { startTracing } from './tracing.ts';
+import type { TourTracing } from './tracing.ts';
 
 interface TourOptions {
   readonly home: string;
@@ -33,6 +37,8 @@ interface Entered {
   readonly client: PartitaClient;
   readonly servers: readonly string[];
   readonly home: string | undefined;
+  /** Undefined = nothing keeps traces. */
+  readonly tracing: TourTracing | undefined;
 }
 
 const options = new Command('npm run tour --')
@@ -70,7 +76,7 @@ try {
 async function tour(): Promise<boolean> {
   const flights = readFlights();
   terminal.title(`Partita on ${flights.length.toLocaleString('en-US')} US flights of early 2001`);
-  const { stage, home } = await enter();
+  const { stage, home, tracing } = await enter();
   const leaders = await createTopic(stage);
   if (!options.keep) cleanUps.push(() => stage.client.admin.deleteTopic(stage.topic));
   const members = await joinGroup(stage);
@@ -81,7 +87,9 @@ async function tour(): Promise<boolean> {
   await checkDelivery(stage, flights, sent, members);
   rankAirports(stage, flights, members.arrivals);
   await resize(stage, flights);
-  await loseBroker(stage, home, flights);
+  const lost = await loseBroker(stage, home, flights);
+  // Those who waited for a new leader waited longest.
+  if (tracing !== undefined) await showSlowest(stage, lost ? stage.replicatedTopic : stage.topic, tracing);
   return conclude(stage.checks);
 }
 
@@ -94,20 +102,21 @@ async function resize(stage: Stage, flights: readonly Flight[]): Promise<void> {
   await resizeGroup(stage, flights);
 }
 
-/** Where the tour may kill a broker, and there are enough of them. */
-async function loseBroker(stage: Stage, home: string | undefined, flights: readonly Flight[]): Promise<void> {
-  if (!options.kill || home === undefined) return;
+/** Where the tour may kill a broker, and there are enough of them. Returns whether it did. */
+async function loseBroker(stage: Stage, home: string | undefined, flights: readonly Flight[]): Promise<boolean> {
+  if (!options.kill || home === undefined) return false;
   const { brokers } = await stage.client.admin.describeCluster();
   if (brokers.length < REPLICA_COUNT) {
     terminal.line(`No broker is killed: that takes ${REPLICA_COUNT} brokers, and there are ${brokers.length}.`);
-    return;
+    return false;
   }
   if (!options.keep) cleanUps.push(() => stage.client.admin.deleteTopic(stage.replicatedTopic));
   await killLeader(stage, home, flights);
+  return true;
 }
 
-async function enter(): Promise<{ readonly stage: Stage; readonly home: string | undefined }> {
-  const { client, servers, home } = await enterCluster();
+async function enter(): Promise<Pick<Entered, 'home' | 'tracing'> & { readonly stage: Stage }> {
+  const { client, servers, home, tracing } = await enterCluster();
   const id = randomBytes(3).toString('hex');
   const names = {
     topic: `flights-${id}`,
@@ -116,7 +125,7 @@ async function enter(): Promise<{ readonly stage: Stage; readonly home: string |
     group: `tour-${id}`,
     movingGroup: `tour-${id}-moving`,
   };
-  return { stage: { client, servers, terminal, ...names, checks: [] }, home };
+  return { stage: { client, servers, terminal, ...names, checks: [] }, home, tracing };
 }
 
 /** The cluster that the options name, else one that runs in the home directory, else a new one. */
@@ -124,19 +133,21 @@ async function enterCluster(): Promise<Entered> {
   const named = options.server ?? process.env['PARTITA_SERVER'];
   const servers = named === undefined ? serversOf(options.home) : named.split(',');
   if (servers.length > 0) {
-    const client = await connectTo(servers).catch((error: unknown) => {
+    const reached = await connectTo(servers).catch((error: unknown) => {
       if (named !== undefined) throw error;
       terminal.line(`Nobody answers at the addresses in ${join(options.home, 'cluster.json')}.`);
       return undefined;
     });
-    if (client !== undefined) {
+    if (reached !== undefined) {
       terminal.line(`On the cluster at ${servers.join(', ')}.`);
-      return { client, servers, home: named === undefined ? options.home : undefined };
+      const home = named === undefined ? options.home : undefined;
+      const tracing = await traceInto(home);
+      return { client: tracing === undefined ? reached : await connectTo(servers), servers, home, tracing };
     }
   }
   terminal.line('No cluster runs here: the tour starts one for itself, and stops it at the end …');
   const startMs = performance.now();
-  const cluster = launchCluster({ purpose: 'tour', brokerCount: 3 });
+  const cluster = launchCluster({ purpose: 'tour', brokerCount: 3, traces: true });
   cleanUps.push(async (exitCode) => {
     await cluster.stop();
     if (exitCode === 1) process.stderr.write(`Data and logs of the cluster are kept in ${cluster.home}.\n`);
@@ -144,7 +155,14 @@ async function enterCluster(): Promise<Entered> {
   });
   await cluster.untilReady();
   terminal.line(`ready after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
-  return { client: await connectTo(cluster.servers), servers: cluster.servers, home: cluster.home };
+  const { servers: own, home } = cluster;
+  const tracing = await traceInto(home);
+  return { client: await connectTo(own), servers: own, home, tracing };
+}
+
+/** To the console that the ready-file of a home names. Before the client is made, which traces from its beginning. */
+async function traceInto(home: string | undefined): Promise<TourTracing | undefined> {
+  return startTracing(home === undefined ? undefined : readReadyFile(home).traces, process.env);
 }
 
 async function connectTo(servers: readonly string[]): Promise<PartitaClient> {

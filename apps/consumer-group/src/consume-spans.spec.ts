@@ -7,7 +7,7 @@ import { ServiceWorld } from './testing/service-world.ts';
 
 const recorder = new SpanRecorder();
 beforeAll(() => recorder.register());
-const world = new ServiceWorld({ tracing: true });
+const world = new ServiceWorld({ tracing: 'roots' });
 const { topic, member, cluster } = world;
 afterAll(() => recorder.unregister());
 afterEach(() => {

@@ -5,7 +5,7 @@ import { ServiceWorld } from './testing/service-world.ts';
 
 const recorder = new SpanRecorder();
 beforeAll(() => recorder.register());
-const world = new ServiceWorld({ tracing: true });
+const world = new ServiceWorld({ tracing: 'follow' });
 const { topic, member } = world;
 afterAll(() => {
   const open = recorder.open.filter((name) => !name.includes('/'));

@@ -92,10 +92,14 @@ export class BatchAppend {
 
 function attemptsOf(
   { traceparent }: PublishTrace,
-  { linkedTraceparents: linked }: ProduceBatchFrame,
+  { links }: ProduceBatchFrame,
   endWait: (() => void) | undefined,
 ): BatchTrace {
-  return new BatchTrace({ traceparent, linked, ...(endWait === undefined ? {} : { onLeaving: endWait }) });
+  return new BatchTrace({
+    traceparent,
+    linked: links?.traceparents ?? [],
+    ...(endWait === undefined ? {} : { onLeaving: endWait }),
+  });
 }
 
 function partitionOf({ partition, topicId }: ProduceBatchFrame, route: TopicRoute): Partition {

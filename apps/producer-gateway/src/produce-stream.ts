@@ -120,12 +120,12 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   #append(frame: ProduceBatchFrame): void {
     const bytes = frame.recordBatches.byteLength;
     if (!this.#take(frame.frameId, bytes)) return;
-    const { topic, traceparent, linkedTraceparents: linked } = frame;
+    const { topic, traceparent, links } = frame;
     const parent = publishParent(this.#tracing, traceparent);
     const trace =
       parent === undefined
         ? undefined
-        : PublishTrace.begin(parent, { topic, recordCount: 0, traceparent, linked }, this.#context);
+        : PublishTrace.begin(parent, { topic, recordCount: 0, linked: links?.traceparents ?? [] }, this.#context);
     const beganMs = this.#meter.began();
     const done = (outcome: AppendOutcome): void => {
       this.#meter.batchAnswered(topic, bytes, outcome, beganMs);

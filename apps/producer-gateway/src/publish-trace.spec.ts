@@ -1,9 +1,9 @@
 /** What a gateway records of the requests of traced clients, through real streams to a broker that a spec plays. */
-import { Metadata } from '@grpc/grpc-js';
 import { BatchBuilder, CODEC_NONE } from '@partita/batch';
 import { PartitaError } from '@partita/domain';
 import { ProduceRequest, ProducerServiceService, ProduceStreamRequest } from '@partita/protocol';
 import type { ProduceStreamResponse } from '@partita/protocol';
+import { callMetadata } from '@partita/rpc';
 import type { TracingMode } from '@partita/rpc';
 import { callUnary, ChannelPool, openBidi } from '@partita/rpc/client';
 import type { RunningService } from '@partita/runtime';
@@ -14,7 +14,7 @@ import { NO_METRICS } from '@partita/telemetry';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { startGateway } from './gateway.ts';
 import { routeOf } from './testing/route.ts';
-import { LOGGER, SpecBroker, SpecCoordinator } from './testing/spec-cluster.ts';
+import { gatewayConfig, LOGGER, SpecBroker, SpecCoordinator } from './testing/spec-cluster.ts';
 
 const recorder = new SpanRecorder();
 const { spans } = recorder;
@@ -43,17 +43,8 @@ afterAll(() => {
 });
 
 async function start(tracing: TracingMode): Promise<void> {
-  const [host = '', port] = coordinator.address.split(':');
   gateway = await startGateway({
-    config: {
-      listen: { host: '127.0.0.1', port: 0 },
-      advertise: undefined,
-      coordinators: [{ host, port: Number(port) }],
-      insecure: false,
-      metricsListen: undefined,
-      metricsHosts: [],
-      logLevel: 'info',
-    },
+    config: gatewayConfig(coordinator.address),
     logger: LOGGER,
     tracing,
     metrics: NO_METRICS,
@@ -109,9 +100,9 @@ describe('a traced frame', () => {
 
   test('with a batch has the same, and links to the other sends in it', async () => {
     const { send, results } = openStream();
-    const linkedTraceparents = [traceparent(2), 'garbage', traceparent(3)];
+    const links = { traceparents: [traceparent(2), 'garbage', traceparent(3)] };
     const frame = { frameId: 1n, topic: 'orders', partition: 0, recordBatches: batch('a'), partitionChosen: true };
-    send({ $case: 'batch', batch: { ...frame, traceparent: traceparent(1), linkedTraceparents } });
+    send({ $case: 'batch', batch: { ...frame, traceparent: traceparent(1), links } });
     await until(() => results.length === 1);
     const [publish] = recorder.named('publish orders');
     expect(childrenOf(publish)).toEqual(['route', 'validate', 'batch wait', 'append orders to broker 1']);
@@ -185,7 +176,7 @@ describe('nothing is begun', () => {
     send({ $case: 'produce', produce: { frameId: 1n, request: request('a'), traceparent: given } });
     const frame = { frameId: 2n, topic: 'orders', partition: 0, recordBatches: batch('b'), partitionChosen: true };
     send({ $case: 'batch', batch: { ...frame, traceparent: given } });
-    const metadata = new Metadata();
+    const metadata = callMetadata({});
     if (given !== '') metadata.set('traceparent', given);
     const client = pool.client(String(gateway.ready['address']));
     await callUnary(client, ProducerServiceService.produce, request('c'), { append: true, metadata });

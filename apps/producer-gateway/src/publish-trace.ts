@@ -14,8 +14,6 @@ import type { CallContext } from '@partita/rpc/server';
 export interface Published {
   readonly topic: string;
   readonly recordCount: number;
-  /** Of the span that sends, as the frame says, or empty. */
-  readonly traceparent: string;
   /** Of other spans that share the frame. */
   readonly linked: readonly string[];
 }
@@ -39,7 +37,7 @@ export function publishedRecords({ topic, records }: ProduceRequest, traceparent
     linked.add(record.traceparent);
     if (linked.size === SPAN_LINK_COUNT_MAX) break;
   }
-  return { topic, recordCount: records.length, traceparent, linked: [...linked] };
+  return { topic, recordCount: records.length, linked: [...linked] };
 }
 
 /** The parent of a request's span; undefined when nobody traces it. `roots`: no parent, and yet a span. */

@@ -162,3 +162,42 @@ test('a call that fails, is cancelled or cannot begin leaves no span open', asyn
   await expect.poll(() => spans.filter(({ ended }) => !ended)).toEqual([]);
   expect(spans.slice(0, 2).map(({ attributes }) => attributes['rpc.grpc.status_code'])).toEqual([12, 12]);
 });
+
+describe('a call that is passed on', () => {
+  /** A server that answers, and one in front of it that passes everything on. */
+  async function startPair(tracing: TracingMode): Promise<string> {
+    const owner = await startServer(tracing);
+    const peers = pool({ tracing });
+    const { address } = await serve(
+      ClusterServiceService,
+      {
+        getCluster: unary(() => GetClusterResponse.fromPartial({}), { relay: { pool: peers, target: () => owner } }),
+      },
+      { tracing },
+    );
+    return address;
+  }
+
+  const call = async (address: string): Promise<void> => {
+    const metadata = new Metadata();
+    metadata.set('traceparent', traceparent('abc'));
+    await callUnary(pool().client(address), ClusterServiceService.getCluster, {}, { metadata });
+  };
+
+  test('keeps its trace, with a span at each instance and one between', async () => {
+    await call(await startPair('follow'));
+    expect(spans.map(({ kind }) => kind)).toEqual([SpanKind.SERVER, SpanKind.CLIENT, SpanKind.SERVER]);
+    expect(spans.map(({ parent }) => parent)).toEqual(['0000000000000abc', spans[0]?.id, spans[1]?.id]);
+    expect(spans.every(({ ended }) => ended)).toBe(true);
+  });
+
+  test('keeps it through an instance that does not trace', async () => {
+    const owner = await startServer('follow');
+    const relay = { pool: pool(), target: () => owner };
+    const front = await serve(ClusterServiceService, {
+      getCluster: unary(() => GetClusterResponse.fromPartial({}), { relay }),
+    });
+    await call(front.address);
+    expect(spans).toMatchObject([{ kind: SpanKind.SERVER, parent: '0000000000000abc', ended: true }]);
+  });
+});

@@ -13,6 +13,17 @@ describe('the sampler of records', () => {
     expect([sampled(true), sampled(false)]).toEqual([true, false]);
   });
 
+  it('begins one trace in so many when it is told a number, the first among them', () => {
+    const sampler = recordSampler(3);
+    const decide = (context = ROOT_CONTEXT, attributes = {}) =>
+      sampler.shouldSample(context, TRACE, 'x', SpanKind.CLIENT, attributes).decision === 2;
+    expect(Array.from({ length: 7 }, () => decide())).toEqual([true, false, false, true, false, false, true]);
+    // What is no beginning does not count.
+    expect([decide(below(TraceFlags.SAMPLED)), decide(below(TraceFlags.NONE))]).toEqual([true, false]);
+    expect(decide(ROOT_CONTEXT, { 'rpc.system': 'grpc' })).toBe(false);
+    expect([decide(), decide(), decide()]).toEqual([false, false, true]);
+  });
+
   it('follows a parent, whether it may begin traces or not', () => {
     for (const roots of [true, false]) {
       expect(sampled(roots, below(TraceFlags.SAMPLED))).toBe(true);

@@ -21,13 +21,22 @@ export interface RecordSampler {
   toString(): string;
 }
 
-/** `roots`: whether spans without a parent begin traces; those with one follow it. */
-export function recordSampler(roots: boolean): RecordSampler {
+/**
+ * `roots`: whether spans without a parent begin traces, and with a number one in so many of them, the first among them;
+ * those with a parent follow it.
+ */
+export function recordSampler(roots: boolean | number): RecordSampler {
+  let rootCount = 0;
+  const begins = (): boolean => {
+    if (typeof roots === 'boolean') return roots;
+    rootCount += 1;
+    return (rootCount - 1) % roots === 0;
+  };
   return {
     shouldSample(context, _traceId, _name, _kind, attributes) {
       const parent = trace.getSpanContext(context);
-      const wanted = parent === undefined ? roots : (parent.traceFlags & 1) === 1;
-      const sampled = wanted && !Object.hasOwn(attributes, CALL_ATTRIBUTE);
+      const isRecord = !Object.hasOwn(attributes, CALL_ATTRIBUTE);
+      const sampled = isRecord && (parent === undefined ? begins() : (parent.traceFlags & 1) === 1);
       return { decision: sampled ? DECISIONS.recordAndSampled : DECISIONS.notRecord };
     },
     toString: () => `RecordSampler{roots=${roots}}`,

@@ -22,9 +22,9 @@ import type { ProcessIdentity } from './telemetry-resource.ts';
 export interface TelemetryOptions extends ProcessIdentity {
   /**
    * Set = records are traced though the environment names no endpoint: spans go to this one, and follow their parents.
-   * `roots`: those without a parent begin traces.
+   * `roots`: those without a parent begin traces; with a number, one in so many of them.
    */
-  readonly records?: { readonly endpoint: string; readonly roots: boolean };
+  readonly records?: { readonly endpoint: string; readonly roots: boolean | number };
   /** False = no spans, whatever the environment says: a process that only receives those of others. */
   readonly traces?: false;
   /** The config of a process that has metrics, by METRICS_OPTIONS. Others have none, whatever the environment says. */
@@ -104,7 +104,7 @@ async function startTraces(options: TelemetryOptions): Promise<Pick<Telemetry, '
 /** What the sampler that the environment names can ever record. */
 function tracingOf({ env, records, traces }: TelemetryOptions): Telemetry['tracing'] {
   if (traces === false || env['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true') return 'off';
-  if (records !== undefined) return records.roots ? 'roots' : 'follow';
+  if (records !== undefined) return records.roots === false ? 'follow' : 'roots';
   switch (env['OTEL_TRACES_SAMPLER']?.trim()) {
     case 'always_off':
       return 'off';

@@ -45,7 +45,6 @@ export function produceBatches(
         expectedNextOffset: undefined,
         traceparent: '',
         tracestate: '',
-        linkedTraceparents: [],
         timeoutMs: TIMEOUT_MS,
         topicId: '',
         partitionChosen: true,

@@ -6,6 +6,8 @@ import { addressOf, nextMessage } from '../child-process.ts';
 import { BROKER_COUNT } from '../workload.ts';
 
 const REPLICA = fileURLToPath(new URL('./raw-replica.ts', import.meta.url));
+/** As brokers are started. */
+const THREAD_POOL_SIZE = '32';
 
 export class RawReplicas {
   readonly addresses: readonly string[];
@@ -16,9 +18,11 @@ export class RawReplicas {
     this.#children = children;
   }
 
-  /** Resolves when each follows all others. */
-  static async start(): Promise<RawReplicas> {
-    const children = Array.from({ length: BROKER_COUNT }, () => fork(REPLICA));
+  /** Resolves when each follows all others. With a folder they store what they are sent there. */
+  static async start(folder?: string): Promise<RawReplicas> {
+    const env = { ...process.env, UV_THREADPOOL_SIZE: THREAD_POOL_SIZE };
+    const args = folder === undefined ? [] : [folder];
+    const children = Array.from({ length: BROKER_COUNT }, () => fork(REPLICA, args, { env }));
     const addresses = await Promise.all(children.map(addressOf));
     await Promise.all(
       children.map(async (child, index) => {

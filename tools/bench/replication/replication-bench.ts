@@ -1,4 +1,7 @@
 /** `npm run bench -- replication`: what replicas and their disks cost, and how far replication is from raw gRPC. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connect } from '@partita/client';
 import { launchCluster } from '@partita/tool-dev/own-cluster.ts';
 import { readReadyFile } from '@partita/tool-dev/ready-file.ts';
@@ -25,6 +28,9 @@ interface Servers {
   run(side: ReplicationSide, seconds: number): Promise<MeteredSample>;
 }
 
+type ServersName = 'ours' | 'raw' | 'raw with disks';
+type AllServers = Readonly<Record<ServersName, Servers>>;
+
 interface MeteredSample extends Sample {
   readonly cpuMs: number;
 }
@@ -33,7 +39,7 @@ export async function benchReplication({ options, cleanUps }: BenchRun): Promise
   const rows = chooseRows(REPLICATION_ROWS, options.rows);
   const { rounds, seconds } = options;
   const facts: ReplicationFacts = { ...thisMachine(), rounds, seconds };
-  const servers = { ours: await startCluster(cleanUps), raw: await startRaw(cleanUps) };
+  const servers = await startServers(cleanUps);
   const reports: ReplicationReport[] = [];
   for (const row of rows) {
     progress(`${row.measured.name}, against ${row.against.name}`);
@@ -49,19 +55,30 @@ export async function benchReplication({ options, cleanUps }: BenchRun): Promise
 async function measure(
   { rounds, seconds }: BenchOptions,
   row: ReplicationRow,
-  servers: { readonly ours: Servers; readonly raw: Servers },
+  servers: AllServers,
 ): Promise<ReplicationReport> {
   const costs = { measured: [] as number[], against: [] as number[] };
   const side = (name: 'measured' | 'against') => async (warmUp: boolean) => {
-    const { topic } = row[name];
     const runSeconds = warmUp ? Math.min(WARM_UP_SECONDS, seconds) : seconds;
-    const sample = await servers[topic === undefined ? 'raw' : 'ours'].run(row[name], runSeconds);
+    const sample = await servers[serversOf(row[name])].run(row[name], runSeconds);
     if (!warmUp) costs[name].push((sample.cpuMs * 1e6) / sample.bytes);
     return sample;
   };
   const pairs = await runRounds(rounds, { ours: side('measured'), raw: side('against') });
   const cpuMsPerMb = { measured: median(costs.measured), against: median(costs.against) };
   return { row, figures: figuresOf(pairs), cpuMsPerMb };
+}
+
+function serversOf({ on }: ReplicationSide): ServersName {
+  return typeof on === 'object' ? 'ours' : on;
+}
+
+/** All of them, so that what does not run costs every row the same. */
+async function startServers(cleanUps: CleanUps): Promise<AllServers> {
+  const ours = await startCluster(cleanUps);
+  const folder = mkdtempSync(join(tmpdir(), 'partita-bench-raw-'));
+  cleanUps.add(() => rmSync(folder, { recursive: true }));
+  return { ours, raw: await startRaw(cleanUps), 'raw with disks': await startRaw(cleanUps, folder) };
 }
 
 async function startCluster(cleanUps: CleanUps): Promise<Servers> {
@@ -82,8 +99,9 @@ async function startCluster(cleanUps: CleanUps): Promise<Servers> {
   const pids = readReadyFile(home).pids.broker;
   return {
     pids,
-    run: async ({ topic: kind }, seconds) => {
-      const topic = await topics.create(kind);
+    run: async ({ on }, seconds) => {
+      if (typeof on !== 'object') throw new Error(`no topics: ${on}`);
+      const topic = await topics.create(on);
       const sample = await metered(pids, () => load.run({ load: 'append-direct', topic, seconds }));
       await topics.delete(topic);
       return sample;
@@ -91,8 +109,8 @@ async function startCluster(cleanUps: CleanUps): Promise<Servers> {
   };
 }
 
-async function startRaw(cleanUps: CleanUps): Promise<Servers> {
-  const replicas = await RawReplicas.start();
+async function startRaw(cleanUps: CleanUps, folder?: string): Promise<Servers> {
+  const replicas = await RawReplicas.start(folder);
   cleanUps.add(() => replicas.stop());
   const load = await LoadProcess.start({ kind: 'raw', sinks: replicas.addresses });
   cleanUps.add(() => load.stop());

@@ -42,6 +42,8 @@ ${machineLine(facts)}
 - **Raw**: @grpc/grpc-js alone with the same hops: ${BROKER_COUNT} processes that each lead and each follow the others, by streams that the
   follower opens; the leader hands each message on to both, and answers when the first has it. The same messages and windows
   (${mib(STREAM_WINDOW_BYTES)} a stream, ${mib(CONNECTION_WINDOW_BYTES)} a connection). Bytes handed on: nothing is checked, stamped, decoded or stored.
+  With disks: each also appends what it gets to a file, one synced write at a time for all that came during the one before, and
+  a message is answered when it is on the leader's disk and on one follower's.
 - **Method**: ${facts.rounds} rounds of ${facts.seconds} s for each row, both sides in turn after a warm-up of each; medians; the ratio is the median of the
   rounds' ratios (lowest to highest). CPU is the time that the brokers, or the raw replicas, together spent for each megabyte that
   was acknowledged: user and kernel, disk included; the load generator's is not in it.

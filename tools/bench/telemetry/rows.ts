@@ -62,5 +62,6 @@ export const TELEMETRY_ROWS: readonly TelemetryRow[] = [
   { name: 'unary-sampled', load: 'unary', measured: SIDES.sampled, against: SIDES.off },
   { name: 'unary-metrics', load: 'unary', measured: SIDES.metrics, against: SIDES.off },
   // What the method says of two clusters that differ in nothing.
-  { name: 'same', load: 'batches', measured: SIDES.off, against: SIDES.off },
+  { name: 'same-batches', load: 'batches', measured: SIDES.off, against: SIDES.off },
+  { name: 'same-unary', load: 'unary', measured: SIDES.off, against: SIDES.off },
 ];

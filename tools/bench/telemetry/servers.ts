@@ -63,7 +63,7 @@ export class TelemetryCluster {
     const ready = readReadyFile(home);
     const topic = await createTopic(servers, Math.min(brokerCount, REPLICA_COUNT_MAX));
     const load = await LoadProcess.start({ kind: 'telemetry', servers }, { ...env, ...clientEnvironment(side, ready) });
-    const scraper = metrics ? Scraper.start(metricsAddresses(ready)) : undefined;
+    const scraper = metrics ? Scraper.start(Object.values(ready.metrics ?? {})) : undefined;
     return new TelemetryCluster(cluster, { ready, load, topic, scraper });
   }
 
@@ -101,10 +101,6 @@ export class TelemetryCluster {
       console: cpuTimeMs(console),
     };
   }
-}
-
-function metricsAddresses(_ready: ReadyFile): string[] {
-  return [];
 }
 
 /** Clients of a side on which nobody asks for a trace do not trace. */

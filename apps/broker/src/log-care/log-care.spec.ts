@@ -1,5 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BATCH_DATA, BatchBuilder, batchesIn, CODEC_NONE } from '@partita/batch';
 import { BrokerServiceService, CleanupPolicy, ReplicaServiceService, TopicSettings } from '@partita/protocol';
@@ -8,10 +9,11 @@ import { batchOf, CLUSTER_ID, entryFor, TestBroker } from '../testing/broker.fix
 import type { TestTopic } from '../testing/broker.fixture.ts';
 
 const SMALL_SEGMENTS = { segmentBytes: 64n * 1024n } as const;
+const RETENTION_MS = 100;
 let broker: TestBroker;
 
 beforeEach(async () => {
-  broker = await TestBroker.start(undefined, { retentionInterval: 100 });
+  broker = await TestBroker.start(undefined, { retentionInterval: RETENTION_MS });
 });
 
 afterEach(async () => {
@@ -40,7 +42,7 @@ async function segmentCount(topic: TestTopic): Promise<number> {
 async function until(what: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; !(await what()); tries += 1) {
     if (tries > 100) throw new Error('it did not happen within 10 s');
-    await new Promise((go) => setTimeout(go, 100));
+    await sleep(100);
   }
 }
 
@@ -132,11 +134,17 @@ describe('compaction', () => {
     for (let count = 0; count < 60; count += 1) {
       await broker.appendOk(entryFor('accounts', keyedBatch(`k${count % 5}`, `${count} ${'x'.repeat(10_000)}`)));
     }
-    await until(async () => (await offsetsOf('accounts')).length < 25);
-    const offsets = await offsetsOf('accounts');
+    let offsets: bigint[] = [];
+    await until(async () => {
+      const before = offsets;
+      await sleep(RETENTION_MS * 5);
+      offsets = await offsetsOf('accounts');
+      // Less than half, and nothing more that it would take away.
+      return offsets.length < 25 && offsets.length === before.length;
+    });
     const dir = await broker.copyOfDirectory();
     await broker.stop();
-    broker = await TestBroker.start(dir, { retentionInterval: 100 });
+    broker = await TestBroker.start(dir, { retentionInterval: RETENTION_MS });
     await broker.elect(topic, 2);
     expect(await offsetsOf('accounts')).toEqual(offsets);
     expect(offsets.slice(-5)).toEqual([56n, 57n, 58n, 59n, 60n]);

@@ -10,14 +10,7 @@ import {
   REPLICATION_SILENCE_MS_MAX,
 } from '@partita/domain';
 import type { Clock } from '@partita/domain';
-import type {
-  Join,
-  ReplicateAck,
-  ReplicateOpen,
-  ReplicateRequest,
-  ReplicateResponse,
-  TracedBatch,
-} from '@partita/protocol';
+import type { Join, ReplicateAck, ReplicateOpen, ReplicateRequest, ReplicateResponse } from '@partita/protocol';
 import { FollowerSender } from '@partita/replication';
 import type { JoinOutcome, OutgoingAppend, SenderStream } from '@partita/replication';
 import type { BidiHandlers, ServerBidiStream } from '@partita/rpc/server';
@@ -45,7 +38,6 @@ interface Followed {
 }
 
 const MESSAGE_HEAD_BYTES = 128;
-const NONE_TRACED: TracedBatch[] = [];
 
 export class FollowerStream implements BidiHandlers<ReplicateRequest> {
   readonly #stream: ServerBidiStream<ReplicateResponse>;
@@ -220,7 +212,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
       highWatermark,
       logStartOffset,
       inSync,
-      traced: batches === undefined ? NONE_TRACED : (traces?.between(baseOffset, batches.endOffset) ?? NONE_TRACED),
+      traced: batches === undefined ? undefined : traces?.between(baseOffset, batches.endOffset),
     };
     this.#stream.send({ message: { $case: 'append', append } }, recordBatches.length + MESSAGE_HEAD_BYTES);
   }

@@ -179,8 +179,8 @@ export class LeaderLink {
         const news = { baseOffset, previousEpoch, batches, highWatermark, logStart, inSync };
         const durableBefore = actor.log.syncedEnd;
         actor.feed({ kind: 'replicate', epoch, nonce: hex(nonce), ...news });
-        if (append.traced.length > 0)
-          actor.traces?.onReceived(append.traced, this.#heardAtMs, { durableBefore, logEnd: actor.log.logEnd });
+        if (append.traced !== undefined)
+          actor.traces?.onReceived(append.traced.batches, this.#heardAtMs, { durableBefore, logEnd: actor.log.logEnd });
       } catch (error) {
         const { logger, leaderId } = this.#options;
         logger.error({ err: error, topicId, partition, leaderId }, 'what a leader sent cannot be stored; asking again');

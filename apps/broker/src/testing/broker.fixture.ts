@@ -36,6 +36,8 @@ import type { BrokerConfig } from '../config.ts';
 
 export const CLUSTER_ID = '0190a000-0000-7000-8000-000000000001';
 
+const COPY_ATTEMPTS_MAX = 10;
+
 export interface TestTopic {
   readonly config: TopicConfig;
   readonly replicaIds: readonly string[];
@@ -136,11 +138,22 @@ export class TestBroker {
     this.pool.close();
   }
 
-  /** What a kill -9 would leave: the files as they are at this moment, elsewhere. The lock of a living process stays behind. */
+  /**
+   * What a kill -9 would leave: the files as they are at this moment, elsewhere. The lock of a living process stays behind.
+   * A copy during which a file goes is not of one moment, and is made again.
+   */
   async copyOfDirectory(): Promise<string> {
-    const copy = await mkdtemp(join(tmpdir(), 'partita-broker-killed-'));
-    await cp(this.dir, copy, { recursive: true, filter: (path) => !path.endsWith('/lock') });
-    return copy;
+    for (let attempt = 1; ; attempt += 1) {
+      const copy = await mkdtemp(join(tmpdir(), 'partita-broker-killed-'));
+      try {
+        await cp(this.dir, copy, { recursive: true, filter: (path) => !path.endsWith('/lock') });
+        return copy;
+      } catch (error) {
+        await rm(copy, { recursive: true, force: true });
+        const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+        if (!isGone || attempt === COPY_ATTEMPTS_MAX) throw error;
+      }
+    }
   }
 
   async remove(): Promise<void> {

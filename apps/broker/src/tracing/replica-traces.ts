@@ -6,7 +6,7 @@
 import type { PartitaError } from '@partita/domain';
 import { contextOf, sampledParent } from '@partita/rpc';
 import { WriteWatch } from '@partita/log';
-import type { TracedBatch } from '@partita/protocol';
+import type { TracedBatch, TracedBatches } from '@partita/protocol';
 import type { AppendInput, PartitionState, PlannedAppend, ReplicaChange } from '@partita/replication';
 import type { AppendTrace } from './append-trace.ts';
 import { beginBatchSpan, endBatchSpan } from './batch-span.ts';
@@ -16,7 +16,6 @@ import type { BatchPlace, SpanFault } from './batch-span.ts';
 const TRACED_BATCH_COUNT_MAX = 1000;
 /** Batches named in one message to a follower. */
 const TRACED_BATCH_SENT_COUNT_MAX = 32;
-const NONE: TracedBatch[] = [];
 const NOT_LEADING = { type: 'NOT_LEADER', message: 'this broker no longer leads the partition' };
 const CLOSED = { type: 'SHUTTING_DOWN', message: 'the replica was closed before' };
 
@@ -72,11 +71,12 @@ export class ReplicaTraces {
   }
 
   /** What followers are told of the batches between the offsets. */
-  between(fromOffset: bigint, endOffset: bigint): TracedBatch[] {
-    if (this.#unsent.length === 0) return NONE;
-    return this.#unsent
+  between(fromOffset: bigint, endOffset: bigint): TracedBatches | undefined {
+    if (this.#unsent.length === 0) return undefined;
+    const batches = this.#unsent
       .filter((batch) => batch.endOffset > fromOffset && batch.endOffset <= endOffset)
       .slice(0, TRACED_BATCH_SENT_COUNT_MAX);
+    return batches.length === 0 ? undefined : { batches };
   }
 
   /** Every follower has been sent what ends at or below the offset. */

@@ -69,11 +69,12 @@ function heading({ summary, spans }: GetTraceResponse): string[] {
   return [`trace ${summary.traceId}`, `${printable(summary.rootName)}, ${when}: ${parts.join(', ')}`, ''];
 }
 
-function traceView({ summary }: GetTraceResponse, nodes: readonly SpanNode[], { slowest, wait }: SlowParts) {
+function traceView({ summary }: GetTraceResponse, nodes: readonly SpanNode[], { slowest, wait, path }: SlowParts) {
   return {
     ...(summary === undefined ? {} : summaryView(summary)),
     ...(slowest === undefined ? {} : { slowest: slowPartView(slowest) }),
     ...(wait === undefined ? {} : { waiting: slowPartView(wait) }),
+    path: path.map(({ kind, node, nanos }) => ({ spanId: node.span.spanId, kind, ms: nanos / 1e6 })),
     spans: nodes.map(spanView),
   };
 }

@@ -145,7 +145,8 @@ describe('partita trace show', () => {
 
   it('prints JSON with depth, own time and attributes', async () => {
     const { out } = await trace(['show', '--last', '--json']);
-    const { spans, slowest } = JSON.parse(out) as { spans: unknown[]; slowest: unknown };
+    const { spans, slowest, path } = JSON.parse(out) as { spans: unknown[]; slowest: unknown; path: unknown };
+    expect(path).toEqual([{ spanId: 'aa', kind: 'own', ms: 12.3 }]);
     expect(slowest).toEqual({
       ...{
         text: 'send hello of partita-cli, 12.3 ms of 12.3 ms (100 %)',

@@ -35,6 +35,12 @@ describe('the slow part of a trace', () => {
     expect(told(...spans)).toBe('publish orders of partita-producer-gateway, 47.0 ms of 48.9 ms (96 %)');
   });
 
+  it('does not repeat a topic that its name has', () => {
+    expect(told(...SPANS.filter(({ id }) => id !== 'fsync'))).toBe(
+      'append orders of broker-2 (partition 3), 45.0 ms of 48.9 ms (92 %)',
+    );
+  });
+
   it('takes the broker of a follower from its own span, not from the leader above', () => {
     const follower = { service: 'partita-broker', attributes: { 'partita.broker.id': '3' } };
     const spans = SPANS.map((span) => (span.id === 'fsync' ? { ...span, at: [3, 5] as const } : span));

@@ -23,6 +23,8 @@ export interface SlowParts {
   readonly slowest: SlowPart | undefined;
   /** The longest time in which nothing ran; undefined when the slowest span took longer. */
   readonly wait: SlowPart | undefined;
+  /** All of the path, longest first. */
+  readonly path: readonly PathPart[];
 }
 
 export function slowParts(nodes: readonly SpanNode[]): SlowParts {
@@ -32,6 +34,7 @@ export function slowParts(nodes: readonly SpanNode[]): SlowParts {
   return {
     slowest: described(parts.find(({ kind }) => kind === 'own')),
     wait: described(parts[0]?.kind === 'before' ? parts[0] : undefined),
+    path: parts,
   };
 }
 
@@ -47,11 +50,15 @@ function describedPart(part: PathPart, pathNanos: number, nodes: readonly SpanNo
   };
 }
 
-/** `fsync of broker-2 (orders/3), 41.2 ms of 48.9 ms (84 %)`; for a wait `nothing ran before receive orders of …`. */
+/**
+ * `fsync of broker-2 (orders/3), 41.2 ms of 48.9 ms (84 %)`; `(partition 3)` for a span whose name has the topic; for a wait
+ * `nothing ran before receive orders of …`.
+ */
 export function slowPartText(part: SlowPart): string {
   const { kind, node, nanos, pathNanos, share, who, topic, partition } = part;
   const span = `${kind === 'before' ? 'nothing ran before ' : ''}${node.span.name} of ${who}`;
-  const place = topic === undefined || partition === undefined ? '' : ` (${topic}/${partition})`;
+  const hasTopic = topic === undefined || node.span.name.split(' ').includes(topic);
+  const place = partition === undefined ? '' : ` (${hasTopic ? 'partition ' : `${topic}/`}${partition})`;
   const percent = `${Math.round(share * 100)} %`;
   return printable(`${span}${place}, ${nanosText(nanos)} of ${nanosText(pathNanos)} (${percent})`);
 }

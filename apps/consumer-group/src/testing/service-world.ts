@@ -2,6 +2,7 @@
 import { systemRandom, createLogger } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
 import { GroupServiceService } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import type { ConsumeInitial, DescribeGroupResponse } from '@partita/protocol';
 import { MetricRegistry } from '@partita/telemetry';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
@@ -36,11 +37,15 @@ export class ServiceWorld {
   readonly pool = new ChannelPool();
   readonly instances: RunningInstance[] = [];
   readonly #members: TestMember[] = [];
-  readonly #tracing: boolean;
+  readonly #tracing: TracingMode;
   #topicCount = 0;
 
   /** Ties the world to the hooks of the spec file: `instanceCount` instances from its start. */
-  constructor({ shardCount = 1, instanceCount = 1, tracing = false } = {}) {
+  constructor({
+    shardCount = 1,
+    instanceCount = 1,
+    tracing = 'off',
+  }: { shardCount?: number; instanceCount?: number; tracing?: TracingMode } = {}) {
     this.#tracing = tracing;
     this.cluster = new FakeCluster(this.logger, shardCount);
     beforeAll(async () => {
@@ -69,7 +74,7 @@ export class ServiceWorld {
     const metrics = new MetricRegistry();
     const { config } = parsed;
     const fail = (error: unknown): void => expect.fail(String(error));
-    const tracing = this.#tracing ? 'follow' : 'off';
+    const tracing = this.#tracing;
     const service = await startConsumerGroup({ config, instanceId, logger: this.logger, tracing, metrics, fail });
     const started = { service, metrics, instanceId, address: String(service.ready['address']) };
     this.instances.push(started);

@@ -89,8 +89,6 @@ export class GatewayAppender implements BatchSink {
   }
 }
 
-const NOTHING_LINKED: readonly string[] = [];
-
 function frameOf(job: AppendJob, timeoutMs: number): Omit<ProduceBatchFrame, 'frameId'> {
   return {
     topic: job.topic,
@@ -102,7 +100,7 @@ function frameOf(job: AppendJob, timeoutMs: number): Omit<ProduceBatchFrame, 'fr
     expectedNextOffset: job.expectedNextOffset,
     traceparent: job.trace?.traceparent ?? '',
     tracestate: '',
-    linkedTraceparents: [...(job.trace?.linked ?? NOTHING_LINKED)],
+    links: job.trace === undefined ? undefined : { traceparents: [...job.trace.linked] },
     timeoutMs,
   };
 }
