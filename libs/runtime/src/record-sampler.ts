@@ -1,6 +1,6 @@
 /**
- * Which spans a process records that traces on its user's word: the way of its records, and none of the calls that carry
- * them. Calls are shared and outlive a trace; the span of a stream would stretch it until the stream ends.
+ * Which spans a process records that traces on its user's word: the way of its records, and none of the calls beside it,
+ * which look up addresses and routes for all records together.
  */
 import { trace } from '@opentelemetry/api';
 import type { Attributes, Context, SpanKind } from '@opentelemetry/api';

@@ -78,6 +78,11 @@ describe('the critical path of a trace', () => {
     expect(pathOf(...append('2'))).toEqual({ 'commit orders': 25, fsync: 4, append: 2 });
   });
 
+  it('follows no commit that came after the append was answered, as with acks=leader', () => {
+    const early = append('2', [2, 28]).map((span) => (span.id === 'append' ? { ...span, at: [0, 6] as const } : span));
+    expect(pathOf(...early)).toEqual({ fsync: 4, append: 2 });
+  });
+
   it('goes on to the consumer, and tells how long the record lay there before', () => {
     const consumed: MadeSpan[] = [
       { id: 'publish', parent: 'send', ...GATEWAY, at: [1, 49] },

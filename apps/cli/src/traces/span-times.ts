@@ -5,7 +5,7 @@
  * - A call waits for what it called. So the child of a CLIENT or PRODUCER span that another service made lies within its
  *   parent, and is moved there with everything below it.
  * - A leader's `commit` waits for followers, whose `replicate` spans are its siblings. It counts from the end of the one
- *   that decided; the other followers are followed by nobody.
+ *   that decided; nobody waits for the other followers, nor for a commit that comes after its append was answered.
  */
 import type { SpanNode } from './span-tree.ts';
 
@@ -65,6 +65,10 @@ function decideReplication(siblings: readonly TimedSpan[]): void {
   if (followers.length === 0) return;
   for (const follower of followers) follower.loose = true;
   const commit = siblings.find(({ node }) => node.span.name.startsWith('commit '));
+  if (commit?.parent !== undefined && commit.to > commit.parent.to + CLOCK_NANOS) {
+    commit.loose = true;
+    return;
+  }
   // One replica, the leader itself, was enough.
   if (commit === undefined || attributeOf(commit.node, 'partita.replicas_acked') === '1') return;
   const byEnd = followers.toSorted((left, right) => left.to - right.to);
