@@ -79,7 +79,7 @@ export class BatchAppend {
       session: hasProducer(header) ? producerIdAt(recordBatches, 0) : '',
       acks: frame.acks,
       ...(frame.expectedNextOffset === undefined ? {} : { expectedNextOffset: frame.expectedNextOffset }),
-      ...(trace === undefined ? {} : { trace: attemptsOf(trace, frame, endWait) }),
+      trace: trace === undefined ? undefined : attemptsOf(trace, frame, endWait),
       deadlineAtMs,
       done: (outcome) => {
         this.#held.release(bytes);

@@ -132,7 +132,7 @@ export class AppendStreamSession implements BidiHandlers<AppendStreamRequest> {
     this.#frameCount += 1;
     this.#bytes += frame.bytes;
     const deadlineMs = this.#options.clock.monotonicMs() + (timeoutMs === 0 ? DEADLINE_MS_MAX : timeoutMs);
-    this.#options.appender.appendAll(entries, { deadlineMs, caller: this.#caller }, (results) => {
+    this.#options.appender.appendAll(entries, deadlineMs, this.#caller, (results) => {
       frame.results = results;
       this.#answer(frame);
     });

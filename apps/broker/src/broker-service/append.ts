@@ -42,14 +42,6 @@ export interface AppendOptions {
   readonly onWaiting: (actor: PartitionActor) => void;
 }
 
-/** What holds for all entries of a request. */
-export interface AppendWay {
-  /** Monotonic milliseconds after which the sender no longer waits. */
-  readonly deadlineMs: number;
-  /** The sampled span of the call or stream, asked for when it began; undefined = none, or nothing is traced. */
-  readonly caller: SpanContext | undefined;
-}
-
 const ACKS = [Acks.ACKS_UNSPECIFIED, Acks.ACKS_ALL, Acks.ACKS_LEADER] as const;
 
 export class Appender {
@@ -74,24 +66,29 @@ export class Appender {
     const deadlineMs = this.#options.clock.monotonicMs() + Math.min(context.deadlineMs, DEADLINE_MS_MAX);
     const caller = this.callersSpan();
     const results = await new Promise<AppendResult[]>((resolve) =>
-      this.appendAll(entries, { deadlineMs, caller }, resolve),
+      this.appendAll(entries, deadlineMs, caller, resolve),
     );
     return { results };
   }
 
-  /** See AppendWay. */
+  /** The sampled span of the call or stream that begins now; undefined without one, and when nothing is traced. */
   callersSpan(): SpanContext | undefined {
     return callersSpan(this.#options.tracing);
   }
 
   /** Appends the entries in order and calls `done` once, with one result for each, when all are known. */
-  appendAll(entries: readonly AppendEntry[], way: AppendWay, done: (results: AppendResult[]) => void): void {
+  appendAll(
+    entries: readonly AppendEntry[],
+    deadlineMs: number,
+    caller: SpanContext | undefined,
+    done: (results: AppendResult[]) => void,
+  ): void {
     const results = new Array<AppendResult>(entries.length);
     // Partitions that have refused an entry of this request: what follows there must not overtake it.
     const refused = new Map<string, PartitaError>();
     let openCount = entries.length;
     entries.forEach((entry, index) => {
-      this.#appendOne(entry, way, refused, (result) => {
+      this.#appendOne(entry, deadlineMs, caller, refused, (result) => {
         results[index] = result;
         openCount -= 1;
         if (openCount === 0) done(results);
@@ -101,7 +98,8 @@ export class Appender {
 
   #appendOne(
     entry: AppendEntry,
-    way: AppendWay,
+    deadlineMs: number,
+    caller: SpanContext | undefined,
     refused: Map<string, PartitaError>,
     done: (result: AppendResult) => void,
   ): void {
@@ -119,7 +117,7 @@ export class Appender {
       key = partitionKey(actor);
       const earlier = refused.get(key);
       if (earlier !== undefined) throw earlier;
-      this.#feed(actor, entry, way, (outcome) => {
+      this.#feed(actor, entry, deadlineMs, caller, (outcome) => {
         if (!outcome.ok) {
           refuse(this.#withLeader(actor, outcome.error));
           return;
@@ -133,7 +131,13 @@ export class Appender {
     }
   }
 
-  #feed(actor: PartitionActor, entry: AppendEntry, way: AppendWay, done: (outcome: AppendOutcome) => void): void {
+  #feed(
+    actor: PartitionActor,
+    entry: AppendEntry,
+    deadlineMs: number,
+    caller: SpanContext | undefined,
+    done: (outcome: AppendOutcome) => void,
+  ): void {
     const { clock, onWaiting, tracing } = this.#options;
     const { topic } = actor;
     if (actor.leader === undefined) throw this.#options.registry.notLeader(actor);
@@ -166,10 +170,10 @@ export class Appender {
       claim,
       producer,
       wallMs,
-      deadlineMs: way.deadlineMs,
+      deadlineMs,
       reply: done,
     };
-    const parent = tracing ? parentOf(entry, way.caller) : undefined;
+    const parent = tracing ? parentOf(entry, caller) : undefined;
     actor.feed(parent === undefined ? input : traced(actor, input, parent));
   }
 

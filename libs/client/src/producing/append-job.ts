@@ -25,7 +25,7 @@ export interface AppendJob {
   readonly expectedNextOffset?: bigint;
   readonly claimEpoch?: number;
   /** Set when a sampled trace holds the batch. */
-  readonly trace?: BatchTrace;
+  readonly trace?: BatchTrace | undefined;
   /** Monotonic milliseconds (performance.now) after which the job fails. Default: 30 s from now. */
   readonly deadlineAtMs?: number;
   /** Called once, never before `append` returns. */

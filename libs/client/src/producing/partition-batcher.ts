@@ -193,7 +193,7 @@ export class PartitionBatcher {
       partitionChosen: first.partitionChosen,
       acks: first.acks,
       ...(first.expectedNextOffset === undefined ? {} : { expectedNextOffset: first.expectedNextOffset }),
-      ...(trace === undefined ? {} : { trace }),
+      trace,
       deadlineAtMs,
       done: (outcome: AppendOutcome) => {
         for (const share of shares) share.part.done(share.from, share.to, outcome, share.indexInBatch);
@@ -242,8 +242,9 @@ function addRecords(builder: BatchBuilder, part: WaitingPart): void {
 
 /** The batch's trace, that of the first part which has one; the others are linked. */
 function traceOf(shares: readonly Share[]): BatchTrace | undefined {
-  // Looked for before anything is made: most batches have none.
-  const first = shares.find(({ part }) => part.traceparent !== '');
+  // Looked for before anything is made, a function too: most batches have none.
+  let first: Share | undefined;
+  for (const share of shares) if (share.part.traceparent !== '') first ??= share;
   if (first === undefined) return undefined;
   const traced = shares.filter(({ part }) => part.traceparent !== '');
   const { traceparent } = first.part;
