@@ -2,7 +2,6 @@
  * What becomes of the replicas of this broker: their roles and whether they are trusted as log lines, and the catching up
  * of one that was behind as a trace, made when it is done.
  */
-import { partitionKey } from '@partita/domain';
 import type { ReplicaChange } from '@partita/replication';
 import { beginOperation } from '@partita/rpc';
 import type { TracingMode } from '@partita/rpc';
@@ -34,9 +33,9 @@ export class ReplicaNews {
   readonly #lines: StateLines;
   readonly #tracing: TracingMode;
   readonly #brokerId: number;
-  readonly #told = new Map<string, Told>();
+  readonly #told = new WeakMap<NewsActor, Told>();
   /** Replicas that follow and have not been seen to have everything. */
-  readonly #catchingUp = new Map<string, CatchUp>();
+  readonly #catchingUp = new WeakMap<NewsActor, CatchUp>();
 
   constructor(lines: StateLines, tracing: TracingMode, brokerId: number) {
     this.#lines = lines;
@@ -49,17 +48,15 @@ export class ReplicaNews {
     if (what === 'role' || what === 'followed') {
       this.#tell(actor);
       if (this.#tracing !== 'off') this.#follow(actor);
-    } else if (what === 'high-watermark' && this.#catchingUp.size > 0) this.#progress(actor);
+    } else if (what === 'high-watermark' && this.#tracing !== 'off') this.#progress(actor);
   }
 
   stop(): void {
-    this.#catchingUp.clear();
     this.#lines.flush();
   }
 
   #tell(actor: NewsActor): void {
-    const key = partitionKey(actor);
-    const before = this.#told.get(key) ?? { role: '', isSuspect: false };
+    const before = this.#told.get(actor) ?? { role: '', isSuspect: false };
     const { role, following, meta } = actor.state;
     const isSuspect = meta.suspect;
     const place = { topic: actor.topic.config.topic, partition: actor.partition };
@@ -77,33 +74,31 @@ export class ReplicaNews {
         ...place,
         epoch: meta.promisedEpoch,
       });
-    this.#told.set(key, { role: now, isSuspect });
+    this.#told.set(actor, { role: now, isSuspect });
   }
 
   #follow(actor: NewsActor): void {
-    const key = partitionKey(actor);
     const { following, durableEnd } = actor.state;
     if (following?.phase !== 'live') {
-      const lost = this.#catchingUp.get(key);
-      this.#catchingUp.delete(key);
+      const lost = this.#catchingUp.get(actor);
+      this.#catchingUp.delete(actor);
       if (lost?.isBehind === true) this.#trace(actor, lost, 'the stream to the leader was lost on the way');
       return;
     }
-    if (this.#catchingUp.has(key)) return;
+    if (this.#catchingUp.has(actor)) return;
     const { leaderId } = following;
-    this.#catchingUp.set(key, { sinceMs: performance.now(), fromOffset: durableEnd, leaderId, isBehind: false });
+    this.#catchingUp.set(actor, { sinceMs: performance.now(), fromOffset: durableEnd, leaderId, isBehind: false });
   }
 
   #progress(actor: NewsActor): void {
-    const key = partitionKey(actor);
-    const catchUp = this.#catchingUp.get(key);
+    const catchUp = this.#catchingUp.get(actor);
     const { following, highWatermark } = actor.state;
     if (catchUp === undefined || following === undefined) return;
     if (highWatermark < following.leaderHighWatermark) {
       catchUp.isBehind = true;
       return;
     }
-    this.#catchingUp.delete(key);
+    this.#catchingUp.delete(actor);
     if (catchUp.isBehind) this.#trace(actor, catchUp, undefined);
   }
 

@@ -1,5 +1,9 @@
-import { SpanKind, TraceFlags } from '@opentelemetry/api';
-import { DeliveryForm } from '@partita/protocol';
+import { propagation, SpanKind, trace, TraceFlags } from '@opentelemetry/api';
+import type { TextMapPropagator } from '@opentelemetry/api';
+import { sampledParent } from '@partita/client';
+import { DeliveryForm, GroupServiceService } from '@partita/protocol';
+import { callMetadata } from '@partita/rpc';
+import { callUnary } from '@partita/rpc/client';
 import { SpanRecorder } from '@partita/testkit';
 import type { RecordedSpan } from '@partita/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -15,6 +19,15 @@ afterEach(() => {
   recorder.clear();
 });
 
+/** What the SDK would set, as far as a server needs it. */
+const FROM_METADATA: TextMapPropagator = {
+  inject: () => undefined,
+  extract: (active, carrier, getter) => {
+    const found = sampledParent(String(getter.get(carrier, 'traceparent')));
+    return found === undefined ? active : trace.setSpanContext(active, found);
+  },
+  fields: () => ['traceparent'],
+};
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
 const traced = (spanId: string, flags = '01', traceId = TRACE_ID): string => `00-${traceId}-${spanId}-${flags}`;
 const SEND = 'b7ad6b7169203331';
@@ -158,6 +171,21 @@ describe('a commit of traced records', () => {
     one.send({ $case: 'leave', leave: { offsets: [commit(assignmentEpoch, name, 1n)] } }, PROCESS);
     await one.closed;
     await vi.waitFor(() => expect(recorder.named('commit offsets gone')).toHaveLength(1));
+  });
+
+  it('from outside, in a call of its own, is traced by that call', async () => {
+    propagation.setGlobalPropagator(FROM_METADATA);
+    const name = topic(1);
+    cluster.produce(name, 0, ['a']);
+    const request = { group: 'outside', memberId: '', memberEpoch: 0, offsets: [commit(0, name, 1n)] };
+    const client = world.pool.client(world.address);
+    const metadata = callMetadata({});
+    metadata.set('traceparent', PROCESS);
+    await callUnary(client, GroupServiceService.commitOffsets, request, { metadata });
+    propagation.disable();
+    const [span] = recorder.named('commit offsets outside');
+    expect(span).toMatchObject({ ended: true, status: undefined, parent: { traceId: TRACE_ID } });
+    expect(recorder.named('append __groups to broker 1')[0]?.parent?.spanId).toBe(span?.spanContext().spanId);
   });
 
   it('makes no span when it is not traced', async () => {

@@ -1,5 +1,7 @@
 /** What is asked about a group and of a whole group: describe, committed offsets, commits from outside, deletion. */
+import { trace } from '@opentelemetry/api';
 import { PartitaError, partitionKey } from '@partita/domain';
+import { traceparentOf } from '@partita/client';
 import type { RouteCache } from '@partita/client';
 import { assignmentOf, compareText, memberEpochOf } from '@partita/groups';
 import type { Group, HeldPartition } from '@partita/groups';
@@ -18,6 +20,7 @@ import type {
 } from '@partita/protocol';
 import { isRelayed } from '@partita/rpc/server';
 import type { CallContext } from '@partita/rpc/server';
+import { inCommitSpan } from './commit-span.ts';
 import { groupPartitions, topicNameOf } from './group-lag.ts';
 import { summaryOf } from './group-list.ts';
 import { checkGroupId, invalid } from './consume-initial.ts';
@@ -82,15 +85,19 @@ export class GroupQueries {
     const { group, memberId, memberEpoch } = request;
     if (request.offsets.length === 0) throw invalid('offsets', '0 entries', '1..10000 entries');
     const { owner, sessions } = await this.#shard(group, context);
-    const { commits, failures } = await prepareCommits(request.offsets, {
-      ...this.#services,
-      signal: context.signal,
-      seen: () => undefined,
-      epochOf: () => memberEpoch,
+    const traceparent = traceparentOf(trace.getActiveSpan());
+    return inCommitSpan({ group, partitionCount: request.offsets.length, traceparent }, async (append) => {
+      const { commits, failures } = await prepareCommits(request.offsets, {
+        ...this.#services,
+        signal: context.signal,
+        seen: () => undefined,
+        epochOf: () => memberEpoch,
+      });
+      if (memberId !== '') sessions.heard(group, memberId);
+      const command = { kind: 'commit', group, memberId, commits, wallMs: Date.now() } as const;
+      const { refusals } = await owner.submit(command, append);
+      return { failures: [...failures, ...refusals.map(commitFailure)] };
     });
-    if (memberId !== '') sessions.heard(group, memberId);
-    const { refusals } = await owner.submit({ kind: 'commit', group, memberId, commits, wallMs: Date.now() });
-    return { failures: [...failures, ...refusals.map(commitFailure)] };
   }
 
   async resetOffsets(request: ResetOffsetsRequest, context: CallContext): Promise<ResetOffsetsResponse> {

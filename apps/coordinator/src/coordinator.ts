@@ -129,7 +129,8 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const lines = new StateLines(logger, systemTimers);
   const base = { model, clock, random, logger, lines, tracing, expectedBrokers };
   const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, onWrongCluster });
-  new PartitionNews({ model, lease, lines }).start();
+  const news = new PartitionNews({ model, lease, lines });
+  news.start();
   const feed = new RouteFeed({ clusterId, runId, model, lease, holder, brokersHolder, address });
   const publisher = new DirectoryPublisher({ ...base, store, lease });
   const orders = new BrokerOrders({ clusterId, coordinatorRunId: runId, model, pool });
@@ -137,6 +138,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const audit = new AuditLog({ ...base, store, lease });
   const calls = new ElectionCalls({
     ...acting,
+    news,
     onTombstone: (tombstone) => deletions.found(tombstone),
     onElected: (...elected) => noteLeader(model, audit, ...elected),
   });

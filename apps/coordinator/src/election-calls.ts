@@ -15,6 +15,7 @@ import type { BrokerOrders } from './broker-orders.ts';
 import type { ClusterModel } from './cluster-model.ts';
 import { beginElection, endElection } from './election-trace.ts';
 import { groupBy } from './grouping.ts';
+import type { PartitionNews } from './partition-news.ts';
 import { configFromMessage } from './peer-messages.ts';
 
 export interface ElectionCallsOptions {
@@ -23,6 +24,7 @@ export interface ElectionCallsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly tracing: TracingMode;
+  readonly news: PartitionNews;
   /** A broker has stored that the topic is deleted: there is nothing to elect. */
   readonly onTombstone: (tombstone: Tombstone) => void;
   readonly onElected: (plan: ElectionPlan, leaderId: number, unclean: boolean) => void;
@@ -63,10 +65,11 @@ export class ElectionCalls {
     judge: Judge = evaluatePromises,
     isCalled: 'called' | 'due' = 'due',
   ): Promise<Failures> {
-    const { model, tracing } = this.#options;
+    const { model, news, tracing } = this.#options;
     const operation = beginElection(tracing, plans, model.state, isCalled);
     try {
-      const failures = await operation.within(() => this.#attempt({ plans, judge, operation }));
+      const attempt = () => this.#attempt({ plans, judge, operation });
+      const failures = await operation.within(() => news.during(plans, attempt));
       endElection(operation, plans, failures);
       return failures;
     } catch (error) {

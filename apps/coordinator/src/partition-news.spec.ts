@@ -90,7 +90,7 @@ describe('an election', () => {
     const [elect] = elects;
     expect(elect).toMatchObject({
       parent: undefined,
-      attributes: { 'partita.operation': 'elect', 'partita.reason': 'leader_missing', 'partita.topics': ['orders'] },
+      attributes: { 'partita.operation': 'elect', 'partita.reason': 'leader_missing', 'partita.topics': 'orders' },
     });
     expect(
       elects.map(({ attributes }) => attributes['partita.elected_count']).reduce((a, b) => Number(a) + Number(b)),

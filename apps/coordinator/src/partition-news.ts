@@ -21,6 +21,8 @@ export class PartitionNews {
   readonly #options: PartitionNewsOptions;
   /** As last told, by partitionKey; empty while another coordinator elects. */
   readonly #told = new Map<string, Known>();
+  /** Partitions with an election under way: that tells of them at its end, within its trace. */
+  readonly #held = new Set<string>();
   #isTelling = false;
 
   constructor(options: PartitionNewsOptions) {
@@ -31,9 +33,21 @@ export class PartitionNews {
     const { model, lease } = this.#options;
     model.onChange(({ partitions }) => {
       if (!this.#begun()) return;
-      for (const [key, at] of partitions) this.#tell(key, at);
+      for (const [key, at] of partitions) if (!this.#held.has(key)) this.#tell(key, at);
     });
     lease.onChange(() => this.#begun());
+  }
+
+  /** Does the work of an election, and tells then what came of it. */
+  async during<Result>(partitions: readonly TopicPartition[], work: () => Promise<Result>): Promise<Result> {
+    const keys = partitions.map(partitionKey);
+    for (const key of keys) this.#held.add(key);
+    try {
+      return await work();
+    } finally {
+      for (const key of keys) this.#held.delete(key);
+      if (this.#begun()) partitions.forEach((at, index) => this.#tell(keys[index] ?? '', at));
+    }
   }
 
   /** True while there is something to tell. Takes what is there for told when that begins. */

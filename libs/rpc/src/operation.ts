@@ -52,8 +52,8 @@ export const UNTRACED: Operation = {
   end: () => undefined,
 };
 
-const TEXTS_CHARS_MAX = 255;
-const TEXTS_COUNT_MAX = 16;
+/** Room for the longest name of a topic. */
+const TEXT_CHARS_MAX = 255;
 
 /** Begins an operation. It is a trace of its own, unless `isCalled` and a sampled caller waits for it. */
 export function beginOperation(
@@ -79,14 +79,15 @@ export function inCalledPart<Result>(
   return inPart(begin(active, kind, name, { attributes }), work);
 }
 
-/** Names for an attribute: the first of them, not too long. */
-export function boundedNames(names: Iterable<string>): string[] {
-  const kept: string[] = [];
-  for (const name of names) {
-    if (kept.length === TEXTS_COUNT_MAX) break;
-    kept.push(name.slice(0, TEXTS_CHARS_MAX));
+/** Names as one text for an attribute, as many as fit: `a, b, and 7 more`. */
+export function boundedNames(names: readonly string[]): string {
+  let text = '';
+  for (const [index, name] of names.entries()) {
+    const longer = text === '' ? name : `${text}, ${name}`;
+    if (longer.length > TEXT_CHARS_MAX) return `${text.slice(0, TEXT_CHARS_MAX)}, and ${names.length - index} more`;
+    text = longer;
   }
-  return kept;
+  return text;
 }
 
 class RecordedOperation implements Operation {
