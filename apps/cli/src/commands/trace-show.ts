@@ -17,6 +17,7 @@ import { waterfall } from '../traces/waterfall.ts';
 export interface ShowOptions extends TraceOptions {
   readonly last?: boolean;
   readonly slowest?: boolean;
+  readonly operations?: boolean;
   readonly attributes?: boolean;
 }
 
@@ -45,12 +46,12 @@ export async function showTrace(id: string | undefined, options: ShowOptions, te
 
 /** Throws a UsageError for what names none, or more than one. */
 async function chosenTrace(id: string | undefined, options: ShowOptions, terminal: Terminal): Promise<string> {
-  const { last = false, slowest = false } = options;
+  const { last = false, slowest = false, operations = false } = options;
   if ((id === undefined) === !(last || slowest)) throw new UsageError('name one trace, or --last, or --slowest');
   if (id !== undefined && !/^[0-9a-fA-F]{4,32}$/.test(id))
     throw new UsageError(`"${id}" is no trace id: 32 hexadecimal digits, or the first 4 and more`);
   if (id !== undefined) return id;
-  const [first] = await traceSummaries({ max: 1, slowest }, options, terminal);
+  const [first] = await traceSummaries({ max: 1, slowest, operations }, options, terminal);
   if (first === undefined) throw new NotFoundError('there are no traces; begin one with partita produce --trace');
   return first.traceId;
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PartitaError } from '@partita/domain';
-import { TraceOrder, TraceServiceService, TraceSpan, TraceSummary } from '@partita/protocol';
+import { TraceOrder, TraceOrigin, TraceServiceService, TraceSpan, TraceSummary } from '@partita/protocol';
 import type { ListTracesRequest } from '@partita/protocol';
 import { createRpcServer, implement, unary } from '@partita/rpc/server';
 import { createLogger } from '@partita/runtime';
@@ -85,7 +85,10 @@ describe('partita trace list', () => {
 
   it('asks for what its options say', async () => {
     await trace(['list', '--service', 'partita-broker', '--min-duration', '1500ms', '--errors', '--max', '7']);
-    const none = { topic: '', begunFrom: undefined, begunBefore: undefined, order: TraceOrder.TRACE_ORDER_NEWEST };
+    const none = {
+      ...{ topic: '', begunFrom: undefined, begunBefore: undefined, order: TraceOrder.TRACE_ORDER_NEWEST },
+      origin: TraceOrigin.TRACE_ORIGIN_CLIENT,
+    };
     expect(asked).toEqual([
       {
         ...{ ...none, pageSize: 7, pageToken: '', serviceName: 'partita-broker', errorsOnly: true },
@@ -93,10 +96,21 @@ describe('partita trace list', () => {
       },
     ]);
     asked = [];
-    await trace(['list', '--topic', 'hello', '--since', '2001-02-03', '--until', '2001-02-04T01:00Z', '--slowest']);
+    await trace([
+      'list',
+      '--operations',
+      '--topic',
+      'hello',
+      '--since',
+      '2001-02-03',
+      '--until',
+      '2001-02-04T01:00Z',
+      '--slowest',
+    ]);
     expect(asked).toMatchObject([
       {
         ...{ topic: 'hello', order: TraceOrder.TRACE_ORDER_SLOWEST, serviceName: '', errorsOnly: false },
+        origin: TraceOrigin.TRACE_ORIGIN_OPERATION,
         begunFrom: { seconds: BigInt(Date.UTC(2001, 1, 3) / 1000), nanos: 0 },
         begunBefore: { seconds: BigInt(Date.UTC(2001, 1, 4, 1) / 1000), nanos: 0 },
       },

@@ -21,6 +21,8 @@ Examples:
   partita trace show 4bf92f3577b3`;
 const MOMENT_HELP = 'a time (2001-02-03T04:05:06Z) or how long ago (10m)';
 
+const OPERATIONS_HELP = 'those that services began by themselves: elections, rebalances, recoveries';
+
 export function addTraceCommand(program: Command, terminal: Terminal): void {
   const trace = program.command('trace').description('list and show traces').addHelpText('after', HELP);
   trace
@@ -32,6 +34,7 @@ export function addTraceCommand(program: Command, terminal: Terminal): void {
     .option('--until <when>', 'only begun earlier: as with --since', momentArgument('--until'))
     .option('--min-duration <duration>', 'only at least this long', duration)
     .option('--errors', 'only with an error')
+    .option('--operations', OPERATIONS_HELP)
     .option('--slowest', 'the longest first')
     .option('--max <n>', 'at most so many', wholeNumber('--max', 1, PAGE_SIZE_MAX), 20)
     .option(TRACES_FLAG, TRACES_HELP)
@@ -42,6 +45,7 @@ export function addTraceCommand(program: Command, terminal: Terminal): void {
     .description('draw one trace: its spans, their durations, what each took by itself, and the slowest part')
     .addOption(new Option('--last', 'the newest one').conflicts('slowest'))
     .option('--slowest', 'the longest one')
+    .option('--operations', 'of those that services began')
     .option('--attributes', 'with the attributes of spans and events')
     .option(TRACES_FLAG, TRACES_HELP)
     .action((id: string | undefined, _options: unknown, command: Command) =>

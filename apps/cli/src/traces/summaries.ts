@@ -1,5 +1,5 @@
 /** Traces in one line each, asked of the console. */
-import { TraceOrder, TraceServiceService } from '@partita/protocol';
+import { TraceOrder, TraceOrigin, TraceServiceService } from '@partita/protocol';
 import type { Duration, TraceSummary } from '@partita/protocol';
 import { callUnary } from '@partita/rpc/client';
 import { timeText } from '../output/json.ts';
@@ -18,6 +18,8 @@ export interface SummaryFilter {
   readonly minDuration?: number;
   readonly errors?: boolean;
   readonly slowest?: boolean;
+  /** Those that services begin by themselves, instead of those of clients. */
+  readonly operations?: boolean;
   readonly max: number;
 }
 
@@ -36,6 +38,7 @@ export async function traceSummaries(
     minDuration: minDuration === undefined ? undefined : durationMessage(minDuration),
     begunFrom: since === undefined ? undefined : timestampOf(since),
     begunBefore: until === undefined ? undefined : timestampOf(until),
+    origin: filter.operations === true ? TraceOrigin.TRACE_ORIGIN_OPERATION : TraceOrigin.TRACE_ORIGIN_CLIENT,
     order: slowest ? TraceOrder.TRACE_ORDER_SLOWEST : TraceOrder.TRACE_ORDER_NEWEST,
   };
   const { traces } = await withTraces(options, terminal, (client) =>

@@ -1,6 +1,6 @@
 /** TraceService of the contract, on the traces in memory. */
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PartitaError, TRACE_ID_PREFIX_CHARS_MIN } from '@partita/domain';
-import { TraceOrder, TraceServiceService } from '@partita/protocol';
+import { TraceOrder, TraceOrigin, TraceServiceService } from '@partita/protocol';
 import type {
   Duration,
   ListTracesRequest,
@@ -22,6 +22,12 @@ const ORDERS = [
   TraceOrder.TRACE_ORDER_UNSPECIFIED,
   TraceOrder.TRACE_ORDER_NEWEST,
   TraceOrder.TRACE_ORDER_SLOWEST,
+] as const;
+
+const ORIGINS = [
+  TraceOrigin.TRACE_ORIGIN_UNSPECIFIED,
+  TraceOrigin.TRACE_ORIGIN_CLIENT,
+  TraceOrigin.TRACE_ORIGIN_OPERATION,
 ] as const;
 
 export function traceService(store: TraceStore): Implementation<TraceServiceService> {
@@ -53,6 +59,7 @@ function listTraces(store: TraceStore, request: ListTracesRequest): ListTracesRe
 
 function filterOf(request: ListTracesRequest): TraceFilter {
   const { serviceName, topic, errorsOnly, minDuration, begunFrom, begunBefore } = request;
+  const origin = checkEnum(request.origin, ORIGINS, 'origin');
   return {
     service: serviceName,
     topic,
@@ -60,6 +67,8 @@ function filterOf(request: ListTracesRequest): TraceFilter {
     durationNanosMin: minDuration === undefined ? 0n : nanosOf(minDuration),
     begunFromNanos: begunFrom === undefined ? undefined : nanosOf(begunFrom),
     begunBeforeNanos: begunBefore === undefined ? undefined : nanosOf(begunBefore),
+    isOperation:
+      origin === TraceOrigin.TRACE_ORIGIN_UNSPECIFIED ? undefined : origin === TraceOrigin.TRACE_ORIGIN_OPERATION,
   };
 }
 

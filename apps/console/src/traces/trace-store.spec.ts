@@ -5,7 +5,7 @@ import type { TraceFilter } from './trace-store.ts';
 
 const ALL: TraceFilter = {
   ...{ service: '', topic: '', errorsOnly: false, durationNanosMin: 0n },
-  ...{ begunFromNanos: undefined, begunBeforeNanos: undefined },
+  ...{ begunFromNanos: undefined, begunBeforeNanos: undefined, isOperation: undefined },
 };
 const BOUNDS = {
   traceCountMax: 3,
@@ -34,7 +34,7 @@ describe('a store of traces', () => {
     store.add([span('t', 'root', { startNanos: 3n, endNanos: 20n })]);
     expect(store.head('t')).toEqual({
       ...{ traceId: 't', rootName: 'root', startNanos: 3n, endNanos: 30n, spanCount: 2, error: true },
-      ...{ services: ['s', 'b'], topics: [], droppedSpanCount: 0 },
+      ...{ services: ['s', 'b'], topics: [], isOperation: false, droppedSpanCount: 0 },
     });
   });
 
@@ -60,6 +60,19 @@ describe('a store of traces', () => {
     expect(idsOf({ begunFromNanos: 20n })).toEqual(['b', 'c']);
     expect(idsOf({ begunFromNanos: 10n, begunBeforeNanos: 20n })).toEqual(['a']);
     expect(idsOf({ topic: 'orders', begunBeforeNanos: 11n, errorsOnly: true })).toEqual([]);
+  });
+
+  it('tells what clients began from what services did by themselves', () => {
+    const store = new TraceStore();
+    const operation = { attributes: [['partita.operation', 'elect'] as const] };
+    store.add([span('client', '1')]);
+    store.add([span('elect', '1', operation), span('elect', '2', { parentSpanId: '1' })]);
+    // An operator's own trace, with an election in it; and an election whose beginning has not come.
+    store.add([span('operator', '1'), span('operator', '2', { parentSpanId: '1', ...operation })]);
+    store.add([span('late', '2', { parentSpanId: '1' }), span('late', '3', { parentSpanId: '1', ...operation })]);
+    const idsOf = (isOperation: boolean) => store.list({ ...ALL, isOperation }).map(({ traceId }) => traceId);
+    expect(idsOf(false)).toEqual(['client', 'operator']);
+    expect(idsOf(true)).toEqual(['elect', 'late']);
   });
 
   it('forgets the traces that came first beyond its bounds', () => {

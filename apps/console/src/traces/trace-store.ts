@@ -22,6 +22,8 @@ export interface TraceHead {
   /** Topics that its spans name. */
   readonly topics: readonly string[];
   readonly error: boolean;
+  /** True = a service began it by itself. */
+  readonly isOperation: boolean;
   /** Spans that were left out beyond the bounds. */
   readonly droppedSpanCount: number;
 }
@@ -38,6 +40,8 @@ export interface TraceFilter {
   readonly begunFromNanos: bigint | undefined;
   /** Undefined = however new. */
   readonly begunBeforeNanos: bigint | undefined;
+  /** Undefined = begun by anybody; true = by a service itself. */
+  readonly isOperation: boolean | undefined;
 }
 
 export interface TraceBounds {
@@ -63,6 +67,7 @@ const SPAN_BYTES_MIN = 120;
 const PAIR_BYTES_MIN = 8;
 const EVENT_BYTES_MIN = 24;
 const TOPIC_ATTRIBUTE = 'messaging.destination.name';
+const OPERATION_ATTRIBUTE = 'partita.operation';
 
 interface KeptTrace {
   /** By their ids, so that a repeated export adds nothing. */
@@ -185,13 +190,15 @@ function fits(head: TraceHead, filter: TraceFilter): boolean {
   if (head.endNanos - head.startNanos < durationNanosMin) return false;
   if (begunFromNanos !== undefined && head.startNanos < begunFromNanos) return false;
   if (begunBeforeNanos !== undefined && head.startNanos >= begunBeforeNanos) return false;
+  if (filter.isOperation !== undefined && head.isOperation !== filter.isOperation) return false;
   if (topic !== '' && !head.topics.includes(topic)) return false;
   return service === '' || head.services.includes(service);
 }
 
 function headOf(traceId: string, spans: readonly Span[], droppedSpanCount: number): TraceHead {
   const byStart = [...spans].sort(startOrder);
-  const root = byStart.find(({ parentSpanId }) => parentSpanId === '') ?? byStart[0];
+  const first = byStart.find(({ parentSpanId }) => parentSpanId === '');
+  const root = first ?? byStart[0];
   return {
     traceId,
     rootName: root?.name ?? '',
@@ -201,8 +208,13 @@ function headOf(traceId: string, spans: readonly Span[], droppedSpanCount: numbe
     services: [...new Set(byStart.map(({ service }) => service))].filter((service) => service !== ''),
     topics: [...new Set(byStart.flatMap(topicsOf))],
     error: spans.some(({ error }) => error !== undefined),
+    isOperation: first === undefined ? spans.some(isOfOperation) : isOfOperation(first),
     droppedSpanCount,
   };
+}
+
+function isOfOperation({ attributes }: Span): boolean {
+  return attributes.some(([name]) => name === OPERATION_ATTRIBUTE);
 }
 
 function topicsOf({ attributes }: Span): string[] {
