@@ -20,6 +20,7 @@ import {
   ExitError,
   formatAddress,
   PRODUCT_VERSION,
+  StateLines,
   systemClock,
   systemRandom,
   systemTimers,
@@ -44,12 +45,14 @@ import { BrokerMetrics } from './metrics/broker-metrics.ts';
 import { LeaderMetrics } from './metrics/leader-metrics.ts';
 import { observeReplicas } from './metrics/replica-metrics.ts';
 import { PartitionRegistry } from './partition-registry.ts';
+import { ReplicaNews } from './replica-news.ts';
 import { replicaMethods } from './replica-service.ts';
 import { ReplicaStore } from './replica-store.ts';
 import { FollowingTask } from './replication/following-task.ts';
 import { LeaderLinks } from './replication/leader-links.ts';
 import { RecentBudget } from './replication/recent-batches.ts';
 import { replicationMethods } from './replication/replication-service.ts';
+import { RecoveryTrace } from './tracing/recovery-trace.ts';
 
 /** Time for calls and streams to end themselves when the broker drains; the rest is for closing logs. */
 const GRACE_MS = DRAIN_MS_MAX / 2;
@@ -75,15 +78,17 @@ export interface BrokerOptions {
 export async function startBroker(options: BrokerOptions): Promise<RunningService> {
   const { config, logger } = options;
   const metrics = new BrokerMetrics(options.metrics, systemClock);
-  const directory = await openOrExit(config, logger, metrics);
+  const recovery = new RecoveryTrace(options.tracing, config.id);
+  const directory = await recovery.phase('journal', () => openOrExit(config, logger, metrics));
   try {
     const { clusterId, dirUuid, incarnation } = directory.identity;
     logger.info({ clusterId, dirUuid, incarnation, clean: directory.isClean }, 'opened the data directory');
     await checkResources({ openFiles: config.openFiles + OTHER_FILE_COUNT }, logger);
-    const broker = new Broker(options, directory, metrics);
+    const broker = new Broker(options, directory, metrics, recovery);
     await broker.start();
     return broker;
   } catch (error) {
+    recovery.end(error);
     await directory.close();
     throw asExit(error);
   }
@@ -94,6 +99,8 @@ class Broker implements RunningService {
   readonly #data: DataDirectory;
   readonly #metrics: BrokerMetrics;
   readonly #leaderMetrics: LeaderMetrics;
+  readonly #recovery: RecoveryTrace;
+  readonly #news: ReplicaNews;
   readonly #recent = new RecentBudget();
   readonly #directory = new DirectoryHolder(systemClock);
   readonly #registry: PartitionRegistry;
@@ -112,12 +119,14 @@ class Broker implements RunningService {
   #hasFailed = false;
   #isClosing = false;
 
-  constructor(options: BrokerOptions, data: DataDirectory, metrics: BrokerMetrics) {
+  constructor(options: BrokerOptions, data: DataDirectory, metrics: BrokerMetrics, recovery: RecoveryTrace) {
     this.#options = options;
+    this.#recovery = recovery;
     this.#data = data;
     this.#metrics = metrics;
     this.#leaderMetrics = new LeaderMetrics(options.metrics, systemClock);
     const { config, logger, tracing } = options;
+    this.#news = new ReplicaNews(new StateLines(logger, systemTimers), tracing, config.id);
     this.#registry = new PartitionRegistry(this.#directory, config.id);
     this.#store = new ReplicaStore({
       directory: data,
@@ -184,7 +193,7 @@ class Broker implements RunningService {
 
   async start(): Promise<void> {
     const { config, logger } = this.#options;
-    await this.#store.recover();
+    await this.#recovery.phase('logs', () => this.#store.recover());
     const { address } = await this.#servers.publicServer.start();
     const { address: peerAddress } = await this.#servers.peerServer.start();
     this.#addresses = {
@@ -192,6 +201,7 @@ class Broker implements RunningService {
       peerAddress: config.peerAdvertise === undefined ? peerAddress : formatAddress(config.peerAdvertise),
     };
     this.#directory.update(onlyThisBroker(this.#self()));
+    this.#recovery.listens(this.#registry.size, this.#data.isClean);
     const lease = { token: 0n };
     for (const coordinator of config.coordinators) {
       const session = new CoordinatorSession({
@@ -210,6 +220,7 @@ class Broker implements RunningService {
         }),
         leaders: () => [...this.#registry.actors()].filter((actor) => actor.leader !== undefined),
         onPeers: (peers) => this.#links.setAddresses(new Map(peers.map((peer) => [peer.brokerId, peer.peerAddress]))),
+        onRegistered: () => this.#recovery.registered(),
         onClocks: (clocks) => this.#care.hear(clocks),
         onRefused: (error) => this.#options.fail(new ExitError(EXIT_CODES.refused, error.message, { cause: error })),
       });
@@ -235,6 +246,7 @@ class Broker implements RunningService {
   /** Closes the logs, notes how far they are, and that all is in order. */
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#recovery.end();
     for (const session of this.#sessions) session.close();
     this.#following.stop();
     this.#links.close();
@@ -243,6 +255,7 @@ class Broker implements RunningService {
     this.#servers.peerServer.close();
     this.#deadlines.stop();
     await this.#care.stop();
+    this.#news.stop();
     const actors = [...this.#registry.actors()];
     const ends = new Map<string, bigint>();
     await inParallel(actors, CLOSE_CONCURRENCY_MAX, async (actor) => {
@@ -274,6 +287,7 @@ class Broker implements RunningService {
       onDurable: (actor, end) => this.#leaderMetrics.durable(actor, end),
       onChanged: (actor, what) => {
         this.#leaderMetrics.changed(actor, what);
+        this.#news.changed(actor, what);
         this.#checkpoints.note();
         for (const session of this.#sessions) {
           if (what === 'in-sync' || what === 'role') session.noteInSync(actor);

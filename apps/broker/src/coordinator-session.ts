@@ -41,6 +41,8 @@ export interface CoordinatorSessionOptions {
   leaders(): Iterable<PartitionActor>;
   /** Where brokers listen for their peers. */
   onPeers(peers: readonly BrokerPeer[]): void;
+  /** The coordinator has taken the broker in, again after each loss of the session. */
+  onRegistered(): void;
   /** The wall clocks of the others. */
   onClocks(clocks: OtherClocks): void;
   /** The cluster does not want this broker. */
@@ -152,6 +154,7 @@ export class CoordinatorSession {
     switch (message?.$case) {
       case 'accepted':
         this.#isAccepted = true;
+        this.#options.onRegistered();
         this.#wasAccepted = true;
         this.#refusedSinceMs = undefined;
         this.#attempt = 0;

@@ -4,7 +4,7 @@ import { asPartitaError, PartitaError } from '@partita/domain';
 import { ElectionServiceService } from '@partita/protocol';
 import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult } from '@partita/protocol';
 import type { LeadOutcome, PromiseOutcome } from '@partita/replication';
-import { toRpcStatus } from '@partita/rpc';
+import { inCalledPart, toRpcStatus } from '@partita/rpc';
 import { implement, unary } from '@partita/rpc/server';
 import type { Implementation } from '@partita/rpc/server';
 import { checkCluster } from './cluster-check.ts';
@@ -28,11 +28,21 @@ export function electionMethods(options: {
   return implement(ElectionServiceService, {
     promiseBatch: unary(async (request) => {
       checkCluster(clusterId, request.clusterId);
-      return { results: await inTurns(request.entries, (entry) => promise(registry, deleteIdOf, entry)) };
+      const attributes = { 'partita.partition_count': request.entries.length };
+      return inCalledPart('elect', 'grant promises', attributes, async (part) => {
+        const results = await inTurns(request.entries, (entry) => promise(registry, deleteIdOf, entry));
+        part.set('partita.granted_count', results.filter(({ granted }) => granted).length);
+        return { results };
+      });
     }),
     leadBatch: unary(async (request) => {
       checkCluster(clusterId, request.clusterId);
-      return { results: await inTurns(request.entries, (entry) => lead(registry, entry)) };
+      const attributes = { 'partita.partition_count': request.entries.length };
+      return inCalledPart('elect', 'begin epochs', attributes, async (part) => {
+        const results = await inTurns(request.entries, (entry) => lead(registry, entry));
+        part.set('partita.leading_count', results.filter(({ leading }) => leading).length);
+        return { results };
+      });
     }),
   });
 }

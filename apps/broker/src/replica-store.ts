@@ -17,7 +17,7 @@ import { DamagedReplica, putAside } from './damaged-replica.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { inParallel } from './in-parallel.ts';
 import { REPLICA_PREFIX, replicaKey, START_PREFIX, startKey, TOMBSTONE_PREFIX } from './journal-keys.ts';
-import { openActor } from './partition-actor.ts';
+import { openActor } from './open-actor.ts';
 import type { ActorHost } from './partition-actor.ts';
 import type { PartitionRegistry } from './partition-registry.ts';
 import { replicaConfig } from './peer-messages.ts';

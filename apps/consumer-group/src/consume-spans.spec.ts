@@ -20,9 +20,10 @@ const traced = (spanId: string, flags = '01', traceId = TRACE_ID): string => `00
 const SEND = 'b7ad6b7169203331';
 const record = (value: string, traceparent: string) => ({ value: Buffer.from(value), timestampMs: 1n, traceparent });
 const traceparentOf = (span: RecordedSpan | undefined): string => traced(span?.spanContext().spanId ?? '');
-/** Calls have spans of their own; those of streams are open as long as these. */
-const own = (): RecordedSpan[] => recorder.spans.filter(({ name }) => !name.includes('/'));
-const open = (): string[] => recorder.open.filter((name) => !name.includes('/'));
+/** Without those of calls, and of what the group does by itself. */
+const own = (): RecordedSpan[] =>
+  recorder.spans.filter(({ name, attributes }) => !name.includes('/') && attributes['partita.operation'] === undefined);
+const open = (): string[] => own().flatMap(({ name, ended }) => (ended ? [] : [name]));
 const parentOf = (span: RecordedSpan | undefined): string | undefined =>
   recorder.spans.find((other) => other.spanContext().spanId === span?.parent?.spanId)?.name;
 

@@ -55,7 +55,7 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
   followRoutes(routes, directory);
   const calls = new LeaderCalls(routes, pool);
   const meter = new GroupMeter(metrics);
-  const shards = new GroupShards({ routes, calls, instanceId, logger, meter });
+  const shards = new GroupShards({ routes, calls, instanceId, logger, meter, tracing });
   const server = createRpcServer({
     name: 'consumer-group-public',
     listen: formatAddress(config.listen),

@@ -5,14 +5,17 @@ import type { RouteCache } from '@partita/client';
 import { PartitaError } from '@partita/domain';
 import type { TopicCatalog } from '@partita/groups';
 import type { ShardAssignment, ShardHint, ShardOwnership } from '@partita/protocol';
-import { createRepeatedLog, systemClock } from '@partita/runtime';
+import type { TracingMode } from '@partita/rpc';
+import { createRepeatedLog, StateLines, systemClock, systemTimers } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
 import type { GroupMeter } from './group-meter.ts';
+import { GroupNews } from './group-news.ts';
 import type { LeaderCalls } from './leader-calls.ts';
 import { MemberSessions } from './member-sessions.ts';
 import { RebalanceCount } from './rebalance-count.ts';
 import { ShardLog } from './shard-log.ts';
 import { loading, ShardOwner } from './shard-owner.ts';
+import type { ShardListener } from './shard-owner.ts';
 import { topicCatalog } from './topic-catalog.ts';
 import { TopicPatterns } from './topic-patterns.ts';
 
@@ -38,12 +41,14 @@ export interface GroupShardsOptions {
   readonly calls: LeaderCalls;
   readonly instanceId: string;
   readonly logger: Logger;
+  readonly tracing: TracingMode;
   readonly meter: GroupMeter;
 }
 
 export class GroupShards {
   readonly #options: GroupShardsOptions;
-  readonly #own = new Map<number, OwnShard & { readonly stop: AbortController }>();
+  readonly #lines: StateLines;
+  readonly #own = new Map<number, OwnShard & { readonly news: GroupNews; readonly stop: AbortController }>();
   readonly #catalog: TopicCatalog;
   readonly #patterns: TopicPatterns;
   readonly #repeated: ReturnType<typeof createRepeatedLog>;
@@ -57,6 +62,7 @@ export class GroupShards {
   constructor(options: GroupShardsOptions) {
     this.#options = options;
     this.#repeated = createRepeatedLog(options.logger, systemClock);
+    this.#lines = new StateLines(options.logger, systemTimers);
     const { table } = options.routes;
     this.#patterns = new TopicPatterns(options.routes);
     this.#catalog = topicCatalog(table, this.#patterns);
@@ -174,6 +180,7 @@ export class GroupShards {
     this.#forgetRoutes();
     this.#patterns.close();
     for (const shard of [...this.#own.keys()]) this.#stop(shard);
+    this.#lines.flush();
   }
 
   #isElsewhere(hint: ShardHint | undefined): hint is ShardHint {
@@ -210,23 +217,18 @@ export class GroupShards {
 
   #openShard(shard: number, topicId: string): void {
     if (this.#own.has(shard)) return;
-    const { calls, instanceId, logger, meter } = this.#options;
+    const { calls, instanceId, logger, meter, tracing } = this.#options;
+    const lines = this.#lines;
     const stop = new AbortController();
     const name = { topicId, topic: GROUPS_TOPIC, partition: shard };
     const log = new ShardLog(calls, name, instanceId, stop.signal);
-    const sessions = new MemberSessions(this.#catalog, logger);
+    const sessions = new MemberSessions(this.#catalog, logger, lines);
     const wallMs = (): number => systemClock.wallMs();
-    const listener = new RebalanceCount(sessions, meter, () => owner.state);
-    const owner: ShardOwner = new ShardOwner({
-      shard,
-      log,
-      catalog: this.#catalog,
-      logger,
-      meter,
-      wallMs,
-      listener,
-    });
-    this.#own.set(shard, { owner, sessions, stop });
+    const news: GroupNews = new GroupNews({ lines, tracing, state: () => owner.state });
+    const listener = new RebalanceCount(both(news, sessions), meter, () => owner.state);
+    const shared = { catalog: this.#catalog, logger, lines, tracing, meter, wallMs, listener };
+    const owner: ShardOwner = new ShardOwner({ shard, log, ...shared });
+    this.#own.set(shard, { owner, sessions, news, stop });
     sessions.start(owner);
     owner.start();
   }
@@ -237,6 +239,7 @@ export class GroupShards {
     this.#own.delete(shard);
     own.owner.stop();
     own.sessions.stop();
+    own.news.stop();
     own.stop.abort();
   }
 
@@ -248,6 +251,19 @@ export class GroupShards {
       for (const { sessions } of this.#own.values()) sessions.refresh();
     }, REFRESH_DELAY_MS);
   }
+}
+
+function both(first: ShardListener, second: ShardListener): ShardListener {
+  return {
+    onServing: () => {
+      first.onServing();
+      second.onServing();
+    },
+    onChanged: (groups, decidedMs) => {
+      first.onChanged(groups, decidedMs);
+      second.onChanged(groups, decidedMs);
+    },
+  };
 }
 
 function notServed(shards: readonly number[]): PartitaError {

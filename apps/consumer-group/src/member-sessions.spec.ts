@@ -1,6 +1,6 @@
 import { apply } from '@partita/groups';
 import type { GroupCommand, ShardState, TopicCatalog } from '@partita/groups';
-import { createLogger } from '@partita/runtime';
+import { createLogger, StateLines, systemTimers } from '@partita/runtime';
 import { expect, it } from 'vitest';
 import { MemberSessions } from './member-sessions.ts';
 
@@ -27,7 +27,8 @@ it('topics that come while a join is on its way to the log are seen once it is t
       return Promise.resolve({ memberId: '', refusals: [] });
     },
   };
-  const sessions = new MemberSessions(catalog, createLogger({ service: 'spec', instance: '1', level: 'fatal' }));
+  const logger = createLogger({ service: 'spec', instance: '1', level: 'fatal' });
+  const sessions = new MemberSessions(catalog, logger, new StateLines(logger, systemTimers));
   sessions.start(owner);
   topics.push('flights-eu');
   sessions.refresh();

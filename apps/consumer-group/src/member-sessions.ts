@@ -6,7 +6,7 @@
 import { PartitaError } from '@partita/domain';
 import { isUnsettled } from '@partita/groups';
 import type { Group, TopicCatalog } from '@partita/groups';
-import type { Logger } from '@partita/runtime';
+import type { Logger, StateLines } from '@partita/runtime';
 import type { ShardListener, ShardOwner } from './shard-owner.ts';
 
 /** A member's stream. */
@@ -34,13 +34,15 @@ type Owner = Pick<ShardOwner, 'phase' | 'state' | 'isWriting' | 'submit'>;
 export class MemberSessions implements ShardListener {
   readonly #catalog: TopicCatalog;
   readonly #logger: Logger;
+  readonly #lines: StateLines;
   /** By group and member id. */
   readonly #sessions = new Map<string, Map<string, Session>>();
   #owner: Owner | undefined;
   /** True = topics changed while a decision was on its way to the log: what it made is looked at once it is there. */
   #looksAgain = false;
 
-  constructor(catalog: TopicCatalog, logger: Logger) {
+  constructor(catalog: TopicCatalog, logger: Logger, lines: StateLines) {
+    this.#lines = lines;
     this.#catalog = catalog;
     this.#logger = logger;
   }
@@ -157,7 +159,7 @@ export class MemberSessions implements ShardListener {
   #fence(owner: Owner, session: Session, why: string): void {
     const { group, memberId } = session;
     session.fencing = true;
-    this.#logger.info({ group, member: memberId, why }, 'member is put out');
+    this.#lines.write('member is put out', { group, member: memberId, why });
     owner.submit({ kind: 'fence', group, memberId, wallMs: Date.now() }).catch(() => (session.fencing = false));
   }
 

@@ -27,10 +27,10 @@ export class RebalanceCount implements ShardListener {
     this.#next.onServing();
   }
 
-  onChanged(groups: ReadonlySet<string>): void {
+  onChanged(groups: ReadonlySet<string>, decidedMs: number): void {
     const state = this.#state();
     for (const id of groups) this.#look(id, state.get(id)?.value?.groupEpoch);
-    this.#next.onChanged(groups);
+    this.#next.onChanged(groups, decidedMs);
   }
 
   #look(id: string, epoch: number | undefined): void {

@@ -1,6 +1,6 @@
 import { PartitaError } from '@partita/domain';
 import type { GroupCommand } from '@partita/groups';
-import { createLogger } from '@partita/runtime';
+import { createLogger, StateLines, systemTimers } from '@partita/runtime';
 import { NO_METRICS } from '@partita/telemetry';
 import { describe, expect, it } from 'vitest';
 import { GroupMeter } from './group-meter.ts';
@@ -51,11 +51,14 @@ const join = (memberId: string): GroupCommand => ({
 
 async function setUp(): Promise<{ owner: ShardOwner; log: HeldLog }> {
   const log = new HeldLog();
+  const logger = createLogger({ service: 'spec', instance: '1', level: 'fatal' });
   const owner = new ShardOwner({
     shard: 0,
     log,
     catalog: { topic: () => ({ topicId: 'id', partitionCount: 1 }), matching: () => [], has: () => true },
-    logger: createLogger({ service: 'spec', instance: '1', level: 'fatal' }),
+    logger,
+    lines: new StateLines(logger, systemTimers),
+    tracing: 'off',
     meter: new GroupMeter(NO_METRICS),
     wallMs: () => 1,
     listener: { onServing: () => undefined, onChanged: () => undefined },

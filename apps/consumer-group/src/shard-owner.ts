@@ -17,9 +17,11 @@ import type {
   ShardState,
   TopicCatalog,
 } from '@partita/groups';
+import { beginOperation } from '@partita/rpc';
+import type { Operation, TracingMode } from '@partita/rpc';
 import { backoffDelayMs } from '@partita/rpc/client';
 import { systemRandom } from '@partita/runtime';
-import type { Logger } from '@partita/runtime';
+import type { Logger, StateLines } from '@partita/runtime';
 import type { GroupMeter } from './group-meter.ts';
 import { decodeGroupRecord, encodeGroupRecord } from './record-codec.ts';
 import type { ShardLog } from './shard-log.ts';
@@ -45,8 +47,8 @@ interface Caller {
 export interface ShardListener {
   /** The shard is served, with the state as of now; memberships begin their time-outs anew. */
   onServing(): void;
-  /** These groups have changed, durably. */
-  onChanged(groups: ReadonlySet<string>): void;
+  /** These groups have changed, durably; it was decided at `decidedMs` on performance.now(). */
+  onChanged(groups: ReadonlySet<string>, decidedMs: number): void;
 }
 
 export interface ShardOwnerOptions {
@@ -54,6 +56,8 @@ export interface ShardOwnerOptions {
   readonly log: Pick<ShardLog, 'claim' | 'replay' | 'append'>;
   readonly catalog: TopicCatalog;
   readonly logger: Logger;
+  readonly lines: StateLines;
+  readonly tracing: TracingMode;
   readonly meter: Pick<GroupMeter, 'committing'>;
   readonly wallMs: () => number;
   readonly listener: ShardListener;
@@ -103,6 +107,8 @@ export class ShardOwner {
   /** Gives the shard up: what waits is refused. The next owner's claim ends whatever is on its way. */
   stop(): void {
     if (!this.#isRunning()) return;
+    if (this.phase === 'serving')
+      this.#options.lines.write('group shard given up', { shard: this.shard, claim_epoch: this.claimEpoch });
     const answers = this.#core.stop();
     this.#tellWaiting();
     tell(answers);
@@ -140,13 +146,14 @@ export class ShardOwner {
   async #run(): Promise<void> {
     for (let attempt = 0; this.#isRunning(); attempt++) {
       try {
-        await this.#takeOver();
+        await this.#recoverShard();
         attempt = 0;
         await this.#serve();
       } catch (thrown) {
+        const wasServing = this.phase === 'serving';
         tell(this.#core.failed());
         if (!this.#isRunning()) return;
-        await this.#recover(asPartitaError(thrown), attempt);
+        await this.#recover(asPartitaError(thrown), attempt, wasServing);
       }
     }
   }
@@ -156,32 +163,54 @@ export class ShardOwner {
     return this.#core.phase !== 'stopped';
   }
 
-  async #recover(error: PartitaError, attempt: number): Promise<void> {
-    const fields = { shard: this.shard, reason: error.reason, err: error.reason === 'INTERNAL' ? error : undefined };
-    this.#options.logger.warn(fields, `the group shard has to be claimed anew: ${error.message}`);
+  async #recover(error: PartitaError, attempt: number, wasServing: boolean): Promise<void> {
+    const { logger, lines } = this.#options;
+    const { shard, claimEpoch } = this;
+    const { reason, message: why } = error;
+    if (reason === 'INTERNAL') logger.error({ err: error, shard }, 'serving a group shard failed');
+    if (wasServing) lines.write('group shard lost', { shard, claim_epoch: claimEpoch, reason, why });
+    else logger.warn({ shard, reason }, `the group shard is not served yet: ${why}`);
     if (error.reason === 'FENCED_CLAIM') await pause(FENCED_PAUSE_MS);
     else if (error.reason !== 'OUTCOME_UNKNOWN') await pause(backoffDelayMs(attempt, systemRandom));
   }
 
-  async #takeOver(): Promise<void> {
-    const { log, logger } = this.#options;
+  /** One attempt, as a trace. */
+  async #recoverShard(): Promise<void> {
+    const attributes = { 'partita.shard': this.shard };
+    const operation = beginOperation(this.#options.tracing, 'recover_group_shard', 'recover group shard', {
+      attributes,
+    });
+    try {
+      await operation.within(() => this.#takeOver(operation));
+    } catch (error) {
+      operation.fail(error);
+      throw error;
+    } finally {
+      operation.end();
+    }
+  }
+
+  async #takeOver(operation: Operation): Promise<void> {
+    const { log, lines } = this.#options;
+    const { shard } = this;
     const startedMs = performance.now();
-    const claim = await log.claim(this.#core.claimEpoch);
+    const claim = await operation.part('claim', {}, () => log.claim(this.#core.claimEpoch));
     this.#core.claimed(claim.claimEpoch);
     if (!this.#isRunning()) return;
-    let recordCount = 0;
-    const isAlone = await log.replay(claim.offset, (record) => {
-      this.#core.replayed(decodeGroupRecord(record));
-      recordCount += 1;
-    });
+    let records = 0;
+    const isAlone = await operation.part('replay', {}, () =>
+      log.replay(claim.offset, (record) => {
+        this.#core.replayed(decodeGroupRecord(record));
+        records += 1;
+      }),
+    );
     this.#core.replayEnded(isAlone);
     if (!this.#isRunning()) return;
-    if (!isAlone) throw overtaken(this.shard, claim.claimEpoch);
-    const durationMs = Math.round(performance.now() - startedMs);
-    logger.info(
-      { shard: this.shard, claimEpoch: claim.claimEpoch, groups: this.state.size, recordCount, durationMs },
-      'serving the group shard',
-    );
+    if (!isAlone) throw overtaken(shard, claim.claimEpoch);
+    const duration_ms = Math.round(performance.now() - startedMs);
+    operation.set('partita.record_count', records);
+    const fields = { shard, claim_epoch: claim.claimEpoch, groups: this.state.size, records, duration_ms };
+    lines.write('group shard taken', fields);
     this.#options.listener.onServing();
     this.#tellWaiting();
   }
@@ -197,9 +226,10 @@ export class ShardOwner {
       const { answers, append } = this.#core.step();
       tell(answers);
       if (append === undefined) continue;
+      const decidedMs = performance.now();
       await this.#append(append);
       const news = this.#core.appended();
-      if (news.changed.size > 0) this.#options.listener.onChanged(news.changed);
+      if (news.changed.size > 0) this.#options.listener.onChanged(news.changed, decidedMs);
       tell(news.answers);
     }
   }

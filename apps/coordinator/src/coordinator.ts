@@ -13,7 +13,7 @@ import {
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
 import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/server';
-import { formatAddress, PRODUCT_VERSION } from '@partita/runtime';
+import { formatAddress, PRODUCT_VERSION, StateLines, systemTimers } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
 import type { ElectionPlan } from '@partita/cluster';
@@ -32,6 +32,7 @@ import { GroupShards } from './group-shards.ts';
 import { InstanceSessions } from './instance-sessions.ts';
 import { Lease } from './lease.ts';
 import { OperatorElections } from './operator-elections.ts';
+import { PartitionNews } from './partition-news.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -91,6 +92,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   const stopAll = async () => {
     for (const timer of timers) clearInterval(timer);
     await parts.lease.stop();
+    parts.lines.flush();
     pool.close();
     await store.close();
   };
@@ -119,13 +121,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 }
 
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
-  const { config, store, clock, random, logger, runId, metrics, onWrongCluster } = options;
+  const { config, store, clock, random, logger, runId, tracing, metrics, onWrongCluster } = options;
   const { clusterId, expectedBrokers, rebuildIncomplete } = config;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
   const brokersHolder = new DirectoryHolder(clock);
-  const base = { model, clock, random, logger, expectedBrokers };
+  const lines = new StateLines(logger, systemTimers);
+  const base = { model, clock, random, logger, lines, tracing, expectedBrokers };
   const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, onWrongCluster });
+  new PartitionNews({ model, lease, lines }).start();
   const feed = new RouteFeed({ clusterId, runId, model, lease, holder, brokersHolder, address });
   const publisher = new DirectoryPublisher({ ...base, store, lease });
   const orders = new BrokerOrders({ clusterId, coordinatorRunId: runId, model, pool });
@@ -166,22 +170,18 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     for (const part of [creations, deletions, updates, shards]) part.reconcile();
     for (const part of [elections, publisher, audit]) part.run();
   };
+  const shown = { clusterId, model, clock, operator, audit, relay, view: holder };
   return {
+    lines,
     lease,
     feed,
     brokerSessions,
     instanceSessions,
     topicService: topicService({ model, creations, deletions, updates, audit, relay }),
     clusterService: clusterService({
-      clusterId,
-      model,
-      clock,
-      operator,
-      audit,
-      view: holder,
+      ...shown,
       directory: { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock },
       storeState: () => storeState(config, store, lease),
-      relay,
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };

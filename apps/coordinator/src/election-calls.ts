@@ -3,14 +3,17 @@
  * order to lead to those that the promises allow. What comes of it is in the state when `elect` resolves.
  */
 import { randomBytes } from 'node:crypto';
+import { SpanKind } from '@opentelemetry/api';
 import { evaluatePromises, recordLeader } from '@partita/cluster';
 import type { ElectionOutcome, ElectionPlan, PromiseReply, ReplicaIdentity, Tombstone } from '@partita/cluster';
 import type { Clock } from '@partita/domain';
 import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult, Status } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
+import type { Operation, TracingMode } from '@partita/rpc';
 import type { Logger } from '@partita/runtime';
 import type { BrokerOrders } from './broker-orders.ts';
 import type { ClusterModel } from './cluster-model.ts';
+import { beginElection, endElection } from './election-trace.ts';
 import { groupBy } from './grouping.ts';
 import { configFromMessage } from './peer-messages.ts';
 
@@ -19,6 +22,7 @@ export interface ElectionCallsOptions {
   readonly orders: BrokerOrders;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly tracing: TracingMode;
   /** A broker has stored that the topic is deleted: there is nothing to elect. */
   readonly onTombstone: (tombstone: Tombstone) => void;
   readonly onElected: (plan: ElectionPlan, leaderId: number, unclean: boolean) => void;
@@ -35,6 +39,12 @@ export type Failures = ReadonlyMap<ElectionPlan, string>;
 
 type Elected = Extract<ElectionOutcome, { kind: 'elected' }>;
 
+interface Attempt {
+  readonly plans: readonly ElectionPlan[];
+  readonly judge: Judge;
+  readonly operation: Operation;
+}
+
 interface Election {
   readonly plan: ElectionPlan;
   readonly outcome: Elected;
@@ -47,20 +57,39 @@ export class ElectionCalls {
     this.#options = options;
   }
 
-  async elect(plans: readonly ElectionPlan[], judge: Judge = evaluatePromises): Promise<Failures> {
+  /** `isCalled`: by an operator, whose trace it is then part of. */
+  async elect(
+    plans: readonly ElectionPlan[],
+    judge: Judge = evaluatePromises,
+    isCalled: 'called' | 'due' = 'due',
+  ): Promise<Failures> {
+    const { model, tracing } = this.#options;
+    const operation = beginElection(tracing, plans, model.state, isCalled);
+    try {
+      const failures = await operation.within(() => this.#attempt({ plans, judge, operation }));
+      endElection(operation, plans, failures);
+      return failures;
+    } catch (error) {
+      operation.fail(error);
+      throw error;
+    } finally {
+      operation.end();
+    }
+  }
+
+  async #attempt({ plans, judge, operation }: Attempt): Promise<Failures> {
     const failures = new Map<ElectionPlan, string>();
     const nonce = randomBytes(16);
     // Asked once, an epoch is spent: whatever becomes of this attempt, the next one chooses anew above it.
     for (const plan of plans) this.#seen(plan, plan.epoch);
-    const elections = await this.#collectPromises(plans, nonce, judge, failures);
-    await this.#appointLeaders(elections, nonce, failures);
+    const elections = await this.#collectPromises({ plans, judge, operation }, nonce, failures);
+    await this.#appointLeaders(elections, nonce, failures, operation);
     return failures;
   }
 
   async #collectPromises(
-    plans: readonly ElectionPlan[],
+    { plans, judge, operation }: Attempt,
     nonce: Buffer,
-    judge: Judge,
     failures: Map<ElectionPlan, string>,
   ): Promise<Election[]> {
     const replies = new Map<ElectionPlan, PromiseReply[]>(plans.map((plan) => [plan, []]));
@@ -69,6 +98,7 @@ export class ElectionCalls {
     const enough = new Promise<void>((resolve) => (goOn = resolve));
     const outcomeOf = (plan: ElectionPlan) => judge(plan, replies.get(plan) ?? []);
     const calls = this.#atEachBroker(
+      { operation, name: 'promise' },
       asked,
       ({ replica }) => replica.brokerId,
       async (brokerId, entries) => {
@@ -108,10 +138,12 @@ export class ElectionCalls {
     elections: readonly Election[],
     nonce: Buffer,
     failures: Map<ElectionPlan, string>,
+    operation: Operation,
   ): Promise<void> {
     for (const { plan, outcome } of elections)
       failures.set(plan, `broker ${outcome.leader.brokerId} is elected and did not answer`);
     await this.#atEachBroker(
+      { operation, name: 'lead' },
       elections,
       ({ outcome }) => outcome.leader.brokerId,
       async (brokerId, entries) => {
@@ -138,7 +170,6 @@ export class ElectionCalls {
     const config = result.config === undefined ? outcome.config : configFromMessage(result.config);
     const led = { topicId, partition, epoch, brokerId, config, unclean: outcome.unclean };
     model.apply(recordLeader(model.state, led));
-    logger.debug({ ...place(plan), leader: brokerId }, 'leader elected');
     onElected(plan, brokerId, outcome.unclean);
     return true;
   }
@@ -149,6 +180,7 @@ export class ElectionCalls {
 
   /** Calls every broker once with its entries. A broker that fails costs its own entries only. */
   async #atEachBroker<Entry>(
+    { operation, name }: { readonly operation: Operation; readonly name: string },
     entries: readonly Entry[],
     brokerOf: (entry: Entry) => number,
     call: (brokerId: number, entries: readonly Entry[]) => Promise<void>,
@@ -156,7 +188,8 @@ export class ElectionCalls {
     const byBroker = groupBy(entries, brokerOf);
     const calls = [...byBroker].map(async ([brokerId, own]) => {
       try {
-        await call(brokerId, own);
+        const attributes = { 'partita.broker.id': brokerId, 'partita.partition_count': own.length };
+        await operation.part(name, attributes, () => call(brokerId, own), SpanKind.CLIENT);
       } catch (error) {
         this.#options.logger.warn(
           { err: error, brokerId, partitions: own.length },

@@ -87,7 +87,7 @@ export class Elections {
       let why: string | undefined;
       for (let attempt = 0; attempt < ATTEMPT_COUNT_MAX; attempt += 1) {
         const plan = this.#plan(at, wanted);
-        why = (await this.#options.calls.elect([plan], judge)).get(plan);
+        why = (await this.#options.calls.elect([plan], judge, 'called')).get(plan);
         if (why === undefined) break;
       }
       this.#options.meter.ended(why === undefined, this.#options.clock.monotonicMs() - beganMs);

@@ -10,7 +10,7 @@ import type { LeaseStatus } from '@partita/cluster';
 import { PartitaError } from '@partita/domain';
 import type { Clock, Random } from '@partita/domain';
 import type { LeaseToken, MetadataSnapshot, MetadataStore, RolledBack } from '@partita/metadata-store';
-import type { Logger } from '@partita/runtime';
+import type { Logger, StateLines } from '@partita/runtime';
 import type { ClusterModel } from './cluster-model.ts';
 import { directoryContent } from './directory-codec.ts';
 import { mergeSnapshot } from './directory-reader.ts';
@@ -21,6 +21,7 @@ export interface LeaseOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly lines: StateLines;
   readonly runId: string;
   /** Public address of this coordinator, told to the others. */
   readonly url: () => string;
@@ -72,7 +73,9 @@ export class Lease {
     const token = this.#token;
     this.#state.released();
     this.#token = undefined;
-    if (token !== undefined && this.#options.store.state === 'up') await this.#options.store.leaseRelease(token);
+    if (token === undefined) return;
+    if (this.#options.store.state === 'up') await this.#options.store.leaseRelease(token);
+    this.#options.lines.write('lease given back', { token: token.number });
   }
 
   status(): LeaseStatus {
@@ -226,7 +229,7 @@ export class Lease {
     }
     if (this.#token === undefined) {
       this.#takenCount += 1;
-      this.#options.logger.info({ token: attempt.token.number }, 'this coordinator is active');
+      this.#options.lines.write('lease taken', { token: attempt.token.number });
     }
     this.#token = attempt.token;
     this.#state.held(attempt.token.number, sentAtMs);
@@ -235,7 +238,7 @@ export class Lease {
   #lose(holder: { readonly run: string; readonly url: string } | undefined): void {
     if (this.#token !== undefined) {
       this.#lostCount += 1;
-      this.#options.logger.warn({ holder: holder?.url }, 'another coordinator is active');
+      this.#options.lines.write('lease lost', { token: this.#token.number, holder: holder?.url ?? '' });
     }
     this.#token = undefined;
     this.#anchored = false;

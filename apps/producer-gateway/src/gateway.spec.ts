@@ -13,7 +13,7 @@ import { metricValue } from '@partita/testkit';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { startGateway } from './gateway.ts';
 import { routeOf } from './testing/route.ts';
-import { LOGGER, SpecBroker, SpecCoordinator } from './testing/spec-cluster.ts';
+import { gatewayConfig, LOGGER, SpecBroker, SpecCoordinator } from './testing/spec-cluster.ts';
 
 const INSTANCE_ID = '00000000-0000-7000-8000-0000000000aa';
 
@@ -44,17 +44,8 @@ afterEach(async () => {
 });
 
 async function start(): Promise<void> {
-  const [host = '', port] = coordinator.address.split(':');
   gateway = await startGateway({
-    config: {
-      listen: { host: '127.0.0.1', port: 0 },
-      advertise: undefined,
-      coordinators: [{ host, port: Number(port) }],
-      insecure: false,
-      logLevel: 'info',
-      metricsListen: undefined,
-      metricsHosts: [],
-    },
+    config: gatewayConfig(coordinator.address),
     logger: LOGGER,
     tracing: 'off',
     metrics,

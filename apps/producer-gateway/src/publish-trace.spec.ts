@@ -14,7 +14,7 @@ import { NO_METRICS } from '@partita/telemetry';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { startGateway } from './gateway.ts';
 import { routeOf } from './testing/route.ts';
-import { LOGGER, SpecBroker, SpecCoordinator } from './testing/spec-cluster.ts';
+import { gatewayConfig, LOGGER, SpecBroker, SpecCoordinator } from './testing/spec-cluster.ts';
 
 const recorder = new SpanRecorder();
 const { spans } = recorder;
@@ -43,17 +43,8 @@ afterAll(() => {
 });
 
 async function start(tracing: TracingMode): Promise<void> {
-  const [host = '', port] = coordinator.address.split(':');
   gateway = await startGateway({
-    config: {
-      listen: { host: '127.0.0.1', port: 0 },
-      advertise: undefined,
-      coordinators: [{ host, port: Number(port) }],
-      insecure: false,
-      logLevel: 'info',
-      metricsListen: undefined,
-      metricsHosts: [],
-    },
+    config: gatewayConfig(coordinator.address),
     logger: LOGGER,
     tracing,
     metrics: NO_METRICS,

@@ -85,15 +85,6 @@ export class RecordAppend {
     }
   }
 
-  async #resolve(topic: string, startMs: number, trace: PublishTrace | undefined): Promise<TopicRoute> {
-    try {
-      return await this.#routes.resolve(topic);
-    } catch (error) {
-      trace?.spent('route', startMs, undefined, error);
-      throw error;
-    }
-  }
-
   /** Of a request that at least some records of were stored. */
   #count({ parts }: ProducePlan, outcomes: readonly PartOutcome[]): void {
     for (const [index, { records, bytes, route }] of parts.entries()) {
@@ -101,6 +92,15 @@ export class RecordAppend {
       for (const error of errors) this.#meter.refused(error);
       if (ackedCount > 0)
         this.#meter.acknowledged(route.topic, ackedCount, Math.round((bytes * ackedCount) / records.length));
+    }
+  }
+
+  async #resolve(topic: string, startMs: number, trace: PublishTrace | undefined): Promise<TopicRoute> {
+    try {
+      return await this.#routes.resolve(topic);
+    } catch (error) {
+      trace?.spent('route', startMs, undefined, error);
+      throw error;
     }
   }
 

@@ -22,6 +22,10 @@ export const RECORD_HEADER_NAME_BYTES_MAX = 255;
 /** Trace context of a record: W3C traceparent and tracestate. */
 export const TRACEPARENT_CHARS_MAX = 55;
 export const TRACESTATE_CHARS_MAX = 512;
+/** Log lines of one kind of state change; more are counted in one line. */
+export const STATE_LINES_PER_SECOND_COUNT_MAX = 20;
+/** Traces that a service begins by itself, of its elections, rebalances and recoveries. */
+export const OPERATION_TRACES_PER_MINUTE_COUNT_MAX = 120;
 /** Records of one batch that are given spans of their own on their way to a member. */
 export const TRACED_RECORD_COUNT_MAX = 1000;
 /** How far ahead of the receiver's clock a record's timestamp may lie. */

@@ -5,6 +5,8 @@ export { fromRpcStatus, fromServiceError, fromStatusObject, toRpcStatus, toStatu
 export type { WireStatus } from './status.ts';
 export { CLIENT_ID_KEY, RELAYED_KEY, REQUEST_ID_KEY, callMetadata } from './metadata.ts';
 export { passedOnDeadlineMs } from './deadline.ts';
+export { beginOperation, boundedNames, inCalledPart, UNTRACED } from './operation.ts';
+export type { Operation } from './operation.ts';
 export { spanTimeMs } from './span-time.ts';
 export { activeParent, contextOf, sampledParent, traceparentOf } from './trace-context.ts';
 export type { TracingMode } from './tracing-mode.ts';

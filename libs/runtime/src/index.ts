@@ -14,6 +14,8 @@ export type { ExitCode } from './exit-codes.ts';
 export { createLogger, LOG_LEVELS } from './logger.ts';
 export type { LogFields, Logger, LoggerOptions, LogLevel, LogMethod, ProcessLogger } from './logger.ts';
 export { reloadLogLevel } from './reload-log-level.ts';
+export { StateLines } from './state-lines.ts';
+export type { StateFields, StateLine } from './state-lines.ts';
 export { createRepeatedLog } from './repeated-log.ts';
 export type { RepeatedLog } from './repeated-log.ts';
 export { runProcess } from './lifecycle.ts';

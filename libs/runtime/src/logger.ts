@@ -38,10 +38,10 @@ export interface Logger {
 export interface ProcessLogger extends Logger {
   level(): LogLevel;
   setLevel(level: LogLevel): void;
-  /** Lines that this logger and all its children have written at the level. */
-  lineCount(level: WrittenLevel): number;
   /** The same, with a line that says so and has `fields`; the level until then. */
   changeLevel(level: LogLevel, fields: LogFields): LogLevel;
+  /** Lines that this logger and all its children have written at the level. */
+  lineCount(level: WrittenLevel): number;
 }
 
 export interface LoggerOptions {
@@ -127,10 +127,6 @@ class PinoLogger implements ProcessLogger {
     this.#threshold.value = LEVEL_VALUES[level];
   }
 
-  lineCount(level: WrittenLevel): number {
-    return this.#threshold.lineCounts.get(level) ?? 0;
-  }
-
   changeLevel(level: LogLevel, fields: LogFields): LogLevel {
     const previous = this.level();
     const line = { from: previous, to: level, ...fields };
@@ -140,6 +136,10 @@ class PinoLogger implements ProcessLogger {
     this.setLevel(level);
     if (!isHeard) this.info(line, 'log level changed');
     return previous;
+  }
+
+  lineCount(level: WrittenLevel): number {
+    return this.#threshold.lineCounts.get(level) ?? 0;
   }
 
   #method(level: WrittenLevel): LogMethod {

@@ -12,6 +12,7 @@ import type { Environment } from './config-sources.ts';
 import type { LogFields, Logger, ProcessLogger } from './logger.ts';
 import type { MetricsConfig } from './metrics/metrics-config.ts';
 import { NO_PROCESS_METRICS, startMetrics } from './metrics/process-metrics.ts';
+import { environmentSampler, OperationSampler } from './operation-sampler.ts';
 import { recordSampler } from './record-sampler.ts';
 import { createRepeatedLog } from './repeated-log.ts';
 import { systemClock } from './system-ports.ts';
@@ -78,16 +79,20 @@ async function startTraces(options: TelemetryOptions): Promise<Pick<Telemetry, '
   const endpoint = records?.endpoint ?? tracesEndpoint(env);
   const tracing = endpoint === undefined ? 'off' : tracingOf(options);
   if (endpoint === undefined || tracing === 'off') return undefined;
-  const [{ NodeSDK }, { OTLPTraceExporter }] = await Promise.all([
+  const [{ NodeSDK }, sdkTrace, { OTLPTraceExporter }] = await Promise.all([
     import('@opentelemetry/sdk-node'),
+    import('@opentelemetry/sdk-trace'),
     import('@opentelemetry/exporter-trace-otlp-grpc'),
   ]);
-  // Given a bare exporter the SDK makes the batch processor and the sampler from OTEL_BSP_* and OTEL_TRACES_SAMPLER*.
+  // Given a bare exporter the SDK makes the batch processor from OTEL_BSP_*.
   // The process detector stays out: it would send the command line, which may hold a password.
   const attributes = resourceAttributes(options);
   const sdk = new NodeSDK({
     traceExporter: new OTLPTraceExporter({ url: endpoint }),
-    ...(records === undefined ? {} : { sampler: recordSampler(records.roots) }),
+    sampler:
+      records === undefined
+        ? new OperationSampler(environmentSampler(env, sdkTrace, options.logger), systemClock)
+        : recordSampler(records.roots),
     metricReaders: [],
     logRecordProcessors: [],
     resourceDetectors: [{ detect: () => ({ attributes }) }],

@@ -26,7 +26,10 @@ import { FakeCoordinator } from './fake-coordinator.ts';
 
 const TOPIC_ID = '0190a000-0000-7000-8000-00000000aaaa';
 
+/** What a spec wants of the brokers. */
 export interface ReplicaSetOptions {
+  /** Takes every line of every broker's log, as JSON. */
+  readonly onLog?: (line: string) => void;
   readonly tracing?: TracingMode;
   readonly flush?: FlushMode;
 }
@@ -36,13 +39,13 @@ export class ReplicaSet {
   readonly brokers: TestBroker[] = [];
   readonly topic = 'flights';
   readonly #address: string;
-  readonly #tracing: TracingMode;
   readonly #replicas: Replica[] = [];
   #version = 0n;
   epoch = 0;
+  readonly #options: ReplicaSetOptions;
 
-  private constructor(coordinator: FakeCoordinator, address: string, { tracing = 'off' }: ReplicaSetOptions) {
-    this.#tracing = tracing;
+  private constructor(coordinator: FakeCoordinator, address: string, options: ReplicaSetOptions) {
+    this.#options = options;
     this.coordinator = coordinator;
     this.#address = address;
   }
@@ -66,9 +69,10 @@ export class ReplicaSet {
 
   /** Starts a broker, on an earlier directory when one is given; it takes the place of the earlier one. */
   async startBroker(id: number, dir?: string): Promise<TestBroker> {
+    const { onLog, tracing = 'off' } = this.#options;
     const metricsListen = parseAddress('127.0.0.1:0');
     const coordinators = [parseAddress(this.#address)];
-    const broker = await TestBroker.start(dir, { id, coordinators, metricsListen }, undefined, this.#tracing);
+    const broker = await TestBroker.start(dir, { id, coordinators, metricsListen }, onLog, tracing);
     this.brokers[id - 1] = broker;
     return broker;
   }

@@ -105,7 +105,8 @@ describe('nothing is begun', () => {
     await start();
     await set.broker(1).appendOk(entryFor(set.topic, batchOf('a'), { traceparent: given }));
     await set.untilEqual([1, 2, 3], 3n);
-    expect(spans).toEqual([]);
+    // The start of a broker is a trace of its own.
+    expect(spans.filter(({ attributes }) => attributes['partita.operation'] === undefined)).toEqual([]);
   });
 
   it('by a broker that does not trace, whatever it is sent', async () => {

@@ -24,10 +24,14 @@ export interface RunningInstance {
 export const PLENTY = { records: 10_000n, bytes: 10_000_000n };
 
 export class ServiceWorld {
+  /** What instances have logged at info and above. */
+  readonly logged: Readonly<Record<string, unknown>>[] = [];
   readonly logger = createLogger({
     service: 'test',
     instance: 't',
-    level: process.env['PARTITA_TEST_LOG'] === 'on' ? 'debug' : 'silent',
+    ...(process.env['PARTITA_TEST_LOG'] === 'on'
+      ? { level: 'debug' }
+      : { pretty: false, output: { write: (line) => void this.logged.push(JSON.parse(line) as never) } }),
   });
   readonly cluster: FakeCluster;
   readonly pool = new ChannelPool();

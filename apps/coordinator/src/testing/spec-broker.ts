@@ -27,6 +27,7 @@ import type {
   TopicTombstone,
 } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
+import type { TracingMode } from '@partita/rpc';
 import { ChannelPool, openBidi } from '@partita/rpc/client';
 import type { BidiStream } from '@partita/rpc/client';
 import { createRpcServer, implement, unary } from '@partita/rpc/server';
@@ -67,6 +68,7 @@ export interface SpecBrokerOptions {
   readonly disk: SpecDisk;
   readonly clusterId: string;
   readonly coordinator: string;
+  readonly tracing: TracingMode;
   /** True = CreateReplicas fails. */
   readonly refusesReplicas?: boolean;
   /** What it takes to make promises durable; default 0. */
@@ -106,7 +108,7 @@ export class SpecBroker {
       listen: '127.0.0.1:0',
       limits: 'peer',
       logger,
-      tracing: 'off',
+      tracing: options.tracing,
     });
     this.#server.addService(
       ElectionServiceService,

@@ -4,6 +4,7 @@ import { createMemoryMetadataStore, MemoryDirectory } from '@partita/metadata-st
 import type { MetadataStore } from '@partita/metadata-store';
 import { ClusterServiceService, Topic, TopicServiceService } from '@partita/protocol';
 import type { CreateTopicRequest } from '@partita/protocol';
+import type { TracingMode } from '@partita/rpc';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { createLogger, systemClock, systemRandom } from '@partita/runtime';
 import type { RunningService } from '@partita/runtime';
@@ -28,6 +29,14 @@ export class SpecCluster {
   readonly coordinators: RunningCoordinator[] = [];
   readonly brokers: SpecBroker[] = [];
   readonly wrongCluster: Error[] = [];
+  /** What coordinators have logged at info and above. */
+  readonly logged: Readonly<Record<string, unknown>>[] = [];
+  /** True = coordinators and brokers follow traces. */
+  readonly #tracing: TracingMode;
+
+  constructor({ tracing = 'off' }: { readonly tracing?: TracingMode } = {}) {
+    this.#tracing = tracing;
+  }
 
   async startCoordinator(...flags: string[]): Promise<RunningCoordinator> {
     const argv = ['--cluster-id', this.clusterId, '--listen', '127.0.0.1:0', '--peer-listen', '127.0.0.1:0', ...flags];
@@ -41,7 +50,9 @@ export class SpecCluster {
     const logger = createLogger({
       service: 'coordinator',
       instance: String(this.coordinators.length),
-      level: process.env['PARTITA_SPEC_LOG'] === 'on' ? 'debug' : 'silent',
+      ...(process.env['PARTITA_SPEC_LOG'] === 'on'
+        ? { level: 'debug' }
+        : { pretty: false, output: { write: (line) => void this.logged.push(JSON.parse(line) as never) } }),
     });
     const metrics = new MetricRegistry();
     const service = await startCoordinator({
@@ -51,7 +62,7 @@ export class SpecCluster {
       random: systemRandom,
       logger,
       runId: randomUUID(),
-      tracing: 'off',
+      tracing: this.#tracing,
       metrics,
       onWrongCluster: (error) => this.wrongCluster.push(error),
     });
@@ -71,7 +82,8 @@ export class SpecCluster {
     const coordinator = this.coordinators[0]!.peerAddress;
     const own = typeof disk === 'number' ? newDisk(disk) : disk;
     const peer = (brokerId: number) => this.broker(brokerId);
-    const broker = await SpecBroker.start({ disk: own, clusterId: this.clusterId, coordinator, peer, ...options });
+    const shared = { clusterId: this.clusterId, coordinator, peer, tracing: this.#tracing };
+    const broker = await SpecBroker.start({ disk: own, ...shared, ...options });
     this.brokers.push(broker);
     return broker;
   }

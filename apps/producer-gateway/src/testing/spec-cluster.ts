@@ -28,7 +28,9 @@ import type {
 import { toRpcStatus } from '@partita/rpc';
 import { bidi, createRpcServer, DirectoryHolder, directoryMethods, implement } from '@partita/rpc/server';
 import type { RpcServer, ServerBidiStream } from '@partita/rpc/server';
-import { createLogger, PRODUCT_VERSION, systemClock } from '@partita/runtime';
+import { createLogger, PRODUCT_VERSION, systemClock, parseAddress } from '@partita/runtime';
+import type { ConfigOf } from '@partita/runtime';
+import type { GATEWAY_CONFIG } from '../config.ts';
 
 export const CLUSTER_ID = '00000000-0000-7000-8000-00000000000c';
 export const LOGGER = createLogger({ service: 'spec', instance: 'spec', level: 'silent' });
@@ -164,4 +166,17 @@ export class SpecCoordinator {
 
 function serverNamed(name: string): RpcServer {
   return createRpcServer({ name, listen: '127.0.0.1:0', limits: 'peer', logger: LOGGER, tracing: 'off' });
+}
+
+/** As `npm start` gives it to a gateway. */
+export function gatewayConfig(coordinatorAddress: string): ConfigOf<typeof GATEWAY_CONFIG> {
+  return {
+    listen: { host: '127.0.0.1', port: 0 },
+    advertise: undefined,
+    coordinators: [parseAddress(coordinatorAddress)],
+    insecure: false,
+    metricsListen: undefined,
+    metricsHosts: [],
+    logLevel: 'info',
+  };
 }
