@@ -84,6 +84,7 @@ function produced(topic: string, delivery: Delivery): ExpectedSpan[] {
   const send = `send ${topic}`;
   const publish = `publish ${topic}`;
   const inside = { parent: publish, service: GATEWAY, kind: 'internal', isWithin: true } as const;
+  const atClient = { parent: send, service: CLIENT, kind: 'internal' } as const;
   const published: ExpectedSpan[] = [
     { name: publish, parent: send, service: GATEWAY, kind: 'internal', attributes: messaging, isWithin: true },
     { name: 'route', ...inside },
@@ -96,6 +97,10 @@ function produced(topic: string, delivery: Delivery): ExpectedSpan[] {
       ...{ name: send, service: CLIENT, kind: 'producer' },
       attributes: { ...messaging, ...partition, 'messaging.partita.offset': '1' },
     },
+    // Who builds batches lets records wait for them.
+    ...(delivery === 'records'
+      ? []
+      : [{ name: 'batch wait', as: 'client wait', ...atClient, attributes: partition, isWithin: true } as const]),
     ...(delivery === 'direct' ? [] : published),
     {
       ...{

@@ -124,8 +124,8 @@ function tellSends({ terminal }: Stage, sends: readonly Send[], stored: readonly
     `${figure(sends.length)} records sent, ${figure(acked)} acknowledged, ${figure(count('refused'))} refused`,
   );
   terminal.line(
-    `${figure(doubtful.length)} in doubt (OUTCOME_UNKNOWN), of which ${figure(kept)} are stored: ` +
-      'nobody repeats these until there are producer sessions',
+    `${figure(doubtful.length)} in doubt (OUTCOME_UNKNOWN), of which ${figure(kept)} are stored: the session has repeated ` +
+      'each until its time was up',
   );
 }
 

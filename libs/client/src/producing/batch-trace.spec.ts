@@ -76,6 +76,16 @@ describe('the attempts to append a batch', () => {
     expect(leftCount).toBe(1);
   });
 
+  it('begin with the batch leaving, however often and by whatever way it is sent', () => {
+    let leftCount = 0;
+    const trace = new BatchTrace({ traceparent: traceparent(1), onLeaving: () => (leftCount += 1) });
+    trace.leave();
+    trace.leave();
+    trace.beginAttempt(job(undefined), 1);
+    trace.endAttempt(ack);
+    expect(leftCount).toBe(1);
+  });
+
   it('make no span when nobody traces the batch', () => {
     const { lane, told } = laneToBrokers(true);
     lane.push(job(undefined));

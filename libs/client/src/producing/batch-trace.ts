@@ -14,7 +14,7 @@ export interface BatchTraceOptions {
   readonly traceparent: string;
   /** Of spans in other traces whose records are in the batch, too. */
   readonly linked?: readonly string[];
-  /** Called once, when the first attempt begins. */
+  /** Called once, when the batch is first sent. */
   readonly onLeaving?: () => void;
 }
 
@@ -23,6 +23,7 @@ export class BatchTrace {
   readonly traceparent: string;
   readonly linked: readonly string[];
   readonly #onLeaving: (() => void) | undefined;
+  #hasLeft = false;
   #attemptCount = 0;
   #attempt: Span | undefined;
 
@@ -32,9 +33,15 @@ export class BatchTrace {
     this.#onLeaving = onLeaving;
   }
 
+  /** The batch is on its way, and does not wait for its first sending any longer. */
+  leave(): void {
+    if (!this.#hasLeft) this.#onLeaving?.();
+    this.#hasLeft = true;
+  }
+
   /** Begins the span of an attempt, and returns the traceparent for the broker. No broker: nobody is known to lead. */
   beginAttempt({ topic, partition }: AppendJob, brokerId: number | undefined): string {
-    if (this.#attemptCount === 0) this.#onLeaving?.();
+    this.leave();
     this.#attemptCount += 1;
     const attributes = {
       'messaging.system': 'partita',

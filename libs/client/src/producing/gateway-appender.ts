@@ -75,6 +75,7 @@ export class GatewayAppender implements BatchSink {
       if (!link.hasRoom(attempt.job.recordBatches.byteLength)) break;
       count += 1;
       const timeoutMs = Math.min(DEADLINE_MS_MAX, attempt.expiresAtMs - performance.now());
+      attempt.job.trace?.leave();
       link.sendBatch(frameOf(attempt.job, timeoutMs), (outcome) => attempt.done(outcomeOfBatch(outcome)));
     }
     this.#waiting.splice(0, count);

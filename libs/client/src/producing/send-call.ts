@@ -1,4 +1,5 @@
 /** One call of `send`: its records, their results, its span, its signal. */
+import { ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api';
 import type { Span } from '@opentelemetry/api';
 import { PartitaError } from '@partita/domain';
 import type { AppendAck } from '@partita/protocol';
@@ -80,6 +81,15 @@ export class SendCall {
   /** Its records are in a batch that the trace of the other span shows. */
   shares(traceparent: string): void {
     this.#span?.addLinks(linksTo([traceparent]));
+  }
+
+  /** Its records for the partition waited from `startMs`, monotonic, until now for their last batch to be sent. */
+  waited(startMs: number, partition: number): void {
+    if (this.#span === undefined) return;
+    const attributes = { 'messaging.destination.partition.id': String(partition) };
+    const options = { kind: SpanKind.INTERNAL, attributes, startTime: spanTimeMs(startMs) };
+    const inside = trace.setSpan(ROOT_CONTEXT, this.#span);
+    trace.getTracer('partita').startSpan('batch wait', options, inside).end(spanTimeMs());
   }
 
   /** Every record has its result. */

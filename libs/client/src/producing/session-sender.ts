@@ -144,7 +144,7 @@ export class SessionSender implements RecordSender {
       requestId,
       partitionChosen: options.partition !== undefined || requestId !== undefined,
       traceparent,
-      ...(traceparent === '' ? {} : { onShared: (other: string) => call.shares(other) }),
+      ...(traceparent === '' ? {} : traced(call, callPart)),
       queuedAtMs,
       deadlineAtMs,
       isOver: false,
@@ -205,4 +205,15 @@ function giveUp({ call, placed }: PlacedCall): void {
     }
   }
   call.fail(new PartitaError('CANCELLED', 'cancelled before the record was sent'));
+}
+
+/** What the records of a traced call tell of their batches. */
+function traced(call: OutgoingCall['call'], { partition, records }: CallPart) {
+  const startMs = performance.now();
+  return {
+    onShared: (other: string) => call.shares(other),
+    onLeaving: (toIndex: number) => {
+      if (toIndex === records.length) call.waited(startMs, partition);
+    },
+  };
 }
