@@ -58,12 +58,12 @@ export function onLinkOpen(state: PartitionState, input: LinkOpenInput): Replica
 
 /** Sends the join that waits for writes. Call it after whatever may end one. */
 export function joinWhenQuiet(state: PartitionState): ReplicaEffect[] {
-  const { following, durableEnd, logEnd, isCutting, forgetsLog } = state;
+  const { following, durableEnd, logEnd, isCutting, forgetsLog, configFloor } = state;
   if (following?.joinIsDue !== true || durableEnd < logEnd || isCutting) return [];
   following.joinIsDue = false;
   const { leaderId, epoch, nonce } = following;
   const shape = forgetsLog ? { history: [], logEnd: 0n } : { history: state.history, logEnd };
-  return [{ kind: 'send-join', leaderId, epoch, nonce, ...shape }];
+  return [{ kind: 'send-join', leaderId, epoch, nonce, ...shape, configFloor }];
 }
 
 /** The leader says where the logs part. */
@@ -120,7 +120,8 @@ export function onLogCut(state: PartitionState, facts: LogFacts): ReplicaEffect[
   const { logStart, logEnd } = facts;
   const capped = highWatermark < logEnd ? highWatermark : logEnd;
   const producers = new ProducerTable(facts.producers);
-  Object.assign(state, facts, { producers, durableEnd: logEnd, highWatermark: capped > logStart ? capped : logStart });
+  // The record of a change may have been cut: then the config before it is the newest again.
+  Object.assign(state, facts, { producers, configEnd: logEnd, durableEnd: logEnd, highWatermark: capped > logStart ? capped : logStart });
   state.isCutting = false;
   state.forgetsLog = false;
   if (following?.phase !== 'cutting') return joinWhenQuiet(state);

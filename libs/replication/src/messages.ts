@@ -84,8 +84,10 @@ export interface PlannedAppend {
   readonly recordCount: number;
   /** True for the first record of an epoch that an operator began, accepting the loss of records. */
   readonly unclean: boolean;
-  /** Undefined for the first record of an epoch, which the leader writes for itself. */
+  /** Undefined for the control records that a leader writes for itself. */
   readonly request: AppendInput | undefined;
+  /** Set when the batch is the record of a new config. */
+  readonly change?: ProposeConfigInput;
 }
 
 export interface PromiseOutcome {
@@ -108,8 +110,60 @@ export interface LeadOutcome {
   readonly config: ReplicaConfig;
 }
 
-/** `followed`: the stream to the leader has begun or ended. */
-export type ReplicaChange = 'high-watermark' | 'role' | 'in-sync' | 'log-end' | 'followed';
+/**
+ * Why a new config was not appended. `outcome-unknown` alone leaves it open: the record lies in the log, and it is not known
+ * whether it will be kept.
+ */
+export type ConfigRefusal =
+  /** Somebody else leads, or this replica is giving way. */
+  | 'not-leader'
+  /** Another version is in force than the sender believed, or the new one does not follow it. */
+  | 'stale-version'
+  /** The last change is not committed yet. */
+  | 'change-under-way'
+  /** The first record of the epoch is not committed yet: try again. */
+  | 'epoch-not-committed'
+  /** Nobody could work with it: min in-sync out of range, two replicas on a broker, an id that moved. */
+  | 'unsound'
+  | 'flush-changed'
+  | 'too-many-members'
+  | 'leader-removed'
+  /** A new member has to be a learner first. */
+  | 'not-a-learner'
+  /** The learner does not hold everything committed yet: try again. */
+  | 'not-caught-up'
+  /** The new set could not commit anything at the moment: try again. */
+  | 'not-enough-in-sync'
+  /** The log has no room, or has failed. */
+  | 'storage'
+  | 'outcome-unknown';
+
+/** What became of a proposed config; with a refusal, the config that is in force. */
+export type ConfigOutcome =
+  | { readonly ok: true; readonly offset: bigint; readonly config: ReplicaConfig }
+  | { readonly ok: false; readonly refusal: ConfigRefusal; readonly why: string; readonly config: ReplicaConfig };
+
+/** Asks a leader to change the replica set. Answered when the change is committed, and its version is in the journal. */
+export interface ProposeConfigInput {
+  readonly kind: 'propose-config';
+  /** Epoch that the sender believes; 0 = any. */
+  readonly leaderEpoch: number;
+  /** Version that the sender believes to be in force. */
+  readonly expectedVersion: number;
+  /** The new set: the version one above that. */
+  readonly config: ReplicaConfig;
+  /** Wall clock now, milliseconds. */
+  readonly wallMs: number;
+  /** Monotonic clock after which the sender no longer waits, milliseconds. */
+  readonly deadlineMs: number;
+  readonly reply: Reply<ConfigOutcome>;
+}
+
+/**
+ * `followed`: the stream to the leader has begun or ended. `config`: another config is in force, perhaps one without this
+ * replica (`isRemoved`): then it is kept until it is ordered to be deleted.
+ */
+export type ReplicaChange = 'high-watermark' | 'role' | 'in-sync' | 'log-end' | 'followed' | 'config';
 
 /** Asks for the promise to take part in no epoch below `epoch`, and in it only for this attempt. */
 export interface PromiseInput {
@@ -127,6 +181,8 @@ export interface LeadInput {
   readonly nonce: string;
   readonly lastEpoch: number;
   readonly logEnd: bigint;
+  /** Newest config version that any of those that promised knows to be committed. */
+  readonly configFloor: number;
   /** True = an operator accepted the loss of records. */
   readonly unclean: boolean;
   readonly reply: Reply<LeadOutcome>;
@@ -157,6 +213,8 @@ export interface JoinInput {
   readonly history: readonly EpochStart[];
   /** Durable, exclusive. */
   readonly logEnd: bigint;
+  /** Newest config version that the follower knows to be committed. */
+  readonly configFloor: number;
   readonly reply: Reply<JoinOutcome>;
 }
 
@@ -262,6 +320,7 @@ export type ReplicaInput =
   | PromiseInput
   | LeadInput
   | AppendInput
+  | ProposeConfigInput
   | JoinInput
   | FollowerAckInput
   | FollowerLostInput
@@ -310,6 +369,8 @@ export type ReplicaEffect =
       readonly planned: PlannedAppend;
       readonly config: ReplicaConfig;
     }
+  /** As `append`, for the record of a new config. */
+  | { readonly kind: 'append-config'; readonly planned: PlannedAppend; readonly config: ReplicaConfig }
   /** Make the entry durable, then feed `journaled`. At most one is under way. */
   | { readonly kind: 'persist'; readonly meta: DurableMeta }
   /** Something that others wait for has changed: wake readers and senders, tell the coordinator. */
@@ -326,6 +387,7 @@ export type ReplicaEffect =
       readonly nonce: string;
       readonly history: readonly EpochStart[];
       readonly logEnd: bigint;
+      readonly configFloor: number;
     }
   /** Cut the log, which is quiet, to the offset, then feed `log-cut`, or `cut-failed`. */
   | { readonly kind: 'cut'; readonly toOffset: bigint }
@@ -348,6 +410,7 @@ export type ReplicaEffect =
   | { readonly kind: 'trim'; readonly toOffset: bigint }
   /** Call `reply(outcome)`. For `ok` the bytes are durable already. */
   | { readonly kind: 'answer-append'; readonly reply: Reply<AppendOutcome>; readonly outcome: AppendOutcome }
+  | { readonly kind: 'answer-config'; readonly reply: Reply<ConfigOutcome>; readonly outcome: ConfigOutcome }
   /** The promise, when granted, is durable already, and no append of a lower epoch is acknowledged after this. */
   | { readonly kind: 'answer-promise'; readonly reply: Reply<PromiseOutcome>; readonly outcome: PromiseOutcome }
   /** When leading, the epoch's first record is durable here already. */

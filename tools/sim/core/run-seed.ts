@@ -4,6 +4,7 @@ import type { RunOptions, RunResult } from '../seed-run.ts';
 import { Trace } from '../trace.ts';
 import { endSeed } from './ending.ts';
 import { Faults } from './faults.ts';
+import { ReplicaChanges } from './replica-changes.ts';
 import { World } from './world.ts';
 
 /** Time for the first elections before anything goes wrong. */
@@ -27,12 +28,15 @@ export async function runCoreSeed(seed: number, options: Pick<RunOptions, 'keeps
 
 function live(world: World): void {
   const faults = new Faults(world);
+  const changes = new ReplicaChanges(world);
   for (const coordinator of world.coordinators) coordinator.start();
   for (const broker of world.brokers) broker.startLater(world.random.below(50));
   world.clients.start();
   world.run(QUIET_MS);
   faults.start();
+  changes.start();
   world.run(QUIET_MS + world.plan.durationMs);
   faults.stop();
+  changes.stop();
   endSeed(world);
 }
