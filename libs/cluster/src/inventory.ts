@@ -82,7 +82,10 @@ export interface ReplicaReport {
   readonly leadingEpoch: number;
   /** Broker from which it has a live stream; 0 = none. */
   readonly followingId: number;
+  /** The newest that it knows to be committed and has. */
   readonly config: ReplicaConfig | undefined;
+  /** Newest config version that it knows to be committed; above `config` where its log has lost that one. */
+  readonly configFloor: number;
 }
 
 /** A broker as it introduces itself. */

@@ -56,7 +56,7 @@ export class LogState {
     return this.#dataEnd;
   }
 
-  /** Newest first: the last CONFIG records and the last EPOCH_START, all of which hold a replica config. */
+  /** Newest first: the last EPOCH_START and CONFIG records, both of which hold a replica config, and the last CONFIG records. */
   get configs(): readonly ControlRecord[] {
     return this.#configs;
   }
@@ -128,12 +128,11 @@ export class LogState {
 }
 
 /**
- * The newest records that hold a replica config, newest first. Of those that begin epochs only the last: each repeats the
- * newest config, so several of them must not push out the ones before, which may still be in force.
+ * The newest records that hold a replica config, newest first, and the newest CONFIG records among those before: each
+ * EPOCH_START repeats the newest config, so several in a row must not push out the one before, which may still be in force.
  */
 function withConfig(known: readonly ControlRecord[], record: ControlRecord): readonly ControlRecord[] {
   const all = [record, ...known];
-  const start = all.find(({ type }) => type === BATCH_EPOCH_START);
   const changes = all.filter(({ type }) => type === BATCH_CONFIG).slice(0, CONFIG_RECORD_COUNT);
-  return all.filter((entry) => entry === start || changes.includes(entry));
+  return all.filter((entry, index) => index < CONFIG_RECORD_COUNT || changes.includes(entry));
 }

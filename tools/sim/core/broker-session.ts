@@ -113,5 +113,6 @@ function reportOf({ state, partition, leaderRole }: Replica): ReplicaReport {
     followingId: following?.phase === 'live' ? following.leaderId : 0,
     // What the journal knows: replicas are made and deleted by what a leader reports here.
     config: configOf(configs.find(({ version }) => version <= meta.configFloor) ?? currentConfig(state)),
+    configFloor: meta.configFloor,
   };
 }

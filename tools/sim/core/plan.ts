@@ -127,8 +127,8 @@ export function drawPlan(random: SeededRandom): Plan {
 const SPARE_COUNT_MAX = 2;
 
 /** The same seed with changes of replica sets, in a share of all seeds. Draws from a stream of its own. */
-export function withChanges(plan: Plan, random: SeededRandom): Plan {
-  if (!random.chance(0.4)) return plan;
+export function withChanges(plan: Plan, random: SeededRandom, share: number): Plan {
+  if (!random.chance(share)) return plan;
   const memberCount = random.chance(0.3) ? Math.max(plan.minInSyncReplicas, plan.brokerCount - 1) : plan.brokerCount;
   return {
     ...plan,

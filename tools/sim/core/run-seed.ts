@@ -11,9 +11,19 @@ import { World } from './world.ts';
 const QUIET_MS = 300;
 const MS_PER_HOUR = 3_600_000;
 
+/** Of the seeds, those in which replica sets change. */
+const CHANGE_SHARE = 0.25;
+
+interface CoreOptions extends Pick<RunOptions, 'keepsTrace'> {
+  readonly changeShare?: number;
+}
+
 /** Runs a seed. Never throws for what the product did. */
-export async function runCoreSeed(seed: number, options: Pick<RunOptions, 'keepsTrace'> = {}): Promise<RunResult> {
-  const world = new World(seed, options.keepsTrace ?? false);
+export async function runCoreSeed(
+  seed: number,
+  { keepsTrace = false, changeShare = CHANGE_SHARE }: CoreOptions = {},
+): Promise<RunResult> {
+  const world = new World(seed, keepsTrace, changeShare);
   const trace = world.trace ?? new Trace(false);
   const { tally } = world;
   return runToResult(seed, { trace, tally }, async () => {
@@ -39,4 +49,9 @@ function live(world: World): void {
   faults.stop();
   changes.stop();
   endSeed(world);
+}
+
+/** Runs a seed in which replica sets change, whatever the share of such seeds is. */
+export function runChangesSeed(seed: number, options: Pick<RunOptions, 'keepsTrace'> = {}): Promise<RunResult> {
+  return runCoreSeed(seed, { ...options, changeShare: 1 });
 }

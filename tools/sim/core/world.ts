@@ -33,12 +33,12 @@ export class World extends EventLoop {
   readonly clients: Clients;
   #nonces = 0;
 
-  constructor(seed: number, keepsTrace: boolean) {
+  constructor(seed: number, keepsTrace: boolean, changeShare: number) {
     super();
     this.seed = seed;
     this.random = new SeededRandom(seed);
     this.changeRandom = new SeededRandom(seed + CHANGE_STREAM);
-    this.plan = withChanges(drawPlan(this.random), this.changeRandom);
+    this.plan = withChanges(drawPlan(this.random), this.changeRandom, changeShare);
     this.trace = keepsTrace ? new Trace(true) : undefined;
     this.trace?.note(`plan ${JSON.stringify(this.plan)}`);
     this.network = new Network(this);

@@ -1,0 +1,223 @@
+/** Guards of changes of the replica set, each taken away by itself (mutants.ts), in seeds where sets change. */
+import type { Mutant } from './mutants.ts';
+
+const CHANGE = 'libs/replication/src/config-change.ts';
+const IN_FORCE = 'libs/replication/src/config-in-force.ts';
+const COMMITMENT = 'libs/replication/src/commitment.ts';
+const CONFIG = 'libs/replication/src/replica-config.ts';
+const PROMISE = 'libs/replication/src/promise.ts';
+const FOLLOWER = 'libs/replication/src/follower.ts';
+const FOLLOWING = 'libs/replication/src/following.ts';
+const IN_SYNC = 'libs/replication/src/in-sync-set.ts';
+const ELECTION = 'libs/cluster/src/leader-election.ts';
+const STATUS = 'libs/cluster/src/partition-status.ts';
+const INVENTORY = 'libs/cluster/src/inventory.ts';
+const BROKER = 'tools/sim/core/broker.ts';
+const ELECTIONS = 'tools/sim/core/elections.ts';
+
+export const CHANGE_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'changes overlap',
+    file: CHANGE,
+    from: 'if (pendingConfig(state) !== undefined)',
+    to: 'if (pendingConfig(state)?.version === 0)',
+    seed: 1,
+  },
+  {
+    name: 'a change is taken before the epoch is committed',
+    file: CHANGE,
+    from: 'if (state.highWatermark <= role.epochStartOffset)',
+    to: 'if (state.highWatermark < 0n)',
+    seed: 1,
+  },
+  {
+    name: 'two members change at once',
+    file: CHANGE,
+    from: 'added.length + removed.length > 1',
+    to: 'added.length + removed.length > 9',
+    seed: 1,
+  },
+  {
+    name: 'the leader is removed',
+    file: CHANGE,
+    from: 'if (!isMember(next, self.replicaId))',
+    to: 'if (!isMember(next, self.replicaId) && next.replicas.length > 9)',
+    seed: 1,
+  },
+  {
+    name: 'a member need not have been a learner',
+    file: CHANGE,
+    from: 'if (added !== undefined && !current.learners.some(',
+    to: 'if (added !== undefined && current.learners.length > 9 && !current.learners.some(',
+    seed: 1,
+  },
+  {
+    name: 'a learner need not have caught up',
+    file: CHANGE,
+    from: 'if (added !== undefined && !isLevel)',
+    to: 'if (added !== undefined && !isLevel && state.logEnd < 0n)',
+    seed: 1,
+  },
+  {
+    name: 'the old set alone commits a change',
+    file: COMMITMENT,
+    from: 'const ends = configsToMeet(state).map(',
+    to: 'const ends = [currentConfig(state)].map(',
+    seed: 1,
+  },
+  {
+    name: 'the new set alone commits a change',
+    file: COMMITMENT,
+    from: 'const ends = configsToMeet(state).map(',
+    to: 'const ends = configsToMeet(state).slice(-1).map(',
+    seed: 1,
+  },
+  {
+    name: 'a config is in force at once',
+    file: IN_FORCE,
+    from: 'if (pending === undefined || state.highWatermark < state.configEnd) return [];',
+    to: 'if (pending === undefined) return [];',
+    seed: 1,
+  },
+  {
+    name: 'the high watermark does not stop behind a change',
+    file: COMMITMENT,
+    from: 'if (pendingConfig(state) !== undefined && end > configEnd) end = configEnd;',
+    to: '',
+    seed: undefined,
+    why: 'what lies behind the change is held by m of both sets as well: it is only committed a moment earlier',
+  },
+  {
+    name: 'a leader counts itself in a set that it is not in',
+    file: COMMITMENT,
+    from: 'isMember(config, state.self.replicaId) ? [ownEnd] : []',
+    to: 'isMember(config, state.self.replicaId) ? [ownEnd] : [ownEnd]',
+    seed: 1,
+  },
+  {
+    name: 'learners count as members',
+    file: CONFIG,
+    from: 'return config.replicas.some((replica) => replica.replicaId === replicaId);',
+    to: 'return belongsTo(config, replicaId);',
+    seed: 1,
+  },
+  {
+    name: 'a leader goes on that its own change has removed',
+    file: COMMITMENT,
+    from: 'if (changed.length > 0 && !countsInSome(state, state.self.replicaId)) effects.push(...stepDown(state));',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'a change outlives its record',
+    file: FOLLOWING,
+    from: 'Object.assign(state, facts, { producers,',
+    to: 'Object.assign(state, facts, { configs: state.configs, producers,',
+    seed: 1,
+  },
+  {
+    name: 'the journal does not keep what is committed',
+    file: IN_FORCE,
+    from: "return [{ kind: 'persist', meta: { ...meta, configFloor } }];",
+    to: "return [{ kind: 'persist', meta }];",
+    seed: 1,
+  },
+  {
+    name: 'a replica votes that was removed',
+    file: PROMISE,
+    from: 'if (isRemoved(state)) return [answer(state, reply, false)];',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'a removed replica does not tell a leader that its change is committed',
+    file: IN_SYNC,
+    from: 'epoch === role.epoch ? hearFloor(state, configFloor) : []',
+    to: '[]',
+    seed: 1,
+  },
+  {
+    name: 'a new leader is not told that a change is committed',
+    file: FOLLOWER,
+    from: 'hearFloor(state, input.configFloor)',
+    to: 'hearFloor(state, 0)',
+    seed: 1,
+  },
+  {
+    name: 'the newest set alone elects',
+    file: ELECTION,
+    from: 'for (const config of configs) {',
+    to: 'for (const config of configs.slice(-1)) {',
+    seed: 1,
+  },
+  {
+    name: 'the committed set alone elects',
+    file: ELECTION,
+    from: 'for (const config of configs) {',
+    to: 'for (const config of [committed]) {',
+    seed: 1,
+  },
+  {
+    name: 'an election goes by another m than that of the set',
+    file: ELECTION,
+    from: 'electionQuorum(config.replicas.length, config.minInSyncReplicas)',
+    to: 'electionQuorum(config.replicas.length, plan.config.minInSyncReplicas)',
+    seed: 1,
+  },
+  {
+    name: 'an election goes by what was committed after it',
+    file: ELECTION,
+    from: "if (knowsLater(plan, replies)) return failed('a replica set was committed in a later epoch');",
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'two configs of one version are taken for one',
+    file: INVENTORY,
+    from: 'a.configVersion === b.configVersion &&\n    a.minInSyncReplicas === b.minInSyncReplicas &&\n    sameReplicas(a.replicas, b.replicas) &&\n    sameReplicas(a.learners, b.learners)',
+    to: 'a.configVersion === b.configVersion',
+    seed: 1,
+  },
+  {
+    name: 'a learner is elected',
+    file: ELECTION,
+    from: 'grants.filter(mayLead)',
+    to: 'grants.filter(() => true)',
+    seed: 1,
+  },
+  {
+    name: 'learners are not asked for promises',
+    file: ELECTION,
+    from: 'const known = config === undefined ? [] : [...config.replicas, ...config.learners];',
+    to: 'const known = config === undefined ? [] : [...config.replicas];',
+    seed: 1,
+  },
+  {
+    name: 'no election is tried where the set known is over',
+    file: STATUS,
+    from: ' || isOvertakenConfig(state, topicId, partition)',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'a deleted replica comes back under its id',
+    file: BROKER,
+    from: 'const isLate = config.version <= (this.floors.get(partition)?.configFloor ?? 0);',
+    to: 'const isLate = false;',
+    seed: 1,
+  },
+  {
+    name: 'a replica is deleted that a newer set holds',
+    file: BROKER,
+    from: 'if (isWanted) return;',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'a broker forgets what a deleted replica knew',
+    file: ELECTIONS,
+    from: 'else if (kept === undefined || afterDeletion === undefined) back(undefined);',
+    to: 'else if (kept === undefined || afterDeletion === undefined || kept.configFloor > 0) back(undefined);',
+    seed: 1,
+  },
+];
