@@ -195,6 +195,13 @@ describe('a change under way', () => {
     expect([currentConfig(replica.state).version, joined]).toEqual([2, [false]]);
   });
 
+  it('is committed when another one follows it, whatever is known of the high watermark', () => {
+    const next: ReplicaConfig = { ...two, version: 3, minInSyncReplicas: 1 };
+    const replica = followerOf(three, [two, next], 0n);
+    expect([currentConfig(replica.state), pendingConfig(replica.state)]).toEqual([two, next]);
+    expect(replica.state.configFloor).toBe(2);
+  });
+
   it('goes with the end of the log, and the set before it is the newest again', () => {
     const replica = followerOf(three, [two], 1n);
     expect(pendingConfig(replica.state)?.version).toBe(2);

@@ -4,7 +4,7 @@
  */
 import type { ReplicaEffect } from './messages.ts';
 import type { LeaderRole, PartitionState } from './partition-state.ts';
-import { belongsTo, isMember } from './replica-config.ts';
+import { belongsTo, committedBelow, isMember } from './replica-config.ts';
 import type { ReplicaConfig } from './replica-config.ts';
 
 /** The config in force: the newest known to be committed. The oldest known is, whatever else is. */
@@ -68,6 +68,17 @@ export function hearFloor(state: PartitionState, version: number): ReplicaEffect
   const pending = pendingConfig(state);
   if (pending === undefined || pending.version > version) return [];
   state.configFloor = pending.version;
+  return [{ kind: 'changed', what: 'config' }, ...persistFloor(state)];
+}
+
+/**
+ * The log has other configs than before. A leader appends one only when the one before it is committed, so all but the newest
+ * are, whether that was heard of or not.
+ */
+export function noteFollowed(state: PartitionState): ReplicaEffect[] {
+  const floor = committedBelow(state.configs);
+  if (floor <= state.configFloor) return [];
+  state.configFloor = floor;
   return [{ kind: 'changed', what: 'config' }, ...persistFloor(state)];
 }
 

@@ -1,6 +1,6 @@
 /** A replica that does not lead: it learns who does, takes what that one sends, and may be told to lead itself. */
 import { CONFIG_RECORD_COUNT, invariant } from '@partita/domain';
-import { countsInSome, currentConfig, hearFloor, isRemoved, noteCommitted } from './config-in-force.ts';
+import { countsInSome, currentConfig, hearFloor, isRemoved, noteCommitted, noteFollowed } from './config-in-force.ts';
 import { lastEpoch, withEpoch } from './epoch-history.ts';
 import { ackOf, beginFollowing, joinWhenQuiet, seekAgain } from './following.ts';
 import type { FollowInput, LeadInput, ReplicaEffect, ReplicateInput, ReplicatedBatch } from './messages.ts';
@@ -63,16 +63,17 @@ export function onLogStored(state: PartitionState, stored: ReplicatedBatch): Rep
   if (producer !== undefined) state.producers.note(producer, baseOffset, appendTimeMs);
   if (control === undefined) state.dataEnd = endOffset;
   else if (control.kind === 'claim') claimedBy(state, control.claim);
-  else takeConfig(state, control.config, endOffset);
+  else return takeConfig(state, control.config, endOffset);
   return [];
 }
 
-/** A newer config than any known. Whatever a leader had before it was committed, but this one need not be. */
-function takeConfig(state: PartitionState, config: ReplicaConfig, endOffset: bigint): void {
+/** A newer config than any known. What its leader had before is committed, but this one need not be. */
+function takeConfig(state: PartitionState, config: ReplicaConfig, endOffset: bigint): ReplicaEffect[] {
   const [newest] = state.configs;
-  if (newest !== undefined && config.version <= newest.version) return;
+  if (newest !== undefined && config.version <= newest.version) return [];
   state.configs = [config, ...state.configs].slice(0, CONFIG_RECORD_COUNT);
   state.configEnd = endOffset;
+  return noteFollowed(state);
 }
 
 /** The log has no room: the stream is given up, whoever says `follow` again begins another. */

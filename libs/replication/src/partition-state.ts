@@ -12,6 +12,7 @@ import type {
   Reply,
   Stamp,
 } from './messages.ts';
+import { committedBelow } from './replica-config.ts';
 import type { ReplicaConfig, ReplicaIdentity } from './replica-config.ts';
 
 /** An append that is in the log and not yet answered. */
@@ -192,7 +193,7 @@ export function recoveredState(found: RecoveredReplica): PartitionState {
     following: undefined,
     isCutting: false,
     forgetsLog: false,
-    configFloor: Math.max(found.meta.configFloor, found.configs.at(-1)?.version ?? 0),
+    configFloor: Math.max(found.meta.configFloor, committedBelow(found.configs)),
     floorUnderWay: 0,
     configEnd: logEnd,
     change: undefined,

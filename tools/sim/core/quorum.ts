@@ -19,14 +19,15 @@ export function disksOn(world: World, partition: number, brokers: readonly Broke
 
 /**
  * Every set that an election among these brokers may have to satisfy: what is committed as far as their journals know, and
- * whatever newer their logs hold.
+ * whatever newer any log holds: what lies on another broker alone may be on its way.
  */
 export function setsAmong(world: World, partition: number, brokers: readonly Broker[]): ReplicaConfig[] {
   const disks = disksOn(world, partition, brokers);
   const { inForce } = world.oracle(partition).configs;
   const floor = Math.min(inForce.version, Math.max(...disks.map(({ meta }) => meta.configFloor)));
   const sets = new Set([inForce]);
-  for (const disk of disks) for (const config of disk.configs) if (config.version >= floor) sets.add(config);
+  for (const disk of disksOn(world, partition, world.brokers))
+    for (const config of disk.configs) if (config.version >= floor) sets.add(config);
   return [...sets];
 }
 
