@@ -129,7 +129,9 @@ describe('evaluating promises', () => {
     const replies = [reply(1, { configs: [one, three] }), reply(2, { configs: [other, three] }), reply(3)];
     expect(evaluatePromises(plan(three), replies)).toMatchObject({ kind: 'elected' });
     const [first, second] = replies as [PromiseReply, PromiseReply];
-    expect(evaluatePromises(plan(three), [first, second, reply(4)])).toMatchObject({ why: expect.stringMatching('2 of 3') as string });
+    expect(evaluatePromises(plan(three), [first, second, reply(4)])).toMatchObject({
+      why: expect.stringMatching('2 of 3') as string,
+    });
     const sure = { ...first, configFloor: 2 };
     expect(evaluatePromises(plan(three), [sure, second, reply(4)])).toMatchObject({ leader: replica(1), config: one });
   });
@@ -137,9 +139,15 @@ describe('evaluating promises', () => {
   it('does not go by a set that was committed in a later epoch', () => {
     const newer = config(2, [2, 3], 1);
     const late = reply(1, { granted: false, promisedEpoch: 9, configs: [newer, three], configFloor: 2 });
-    expect(evaluatePromises(plan(three), [late, reply(2), reply(3)])).toMatchObject({ kind: 'failed', promisedEpoch: 9 });
+    expect(evaluatePromises(plan(three), [late, reply(2), reply(3)])).toMatchObject({
+      kind: 'failed',
+      promisedEpoch: 9,
+    });
     const before = { ...late, promisedEpoch: 5 };
-    expect(evaluatePromises(plan(three), [before, reply(2), reply(3)])).toMatchObject({ leader: replica(2), config: newer });
+    expect(evaluatePromises(plan(three), [before, reply(2), reply(3)])).toMatchObject({
+      leader: replica(2),
+      config: newer,
+    });
   });
 
   it('elects a log that holds every record that may be committed, whoever answers', () => {

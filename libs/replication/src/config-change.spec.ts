@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { currentConfig, isRemoved, pendingConfig } from './config-in-force.ts';
-import type { ConfigOutcome, ConfigRefusal, ReplicatedBatch } from './messages.ts';
+import type { ConfigOutcome, ConfigRefusal } from './config-messages.ts';
+import type { ReplicatedBatch } from './messages.ts';
 import type { ReplicaConfig } from './replica-config.ts';
 import { configOf, SELF, TestReplica } from './testing/replica.fixture.ts';
 
@@ -16,7 +17,15 @@ const two: ReplicaConfig = { ...three, version: 2, replicas: [SELF, other(2)] };
 function propose(replica: TestReplica, config: ReplicaConfig, expectedVersion = config.version - 1): ConfigOutcome[] {
   const outcomes: ConfigOutcome[] = [];
   const reply = (outcome: ConfigOutcome) => outcomes.push(outcome);
-  replica.feed({ kind: 'propose-config', leaderEpoch: 0, expectedVersion, config, wallMs: 1000, deadlineMs: 1000, reply });
+  replica.feed({
+    kind: 'propose-config',
+    leaderEpoch: 0,
+    expectedVersion,
+    config,
+    wallMs: 1000,
+    deadlineMs: 1000,
+    reply,
+  });
   return outcomes;
 }
 
@@ -78,7 +87,9 @@ describe('a proposed replica set', () => {
   it('is one that somebody can work with', () => {
     const replica = leader(three, 2, 4);
     expect(refusal(replica, { ...four, minInSyncReplicas: 5 })).toBe('unsound');
-    expect(refusal(replica, { ...four, replicas: [...four.replicas, { ...other(4), replicaId: 'x' }] })).toBe('unsound');
+    expect(refusal(replica, { ...four, replicas: [...four.replicas, { ...other(4), replicaId: 'x' }] })).toBe(
+      'unsound',
+    );
     expect(refusal(replica, { ...four, flush: 'os' })).toBe('flush-changed');
   });
 

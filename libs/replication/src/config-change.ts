@@ -6,7 +6,8 @@ import { CONFIG_RECORD_COUNT } from '@partita/domain';
 import { currentConfig, inSyncCount, pendingConfig } from './config-in-force.ts';
 import { isCaughtUp } from './follower-level.ts';
 import { refusedChange } from './config-outcome.ts';
-import type { ConfigRefusal, PlannedAppend, ProposeConfigInput, ReplicaEffect, Stamp } from './messages.ts';
+import type { ConfigRefusal, ProposeConfigInput } from './config-messages.ts';
+import type { PlannedAppend, ReplicaEffect, Stamp } from './messages.ts';
 import type { LeaderRole, PartitionState } from './partition-state.ts';
 import { configFault, isMember } from './replica-config.ts';
 import type { ReplicaConfig, ReplicaIdentity } from './replica-config.ts';
@@ -31,7 +32,11 @@ export function onProposeConfig(
 }
 
 /** The record lies in the log: from here on both sets have to agree. */
-export function onConfigTook(state: PartitionState, { config, reply, deadlineMs }: ProposeConfigInput, end: bigint): void {
+export function onConfigTook(
+  state: PartitionState,
+  { config, reply, deadlineMs }: ProposeConfigInput,
+  end: bigint,
+): void {
   state.configs = [config, ...state.configs].slice(0, CONFIG_RECORD_COUNT);
   state.configEnd = end;
   state.change = { version: config.version, endOffset: end, deadlineMs, reply };
@@ -81,7 +86,8 @@ function memberFault(
   if (added !== undefined && !current.learners.some(({ replicaId }) => replicaId === added.replicaId))
     return { refusal: 'not-a-learner', why: `replica ${added.replicaId} has to be a learner first` };
   const follower = added === undefined ? undefined : role.followers.get(added.brokerId);
-  const isLevel = follower?.replicaId === added?.replicaId && follower !== undefined && isCaughtUp(state, role, follower);
+  const isLevel =
+    follower?.replicaId === added?.replicaId && follower !== undefined && isCaughtUp(state, role, follower);
   if (added !== undefined && !isLevel)
     return { refusal: 'not-caught-up', why: `learner ${added.replicaId} has not caught up` };
   const inSync = inSyncCount(state, role, next) + (added === undefined ? 0 : 1);

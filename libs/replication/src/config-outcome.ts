@@ -1,6 +1,7 @@
 /** What whoever proposed a config is told. */
 import { currentConfig } from './config-in-force.ts';
-import type { ConfigRefusal, ProposeConfigInput, ReplicaEffect } from './messages.ts';
+import type { ConfigRefusal, ProposeConfigInput } from './config-messages.ts';
+import type { ReplicaEffect } from './messages.ts';
 import type { PartitionState } from './partition-state.ts';
 
 /** The definite answer to a proposal of which nothing was stored. */

@@ -122,7 +122,12 @@ export function onLogCut(state: PartitionState, facts: LogFacts): ReplicaEffect[
   const capped = highWatermark < logEnd ? highWatermark : logEnd;
   const producers = new ProducerTable(facts.producers);
   // The record of a change may have been cut: then the config before it is the newest again.
-  Object.assign(state, facts, { producers, configEnd: logEnd, durableEnd: logEnd, highWatermark: capped > logStart ? capped : logStart });
+  Object.assign(state, facts, {
+    producers,
+    configEnd: logEnd,
+    durableEnd: logEnd,
+    highWatermark: capped > logStart ? capped : logStart,
+  });
   state.isCutting = false;
   state.forgetsLog = false;
   const heard = noteFollowed(state);

@@ -1,9 +1,9 @@
 /** Everything that a replica knows; `step` changes it in place and nothing else does. */
 import { ProducerTable } from '@partita/domain';
+import type { ConfigOutcome } from './config-messages.ts';
 import type { EpochStart } from './epoch-history.ts';
 import type {
   AppendInput,
-  ConfigOutcome,
   DurableMeta,
   LeadInput,
   LeadOutcome,

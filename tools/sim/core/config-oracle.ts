@@ -4,6 +4,7 @@
  */
 import type { PartitionState, ReplicaConfig, ReplicaIdentity } from '@partita/replication';
 import { currentConfig } from '@partita/replication';
+import type { Tally } from '../trace.ts';
 import type { ReplicaDisk } from './replica-disk.ts';
 import { changeOf } from './stored-batch.ts';
 import type { StoredBatch } from './stored-batch.ts';
@@ -40,19 +41,21 @@ export class ConfigOracle {
   }
 
   /** The batch is committed. Why it may not be, or undefined. */
-  commit(batch: StoredBatch): string | undefined {
+  commit(batch: StoredBatch, tally: Tally): string | undefined {
     const change = changeOf(batch);
     if (change === undefined) return undefined;
     const before = this.inForce;
     this.#committed.push({ config: change, epoch: batch.committedIn });
+    tally.add('seen: change committed');
+    if (change.minInSyncReplicas !== before.minInSyncReplicas) tally.add('seen: min in-sync changed');
     if (change.version <= before.version) return `config ${change.version} follows config ${before.version}`;
-    const changed = [...change.replicas, ...before.replicas].filter(
-      (member) => !isIn(change.replicas, member) || !isIn(before.replicas, member),
-    );
-    if (changed.length > 1) return `config ${change.version} changes ${changed.length} members at once`;
-    const added = changed.find((member) => isIn(change.replicas, member));
-    if (added !== undefined && !isIn(before.learners, added)) return `${added.replicaId} was no learner`;
-    return undefined;
+    const removed = before.replicas.filter((member) => !isIn(change.replicas, member));
+    const added = change.replicas.filter((member) => !isIn(before.replicas, member));
+    if (removed.length > 0) tally.add('seen: member removed');
+    if (added.length > 0) tally.add('seen: learner promoted');
+    if (added.length + removed.length > 1) return `config ${change.version} changes several members at once`;
+    const stranger = added.find((member) => !isIn(before.learners, member));
+    return stranger && `${stranger.replicaId} was no learner`;
   }
 
   /** An operator gave committed records up: these are left. */

@@ -96,7 +96,8 @@ export class Elections {
       this.#call<LeadOutcome>(
         partition,
         target,
-        (replica, reply) => replica.feed({ kind: 'lead', epoch, nonce, lastEpoch, logEnd, configFloor: 0, unclean: true, reply }),
+        (replica, reply) =>
+          replica.feed({ kind: 'lead', epoch, nonce, lastEpoch, logEnd, configFloor: 0, unclean: true, reply }),
         (answer) => {
           if (answer?.leading === true) this.#recordLeader({ partition, epoch }, target.brokerId, answer.config);
         },
@@ -189,7 +190,8 @@ export class Elections {
       return;
     }
     world.oracle(plan.partition).elects(replies, plan.epoch);
-    if ((configsInForce(plan.config, replies)?.length ?? 0) > 1) world.tally.add('seen: election under two configs in force');
+    if ((configsInForce(plan.config, replies)?.length ?? 0) > 1)
+      world.tally.add('seen: election under two configs in force');
     world.tally.add('elections decided');
     const isHeldBack = world.random.chance(2 * world.plan.limbo + (world.plan.isDuel ? 0.06 : 0));
     if (world.network.isCalm || !isHeldBack) {
@@ -222,7 +224,14 @@ export class Elections {
         const { meta, role, durableEnd } = state;
         if (meta.promisedEpoch === epoch && role.kind === 'follower' && durableEnd !== logEndOffset)
           this.#world.tally.add('seen: lead refused because the log changed');
-        const order = { epoch, nonce, lastEpoch, logEnd: logEndOffset, configFloor: config.configVersion, unclean: false };
+        const order = {
+          epoch,
+          nonce,
+          lastEpoch,
+          logEnd: logEndOffset,
+          configFloor: config.configVersion,
+          unclean: false,
+        };
         replica.feed({ kind: 'lead', ...order, reply });
       },
       answer,

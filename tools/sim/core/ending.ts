@@ -41,8 +41,7 @@ function pickQuorum(world: World): readonly Broker[] {
     ),
   );
   const chosen: Broker[] = [];
-  while (mayCount.length > 0 && !isEnough(chosen))
-    chosen.push(...mayCount.splice(random.below(mayCount.length), 1));
+  while (mayCount.length > 0 && !isEnough(chosen)) chosen.push(...mayCount.splice(random.below(mayCount.length), 1));
   return isEnough(chosen) ? chosen : brokers;
 }
 

@@ -5,15 +5,16 @@
  * nothing but a trim deletes in this world, and I20, whose scripts have a suite of their own in libs/metadata-store.
  */
 import type { PromiseReply } from '@partita/cluster';
-import type { ProducerSequence } from '@partita/domain';
 import type { AppendOutcome, DurableMeta, ReplicaConfig } from '@partita/replication';
 import { ConfigOracle, isIn } from './config-oracle.ts';
 import { electionQuorumOf } from './quorum.ts';
 import type { Replica } from './replica.ts';
 import type { ReplicaDisk } from './replica-disk.ts';
+import type { AckedAppend, SentAppend } from './sent-append.ts';
 import { SessionOracle } from './session-oracle.ts';
 import { SnapshotShelf } from './snapshot-shelf.ts';
-import { changeOf, isInChain } from './stored-batch.ts';
+import { differingBatch, isStoredAs } from './replica-disk.ts';
+import { isInChain } from './stored-batch.ts';
 import type { StoredBatch } from './stored-batch.ts';
 import type { World } from './world.ts';
 
@@ -22,18 +23,6 @@ interface Epoch {
   readonly epoch: number;
   readonly disk: ReplicaDisk;
   readonly first: StoredBatch;
-}
-
-/** An append, or one attempt of it, as its sender knows it. */
-interface SentAppend {
-  readonly appendId: number;
-  readonly acks: 'all' | 'leader';
-  readonly producer: ProducerSequence | undefined;
-}
-
-interface Acked {
-  readonly appendId: number;
-  readonly offset: bigint;
 }
 
 export class Oracle {
@@ -48,7 +37,7 @@ export class Oracle {
   readonly #committedAt = new Map<bigint, StoredBatch>();
   readonly #grants = new Map<string, string>();
   readonly #grantMax = new Map<string, number>();
-  readonly #acked: Acked[] = [];
+  readonly #acked: AckedAppend[] = [];
   readonly #refused = new Set<number>();
   readonly #unknown = new Set<number>();
   readonly snapshots = new SnapshotShelf();
@@ -152,8 +141,7 @@ export class Oracle {
   journals(disk: ReplicaDisk, meta: DurableMeta): void {
     const before = disk.meta;
     const isLower = meta.promisedEpoch < before.promisedEpoch || meta.configFloor < before.configFloor;
-    if (isLower || meta.ledEpoch < before.ledEpoch)
-      this.#broken('I7', 'a journal entry falls', disk);
+    if (isLower || meta.ledEpoch < before.ledEpoch) this.#broken('I7', 'a journal entry falls', disk);
     if (meta.ledEpoch > meta.promisedEpoch) this.#broken('I7', 'leads what it has not promised', disk);
     if (before.suspect && !meta.suspect && meta.ledEpoch === before.ledEpoch) this.#clears(disk);
   }
@@ -256,7 +244,8 @@ export class Oracle {
     this.#committed.push(batch);
     this.#committedAt.set(batch.baseOffset, batch);
     this.#world.tally.add('batches committed');
-    this.#commitConfig(batch, disk);
+    const misstep = this.configs.commit(batch, this.#world.tally);
+    if (misstep !== undefined && this.uncleanCount === 0) this.#broken('I3', misstep, disk);
     const fault = this.sessions.commit(batch);
     if (fault !== undefined) this.#world.violate(`${fault} (${disk.identity.replicaId})`);
     if (this.#refused.has(batch.appendId))
@@ -268,19 +257,6 @@ export class Oracle {
       if (!isInChain(batch, later.first))
         this.#broken('I1', `epoch ${epoch} commits at ${batch.baseOffset} what epoch ${later.epoch} lacks`, disk);
     }
-  }
-
-  #commitConfig(batch: StoredBatch, disk: ReplicaDisk): void {
-    const change = changeOf(batch);
-    if (change === undefined) return;
-    const { tally } = this.#world;
-    tally.add('seen: change committed');
-    const before = this.configs.inForce;
-    if (change.replicas.some((member) => isIn(before.learners, member))) tally.add('seen: learner promoted');
-    if (change.minInSyncReplicas !== before.minInSyncReplicas) tally.add('seen: min in-sync changed');
-    if (change.replicas.length < before.replicas.length) tally.add('seen: member removed');
-    const fault = this.configs.commit(batch);
-    if (fault !== undefined && this.uncleanCount === 0) this.#broken('I3', fault, disk);
   }
 
   /**
@@ -343,10 +319,7 @@ export class Oracle {
     const { tally } = this.#world;
     tally.add('seen: duplicate answered');
     if (stamp.leaderEpoch < seenEpoch) tally.add('seen: duplicate answered by a later leader');
-    if (stamp.baseOffset < disk.base.offset) return;
-    const original = disk.batches[disk.indexAbove(stamp.baseOffset)];
-    const isSame = original?.baseOffset === stamp.baseOffset && original.appendId === appendId;
-    if (!isSame || original.leaderEpoch !== stamp.leaderEpoch || original.appendTimeMs !== stamp.appendTimeMs)
+    if (!isStoredAs(disk, appendId, stamp))
       this.#broken('I15', `append ${appendId} is said to lie at ${stamp.baseOffset} already`, disk);
   }
 
@@ -387,10 +360,8 @@ export class Oracle {
     if (refused !== undefined)
       this.#broken('I11', `append ${refused} was refused each time and is committed`, leader.disk);
     for (const { disk, state } of others) {
-      for (const batch of disk.batches) {
-        if (batch.endOffset > state.highWatermark || batch.endOffset <= leader.disk.base.offset) continue;
-        if (at.get(batch.baseOffset) !== batch) this.#broken('L1', `logs differ at ${batch.baseOffset}`, disk);
-      }
+      const differing = differingBatch(disk, state.highWatermark, leader.disk);
+      if (differing !== undefined) this.#broken('L1', `logs differ at ${differing.baseOffset}`, disk);
     }
     if (this.#unknown.size > 0) this.#world.tally.add('seen: OUTCOME_UNKNOWN lost', this.#unknown.size);
   }

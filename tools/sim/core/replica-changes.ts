@@ -79,9 +79,10 @@ export class ReplicaChanges {
     const current = leader.disk.committedConfig;
     const next = changeRandom.pick(isNonsense ? this.#nonsense : this.#steps)(current, leader);
     if (next === undefined) return;
-    const config = !isNonsense && changeRandom.chance(plan.minInSync)
-      ? { ...next, minInSyncReplicas: changeRandom.between(1, Math.max(1, next.replicas.length)) }
-      : next;
+    const config =
+      !isNonsense && changeRandom.chance(plan.minInSync)
+        ? { ...next, minInSyncReplicas: changeRandom.between(1, Math.max(1, next.replicas.length)) }
+        : next;
     const { partition } = leader;
     // Who is told to lead may have changed: somebody else gets it now and then, or both do.
     const others = changeRandom.chance(0.1) ? [changeRandom.pick(brokers)] : [];

@@ -1,5 +1,5 @@
 /** What one replica has on its disk: log, journal entry, checkpoint. Outlives the process; a crash decides what of it stays. */
-import type { DurableMeta, LogFacts, ReplicaConfig, ReplicaIdentity } from '@partita/replication';
+import type { DurableMeta, LogFacts, ReplicaConfig, ReplicaIdentity, Stamp } from '@partita/replication';
 import { baseBehind, configsOf, EMPTY_BASE, historyOf, producersOf } from './stored-batch.ts';
 import type { LogBase, StoredBatch } from './stored-batch.ts';
 
@@ -129,4 +129,24 @@ export class ReplicaDisk {
       producers: producersOf(base, batches),
     };
   }
+}
+
+/** True when the append lies in the log as its stamp says, or lay below the log's first segment. */
+export function isStoredAs(disk: ReplicaDisk, appendId: number, stamp: Stamp): boolean {
+  if (stamp.baseOffset < disk.base.offset) return true;
+  const stored = disk.batches[disk.indexAbove(stamp.baseOffset)];
+  return (
+    stored?.baseOffset === stamp.baseOffset &&
+    stored.appendId === appendId &&
+    stored.leaderEpoch === stamp.leaderEpoch &&
+    stored.appendTimeMs === stamp.appendTimeMs
+  );
+}
+
+/** The first committed batch that the leader's log does not hold in its place, where that log still has one. */
+export function differingBatch(disk: ReplicaDisk, below: bigint, leader: ReplicaDisk): StoredBatch | undefined {
+  const held = new Set(leader.batches);
+  return disk.batches.find(
+    (batch) => batch.endOffset <= below && batch.endOffset > leader.base.offset && !held.has(batch),
+  );
 }
