@@ -68,6 +68,7 @@ async function run(): Promise<number> {
   if (values.seeds !== undefined) return runSuite(SUITES[values.suite], Number(values.seeds), Number(values.from));
   const suite = subject === undefined ? undefined : MUTANT_SUITES[subject];
   if (suite !== undefined) {
+    Error.stackTraceLimit = 0;
     console.log(
       JSON.stringify(first === 'hunt' ? await huntMutants(suite, Number(count)) : await replayMutants(suite)),
     );
@@ -76,6 +77,8 @@ async function run(): Promise<number> {
   const seed = Number(first);
   if (subject === undefined || !isSubject(subject) || !Number.isSafeInteger(seed)) return misuse();
   if (count === undefined) return replay(subject, seed);
+  // Refusals are errors, and most of their cost is a stack that only a replay shows.
+  Error.stackTraceLimit = 0;
   console.log(JSON.stringify(await runSeeds(subject, seed, Number(count))));
   return 0;
 }

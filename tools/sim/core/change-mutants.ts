@@ -111,8 +111,8 @@ export const CHANGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a change outlives its record',
     file: FOLLOWING,
-    from: 'Object.assign(state, facts, { producers,',
-    to: 'Object.assign(state, facts, { configs: state.configs, producers,',
+    from: '    configEnd: logEnd,\n    durableEnd: logEnd,',
+    to: '    configs: state.configs,\n    configEnd: logEnd,\n    durableEnd: logEnd,',
     seed: 1,
   },
   {
