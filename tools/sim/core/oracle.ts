@@ -234,8 +234,7 @@ export class Oracle {
       this.#commit(batch, epoch, disk);
       fresh.push(batch);
       const isLast = batch.endOffset === highWatermark;
-      if (isLeading && (isLast || sets.length > 1))
-        for (const config of sets) this.#isHeldByEnough(fresh, config, disk);
+      if (isLeading && (isLast || sets.length > 1)) this.#isHeldByEnough(fresh, sets, disk);
     }
   }
 
@@ -263,17 +262,20 @@ export class Oracle {
    * What is committed is durable on m replicas of a set that has to agree, those included that had it and lost it since. Where m have it now, it was
    * not committed by the word of one that has lost it: that one may count again before it has it.
    */
-  #isHeldByEnough(fresh: readonly StoredBatch[], config: ReplicaConfig, leader: ReplicaDisk): void {
+  #isHeldByEnough(fresh: readonly StoredBatch[], sets: readonly ReplicaConfig[], leader: ReplicaDisk): void {
     const top = fresh.at(-1);
     if (top === undefined) return;
-    const { minInSyncReplicas, replicas } = config;
-    const members = this.#members.filter(({ identity }) => isIn(replicas, identity));
-    const holders = members.filter((disk) => !this.#wiped.has(disk) && disk.holds(top)).length;
-    const had = members.filter((disk) => this.#wiped.has(disk) || disk.lost.has(top) || disk.holds(top)).length;
-    if (had < minInSyncReplicas)
-      this.#broken('I1', `committed at ${top.baseOffset} on ${had} of ${minInSyncReplicas} replicas`, leader);
-    if (holders < minInSyncReplicas) return;
-    for (const disk of members) {
+    let isHeldNow = true;
+    for (const { minInSyncReplicas, replicas } of sets) {
+      const members = this.#members.filter(({ identity }) => isIn(replicas, identity));
+      const holders = members.filter((disk) => !this.#wiped.has(disk) && disk.holds(top)).length;
+      const had = members.filter((disk) => this.#wiped.has(disk) || disk.lost.has(top) || disk.holds(top)).length;
+      if (had < minInSyncReplicas)
+        this.#broken('I1', `committed at ${top.baseOffset} on ${had} of ${minInSyncReplicas} replicas`, leader);
+      isHeldNow &&= holders >= minInSyncReplicas;
+    }
+    if (!isHeldNow) return;
+    for (const disk of this.#members) {
       if (disk.lost.size > 0) for (const batch of fresh) if (!disk.holds(batch)) disk.lost.delete(batch);
     }
   }
