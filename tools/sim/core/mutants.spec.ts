@@ -10,14 +10,14 @@ import { MUTANTS } from './mutants.ts';
 import { runChangesSeed, runCoreSeed } from './run-seed.ts';
 
 const SUITES = [
-  { name: 'mutants', subject: 'core', mutants: MUTANTS, run: runCoreSeed },
-  { name: 'change-mutants', subject: 'changes', mutants: CHANGE_MUTANTS, run: runChangesSeed },
+  { name: 'mutants', subject: 'core', mutants: MUTANTS, least: 20, run: runCoreSeed },
+  { name: 'change-mutants', subject: 'changes', mutants: CHANGE_MUTANTS, least: 15, run: runChangesSeed },
 ] as const;
 
 describe('a guard taken away', () => {
   it.each(SUITES)(
     'is missed by the seed that is known to need it: $name',
-    async ({ name, subject, mutants }) => {
+    async ({ name, subject, mutants, least }) => {
       // A program of its own: a test runner loads modules its own way, where no source can be replaced.
       const main = join(ROOT, 'tools/sim/main.ts');
       const { stdout } = await promisify(execFile)(process.execPath, [main, name], { maxBuffer: 2 ** 24 });
@@ -28,7 +28,7 @@ describe('a guard taken away', () => {
         figure('core', `${subject}: guards taken away on purpose and missed`, `${killed} of ${mutants.length}`);
       }
       expect(survivors).toEqual([]);
-      expect(verdicts.length).toBeGreaterThanOrEqual(20);
+      expect(verdicts.length).toBeGreaterThanOrEqual(least);
     },
     120_000,
   );

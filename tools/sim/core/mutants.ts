@@ -161,7 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: FOLLOWER,
     from: ' || meta.ledEpoch >= input.epoch',
     to: '',
-    seed: 3602,
+    seed: 508,
   },
   {
     name: 'leads without looking at its log',
