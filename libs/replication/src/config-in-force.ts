@@ -66,8 +66,9 @@ export function noteCommitted(state: PartitionState): ReplicaEffect[] {
  */
 export function hearFloor(state: PartitionState, version: number): ReplicaEffect[] {
   const pending = pendingConfig(state);
-  if (pending === undefined || pending.version > version) return [];
-  state.configFloor = pending.version;
+  // Above all that the log holds: whoever says so knows of a later epoch, and of another config.
+  if (pending?.version !== version) return [];
+  state.configFloor = version;
   return [{ kind: 'changed', what: 'config' }, ...persistFloor(state)];
 }
 

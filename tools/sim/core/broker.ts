@@ -149,11 +149,13 @@ export class Broker implements Node {
    * Makes a replica, as the committed config says. The order may be late or repeated: what was deleted under a newer config
    * does not come back, nor does what was on a disk that is gone.
    */
-  make(partition: number, identity: ReplicaIdentity, config: ReplicaConfig): void {
+  make(partition: number, identity: ReplicaIdentity, config: ReplicaConfig, epoch: number): void {
     const isLate = config.version <= (this.floors.get(partition)?.configFloor ?? 0);
     if (!this.isUp || isLate || identity.directoryId !== this.directoryId) return;
     if (this.disks[partition] !== undefined) return;
     const disk = new ReplicaDisk(identity, config);
+    // What it knows is of this epoch: it must not tell it to a leader of one before.
+    disk.meta = { ...disk.meta, promisedEpoch: epoch };
     this.disks[partition] = disk;
     const { tally } = this.#world;
     tally.add('replicas made');

@@ -209,6 +209,14 @@ export const CHANGE_MUTANTS: readonly Mutant[] = [
     why: 'seldom is the only one that knows it suspect; then it costs the time until another knows',
   },
   {
+    name: 'a replica is made without a promise',
+    file: BROKER,
+    from: '{ ...disk.meta, promisedEpoch: epoch }',
+    to: '{ ...disk.meta }',
+    seed: undefined,
+    why: 'it has to be told first of a leader of yesterday, who holds another change of the very version that it was made with',
+  },
+  {
     name: 'a deleted replica comes back under its id',
     file: BROKER,
     from: 'const isLate = config.version <= (this.floors.get(partition)?.configFloor ?? 0);',

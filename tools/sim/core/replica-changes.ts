@@ -65,7 +65,7 @@ export class ReplicaChanges {
       const held = broker.disks[partition]?.identity;
       const wanted = everybody.find(({ brokerId }) => brokerId === broker.node);
       if (held === undefined && wanted !== undefined && changeRandom.chance(0.5))
-        network.send(from, broker, () => broker.make(partition, wanted, config));
+        network.send(from, broker, () => broker.make(partition, wanted, config, epoch));
       if (held === undefined || isIn(everybody, held) || !changeRandom.chance(0.5)) continue;
       this.#world.after(changeRandom.between(0, deleteAfterMs), () =>
         network.send(from, broker, () => broker.delete(partition, held.replicaId, config, epoch)),
