@@ -139,8 +139,10 @@ function overrule(world: World, partition: number): void {
   if (leaderOf(world, partition, good) !== undefined) return;
   let target = random.pick(world.oracle(partition).survivors);
   if (!mayBeForced(world, partition, target)) return;
-  // Repeated once: an election may cross it, by a coordinator that has just heard that a replica counts again.
-  for (let tries = 0; tries < 2 && leaderOf(world, partition, good) === undefined; tries += 1) {
+  // Repeated: an election may cross it, by a coordinator that has just heard that a replica counts again, or one that does
+  // not know yet that a change under way has no quorum.
+  const triesMax = world.plan.changes === undefined ? 2 : 8;
+  for (let tries = 0; tries < triesMax && leaderOf(world, partition, good) === undefined; tries += 1) {
     operator.forceLeader(partition, target.identity);
     world.run(world.nowMs + 2000);
     if (mayBeForced(world, partition, target)) continue;

@@ -89,6 +89,8 @@ export class ReplicaChanges {
     const own = this.#world.broker(leader.state.self.brokerId);
     for (const broker of [own, ...others]) {
       network.send(changeRandom.pick(NODE_OF_COORDINATOR), broker, () => {
+        // Who is left when all is over must be able to bring about what was begun before.
+        if (this.#isOver) return;
         const { nowMs } = this.#world;
         broker.feed(partition, {
           kind: 'propose-config',
