@@ -99,6 +99,7 @@ export class Broker implements Node {
     const { random, plan, network } = this.#world;
     if (network.isCalm || !random.chance(plan.killsNewLeaders)) return;
     this.#world.afterOf(this, random.between(0, 6), () => {
+      if (network.isCalm) return;
       this.crash(random.pick(['kill', 'power cut']));
       this.startLater(random.between(1, 60));
     });
