@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { COMMIT_BY_MINIMUM } from './core/mutants.ts';
-import { runCoreSeed } from './core/run-seed.ts';
+import { runChangesSeed, runCoreSeed } from './core/run-seed.ts';
 import { loadVariant } from './core/variants.ts';
 import { runGroupsSeed } from './groups/run-seed.ts';
 import { runJournalSeed } from './journal-run.ts';
@@ -11,12 +11,13 @@ import { runLogSeed } from './log-run.ts';
 import type { RunOptions, RunResult } from './seed-run.ts';
 
 /** What can be simulated. */
-export type Subject = 'log' | 'journal' | 'core' | 'core-by-minimum' | 'groups';
+export type Subject = 'log' | 'journal' | 'core' | 'core-by-minimum' | 'changes' | 'groups';
 
 export const RUNNERS: Readonly<Record<Subject, (seed: number, options?: RunOptions) => Promise<RunResult>>> = {
   log: runLogSeed,
   journal: runJournalSeed,
   core: runCoreSeed,
+  changes: runChangesSeed,
   groups: runGroupsSeed,
   'core-by-minimum': async (seed) => (await loadVariant(COMMIT_BY_MINIMUM))(seed),
 };

@@ -137,13 +137,16 @@ export class LogModel {
     let dataEnd = 0n;
     let claim: bigint | undefined;
     const configs: bigint[] = [];
+    const changes: bigint[] = [];
     for (const { type, base, next } of this.batches) {
       if (next > end) break;
       if (type === BATCH_DATA) dataEnd = next;
       if (type === BATCH_CLAIM) claim = base;
       if (type === BATCH_EPOCH_START || type === BATCH_CONFIG) configs.unshift(base);
+      if (type === BATCH_CONFIG) changes.unshift(base);
     }
-    return { dataEnd, configs: configs.slice(0, CONFIG_RECORD_COUNT), claim };
+    const newest = [...configs.slice(0, CONFIG_RECORD_COUNT), ...changes.slice(0, CONFIG_RECORD_COUNT)];
+    return { dataEnd, configs: configs.filter((base) => newest.includes(base)), claim };
   }
 
   /** True when a batch begins at the offset, or the log ends there. */

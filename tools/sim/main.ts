@@ -4,14 +4,15 @@
  *   main.ts [--suite SUITE] --seeds N [--from SEED]              many seeds, what they met, and a last line of figures
  *   main.ts SUBJECT SEED                                         replays a seed and prints every step
  *   main.ts SUBJECT FROM COUNT                                   many seeds in this process, as JSON
- *   main.ts mutants|group-mutants [hunt COUNT]                   the core with a guard taken away, as JSON
+ *   main.ts mutants|change-mutants|group-mutants [hunt COUNT]                   the core with a guard taken away, as JSON
  *
- * SUITE is core (when none is given), disk (the log), journal, groups (the core of consumer groups),
- * or core-by-minimum (the core with the other rule of commitment); SUBJECT is one of these, with log for disk.
+ * SUITE is core (when none is given), changes (the core, with changes of replica sets in every seed), disk (the log), journal,
+ * groups (the core of consumer groups), or core-by-minimum (the core with the other rule of commitment); SUBJECT is one of these, with log for disk.
  */
 import { parseArgs } from 'node:util';
 import { RUNNERS, runInProcesses, runSeeds } from './campaign.ts';
 import type { Subject } from './campaign.ts';
+import { CHANGE_MUTANTS } from './core/change-mutants.ts';
 import { huntMutants, replayMutants } from './core/mutant-runs.ts';
 import type { MutantSuite } from './core/mutant-runs.ts';
 import { MUTANTS } from './core/mutants.ts';
@@ -22,6 +23,7 @@ const SUITES: Readonly<Record<string, Subject>> = {
   journal: 'journal',
   core: 'core',
   'core-by-minimum': 'core-by-minimum',
+  changes: 'changes',
   groups: 'groups',
 };
 const MUTANT_SUITES: Readonly<Record<string, MutantSuite>> = {
@@ -29,6 +31,11 @@ const MUTANT_SUITES: Readonly<Record<string, MutantSuite>> = {
     mutants: MUTANTS,
     entry: { file: 'tools/sim/core/run-seed.ts', name: 'runCoreSeed' },
     run: RUNNERS.core,
+  },
+  'change-mutants': {
+    mutants: CHANGE_MUTANTS,
+    entry: { file: 'tools/sim/core/run-seed.ts', name: 'runChangesSeed' },
+    run: RUNNERS.changes,
   },
   'group-mutants': {
     mutants: GROUP_MUTANTS,
@@ -39,7 +46,7 @@ const MUTANT_SUITES: Readonly<Record<string, MutantSuite>> = {
 const PROCESS_COUNT = 2;
 const USAGE = `usage: npm run sim -- [--suite ${Object.keys(SUITES).join('|')}] --seeds N [--from SEED]
        main.ts ${Object.keys(RUNNERS).join('|')} SEED | FROM COUNT
-       main.ts mutants|group-mutants [hunt COUNT]`;
+       main.ts mutants|change-mutants|group-mutants [hunt COUNT]`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -61,6 +68,7 @@ async function run(): Promise<number> {
   if (values.seeds !== undefined) return runSuite(SUITES[values.suite], Number(values.seeds), Number(values.from));
   const suite = subject === undefined ? undefined : MUTANT_SUITES[subject];
   if (suite !== undefined) {
+    Error.stackTraceLimit = 0;
     console.log(
       JSON.stringify(first === 'hunt' ? await huntMutants(suite, Number(count)) : await replayMutants(suite)),
     );
@@ -69,6 +77,8 @@ async function run(): Promise<number> {
   const seed = Number(first);
   if (subject === undefined || !isSubject(subject) || !Number.isSafeInteger(seed)) return misuse();
   if (count === undefined) return replay(subject, seed);
+  // Refusals are errors, and most of their cost is a stack that only a replay shows.
+  Error.stackTraceLimit = 0;
   console.log(JSON.stringify(await runSeeds(subject, seed, Number(count))));
   return 0;
 }

@@ -5,6 +5,20 @@ import type { Campaign, Subject } from './campaign.ts';
 /** What reports are written of. */
 type Reported = Exclude<Subject, 'core-by-minimum'>;
 
+const CORE_PROMISES: readonly (readonly [string, string])[] = [
+  ['I1: acknowledged or committed records lost', 'I1'],
+  ['I2: epochs with two leaders', 'I2'],
+  ['I3: two records at one committed offset', 'I3'],
+  ['I4: leaders without what was committed', 'I4'],
+  ['I5: logs that do not match', 'I5'],
+  ['I6: watermarks that fall', 'I6'],
+  ['I7: promises broken', 'I7'],
+  ['I8: suspect replicas counted', 'I8'],
+  ['I11: refused appends committed', 'I11'],
+  ['L1: partitions that stay without a leader', 'L1'],
+  ['replicas stopped by a broken invariant', 'broker'],
+];
+
 /** Violations by their first words, so that a 0 stands for each promise. */
 const PROMISES: Readonly<Record<Reported, readonly (readonly [string, string])[]>> = {
   log: [
@@ -29,23 +43,18 @@ const PROMISES: Readonly<Record<Reported, readonly (readonly [string, string])[]
     ['states that the log does not give', 'replay'],
     ['groups that do not settle, or records never read', 'liveness'],
   ],
-  core: [
-    ['I1: acknowledged or committed records lost', 'I1'],
-    ['I2: epochs with two leaders', 'I2'],
-    ['I3: two records at one committed offset', 'I3'],
-    ['I4: leaders without what was committed', 'I4'],
-    ['I5: logs that do not match', 'I5'],
-    ['I6: watermarks that fall', 'I6'],
-    ['I7: promises broken', 'I7'],
-    ['I8: suspect replicas counted', 'I8'],
-    ['I11: refused appends committed', 'I11'],
-    ['L1: partitions that stay without a leader', 'L1'],
-    ['replicas stopped by a broken invariant', 'broker'],
-  ],
+  core: CORE_PROMISES,
+  changes: CORE_PROMISES,
 };
 
 /** The report that a subject's figures belong to. */
-const AREAS: Readonly<Record<Reported, string>> = { log: 'disk', journal: 'disk', core: 'core', groups: 'group-core' };
+const AREAS: Readonly<Record<Reported, string>> = {
+  log: 'disk',
+  journal: 'disk',
+  core: 'core',
+  changes: 'core',
+  groups: 'group-core',
+};
 
 /** Tells what a campaign did, met and found. */
 export function reportCampaign(subject: Reported, { seedCount, seconds, violations, counts }: Campaign): void {

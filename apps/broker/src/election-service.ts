@@ -92,9 +92,9 @@ async function promise(
 async function lead(registry: PartitionRegistry, entry: LeadEntry): Promise<LeadResult> {
   try {
     const actor = actorOf(registry, entry);
-    const { epoch, lastEpoch, logEndOffset: logEnd, unclean } = entry;
+    const { epoch, lastEpoch, logEndOffset: logEnd, unclean, configFloor } = entry;
     const outcome = await new Promise<LeadOutcome>((reply) =>
-      actor.feed({ kind: 'lead', epoch, nonce: nonceOf(entry), lastEpoch, logEnd, unclean, reply }),
+      actor.feed({ kind: 'lead', epoch, nonce: nonceOf(entry), lastEpoch, logEnd, unclean, configFloor, reply }),
     );
     return { ...outcome, config: replicaConfigRecord(outcome.config), error: undefined };
   } catch (error) {

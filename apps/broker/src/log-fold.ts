@@ -8,7 +8,7 @@ import { replicaConfig } from './peer-messages.ts';
 const NO_CLAIM: Claim = { epoch: 0, instanceId: '' };
 
 export interface ReplicaFold {
-  /** Newest first, each version once. */
+  /** Newest first, each version once. A replica may be made with a newer one than the log that it copies begins with. */
   readonly configs: readonly ReplicaConfig[];
   /** Behind the last data record. */
   readonly dataEnd: bigint;
@@ -21,8 +21,9 @@ export function replicaFold(state: LogState, initial: ReplicaConfig): ReplicaFol
   for (const config of [...state.configs.map(configOf), initial]) {
     if (!byVersion.has(config.version)) byVersion.set(config.version, config);
   }
+  const configs = [...byVersion.values()].sort((a, b) => b.version - a.version);
   const { claim, dataEnd } = state;
-  return { configs: [...byVersion.values()], dataEnd, claim: claim === undefined ? NO_CLAIM : claimOf(claim) };
+  return { configs, dataEnd, claim: claim === undefined ? NO_CLAIM : claimOf(claim) };
 }
 
 function configOf({ type, content }: ControlRecord): ReplicaConfig {

@@ -1,9 +1,9 @@
 /** The log of one replica as the core of replication uses it. */
-import { BATCH_EPOCH_START, buildControlBatch, stampBatch } from '@partita/batch';
+import { BATCH_CONFIG, BATCH_EPOCH_START, buildControlBatch, stampBatch } from '@partita/batch';
 import { asPartitaError } from '@partita/domain';
 import type { PartitaError } from '@partita/domain';
 import type { PartitionLog } from '@partita/log';
-import { EpochStartRecord } from '@partita/protocol';
+import { EpochStartRecord, ReplicaConfigRecord } from '@partita/protocol';
 import type { LogFacts, PartitionLogPort, ReplicaConfig, Stamp } from '@partita/replication';
 import { replicaFold } from './log-fold.ts';
 import { replicaConfigRecord } from './peer-messages.ts';
@@ -52,6 +52,10 @@ export function replicaLog(options: ReplicaLogOptions): PartitionLogPort {
       const { leaderEpoch } = stamp;
       const record = { leaderEpoch, leaderId: brokerId, config: replicaConfigRecord(config), unclean };
       return append(buildControlBatch(BATCH_EPOCH_START, EpochStartRecord.encode(record).finish()), stamp);
+    },
+    appendConfig: (stamp, config) => {
+      const record = ReplicaConfigRecord.encode(replicaConfigRecord(config)).finish();
+      return append(buildControlBatch(BATCH_CONFIG, record), stamp);
     },
     store: ({ batch }) => attempt(() => log.appendReplicated(batch)),
     cut: async (toOffset) => {

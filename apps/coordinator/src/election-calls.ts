@@ -214,8 +214,19 @@ function promiseEntry(
 
 function leadEntry({ plan, outcome }: Election, nonce: Buffer): LeadEntry {
   const { topicId, partition, epoch } = plan;
-  const { leader, lastEpoch, logEndOffset, unclean } = outcome;
-  return { topicId, partition, replicaId: leader.replicaId, epoch, nonce, lastEpoch, logEndOffset, unclean };
+  const { leader, lastEpoch, logEndOffset, unclean, config } = outcome;
+  const configFloor = config.configVersion;
+  return {
+    topicId,
+    partition,
+    replicaId: leader.replicaId,
+    epoch,
+    nonce,
+    lastEpoch,
+    logEndOffset,
+    unclean,
+    configFloor,
+  };
 }
 
 function promiseReply(replica: ReplicaIdentity, result: PromiseResult): PromiseReply {

@@ -54,6 +54,7 @@ export function reportFromMessage(message: ReplicaInventory): ReplicaReport {
     leadingEpoch: message.leadingEpoch,
     followingId: message.followingId,
     config: message.config === undefined ? undefined : configFromMessage(message.config),
+    configFloor: message.configFloor,
   };
 }
 

@@ -141,6 +141,7 @@ export class TopicCreations {
       suspect: false,
       leadingEpoch: 0,
       followingId: 0,
+      configFloor: 0,
     }));
     this.#options.model.apply([{ type: 'replicas_reported', brokerId, replicas, complete: false }]);
     for (const { partition, config } of made)

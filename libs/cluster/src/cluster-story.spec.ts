@@ -123,6 +123,7 @@ function report(
     suspect: false,
     leadingEpoch: 0,
     followingId: 0,
+    configFloor: 0,
     config: undefined,
     ...more,
   };

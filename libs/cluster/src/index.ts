@@ -46,8 +46,10 @@ export { mergeInventory, mergeStoredPartition, mergeStoredTopic, mergeTombstone 
 export type { StoredPartition, StoredTopic } from './rebuild.ts';
 export { canElect, liveReplica, partitionStatus } from './partition-status.ts';
 export type { PartitionStatus } from './partition-status.ts';
-export { evaluatePromises, planElection, planElections } from './leader-election.ts';
+export { configsInForce, evaluatePromises, planElection, planElections } from './leader-election.ts';
 export { forceLeader, recoverBestLog } from './unclean-election.ts';
+export { planReplicaChange } from './replica-change.ts';
+export type { ReplicaStep, WantedReplicas } from './replica-change.ts';
 export { ReplicaProgress } from './replica-progress.ts';
 export type { ElectionOutcome, ElectionPlan, PromiseReply } from './leader-election.ts';
 export { LEASE_RENEW_MS, LEASE_TTL_MS, LeaseState } from './lease-state.ts';

@@ -26,6 +26,20 @@ export interface ReplicaConfig {
   readonly flush: 'fsync' | 'os';
 }
 
+/** True when both have the same members, learners and m: of one version there may be two, until one of them is committed. */
+export function sameConfig(a: ReplicaConfig, b: ReplicaConfig): boolean {
+  return (
+    a.configVersion === b.configVersion &&
+    a.minInSyncReplicas === b.minInSyncReplicas &&
+    sameReplicas(a.replicas, b.replicas) &&
+    sameReplicas(a.learners, b.learners)
+  );
+}
+
+function sameReplicas(a: readonly ReplicaIdentity[], b: readonly ReplicaIdentity[]): boolean {
+  return a.length === b.length && a.every((replica) => b.some((other) => sameReplica(replica, other)));
+}
+
 /** A topic as brokers store it. Of two of one id the higher version holds. */
 export interface TopicDefinition {
   readonly topicId: string;
@@ -68,7 +82,10 @@ export interface ReplicaReport {
   readonly leadingEpoch: number;
   /** Broker from which it has a live stream; 0 = none. */
   readonly followingId: number;
+  /** The newest that it knows to be committed and has. */
   readonly config: ReplicaConfig | undefined;
+  /** Newest config version that it knows to be committed; above `config` where its log has lost that one. */
+  readonly configFloor: number;
 }
 
 /** A broker as it introduces itself. */

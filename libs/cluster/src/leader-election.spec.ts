@@ -95,7 +95,7 @@ describe('evaluating promises', () => {
       kind: 'failed',
     });
     const outcome = evaluatePromises(plan(three), [reply(1, { configs: [newer, three] }), reply(2), reply(3)]);
-    expect(outcome).toMatchObject({ kind: 'elected', leader: replica(2), config: newer });
+    expect(outcome).toMatchObject({ kind: 'elected', leader: replica(2), config: three });
   });
 
   it('forgets replica sets below the one that is known to be committed, and fails when nobody holds that one', () => {
@@ -105,13 +105,49 @@ describe('evaluating promises', () => {
     expect(evaluatePromises(plan(three), [reply(1, { configFloor: 3 }), reply(2)])).toMatchObject({ kind: 'failed' });
   });
 
-  it('elects nobody when the best log is of a replica that is being removed', () => {
+  it('elects a replica that is being removed when its log is the best, but rather another when it is not', () => {
     const newer = config(2, [1, 2, 3], 2);
     const older = config(1, [1, 2, 3, 4], 2);
     const replies = [reply(1, { configs: [newer, older] }), reply(2), reply(3)];
     const longer = evaluatePromises(plan(older), [...replies, reply(4, { logEndOffset: 11n })]);
-    expect(longer).toMatchObject({ kind: 'failed', why: expect.stringContaining('best log') as string });
+    expect(longer).toMatchObject({ kind: 'elected', leader: replica(4), config: older });
     expect(evaluatePromises(plan(older, [4]), [...replies, reply(4)])).toMatchObject({ leader: replica(1) });
+  });
+
+  it('elects no learner, unless its own log holds the set that makes it a member', () => {
+    const newer = config(2, [1, 2, 3, 4], 2);
+    const replies = [reply(1, { configs: [newer, three] }), reply(2), reply(3)];
+    const asLearner = evaluatePromises(plan(three), [...replies, reply(4, { logEndOffset: 11n, configs: [three] })]);
+    expect(asLearner).toMatchObject({ leader: replica(1) });
+    const member = reply(4, { logEndOffset: 11n, configs: [newer, three] });
+    expect(evaluatePromises(plan(three), [...replies, member])).toMatchObject({ leader: replica(4), config: three });
+  });
+
+  it('asks two sets of one version for their promises, until it is known which of them is committed', () => {
+    const one = config(2, [1, 2, 3, 4], 2);
+    const other = config(2, [1, 2, 3, 5], 2);
+    const replies = [reply(1, { configs: [one, three] }), reply(2, { configs: [other, three] }), reply(3)];
+    expect(evaluatePromises(plan(three), replies)).toMatchObject({ kind: 'elected' });
+    const [first, second] = replies as [PromiseReply, PromiseReply];
+    expect(evaluatePromises(plan(three), [first, second, reply(4)])).toMatchObject({
+      why: expect.stringMatching('2 of 3') as string,
+    });
+    const sure = { ...first, configFloor: 2 };
+    expect(evaluatePromises(plan(three), [sure, second, reply(4)])).toMatchObject({ leader: replica(1), config: one });
+  });
+
+  it('does not go by a set that was committed in a later epoch', () => {
+    const newer = config(2, [2, 3], 1);
+    const late = reply(1, { granted: false, promisedEpoch: 9, configs: [newer, three], configFloor: 2 });
+    expect(evaluatePromises(plan(three), [late, reply(2), reply(3)])).toMatchObject({
+      kind: 'failed',
+      promisedEpoch: 9,
+    });
+    const before = { ...late, promisedEpoch: 5 };
+    expect(evaluatePromises(plan(three), [before, reply(2), reply(3)])).toMatchObject({
+      leader: replica(2),
+      config: newer,
+    });
   });
 
   it('elects a log that holds every record that may be committed, whoever answers', () => {

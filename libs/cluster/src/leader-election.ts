@@ -5,7 +5,7 @@
 import { partitionKey } from '@partita/domain';
 import type { ClusterPartition, ClusterState, ClusterTopic } from './cluster-state.ts';
 import { creationFate } from './creation-fate.ts';
-import { sameReplica } from './inventory.ts';
+import { sameConfig, sameReplica } from './inventory.ts';
 import type { ReplicaConfig, ReplicaIdentity } from './inventory.ts';
 import { canElect, electionQuorum, liveReplica } from './partition-status.ts';
 
@@ -57,7 +57,7 @@ export function planElection(
 ): ElectionPlan | undefined {
   const { partition, config, inSync } = known;
   if (config === undefined) return undefined;
-  const answering = knownMembers(state, topicId, known).flatMap((identity) => {
+  const answering = knownReplicas(state, topicId, known).flatMap((identity) => {
     const live = liveReplica(state, topicId, partition, identity);
     return live === undefined ? [] : [{ identity, promisedEpoch: live.report.promisedEpoch }];
   });
@@ -65,20 +65,24 @@ export function planElection(
   return { topicId, partition, epoch, replicas: answering.map(({ identity }) => identity), config, inSync, wanted };
 }
 
-/** Members of the newest config and of those that brokers report: an older one may be the one in force. */
-function knownMembers(
+/**
+ * All of the newest config and of those that brokers report: an older one may be the one in force, and a learner may be a
+ * member of one that is under way.
+ */
+function knownReplicas(
   state: ClusterState,
   topicId: string,
   { partition, config }: ClusterPartition,
 ): ReplicaIdentity[] {
-  const members = [...(config?.replicas ?? [])];
+  const known = config === undefined ? [] : [...config.replicas, ...config.learners];
   const key = partitionKey({ topicId, partition });
   for (const broker of state.brokers()) {
     const reported = broker.replicas.get(key)?.config;
     if (reported === undefined || reported.configVersion === config?.configVersion) continue;
-    members.push(...reported.replicas.filter((member) => !members.some((other) => sameReplica(other, member))));
+    const replicas = [...reported.replicas, ...reported.learners];
+    known.push(...replicas.filter((replica) => !known.some((other) => sameReplica(other, replica))));
   }
-  return members;
+  return known;
 }
 
 /** What one replica answered. */
@@ -102,6 +106,7 @@ export type ElectionOutcome =
       /** As the leader reported its log: it refuses to lead if that no longer holds. */
       readonly lastEpoch: number;
       readonly logEndOffset: bigint;
+      /** The newest known to be committed: the leader need not ask the set before it any more. */
       readonly config: ReplicaConfig;
       /** True = committed records may be missing in its log. */
       readonly unclean: boolean;
@@ -110,14 +115,18 @@ export type ElectionOutcome =
 
 /**
  * Whom the replies allow to lead. Every config that may be in force has to give its quorum: the newest one known to be
- * committed, and each newer one that a log holds.
+ * committed, and each newer one that a log holds. Only members count, and only members lead: of the committed one, or of
+ * a newer one that their own log holds. One that lacks its record cannot hold what was committed by it, if it was.
  */
 export function evaluatePromises(plan: ElectionPlan, replies: readonly PromiseReply[]): ElectionOutcome {
   const promisedEpoch = Math.max(0, ...replies.map((reply) => reply.promisedEpoch));
   const failed = (why: string): ElectionOutcome => ({ kind: 'failed', why, promisedEpoch });
+  if (knowsLater(plan, replies)) return failed('a replica set was committed in a later epoch');
   const grants = replies.filter((reply) => reply.granted && !reply.suspect);
   const configs = configsInForce(plan.config, replies);
-  if (configs === undefined) return failed('no reply holds the replica set that is known to be committed');
+  const [committed] = configs ?? [];
+  if (configs === undefined || committed === undefined)
+    return failed('no reply holds the replica set that is known to be committed');
   for (const config of configs) {
     const needed = electionQuorum(config.replicas.length, config.minInSyncReplicas);
     const counted = config.replicas.filter((member) =>
@@ -125,25 +134,49 @@ export function evaluatePromises(plan: ElectionPlan, replies: readonly PromiseRe
     ).length;
     if (counted < needed) return failed(`${counted} of ${needed} promises needed by config ${config.configVersion}`);
   }
-  const memberOf = (reply: PromiseReply) => (config: ReplicaConfig) =>
-    config.replicas.some((member) => sameReplica(member, reply.replica));
-  const newest = configs.at(-1) ?? plan.config;
-  const rank = ranking(plan, newest, (reply) => configs.every(memberOf(reply)));
-  const [best] = grants.filter((reply) => configs.some(memberOf(reply))).toSorted((a, b) => compareLogs(rank, a, b));
-  // The best log of any set in force, or none: a shorter one may lack records that were committed in that set.
-  if (best === undefined || !configs.every(memberOf(best)))
-    return failed('the best log is not of a replica that is in every replica set in force');
+  const newest = configs.at(-1) ?? committed;
+  const isMemberOf = (config: ReplicaConfig, { replica }: PromiseReply) =>
+    config.replicas.some((member) => sameReplica(member, replica));
+  const mayLead = (reply: PromiseReply) =>
+    isMemberOf(committed, reply) ||
+    configs.some((config) => isMemberOf(config, reply) && reply.configs.some((own) => sameConfig(own, config)));
+  // Of equal logs rather one that stays a member whatever becomes of a change under way.
+  const rank = ranking(plan, newest, (reply) => configs.every((config) => isMemberOf(config, reply)));
+  const [best] = grants.filter(mayLead).toSorted((a, b) => compareLogs(rank, a, b));
+  if (best === undefined) return failed('none of those that promised may lead');
   const { replica: leader, lastEpoch, logEndOffset } = best;
-  return { kind: 'elected', leader, lastEpoch, logEndOffset, config: newest, unclean: false };
+  return { kind: 'elected', leader, lastEpoch, logEndOffset, config: committed, unclean: false };
 }
 
-/** Oldest first; undefined when the committed one is not among those known. */
+/**
+ * True when a set is known to be committed only by somebody who has promised a later epoch, so perhaps in that one: a set
+ * before it was in force until then, and its promises count in this attempt. Another attempt knows better.
+ */
+function knowsLater({ epoch, config }: ElectionPlan, replies: readonly PromiseReply[]): boolean {
+  const floors = replies.filter(({ promisedEpoch }) => promisedEpoch <= epoch).map(({ configFloor }) => configFloor);
+  const floor = Math.max(config.configVersion, ...floors);
+  return replies.some(({ promisedEpoch, configFloor }) => promisedEpoch > epoch && configFloor > floor);
+}
+
+/**
+ * The newest config known to be committed, then all newer ones that a log holds, oldest first; undefined when nobody has the
+ * committed one. `known` is committed. Two leaders may each have appended a config of the same version: then both are here,
+ * unless it is known which of them is committed.
+ */
 export function configsInForce(known: ReplicaConfig, replies: readonly PromiseReply[]): ReplicaConfig[] | undefined {
-  const byVersion = new Map([[known.configVersion, known]]);
-  for (const config of replies.flatMap((reply) => reply.configs)) byVersion.set(config.configVersion, config);
-  const floor = Math.max(0, ...replies.map((reply) => reply.configFloor));
-  if (floor > 0 && !byVersion.has(floor)) return undefined;
-  const inForce = [...byVersion.values()].filter((config) => config.configVersion >= floor);
+  const floor = Math.max(known.configVersion, ...replies.map((reply) => reply.configFloor));
+  const isFloor = ({ configVersion }: ReplicaConfig) => configVersion === floor;
+  // Whoever knows that this version is committed has the one that is.
+  const sure = isFloor(known)
+    ? known
+    : replies.find((reply) => reply.configFloor === floor && reply.configs.some(isFloor))?.configs.find(isFloor);
+  const seen = replies.flatMap((reply) => reply.configs);
+  const committed = sure === undefined ? seen.filter(isFloor) : [sure];
+  if (committed.length === 0) return undefined;
+  const newer = seen.filter(({ configVersion }) => configVersion > floor);
+  const inForce: ReplicaConfig[] = [];
+  for (const config of [...committed, ...newer])
+    if (!inForce.some((other) => sameConfig(other, config))) inForce.push(config);
   return inForce.sort((a, b) => a.configVersion - b.configVersion);
 }
 

@@ -65,6 +65,7 @@ function report(brokerId: number, more: Partial<ReplicaReport>): void {
     suspect: false,
     leadingEpoch: 0,
     followingId: 0,
+    configFloor: 0,
     config: undefined,
     ...more,
   };

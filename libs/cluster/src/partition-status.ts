@@ -41,12 +41,22 @@ export function countingReplicas(
   });
 }
 
-/** True when enough replicas answer for an election. */
+/** True when a live replica knows that a newer set than the one known here is committed, which only its log names. */
+function isOvertakenConfig(state: ClusterState, topicId: string, { partition, config }: ClusterPartition): boolean {
+  const key = partitionKey({ topicId, partition });
+  return [...state.brokers()].some(
+    ({ facts, replicas }) =>
+      facts.status !== 'down' && (replicas.get(key)?.configFloor ?? 0) > (config?.configVersion ?? 0),
+  );
+}
+
+/** True when enough replicas answer for an election, or what an election needs can only be found by trying. */
 export function canElect(state: ClusterState, topicId: string, partition: ClusterPartition): boolean {
   const { config } = partition;
   if (config === undefined || config.replicas.length === 0) return false;
   const needed = electionQuorum(config.replicas.length, config.minInSyncReplicas);
-  return countingReplicas(state, topicId, partition.partition, config).length >= needed;
+  const counting = countingReplicas(state, topicId, partition.partition, config).length;
+  return counting >= needed || isOvertakenConfig(state, topicId, partition);
 }
 
 export function partitionStatus(state: ClusterState, topicId: string, partition: ClusterPartition): PartitionStatus {

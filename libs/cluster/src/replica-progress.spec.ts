@@ -45,6 +45,7 @@ function report(brokerId: number, end: number, nowMs: number): ReplicaReport {
     suspect: false,
     leadingEpoch: brokerId === 1 ? 1 : 0,
     followingId: 0,
+    configFloor: 0,
     config: undefined,
   };
   state.apply({ type: 'replicas_reported', brokerId, replicas: [told], complete: false });

@@ -18,7 +18,7 @@ export function forceLeader(brokerId: number): Judge {
     if (named?.granted !== true) return failed(replies, `broker ${brokerId} gave no promise`);
     // Somebody promised more, so this epoch is not above all known: the next attempt is.
     if (highestPromise(replies) > plan.epoch) return failed(replies, 'a replica has promised a higher epoch');
-    return unclean(named, newest);
+    return unclean(named, plan, replies);
   };
 }
 
@@ -35,10 +35,12 @@ export const recoverBestLog: Judge = (plan, replies) => {
     return failed(replies, `${granted.length} of all ${newest.replicas.length} replicas gave a promise`);
   const rank = ({ replica }: PromiseReply) => newest.replicas.findIndex((member) => sameReplica(member, replica));
   const [best] = granted.toSorted((a, b) => compareLogs(rank, a, b));
-  return best === undefined ? failed(replies, 'there is no replica') : unclean(best, newest);
+  return best === undefined ? failed(replies, 'there is no replica') : unclean(best, plan, replies);
 };
 
-function unclean({ replica: leader, lastEpoch, logEndOffset }: PromiseReply, config: ReplicaConfig): Elected {
+function unclean(best: PromiseReply, plan: ElectionPlan, replies: readonly PromiseReply[]): Elected {
+  const { replica: leader, lastEpoch, logEndOffset } = best;
+  const [config = plan.config] = configsInForce(plan.config, replies) ?? [];
   return { kind: 'elected', leader, lastEpoch, logEndOffset, config, unclean: true };
 }
 

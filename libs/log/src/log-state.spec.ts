@@ -1,5 +1,6 @@
 import {
   BATCH_CLAIM,
+  BATCH_CONFIG,
   BATCH_EPOCH_START,
   BatchBuilder,
   buildControlBatch,
@@ -19,6 +20,7 @@ import { expect, it } from 'vitest';
 import type { EpochStart } from './epoch-history.ts';
 import type { LogState } from './log-state.ts';
 import type { PartitionLog } from './partition-log.ts';
+import { decodeSnapshot, encodeSnapshot } from './snapshot.ts';
 import { DIRECTORY, LogBench, makeBatch, readAll, TOPIC_ID } from './testing/log-fixture.ts';
 
 const SEED = headerSeed(TOPIC_ID, 3);
@@ -29,7 +31,9 @@ function stamped(log: PartitionLog, batch: Buffer, epoch: number, appendTimeMs =
   return batch;
 }
 
-function control(log: PartitionLog, type: typeof BATCH_CLAIM | typeof BATCH_EPOCH_START, text: string, epoch: number) {
+type ControlType = typeof BATCH_CLAIM | typeof BATCH_CONFIG | typeof BATCH_EPOCH_START;
+
+function control(log: PartitionLog, type: ControlType, text: string, epoch: number) {
   return stamped(log, buildControlBatch(type, Buffer.from(text)), epoch);
 }
 
@@ -75,6 +79,17 @@ async function fillWithEverything(bench: LogBench): Promise<PartitionLog> {
   await bench.durable(log.logEnd, log);
   return log;
 }
+
+it('keeps the records that changed the config through any number of epochs that repeat the last one', async () => {
+  const bench = new LogBench();
+  const log = await bench.open();
+  for (let change = 1; change <= 5; change += 1) log.append(control(log, BATCH_CONFIG, `change ${change}`, 1));
+  for (let epoch = 2; epoch <= 6; epoch += 1) log.append(control(log, BATCH_EPOCH_START, `start ${epoch}`, epoch));
+  await bench.durable(log.logEnd, log);
+  const known = ['start 6', 'start 5', 'start 4', 'change 5', 'change 4', 'change 3'];
+  expect(log.state.configs.map((record) => record.content.toString())).toEqual(known);
+  expect(decodeSnapshot(encodeSnapshot(log.state.snapshot(7n)))?.configs).toEqual(log.state.configs);
+});
 
 it('remembers epochs, the newest configs and claim, the end of the data and the producers', async () => {
   const bench = new LogBench({ segmentBytesMax: 4000 });

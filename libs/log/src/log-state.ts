@@ -56,7 +56,7 @@ export class LogState {
     return this.#dataEnd;
   }
 
-  /** Newest first: the last EPOCH_START and CONFIG records, both of which hold a replica config. */
+  /** Newest first: the last EPOCH_START and CONFIG records, both of which hold a replica config, and the last CONFIG records. */
   get configs(): readonly ControlRecord[] {
     return this.#configs;
   }
@@ -109,7 +109,7 @@ export class LogState {
       this.#claim = record;
     }
     if (type === BATCH_EPOCH_START || type === BATCH_CONFIG) {
-      this.#configs = [record, ...this.#configs].slice(0, CONFIG_RECORD_COUNT);
+      this.#configs = withConfig(this.#configs, record);
     }
   }
 
@@ -125,4 +125,14 @@ export class LogState {
       producers: this.producers,
     };
   }
+}
+
+/**
+ * The newest records that hold a replica config, newest first, and the newest CONFIG records among those before: each
+ * EPOCH_START repeats the newest config, so several in a row must not push out the one before, which may still be in force.
+ */
+function withConfig(known: readonly ControlRecord[], record: ControlRecord): readonly ControlRecord[] {
+  const all = [record, ...known];
+  const changes = all.filter(({ type }) => type === BATCH_CONFIG).slice(0, CONFIG_RECORD_COUNT);
+  return all.filter((entry, index) => index < CONFIG_RECORD_COUNT || changes.includes(entry));
 }

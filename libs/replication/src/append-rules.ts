@@ -1,7 +1,7 @@
 /** Which appends a leader takes. A refusal is definite: nothing was stored. */
 import { PartitaError } from '@partita/domain';
+import { configsToMeet, inSyncCount } from './config-in-force.ts';
 import type { AppendInput, Claim } from './messages.ts';
-import { currentConfig } from './partition-state.ts';
 import type { LeaderRole, PartitionState } from './partition-state.ts';
 import { notLeader } from './refusals.ts';
 
@@ -24,17 +24,22 @@ export function appendFault(state: PartitionState, role: LeaderRole, input: Appe
     : claimFault(state, followsClaim(state.claim, input.claim), input.claim.epoch);
 }
 
-/** True when as many replicas are in sync as an acknowledgement needs. */
+/** True when as many replicas are in sync as an acknowledgement needs, of each set that has to agree. */
 export function hasEnoughInSync(state: PartitionState, role: LeaderRole): boolean {
-  return inSyncIds(state, role).length >= currentConfig(state).minInSyncReplicas;
+  return configsToMeet(state).every((config) => inSyncCount(state, role, config) >= config.minInSyncReplicas);
 }
 
 /** NOT_ENOUGH_REPLICAS, with the figures. */
 export function notEnoughReplicas(state: PartitionState, role: LeaderRole): PartitaError {
-  const { minInSyncReplicas } = currentConfig(state);
-  const inSyncCount = inSyncIds(state, role).length;
-  const metadata = { in_sync: String(inSyncCount), required: String(minInSyncReplicas) };
-  const message = `${inSyncCount} of ${minInSyncReplicas} needed replicas are in sync; nothing was stored, try again later`;
+  const shortages = configsToMeet(state).map((config) => ({
+    inSync: inSyncCount(state, role, config),
+    needed: config.minInSyncReplicas,
+  }));
+  const { inSync, needed } = shortages.reduce((worst, next) =>
+    next.needed - next.inSync > worst.needed - worst.inSync ? next : worst,
+  );
+  const metadata = { in_sync: String(inSync), required: String(needed) };
+  const message = `${inSync} of ${needed} needed replicas are in sync; nothing was stored, try again later`;
   return new PartitaError('NOT_ENOUGH_REPLICAS', message, metadata);
 }
 

@@ -6,7 +6,7 @@ import { configOf, TestReplica } from './testing/replica.fixture.ts';
 it('sends a follower nothing before it has cut its log and says so, since it would drop that', () => {
   const replica = new TestReplica(configOf(3, 2));
   replica.elect(1);
-  const join = { epoch: 1, brokerId: 2, replicaId: 'r2', nonce: 'j', history: [], logEnd: 0n };
+  const join = { epoch: 1, brokerId: 2, replicaId: 'r2', nonce: 'j', history: [], logEnd: 0n, configFloor: 0 };
   const outcome = { joined: true, epoch: 1, truncateTo: 0n, fromSnapshot: false, unclean: [] };
   replica.feed({ kind: 'join', ...join, reply: () => {} });
   const sent: OutgoingAppend<string>[] = [];

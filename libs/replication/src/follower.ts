@@ -1,12 +1,13 @@
 /** A replica that does not lead: it learns who does, takes what that one sends, and may be told to lead itself. */
-import { invariant } from '@partita/domain';
+import { CONFIG_RECORD_COUNT, invariant } from '@partita/domain';
+import { countsInSome, currentConfig, hearFloor, isRemoved, noteCommitted, noteFollowed } from './config-in-force.ts';
 import { lastEpoch, withEpoch } from './epoch-history.ts';
 import { ackOf, beginFollowing, joinWhenQuiet, seekAgain } from './following.ts';
 import type { FollowInput, LeadInput, ReplicaEffect, ReplicateInput, ReplicatedBatch } from './messages.ts';
-import { claimedBy, currentConfig } from './partition-state.ts';
+import { claimedBy } from './partition-state.ts';
 import type { PartitionState } from './partition-state.ts';
 import { beginGrant, leadRefusal, persistNext } from './promise.ts';
-import { isMember } from './replica-config.ts';
+import type { ReplicaConfig } from './replica-config.ts';
 
 /**
  * Somebody leads an epoch. One above the promise is promised first, to nobody who could lead by it. May be said again at
@@ -62,8 +63,17 @@ export function onLogStored(state: PartitionState, stored: ReplicatedBatch): Rep
   if (producer !== undefined) state.producers.note(producer, baseOffset, appendTimeMs);
   if (control === undefined) state.dataEnd = endOffset;
   else if (control.kind === 'claim') claimedBy(state, control.claim);
-  else if (control.config.version > currentConfig(state).version) state.configs = [control.config, ...state.configs];
+  else return takeConfig(state, control.config, endOffset);
   return [];
+}
+
+/** A newer config than any known. What its leader had before is committed, but this one need not be. */
+function takeConfig(state: PartitionState, config: ReplicaConfig, endOffset: bigint): ReplicaEffect[] {
+  const [newest] = state.configs;
+  if (newest !== undefined && config.version <= newest.version) return [];
+  state.configs = [config, ...state.configs].slice(0, CONFIG_RECORD_COUNT);
+  state.configEnd = endOffset;
+  return noteFollowed(state);
 }
 
 /** The log has no room: the stream is given up, whoever says `follow` again begins another. */
@@ -82,9 +92,18 @@ export function onFollowerSynced(state: PartitionState): ReplicaEffect[] {
 function advanceFollower(state: PartitionState): ReplicaEffect[] {
   const said = state.following?.leaderHighWatermark ?? 0n;
   const end = said < state.durableEnd ? said : state.durableEnd;
-  if (end <= state.highWatermark) return [];
-  state.highWatermark = end;
-  return [{ kind: 'changed', what: 'high-watermark' }];
+  const effects: ReplicaEffect[] = [];
+  if (end > state.highWatermark) {
+    state.highWatermark = end;
+    effects.push({ kind: 'changed', what: 'high-watermark' });
+  }
+  effects.push(...noteCommitted(state));
+  // Its last news is that the partition goes on without it.
+  if (isRemoved(state) && state.following !== undefined) {
+    state.following = undefined;
+    effects.push({ kind: 'changed', what: 'followed' });
+  }
+  return effects;
 }
 
 /**
@@ -112,14 +131,15 @@ export function onLead(state: PartitionState, input: LeadInput): ReplicaEffect[]
   state.following = undefined;
   state.role = { kind: 'becoming-leader', order: input, replies: [reply] };
   state.persisting = 'lead';
-  return [{ kind: 'persist', meta: { ...meta, ledEpoch: epoch, suspect: meta.suspect && !unclean } }];
+  const heard = hearFloor(state, input.configFloor);
+  return [...heard, { kind: 'persist', meta: { ...meta, ledEpoch: epoch, suspect: meta.suspect && !unclean } }];
 }
 
 function mayLead(state: PartitionState, input: LeadInput): boolean {
   const { role, meta, self, suspectWish } = state;
   if (role.kind !== 'follower' || state.persisting !== undefined || state.isCutting) return false;
   const isSuspect = (meta.suspect || suspectWish === true) && !input.unclean;
-  if (isSuspect || meta.ledEpoch >= input.epoch || !isMember(currentConfig(state), self.replicaId)) return false;
+  if (isSuspect || meta.ledEpoch >= input.epoch || !countsInSome(state, self.replicaId)) return false;
   const isSameLog = state.durableEnd === input.logEnd && lastEpoch(state.history) === input.lastEpoch;
   return isSameLog && state.durableEnd === state.logEnd;
 }

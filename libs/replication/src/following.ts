@@ -3,6 +3,7 @@
  * is, cut it where the leader says, then take what comes. The cut is by epoch history, never to the own high watermark.
  */
 import { invariant, ProducerTable } from '@partita/domain';
+import { noteFollowed } from './config-in-force.ts';
 import { lastEpoch } from './epoch-history.ts';
 import type { JoinAckInput, LinkOpenInput, LogFacts, ReplicaEffect, SnapshotInput } from './messages.ts';
 import type { Following, PartitionState } from './partition-state.ts';
@@ -58,12 +59,12 @@ export function onLinkOpen(state: PartitionState, input: LinkOpenInput): Replica
 
 /** Sends the join that waits for writes. Call it after whatever may end one. */
 export function joinWhenQuiet(state: PartitionState): ReplicaEffect[] {
-  const { following, durableEnd, logEnd, isCutting, forgetsLog } = state;
+  const { following, durableEnd, logEnd, isCutting, forgetsLog, configFloor } = state;
   if (following?.joinIsDue !== true || durableEnd < logEnd || isCutting) return [];
   following.joinIsDue = false;
   const { leaderId, epoch, nonce } = following;
   const shape = forgetsLog ? { history: [], logEnd: 0n } : { history: state.history, logEnd };
-  return [{ kind: 'send-join', leaderId, epoch, nonce, ...shape }];
+  return [{ kind: 'send-join', leaderId, epoch, nonce, ...shape, configFloor }];
 }
 
 /** The leader says where the logs part. */
@@ -120,14 +121,21 @@ export function onLogCut(state: PartitionState, facts: LogFacts): ReplicaEffect[
   const { logStart, logEnd } = facts;
   const capped = highWatermark < logEnd ? highWatermark : logEnd;
   const producers = new ProducerTable(facts.producers);
-  Object.assign(state, facts, { producers, durableEnd: logEnd, highWatermark: capped > logStart ? capped : logStart });
+  // The record of a change may have been cut: then the config before it is the newest again.
+  Object.assign(state, facts, {
+    producers,
+    configEnd: logEnd,
+    durableEnd: logEnd,
+    highWatermark: capped > logStart ? capped : logStart,
+  });
   state.isCutting = false;
   state.forgetsLog = false;
-  if (following?.phase !== 'cutting') return joinWhenQuiet(state);
-  if (following.cutTo === logEnd) return goLive(state, following);
+  const heard = noteFollowed(state);
+  if (following?.phase !== 'cutting') return [...heard, ...joinWhenQuiet(state)];
+  if (following.cutTo === logEnd) return [...heard, ...goLive(state, following)];
   // The cut fell into a hole that compaction left: the leader has to know that this log ends in front of it.
   const { leaderId, epoch } = following;
-  return [...seekAgain(following), { kind: 'seek', leaderId, epoch }];
+  return [...heard, ...seekAgain(following), { kind: 'seek', leaderId, epoch }];
 }
 
 /** The log stays as it is: tries again when somebody says `follow` again. */

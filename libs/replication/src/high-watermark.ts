@@ -2,8 +2,10 @@
 
 /** What a leader knows when it asks how far its log is committed. */
 export interface CommitView {
-  /** Durable ends of the in-sync replicas, the leader's own first, exclusive. */
+  /** Durable ends of the in-sync members of the set, exclusive; the leader's own among them if it is one. */
   readonly inSyncEnds: readonly bigint[];
+  /** The leader's own durable end, exclusive. */
+  readonly ownEnd: bigint;
   /** m: in-sync replicas that must hold a record. */
   readonly minInSyncReplicas: number;
   /** Offset of the first record of the leader's epoch. */
@@ -17,10 +19,9 @@ export interface CommitView {
  * record is below it (records of earlier epochs are committed with it, never by counting alone). It never falls.
  */
 export function committedEnd(view: CommitView): bigint {
-  const { inSyncEnds, minInSyncReplicas, epochStartOffset, highWatermark } = view;
+  const { inSyncEnds, ownEnd, minInSyncReplicas, epochStartOffset, highWatermark } = view;
   const held = inSyncEnds.toSorted((a, b) => (a < b ? 1 : a > b ? -1 : 0))[minInSyncReplicas - 1];
-  const [own] = inSyncEnds;
-  if (held === undefined || own === undefined) return highWatermark;
-  const end = held < own ? held : own;
+  if (held === undefined) return highWatermark;
+  const end = held < ownEnd ? held : ownEnd;
   return end > epochStartOffset && end > highWatermark ? end : highWatermark;
 }

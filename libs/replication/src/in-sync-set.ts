@@ -5,7 +5,10 @@
 import { invariant, LEADER_STALL_MS_MAX, NEW_EPOCH_WAIT_MS_MAX, REPLICA_LAG_MS_MAX } from '@partita/domain';
 import { hasEnoughInSync, notEnoughReplicas } from './append-rules.ts';
 import { advance } from './commitment.ts';
+import { configsToMeet, countsInSome, hearFloor, isAlone } from './config-in-force.ts';
+import { doubtChange } from './config-outcome.ts';
 import { commonEnd, lastEpoch } from './epoch-history.ts';
+import { isLevel } from './follower-level.ts';
 import type {
   AppendOutcome,
   FollowerAckInput,
@@ -14,19 +17,22 @@ import type {
   JoinOutcome,
   ReplicaEffect,
 } from './messages.ts';
-import { currentConfig, noProgress } from './partition-state.ts';
+import { noProgress } from './partition-state.ts';
 import type { Follower, LeaderRole, PartitionState, Progress } from './partition-state.ts';
 import { stepDown } from './promise.ts';
 import { outcomeUnknown, refused } from './refusals.ts';
-import { belongsTo, isMember } from './replica-config.ts';
+import { belongsTo } from './replica-config.ts';
 
 /** A follower opens its stream: tells it where the logs part. It counts for nothing until it acknowledges. */
 export function onJoin(state: PartitionState, role: LeaderRole, input: JoinInput): ReplicaEffect[] {
-  const { epoch, brokerId, replicaId, nonce, history, logEnd, reply } = input;
-  if (epoch !== role.epoch || state.grant !== undefined || !belongsTo(currentConfig(state), replicaId)) {
-    return [{ kind: 'answer-join', reply, outcome: joinRefusal(state) }];
+  const { epoch, brokerId, replicaId, nonce, history, logEnd, reply, configFloor } = input;
+  const heard = epoch === role.epoch ? hearFloor(state, configFloor) : [];
+  const isKnown = configsToMeet(state).some((config) => belongsTo(config, replicaId));
+  if (epoch !== role.epoch || state.grant !== undefined || !isKnown) {
+    const refusal: ReplicaEffect = { kind: 'answer-join', reply, outcome: joinRefusal(state) };
+    return heard.length === 0 ? [refusal] : [...heard, refusal, ...advance(state, role)];
   }
-  const effects = dropFollower(role, brokerId);
+  const effects = [...heard, ...dropFollower(role, brokerId)];
   role.followers.set(brokerId, {
     replicaId,
     nonce,
@@ -64,8 +70,7 @@ export function onFollowerAck(state: PartitionState, role: LeaderRole, input: Fo
   if (input.durableEnd > follower.durableEnd) follower.durableEnd = input.durableEnd;
   follower.fsynced = input.fsynced;
   follower.isLive = true;
-  const isLevel = follower.durableEnd >= state.highWatermark && follower.durableEnd > role.epochStartOffset;
-  const joins = !follower.inSync && isLevel && isMember(currentConfig(state), follower.replicaId);
+  const joins = !follower.inSync && isLevel(state, role, follower) && countsInSome(state, follower.replicaId);
   if (!joins) return follower.inSync ? advance(state, role) : [];
   follower.inSync = true;
   return [inSyncChanged(role), ...advance(state, role), ...releaseHeld(state, role)];
@@ -108,11 +113,11 @@ export function expire(state: PartitionState, nowMs: number): ReplicaEffect[] {
     effects.push({ kind: 'answer-append', reply: entry.reply, outcome });
     entry.reply = undefined;
   }
+  if (state.change !== undefined && state.change.deadlineMs <= nowMs) effects.push(...doubtChange(state));
   const { role } = state;
   if (role.kind !== 'leader') return effects;
-  const isAlone = currentConfig(state).replicas.length === 1;
   const stalledMs = stallOf(role.progress, state.durableEnd, state.logEnd, nowMs);
-  if (stalledMs > LEADER_STALL_MS_MAX && !isAlone) return [...effects, ...stepDown(state)];
+  if (stalledMs > LEADER_STALL_MS_MAX && !isAlone(state)) return [...effects, ...stepDown(state)];
   return [...effects, ...expireHeld(state, role, nowMs), ...expireFollowers(state, role, nowMs)];
 }
 

@@ -3,9 +3,13 @@ import { invariant, PARTITION_QUEUE_BYTES_MAX, PARTITION_QUEUE_COUNT_MAX } from 
 import type { PartitaError } from '@partita/domain';
 import { appendFault, hasEnoughInSync, isFenced, notEnoughReplicas } from './append-rules.ts';
 import { advance, awaitOriginal } from './commitment.ts';
+import { onConfigTook, onProposeConfig } from './config-change.ts';
+import { currentConfig } from './config-in-force.ts';
+import { refusedChange } from './config-outcome.ts';
 import { epochBefore, lastEpoch, withEpoch } from './epoch-history.ts';
+import type { ProposeConfigInput } from './config-messages.ts';
 import type { AppendInput, PlannedAppend, ReplicaEffect, Stamp } from './messages.ts';
-import { claimedBy, currentConfig, noProgress } from './partition-state.ts';
+import { claimedBy, noProgress } from './partition-state.ts';
 import type { LeaderRole, PartitionState } from './partition-state.ts';
 import { leadRefusal, persistNext } from './promise.ts';
 import { outcomeUnknown, refused } from './refusals.ts';
@@ -49,7 +53,8 @@ export function onLeadJournaled(state: PartitionState, wallMs: number): ReplicaE
     request: undefined,
   };
   return [
-    { kind: 'append-epoch-start', planned, config: currentConfig(state) },
+    // The newest, in force or not: what outlives the log's beginning must not lack it.
+    { kind: 'append-epoch-start', planned, config: state.configs[0] ?? currentConfig(state) },
     { kind: 'changed', what: 'role' },
   ];
 }
@@ -102,9 +107,14 @@ function hold(state: PartitionState, role: LeaderRole, input: AppendInput): Repl
   return [];
 }
 
+/** Plans the record of a new config, or refuses it. */
+export function onPropose(state: PartitionState, role: LeaderRole, input: ProposeConfigInput): ReplicaEffect[] {
+  return onProposeConfig(state, role, input, nextStamp(state, role.epoch, input.wallMs));
+}
+
 /** The batch is in the log's queue: from here on it counts. */
 export function onLogTook(state: PartitionState, planned: PlannedAppend): ReplicaEffect[] {
-  const { stamp, recordCount, request, unclean } = planned;
+  const { stamp, recordCount, request, change, unclean } = planned;
   invariant(stamp.baseOffset === state.logEnd, `a batch at ${stamp.baseOffset} does not follow ${state.logEnd}`);
   const endOffset = stamp.baseOffset + BigInt(recordCount);
   state.logEnd = endOffset;
@@ -114,6 +124,7 @@ export function onLogTook(state: PartitionState, planned: PlannedAppend): Replic
     const start = { epoch: stamp.leaderEpoch, startOffset: stamp.baseOffset, unclean };
     state.history = withEpoch(state.history, start);
   }
+  if (change !== undefined) onConfigTook(state, change, endOffset);
   if (request === undefined) return [];
   if (request.claim === undefined) state.dataEnd = endOffset;
   else claimedBy(state, request.claim);
@@ -124,6 +135,7 @@ export function onLogTook(state: PartitionState, planned: PlannedAppend): Replic
 /** The log has no room or has failed; it holds nothing of the batch. Without its first record an epoch is over. */
 export function onLogRefused(state: PartitionState, planned: PlannedAppend, error: PartitaError): ReplicaEffect[] {
   if (planned.request !== undefined) return [refused(planned.request, error)];
+  if (planned.change !== undefined) return [refusedChange(state, planned.change, 'storage', error.message)];
   const { role } = state;
   if (role.kind !== 'leader') return [];
   state.role = { kind: 'follower' };

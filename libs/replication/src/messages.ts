@@ -3,6 +3,7 @@
  * runner, which carries them out in the order given. Each effect says what it must wait for.
  */
 import type { PartitaError, ProducerFacts, ProducerSequence } from '@partita/domain';
+import type { ConfigOutcome, ProposeConfigInput } from './config-messages.ts';
 import type { EpochStart } from './epoch-history.ts';
 import type { ReplicaConfig } from './replica-config.ts';
 
@@ -84,8 +85,10 @@ export interface PlannedAppend {
   readonly recordCount: number;
   /** True for the first record of an epoch that an operator began, accepting the loss of records. */
   readonly unclean: boolean;
-  /** Undefined for the first record of an epoch, which the leader writes for itself. */
+  /** Undefined for the control records that a leader writes for itself. */
   readonly request: AppendInput | undefined;
+  /** Set when the batch is the record of a new config. */
+  readonly change?: ProposeConfigInput;
 }
 
 export interface PromiseOutcome {
@@ -108,8 +111,11 @@ export interface LeadOutcome {
   readonly config: ReplicaConfig;
 }
 
-/** `followed`: the stream to the leader has begun or ended. */
-export type ReplicaChange = 'high-watermark' | 'role' | 'in-sync' | 'log-end' | 'followed';
+/**
+ * `followed`: the stream to the leader has begun or ended. `config`: another config is in force, perhaps one without this
+ * replica (`isRemoved`): then it is kept until it is ordered to be deleted.
+ */
+export type ReplicaChange = 'high-watermark' | 'role' | 'in-sync' | 'log-end' | 'followed' | 'config';
 
 /** Asks for the promise to take part in no epoch below `epoch`, and in it only for this attempt. */
 export interface PromiseInput {
@@ -127,6 +133,8 @@ export interface LeadInput {
   readonly nonce: string;
   readonly lastEpoch: number;
   readonly logEnd: bigint;
+  /** Newest config version that any of those that promised knows to be committed. */
+  readonly configFloor: number;
   /** True = an operator accepted the loss of records. */
   readonly unclean: boolean;
   readonly reply: Reply<LeadOutcome>;
@@ -157,6 +165,8 @@ export interface JoinInput {
   readonly history: readonly EpochStart[];
   /** Durable, exclusive. */
   readonly logEnd: bigint;
+  /** Newest config version that the follower knows to be committed. */
+  readonly configFloor: number;
   readonly reply: Reply<JoinOutcome>;
 }
 
@@ -262,6 +272,7 @@ export type ReplicaInput =
   | PromiseInput
   | LeadInput
   | AppendInput
+  | ProposeConfigInput
   | JoinInput
   | FollowerAckInput
   | FollowerLostInput
@@ -310,6 +321,8 @@ export type ReplicaEffect =
       readonly planned: PlannedAppend;
       readonly config: ReplicaConfig;
     }
+  /** As `append`, for the record of a new config. */
+  | { readonly kind: 'append-config'; readonly planned: PlannedAppend; readonly config: ReplicaConfig }
   /** Make the entry durable, then feed `journaled`. At most one is under way. */
   | { readonly kind: 'persist'; readonly meta: DurableMeta }
   /** Something that others wait for has changed: wake readers and senders, tell the coordinator. */
@@ -326,6 +339,7 @@ export type ReplicaEffect =
       readonly nonce: string;
       readonly history: readonly EpochStart[];
       readonly logEnd: bigint;
+      readonly configFloor: number;
     }
   /** Cut the log, which is quiet, to the offset, then feed `log-cut`, or `cut-failed`. */
   | { readonly kind: 'cut'; readonly toOffset: bigint }
@@ -348,6 +362,7 @@ export type ReplicaEffect =
   | { readonly kind: 'trim'; readonly toOffset: bigint }
   /** Call `reply(outcome)`. For `ok` the bytes are durable already. */
   | { readonly kind: 'answer-append'; readonly reply: Reply<AppendOutcome>; readonly outcome: AppendOutcome }
+  | { readonly kind: 'answer-config'; readonly reply: Reply<ConfigOutcome>; readonly outcome: ConfigOutcome }
   /** The promise, when granted, is durable already, and no append of a lower epoch is acknowledged after this. */
   | { readonly kind: 'answer-promise'; readonly reply: Reply<PromiseOutcome>; readonly outcome: PromiseOutcome }
   /** When leading, the epoch's first record is durable here already. */

@@ -5,6 +5,7 @@
  */
 import { PartitaError } from '@partita/domain';
 import type { Clock } from '@partita/domain';
+import { doubtChange, refusedChange } from './config-outcome.ts';
 import { joinRefusal } from './in-sync-set.ts';
 import { step } from './partition.ts';
 import type {
@@ -28,6 +29,8 @@ export interface PartitionLogPort {
   append(batch: Uint8Array, stamp: Stamp): PartitaError | undefined;
   /** As `append`, for the control batch that begins an epoch. */
   appendEpochStart(stamp: Stamp, config: ReplicaConfig, unclean: boolean): PartitaError | undefined;
+  /** As `append`, for the control batch of a new config. */
+  appendConfig(stamp: Stamp, config: ReplicaConfig): PartitaError | undefined;
   /** Queues a batch as its leader stamped it. */
   store(batch: ReplicatedBatch): PartitaError | undefined;
   /** Cuts the log. Rejects with STORAGE_FULL when that must wait; the log is then as before. */
@@ -120,6 +123,7 @@ export class PartitionRunner {
     switch (effect.kind) {
       case 'append':
       case 'append-epoch-start':
+      case 'append-config':
       case 'store':
       case 'cut':
       case 'install':
@@ -143,6 +147,8 @@ export class PartitionRunner {
         return;
       case 'answer-append':
         return effect.reply(effect.outcome);
+      case 'answer-config':
+        return effect.reply(effect.outcome);
       case 'answer-promise':
         return effect.reply(effect.outcome);
       case 'answer-lead':
@@ -153,7 +159,10 @@ export class PartitionRunner {
   }
 
   #changeLog(
-    effect: Extract<ReplicaEffect, { kind: 'append' | 'append-epoch-start' | 'store' | 'cut' | 'install' | 'trim' }>,
+    effect: Extract<
+      ReplicaEffect,
+      { kind: 'append' | 'append-epoch-start' | 'append-config' | 'store' | 'cut' | 'install' | 'trim' }
+    >,
   ): void {
     const { log } = this.#options;
     switch (effect.kind) {
@@ -169,6 +178,8 @@ export class PartitionRunner {
         this.#logged(planned, log.appendEpochStart(planned.stamp, config, planned.unclean));
         return;
       }
+      case 'append-config':
+        return this.#logged(effect.planned, log.appendConfig(effect.planned.stamp, effect.config));
       case 'store':
         return this.#store(effect.batches);
       case 'cut':
@@ -224,7 +235,8 @@ export class PartitionRunner {
     this.#isStopped = true;
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const effect of failUnanswered(this.#options.state)) this.#carryOut(effect);
+    const { state } = this.#options;
+    for (const effect of [...failUnanswered(state), ...doubtChange(state)]) this.#carryOut(effect);
     for (const input of waiting) this.#refuse(input);
     this.#options.observer.onStopped(error);
   }
@@ -238,6 +250,9 @@ export class PartitionRunner {
         input.reply({ ok: false, error });
         return;
       }
+      case 'propose-config':
+        this.#carryOut(refusedChange(state, input, 'not-leader', 'this replica has stopped'));
+        return;
       case 'promise':
         input.reply(promiseOutcome(state, false));
         return;

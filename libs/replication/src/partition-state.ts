@@ -1,5 +1,6 @@
 /** Everything that a replica knows; `step` changes it in place and nothing else does. */
 import { ProducerTable } from '@partita/domain';
+import type { ConfigOutcome } from './config-messages.ts';
 import type { EpochStart } from './epoch-history.ts';
 import type {
   AppendInput,
@@ -11,6 +12,7 @@ import type {
   Reply,
   Stamp,
 } from './messages.ts';
+import { committedBelow } from './replica-config.ts';
 import type { ReplicaConfig, ReplicaIdentity } from './replica-config.ts';
 
 /** An append that is in the log and not yet answered. */
@@ -105,8 +107,18 @@ export interface GrantUnderWay {
   readonly leaderId: number | undefined;
 }
 
+/** A change of the replica set that this leader has appended, until it is committed or given up. */
+export interface ChangeUnderWay {
+  readonly version: number;
+  /** Behind its record. */
+  readonly endOffset: bigint;
+  /** Monotonic milliseconds after which its sender no longer waits. */
+  readonly deadlineMs: number;
+  readonly reply: Reply<ConfigOutcome>;
+}
+
 /** What the journal entry under way is for. */
-export type Persisting = 'grant' | 'lead' | 'suspect';
+export type Persisting = 'grant' | 'lead' | 'suspect' | 'floor';
 
 /**
  * Invariants: logStart <= highWatermark <= durableEnd <= logEnd; ledEpoch <= promisedEpoch; one journal entry is under way
@@ -130,6 +142,14 @@ export interface PartitionState {
   forgetsLog: boolean;
   /** Known configs, newest first, at least one. */
   configs: readonly ReplicaConfig[];
+  /** Newest config version known to be committed; the journal follows it. */
+  configFloor: number;
+  /** What the journal is being told of that. */
+  floorUnderWay: number;
+  /** Behind the record of the newest config, or above: when that is committed, so is the config. */
+  configEnd: bigint;
+  /** Whoever waits for the change that is under way here. */
+  change: ChangeUnderWay | undefined;
   history: readonly EpochStart[];
   logStart: bigint;
   /** Behind the last batch, written or not. */
@@ -173,6 +193,10 @@ export function recoveredState(found: RecoveredReplica): PartitionState {
     following: undefined,
     isCutting: false,
     forgetsLog: false,
+    configFloor: Math.max(found.meta.configFloor, committedBelow(found.configs)),
+    floorUnderWay: 0,
+    configEnd: logEnd,
+    change: undefined,
     durableEnd: logEnd,
     highWatermark: capped > logStart ? capped : logStart,
     unanswered: [],
@@ -183,11 +207,4 @@ export function recoveredState(found: RecoveredReplica): PartitionState {
 export function claimedBy(state: PartitionState, claim: LogFacts['claim']): void {
   if (claim.epoch > state.claim.epoch) state.producers = new ProducerTable();
   state.claim = claim;
-}
-
-/** The config in force. */
-export function currentConfig(state: PartitionState): ReplicaConfig {
-  const [newest] = state.configs;
-  if (newest === undefined) throw new RangeError('a replica knows at least one config');
-  return newest;
 }

@@ -3,15 +3,17 @@
  * returns orders. Nothing in here waits, reads a clock or touches a disk; partition-runner.ts does.
  */
 import { invariant } from '@partita/domain';
+import { isAlone } from './config-in-force.ts';
+import { refusedChange } from './config-outcome.ts';
 import { onFollow, onFollowerSynced, onLead, onLogStored, onReplicate, onStoreRefused } from './follower.ts';
 import { onCutFailed, onJoinAck, onLinkOpen, onLogCut, onSnapshot, seekAgain } from './following.ts';
 import { expire, onFollowerAck, onFollowerLost, onJoin, joinRefusal } from './in-sync-set.ts';
-import { onAppend, onLeaderSynced, onLeadJournaled, onLogRefused, onLogTook } from './leader.ts';
+import { onAppend, onLeaderSynced, onLeadJournaled, onLogRefused, onLogTook, onPropose } from './leader.ts';
 import type { ReplicaEffect, ReplicaInput } from './messages.ts';
-import { currentConfig } from './partition-state.ts';
 import type { PartitionState } from './partition-state.ts';
 import {
   leadRefusal,
+  onFloorJournaled,
   onGrantJournaled,
   onPromise,
   onSuspectJournaled,
@@ -25,6 +27,7 @@ import { failUnanswered, notLeader, refused } from './refusals.ts';
 export function step(state: PartitionState, input: ReplicaInput): ReplicaEffect[] {
   switch (input.kind) {
     case 'append':
+    case 'propose-config':
     case 'join':
     case 'follower-ack':
     case 'follower-lost':
@@ -54,17 +57,21 @@ type Of<Kind extends ReplicaInput['kind']> = Extract<ReplicaInput, { kind: Kind 
 
 function stepAsLeader(
   state: PartitionState,
-  input: Of<'append' | 'join' | 'follower-ack' | 'follower-lost' | 'fenced'>,
+  input: Of<'append' | 'propose-config' | 'join' | 'follower-ack' | 'follower-lost' | 'fenced'>,
 ): ReplicaEffect[] {
   const { role } = state;
   if (role.kind !== 'leader') {
     if (input.kind === 'append') return [refused(input, notLeader(state))];
+    if (input.kind === 'propose-config')
+      return [refusedChange(state, input, 'not-leader', 'this replica does not lead the partition')];
     if (input.kind !== 'join') return [];
     return [{ kind: 'answer-join', reply: input.reply, outcome: joinRefusal(state) }];
   }
   switch (input.kind) {
     case 'append':
       return onAppend(state, role, input);
+    case 'propose-config':
+      return onPropose(state, role, input);
     case 'join':
       return onJoin(state, role, input);
     case 'follower-ack':
@@ -156,6 +163,7 @@ function onJournaled(state: PartitionState, wallMs: number): ReplicaEffect[] {
   invariant(persisting !== undefined, 'a journal entry is durable that nobody asked for');
   state.persisting = undefined;
   if (persisting === 'lead') return onLeadJournaled(state, wallMs);
+  if (persisting === 'floor') return onFloorJournaled(state);
   return persisting === 'grant' ? onGrantJournaled(state) : onSuspectJournaled(state);
 }
 
@@ -164,7 +172,7 @@ function onJournaled(state: PartitionState, wallMs: number): ReplicaEffect[] {
  * that is alone goes on with what is intact.
  */
 function onDamaged(state: PartitionState): ReplicaEffect[] {
-  if (currentConfig(state).replicas.length === 1) return [];
+  if (isAlone(state)) return [];
   state.suspectWish = true;
   return [...stepDown(state), ...persistNext(state)];
 }

@@ -3,10 +3,11 @@
  * attempt that has it. The grant is a barrier: no append is taken once it is asked for, what the log holds already is
  * made durable and answered first, the rest is answered OUTCOME_UNKNOWN, then the promise is persisted, then it is given.
  */
+import { answerCommitted, doubtChange } from './config-outcome.ts';
+import { currentConfig, isRemoved, persistFloor } from './config-in-force.ts';
 import { lastEpoch } from './epoch-history.ts';
 import { beginFollowing, unfollow } from './following.ts';
 import type { LeadOutcome, PromiseInput, PromiseOutcome, ReplicaEffect } from './messages.ts';
-import { currentConfig } from './partition-state.ts';
 import type { PartitionState } from './partition-state.ts';
 import { failUnanswered, notLeader } from './refusals.ts';
 
@@ -14,6 +15,8 @@ import { failUnanswered, notLeader } from './refusals.ts';
 export function onPromise(state: PartitionState, input: PromiseInput): ReplicaEffect[] {
   const { epoch, nonce, reply } = input;
   const { grant, meta } = state;
+  // One that was removed tells what it knows to be committed, and never votes.
+  if (isRemoved(state)) return [answer(state, reply, false)];
   if (grant !== undefined) {
     if (grant.epoch === epoch && grant.nonce === nonce) {
       grant.replies.push(reply);
@@ -46,11 +49,18 @@ export function persistNext(state: PartitionState): ReplicaEffect[] {
     return [{ kind: 'persist', meta: { ...meta, suspect: suspectWish } }];
   }
   state.suspectWish = undefined;
+  if (state.configFloor > meta.configFloor) return persistFloor(state);
   if (grant === undefined || state.durableEnd < state.logEnd || state.isCutting) return [];
   state.persisting = 'grant';
   const effects = stepDown(state);
   effects.push({ kind: 'persist', meta: { ...meta, promisedEpoch: grant.epoch, grantNonce: grant.nonce } });
   return effects;
+}
+
+/** The journal knows which config is committed. */
+export function onFloorJournaled(state: PartitionState): ReplicaEffect[] {
+  state.meta = { ...state.meta, configFloor: state.floorUnderWay };
+  return [...answerCommitted(state), { kind: 'changed', what: 'config' }, ...persistNext(state)];
 }
 
 /** The grant is durable: gives it, or follows the leader on whose word it was made. */
@@ -87,10 +97,12 @@ export function stepDown(state: PartitionState): ReplicaEffect[] {
   state.role = { kind: 'follower' };
   const refusal: LeadOutcome = leadRefusal(state);
   const effects: ReplicaEffect[] = role.leadReplies.map((reply) => ({ kind: 'answer-lead', reply, outcome: refusal }));
-  for (const { reply } of role.held ?? []) {
+  const held = role.held ?? [];
+  role.held = undefined;
+  for (const { reply } of held) {
     effects.push({ kind: 'answer-append', reply, outcome: { ok: false, error: notLeader(state) } });
   }
-  effects.push(...failUnanswered(state), { kind: 'changed', what: 'role' });
+  effects.push(...failUnanswered(state), ...doubtChange(state), { kind: 'changed', what: 'role' });
   return effects;
 }
 
@@ -106,7 +118,7 @@ export function promiseOutcome(
   granted: boolean,
   promisedEpoch = state.meta.promisedEpoch,
 ): PromiseOutcome {
-  const { meta, configs, highWatermark } = state;
+  const { meta, configs, configFloor, highWatermark } = state;
   return {
     granted,
     promisedEpoch,
@@ -115,7 +127,7 @@ export function promiseOutcome(
     highWatermark,
     suspect: meta.suspect || state.suspectWish === true,
     configs,
-    configFloor: meta.configFloor,
+    configFloor,
   };
 }
 

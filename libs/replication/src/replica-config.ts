@@ -34,6 +34,11 @@ export function belongsTo(config: ReplicaConfig, replicaId: string): boolean {
   return [...config.replicas, ...config.learners].some((replica) => replica.replicaId === replicaId);
 }
 
+/** Of configs of a log, newest first: the newest version that is committed for certain, since another one follows it. */
+export function committedBelow([newest, before]: readonly ReplicaConfig[]): number {
+  return (before ?? newest)?.version ?? 0;
+}
+
 /** Why nobody can work with the config, or undefined when it is sound. */
 export function configFault(config: ReplicaConfig): string | undefined {
   const { version, replicas, learners, minInSyncReplicas } = config;

@@ -1,8 +1,9 @@
 /** A broker's sessions with the coordinators: it reports what it holds, and hears who leads. */
 import type { ReplicaReport } from '@partita/cluster';
 import { BROKER_HEARTBEAT_MS } from '@partita/domain';
+import { currentConfig } from '@partita/replication';
 import type { Broker } from './broker.ts';
-import { TOPIC_ID } from './identities.ts';
+import { configOf, TOPIC_ID } from './identities.ts';
 import type { Replica } from './replica.ts';
 import type { World } from './world.ts';
 
@@ -77,12 +78,12 @@ export class BrokerSession {
   }
 
   #heartbeat(): Heartbeat {
-    const { node, life, disks, replicas } = this.#broker;
+    const { node, life, directoryId, replicas } = this.#broker;
     return {
       brokerId: node,
       life,
       number: this.#number,
-      directoryId: disks[0]?.identity.directoryId ?? '',
+      directoryId,
       reports: replicas.map(reportOf),
       inSync: replicas.flatMap((replica) => {
         const role = replica.leaderRole;
@@ -90,13 +91,13 @@ export class BrokerSession {
         const { epoch, inSyncVersion } = role;
         return [{ topicId: TOPIC_ID, partition: replica.partition, epoch, inSync: replica.inSync, inSyncVersion }];
       }),
-      toldEpochs: replicas.map(({ partition }) => this.#told.get(partition)?.epoch ?? 0),
+      toldEpochs: this.#world.oracles.map((_, partition) => this.#told.get(partition)?.epoch ?? 0),
     };
   }
 }
 
 function reportOf({ state, partition, leaderRole }: Replica): ReplicaReport {
-  const { meta, history, durableEnd, highWatermark, logStart, self, suspectWish, following } = state;
+  const { meta, configs, history, durableEnd, highWatermark, logStart, self, suspectWish, following } = state;
   return {
     topicId: TOPIC_ID,
     partition,
@@ -110,6 +111,8 @@ function reportOf({ state, partition, leaderRole }: Replica): ReplicaReport {
     suspect: meta.suspect || suspectWish === true,
     leadingEpoch: leaderRole?.epoch ?? 0,
     followingId: following?.phase === 'live' ? following.leaderId : 0,
-    config: undefined,
+    // What the journal knows: replicas are made and deleted by what a leader reports here.
+    config: configOf(configs.find(({ version }) => version <= meta.configFloor) ?? currentConfig(state)),
+    configFloor: meta.configFloor,
   };
 }

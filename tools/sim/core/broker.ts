@@ -1,6 +1,7 @@
 /** A broker: its disks, which outlive it, and the process on them, which may be killed, stopped and started again. */
 import { REPLICA_TICK_MS } from '@partita/domain';
-import type { ReplicaInput } from '@partita/replication';
+import { belongsTo } from '@partita/replication';
+import type { ReplicaConfig, ReplicaIdentity, ReplicaInput } from '@partita/replication';
 import type { Event } from './event-heap.ts';
 import { identityOf } from './identities.ts';
 import type { Node } from './network.ts';
@@ -12,6 +13,12 @@ import { ReplicationLinks } from './replication-links.ts';
 
 /** How a process ends: killed, or the whole machine with what its memory held. */
 export type Crash = 'kill' | 'power cut';
+
+/** The newest config known to be committed, and an epoch that knew it. */
+export interface KeptFloor {
+  readonly configFloor: number;
+  readonly promisedEpoch: number;
+}
 
 export class Broker implements Node {
   readonly node: number;
@@ -25,16 +32,18 @@ export class Broker implements Node {
   failsNextSync = false;
   /** Stays down, or stopped, for good. */
   isBarred = false;
-  /** By partition. */
-  readonly disks: ReplicaDisk[];
+  /** By partition; undefined = it has no replica. */
+  readonly disks: (ReplicaDisk | undefined)[];
   replicas: Replica[] = [];
+  /** By partition: what the journal keeps of replicas that were deleted here. */
+  readonly floors = new Map<number, KeptFloor>();
   session: BrokerSession;
   #wipes = 0;
   #checkpointAtMs = 0;
   readonly links: ReplicationLinks;
   readonly #world: World;
 
-  constructor(world: World, node: number, disks: readonly ReplicaDisk[]) {
+  constructor(world: World, node: number, disks: readonly (ReplicaDisk | undefined)[]) {
     this.#world = world;
     this.node = node;
     this.disks = [...disks];
@@ -48,7 +57,9 @@ export class Broker implements Node {
     this.isUp = true;
     this.life += 1;
     this.session = new BrokerSession(this.#world, this);
-    this.replicas = this.disks.map((disk, partition) => new Replica(this.#world, this, partition, disk));
+    this.replicas = this.disks.flatMap((disk, partition) =>
+      disk === undefined ? [] : [new Replica(this.#world, this, partition, disk)],
+    );
     this.#world.afterOf(this, this.#world.random.between(0, REPLICA_TICK_MS), () => this.#tick());
   }
 
@@ -63,6 +74,8 @@ export class Broker implements Node {
     this.backlog = [];
     this.failsNextSync = false;
     for (const replica of this.replicas) {
+      if (replica.leaderRole !== undefined && replica.hasChangeUnderWay)
+        this.#world.tally.add('seen: leader crashed while a change was uncommitted');
       replica.settleJournal();
       replica.log.settleChange();
       this.#loseUnsynced(replica.disk, crash, replica.partition);
@@ -86,6 +99,7 @@ export class Broker implements Node {
     const { random, plan, network } = this.#world;
     if (network.isCalm || !random.chance(plan.killsNewLeaders)) return;
     this.#world.afterOf(this, random.between(0, 6), () => {
+      if (network.isCalm) return;
       this.crash(random.pick(['kill', 'power cut']));
       this.startLater(random.between(1, 60));
     });
@@ -111,18 +125,74 @@ export class Broker implements Node {
   wipe(): void {
     this.crash('power cut');
     this.#wipes += 1;
+    this.floors.clear();
     this.disks.forEach((disk, partition) => {
+      if (disk === undefined) return;
       this.#world.oracle(partition).wiped(disk);
-      this.disks[partition] = new ReplicaDisk(identityOf(this.node, partition, this.#wipes), disk.config);
+      // Where sets change, whoever sees that it is gone replaces it.
+      const isReplaced = this.#world.plan.changes !== undefined;
+      this.disks[partition] = isReplaced
+        ? undefined
+        : new ReplicaDisk(identityOf(this.node, partition, this.#wipes), disk.config);
     });
   }
 
+  get directoryId(): string {
+    return identityOf(this.node, 0, this.#wipes).directoryId;
+  }
+
+  /** The running replica of the partition, if it has one. */
+  replica(partition: number): Replica | undefined {
+    return this.replicas.find((replica) => replica.partition === partition);
+  }
+
+  /**
+   * Makes a replica, as the committed config says. The order may be late or repeated: what was deleted under a newer config
+   * does not come back, nor does what was on a disk that is gone.
+   */
+  make(partition: number, identity: ReplicaIdentity, config: ReplicaConfig, epoch: number): void {
+    const isLate = config.version <= (this.floors.get(partition)?.configFloor ?? 0);
+    if (!this.isUp || isLate || identity.directoryId !== this.directoryId) return;
+    if (this.disks[partition] !== undefined) return;
+    const disk = new ReplicaDisk(identity, config);
+    // What it knows is of this epoch: it must not tell it to a leader of one before.
+    disk.meta = { ...disk.meta, promisedEpoch: epoch };
+    this.disks[partition] = disk;
+    const { tally } = this.#world;
+    tally.add('replicas made');
+    if (this.floors.has(partition)) tally.add('seen: replica deleted and made again');
+    this.#world.oracle(partition).made(disk);
+    this.replicas.push(new Replica(this.#world, this, partition, disk));
+  }
+
+  /**
+   * Deletes a replica that the committed config no longer has; refused when it knows of a newer one that does. `epoch` is
+   * that of a leader who knew it: no election below it may go by that knowledge.
+   */
+  delete(partition: number, replicaId: string, without: ReplicaConfig, epoch: number): void {
+    const disk = this.disks[partition];
+    if (!this.isUp || disk?.identity.replicaId !== replicaId) return;
+    const isWanted = disk.configs.some((config) => config.version > without.version && belongsTo(config, replicaId));
+    if (isWanted) return;
+    const kept = this.floors.get(partition);
+    this.floors.set(partition, {
+      configFloor: Math.max(without.version, disk.meta.configFloor, kept?.configFloor ?? 0),
+      promisedEpoch: Math.max(epoch, disk.meta.promisedEpoch, kept?.promisedEpoch ?? 0),
+    });
+    const replica = this.replica(partition);
+    replica?.close();
+    this.replicas = this.replicas.filter((other) => other !== replica);
+    this.disks[partition] = undefined;
+    this.#world.oracle(partition).wiped(disk);
+    this.#world.tally.add('replicas deleted');
+  }
+
   feed(partition: number, input: ReplicaInput): void {
-    this.replicas[partition]?.feed(input);
+    this.replica(partition)?.feed(input);
   }
 
   pump(partition: number): void {
-    for (const { sender } of this.replicas[partition]?.senders.values() ?? []) sender.pump();
+    for (const { sender } of this.replica(partition)?.senders.values() ?? []) sender.pump();
   }
 
   #loseUnsynced(disk: ReplicaDisk, crash: Crash, partition: number): void {

@@ -85,7 +85,7 @@ export class Clients {
     // Without a producer session a repeated append would be another one.
     let isTaken = false;
     world.network.send(CLIENT_NODE, broker, () => {
-      const replica = broker.replicas[partition];
+      const replica = broker.replica(partition);
       if (replica === undefined || isTaken) return;
       isTaken = true;
       this.#feed(replica, { partition, acks, appendId }, encodeAppend(content), done);
@@ -97,7 +97,7 @@ export class Clients {
     const world = this.#world;
     const broker = world.broker(this.#guess(sent.partition));
     world.network.send(CLIENT_NODE, broker, () => {
-      const replica = broker.replicas[sent.partition];
+      const replica = broker.replica(sent.partition);
       if (replica === undefined) return;
       world.oracle(sent.partition).sessions.delivered(sent.appendId);
       this.#feed(replica, sent, batch.slice(), done);

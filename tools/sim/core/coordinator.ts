@@ -23,7 +23,7 @@ import type { Heartbeat } from './broker-session.ts';
 import { Elections } from './elections.ts';
 import type { RivalElection } from './elections.ts';
 import type { Event } from './event-heap.ts';
-import { TOPIC_ID } from './identities.ts';
+import { configOf, TOPIC_ID } from './identities.ts';
 import type { Node } from './network.ts';
 import type { World } from './world.ts';
 
@@ -117,6 +117,9 @@ export class Coordinator implements Node {
     if (session?.life === life && this.state.broker(brokerId)?.facts.status === 'up') {
       session.lastNumber = number;
       session.heardMs = this.#world.nowMs;
+      // All that it has: what is missing was deleted.
+      if (this.#world.plan.changes !== undefined)
+        this.apply([{ type: 'replicas_reported', brokerId, replicas: reports, complete: true }]);
       this.apply(reportReplicas(this.state, brokerId, reports));
       this.apply(reviseLeaders(this.state, reports));
       this.#doubt(brokerId);
@@ -271,13 +274,8 @@ export class Coordinator implements Node {
         requestId: '',
       },
     });
-    this.#configs.forEach(({ version, ...config }, partition) =>
-      this.state.apply({
-        type: 'config_learned',
-        topicId: TOPIC_ID,
-        partition,
-        config: { configVersion: version, ...config },
-      }),
+    this.#configs.forEach((config, partition) =>
+      this.state.apply({ type: 'config_learned', topicId: TOPIC_ID, partition, config: configOf(config) }),
     );
   }
 }

@@ -27,6 +27,16 @@ const SIGHTS: Readonly<Record<string, number>> = {
   'duplicate answered': 3000,
   'duplicate answered by a later leader': 200,
   'duplicate waited for its original': 1000,
+  'change committed': 20_000,
+  'change rolled back by a truncation': 15,
+  'leader crashed while a change was uncommitted': 400,
+  'learner promoted': 2000,
+  'member removed': 4000,
+  'min in-sync changed': 2500,
+  'blank replica joined': 3500,
+  'election under two configs in force': 500,
+  'replica deleted and made again': 2500,
+  'floor of a deleted replica answered': 250,
 };
 
 it(

@@ -2,12 +2,14 @@
  * Elections as a coordinator holds them: the production plan and verdict, with calls that get lost, come twice or late. It
  * may die between promises and order.
  */
-import { evaluatePromises, planElections, recordLeader } from '@partita/cluster';
+import { configsInForce, evaluatePromises, planElections, recordLeader } from '@partita/cluster';
 import type { ElectionOutcome, ElectionPlan, PromiseReply, ReplicaIdentity } from '@partita/cluster';
-import { PEER_CALL_MS_MAX } from '@partita/domain';
+import { partitionKey, PEER_CALL_MS_MAX } from '@partita/domain';
 import type { LeadOutcome, PromiseOutcome, ReplicaConfig } from '@partita/replication';
+import type { KeptFloor } from './broker.ts';
 import type { Coordinator } from './coordinator.ts';
-import { TOPIC_ID } from './identities.ts';
+import { isIn } from './config-oracle.ts';
+import { configOf, TOPIC_ID } from './identities.ts';
 import type { Replica } from './replica.ts';
 import type { World } from './world.ts';
 
@@ -27,6 +29,18 @@ interface Attempt {
   waitsFor: number;
   isOver: boolean;
 }
+
+/** What a broker says that has deleted the replica, but for the floor. */
+const NO_PROMISE: PromiseOutcome = {
+  granted: false,
+  promisedEpoch: 0,
+  lastEpoch: 0,
+  logEnd: 0n,
+  highWatermark: 0n,
+  suspect: false,
+  configs: [],
+  configFloor: 0,
+};
 
 /** Longest wait between two attempts, milliseconds. */
 const BACKOFF_MS_MAX = 1000;
@@ -55,7 +69,7 @@ export class Elections {
     const known = this.#coordinator.state.partition(TOPIC_ID, partition);
     if (known?.config === undefined || this.#busy.has(partition)) return;
     const { config, inSync, epochSeen } = known;
-    const replicas = config.replicas.filter(
+    const replicas = this.#everybody(partition, config).filter(
       ({ brokerId }) => brokerId !== without && (without > 0 || random.chance(0.8)),
     );
     if (replicas.length === 0) return;
@@ -72,8 +86,9 @@ export class Elections {
     const known = this.#coordinator.state.partition(TOPIC_ID, partition);
     if (known?.config === undefined) return;
     const nonce = this.#world.freshNonce();
-    const { replicas } = known.config;
-    const members = this.#world.oracle(partition).members;
+    const { changes } = this.#world.plan;
+    const { members, survivors } = this.#world.oracle(partition);
+    const replicas = changes === undefined ? known.config.replicas : survivors.map(({ identity }) => identity);
     const epoch = 1 + Math.max(known.epochSeen, ...members.map(({ meta }) => meta.promisedEpoch));
     const lead = (outcome: PromiseOutcome | undefined): void => {
       if (outcome?.granted !== true) return;
@@ -81,9 +96,10 @@ export class Elections {
       this.#call<LeadOutcome>(
         partition,
         target,
-        (replica, reply) => replica.feed({ kind: 'lead', epoch, nonce, lastEpoch, logEnd, unclean: true, reply }),
+        (replica, reply) =>
+          replica.feed({ kind: 'lead', epoch, nonce, lastEpoch, logEnd, configFloor: 0, unclean: true, reply }),
         (answer) => {
-          if (answer?.leading === true) this.#recordLeader({ partition, epoch }, target.brokerId);
+          if (answer?.leading === true) this.#recordLeader({ partition, epoch }, target.brokerId, answer.config);
         },
       );
     };
@@ -97,6 +113,18 @@ export class Elections {
         },
       );
     }
+  }
+
+  /** The replicas that it knows of, learners and those of other sets too. */
+  #everybody(partition: number, { replicas, learners }: ElectionPlan['config']): ReplicaIdentity[] {
+    const known = [...replicas, ...learners];
+    const key = partitionKey({ topicId: TOPIC_ID, partition });
+    for (const broker of this.#coordinator.state.brokers()) {
+      const reported = broker.replicas.get(key)?.config;
+      for (const replica of [...(reported?.replicas ?? []), ...(reported?.learners ?? [])])
+        if (!isIn(known, replica)) known.push(replica);
+    }
+    return known;
   }
 
   /** Asks every replica of the plan for its promise. */
@@ -144,6 +172,7 @@ export class Elections {
         if (outcome !== undefined) replies.push(replyOf(identity, outcome));
         if (attempt.waitsFor === 0) this.#decide(attempt);
       },
+      (kept) => ({ ...NO_PROMISE, ...kept }),
     );
   }
 
@@ -160,7 +189,9 @@ export class Elections {
       this.#finish(plan);
       return;
     }
-    world.oracle(plan.partition).elects(replies);
+    world.oracle(plan.partition).elects(replies, plan.epoch);
+    if ((configsInForce(plan.config, replies)?.length ?? 0) > 1)
+      world.tally.add('seen: election under two configs in force');
     world.tally.add('elections decided');
     const isHeldBack = world.random.chance(2 * world.plan.limbo + (world.plan.isDuel ? 0.06 : 0));
     if (world.network.isCalm || !isHeldBack) {
@@ -175,13 +206,13 @@ export class Elections {
     world.afterOf(this.#coordinator, world.random.between(50, 2000), () => this.#appoint(attempt, outcome));
   }
 
-  #appoint({ plan, nonce }: Attempt, { leader, lastEpoch, logEndOffset }: Elected): void {
+  #appoint({ plan, nonce }: Attempt, { leader, lastEpoch, logEndOffset, config }: Elected): void {
     const { partition, epoch } = plan;
     let isAnswered = false;
     const answer = (outcome: LeadOutcome | undefined): void => {
       if (isAnswered) return;
       isAnswered = true;
-      if (outcome?.leading === true) this.#recordLeader(plan, leader.brokerId);
+      if (outcome?.leading === true) this.#recordLeader(plan, leader.brokerId, outcome.config);
       else this.#seen(plan, Math.max(epoch, outcome?.promisedEpoch ?? 0));
       this.#finish(plan);
     };
@@ -193,18 +224,28 @@ export class Elections {
         const { meta, role, durableEnd } = state;
         if (meta.promisedEpoch === epoch && role.kind === 'follower' && durableEnd !== logEndOffset)
           this.#world.tally.add('seen: lead refused because the log changed');
-        replica.feed({ kind: 'lead', epoch, nonce, lastEpoch, logEnd: logEndOffset, unclean: false, reply });
+        const order = {
+          epoch,
+          nonce,
+          lastEpoch,
+          logEnd: logEndOffset,
+          configFloor: config.configVersion,
+          unclean: false,
+        };
+        replica.feed({ kind: 'lead', ...order, reply });
       },
       answer,
     );
     this.#world.afterOf(this.#coordinator, PEER_CALL_MS_MAX, () => answer(undefined));
   }
 
-  #recordLeader({ partition, epoch }: Pick<ElectionPlan, 'partition' | 'epoch'>, brokerId: number): void {
+  #recordLeader(
+    { partition, epoch }: Pick<ElectionPlan, 'partition' | 'epoch'>,
+    brokerId: number,
+    config: ReplicaConfig,
+  ): void {
     const coordinator = this.#coordinator;
-    const config = coordinator.state.partition(TOPIC_ID, partition)?.config;
-    if (config === undefined) return;
-    const led = { topicId: TOPIC_ID, partition, epoch, brokerId, config, unclean: false };
+    const led = { topicId: TOPIC_ID, partition, epoch, brokerId, config: configOf(config), unclean: false };
     coordinator.apply(recordLeader(coordinator.state, led));
   }
 
@@ -231,6 +272,7 @@ export class Elections {
     { brokerId, replicaId }: ReplicaIdentity,
     ask: (replica: Replica, reply: (outcome: Outcome) => void) => void,
     answer: (outcome: Outcome | undefined) => void,
+    afterDeletion?: (kept: KeptFloor) => Outcome,
   ): void {
     const world = this.#world;
     const { network } = world;
@@ -246,9 +288,14 @@ export class Elections {
       return;
     }
     network.send(coordinator.node, broker, () => {
-      const replica = broker.replicas[partition];
+      const replica = broker.replica(partition);
+      const kept = broker.floors.get(partition);
       if (replica?.disk.identity.replicaId === replicaId) ask(replica, back);
-      else back(undefined);
+      else if (kept === undefined || afterDeletion === undefined) back(undefined);
+      else {
+        world.tally.add('seen: floor of a deleted replica answered');
+        back(afterDeletion(kept));
+      }
     });
   }
 }
@@ -262,7 +309,7 @@ function replyOf(replica: ReplicaIdentity, outcome: PromiseOutcome): PromiseRepl
     lastEpoch,
     logEndOffset: logEnd,
     suspect,
-    configs: configs.map(({ version, ...config }: ReplicaConfig) => ({ configVersion: version, ...config })),
+    configs: configs.map(configOf),
     configFloor,
   };
 }

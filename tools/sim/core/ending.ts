@@ -4,8 +4,10 @@
  */
 import { PEER_CALL_MS_MAX } from '@partita/domain';
 import type { Broker } from './broker.ts';
-import { electionQuorumOf } from './quorum.ts';
+import { isIn } from './config-oracle.ts';
+import { disksOn, hasEnoughToWrite, hasQuorum } from './quorum.ts';
 import type { Replica } from './replica.ts';
+import type { ReplicaDisk } from './replica-disk.ts';
 import type { World } from './world.ts';
 
 /**
@@ -22,11 +24,7 @@ export function endSeed(world: World): void {
   const good = plan.endsWithQuorum ? pickQuorum(world) : world.brokers;
   healAll(world, good);
   for (let partition = 0; partition < plan.partitionCount; partition += 1) {
-    const counting = countingDisks(world, partition, good);
-    const [first] = world.oracle(partition).members;
-    if (first === undefined) continue;
-    const needed = electionQuorumOf(first.config);
-    if (counting >= needed) requireProgress(world, partition, good);
+    if (hasQuorum(world, partition, good)) requireProgress(world, partition, good);
     else if (random.chance(0.5)) overrule(world, partition);
   }
 }
@@ -34,18 +32,17 @@ export function endSeed(world: World): void {
 /** So many brokers that may count as an election needs; the others stay dead or cut off. */
 function pickQuorum(world: World): readonly Broker[] {
   const { oracles, random, brokers } = world;
-  const [first] = oracles[0]?.members ?? [];
-  if (first === undefined) return brokers;
-  const needed = electionQuorumOf(first.config);
+  const isEnough = (some: readonly Broker[]) => oracles.every((_, partition) => hasQuorum(world, partition, some));
   const mayCount = brokers.filter((broker) =>
-    oracles.every(({ survivors }) =>
-      survivors.some(({ identity, isSuspect }) => identity.brokerId === broker.node && !isSuspect),
+    oracles.every(({ configs }, partition) =>
+      disksOn(world, partition, [broker]).some(
+        ({ identity, isSuspect }) => isIn(configs.inForce.replicas, identity) && !isSuspect,
+      ),
     ),
   );
   const chosen: Broker[] = [];
-  while (mayCount.length > 0 && chosen.length < needed)
-    chosen.push(...mayCount.splice(random.below(mayCount.length), 1));
-  return chosen.length < needed ? brokers : chosen;
+  while (mayCount.length > 0 && !isEnough(chosen)) chosen.push(...mayCount.splice(random.below(mayCount.length), 1));
+  return isEnough(chosen) ? chosen : brokers;
 }
 
 function healAll(world: World, good: readonly Broker[]): void {
@@ -70,12 +67,6 @@ function healAll(world: World, good: readonly Broker[]): void {
   }
 }
 
-function countingDisks(world: World, partition: number, good: readonly Broker[]): number {
-  const ids = new Set(good.map(({ node }) => node));
-  return world.oracle(partition).survivors.filter(({ identity, isSuspect }) => !isSuspect && ids.has(identity.brokerId))
-    .length;
-}
-
 function leaderOf(world: World, partition: number, good: readonly Broker[]): Replica | undefined {
   const leaders = good.flatMap(({ replicas }) => replicas.filter((replica) => replica.partition === partition));
   return leaders
@@ -84,9 +75,7 @@ function leaderOf(world: World, partition: number, good: readonly Broker[]): Rep
 }
 
 function requireProgress(world: World, partition: number, good: readonly Broker[]): void {
-  const { minInSyncReplicas } = world.oracle(partition).members[0]?.config ?? { minInSyncReplicas: 1 };
-  const survivors = new Set(world.oracle(partition).survivors.map(({ identity }) => identity.brokerId));
-  const mayWrite = good.filter(({ node }) => survivors.has(node)).length >= minInSyncReplicas;
+  const mayWrite = hasEnoughToWrite(world, partition, good);
   const untilMs = world.nowMs + LIMIT_MS;
   let isAcked = false;
   const probe = (): void => {
@@ -108,13 +97,14 @@ function requireProgress(world: World, partition: number, good: readonly Broker[
 
 /** Followers come level, and everything acknowledged is there. */
 function requireLevel(world: World, partition: number, good: readonly Broker[]): void {
-  const survivors = new Set(world.oracle(partition).survivors.map(({ identity }) => identity.replicaId));
-  const replicas = () =>
-    good.flatMap((broker) =>
-      broker.replicas.filter(
-        (replica) => replica.partition === partition && survivors.has(replica.disk.identity.replicaId),
-      ),
+  // A learner may become a member, and a member a learner, until a change that was under way is committed or cut.
+  const replicas = () => {
+    const { inForce } = world.oracle(partition).configs;
+    const everybody = [...inForce.replicas, ...inForce.learners];
+    return good.flatMap((broker) =>
+      broker.replicas.filter((replica) => replica.partition === partition && isIn(everybody, replica.disk.identity)),
     );
+  };
   const isLevel = (): boolean => {
     const leader = leaderOf(world, partition, good);
     if (leader === undefined) return false;
@@ -145,21 +135,28 @@ function overrule(world: World, partition: number): void {
   // What was on its way before, orders of the coordinators too, is over.
   world.run(world.nowMs + LIMIT_MS);
   const good = world.brokers;
-  if (operator === undefined || countingDisks(world, partition, good) >= electionQuorumOf(configOf(world, partition)))
-    return;
+  if (operator === undefined || hasQuorum(world, partition, good)) return;
   if (leaderOf(world, partition, good) !== undefined) return;
-  const target = random.pick(world.oracle(partition).survivors);
-  // Repeated once: an election may cross it, by a coordinator that has just heard that a replica counts again.
-  for (let tries = 0; tries < 2 && leaderOf(world, partition, good) === undefined; tries += 1) {
+  let target = random.pick(world.oracle(partition).survivors);
+  if (!mayBeForced(world, partition, target)) return;
+  // Repeated: an election may cross it, by a coordinator that has just heard that a replica counts again, or one that does
+  // not know yet that a change under way has no quorum.
+  const triesMax = world.plan.changes === undefined ? 2 : 8;
+  for (let tries = 0; tries < triesMax && leaderOf(world, partition, good) === undefined; tries += 1) {
     operator.forceLeader(partition, target.identity);
     world.run(world.nowMs + 2000);
+    if (mayBeForced(world, partition, target)) continue;
+    // It has committed the change that removes it, which was in its log, and given way.
+    const others = world.oracle(partition).survivors.filter((disk) => mayBeForced(world, partition, disk));
+    if (others.length === 0) return;
+    target = world.changeRandom.pick(others);
   }
   if (leaderOf(world, partition, good) === undefined) world.violate(`L1: partition ${partition} is not led by force`);
   requireProgress(world, partition, good);
 }
 
-function configOf(world: World, partition: number) {
-  const [first] = world.oracle(partition).members;
-  if (first === undefined) throw new RangeError('a partition has members');
-  return first.config;
+/** One that lacks the set in force would bring back what others know to be over. */
+function mayBeForced(world: World, partition: number, { identity, configs }: ReplicaDisk): boolean {
+  const { inForce } = world.oracle(partition).configs;
+  return isIn(inForce.replicas, identity) && configs.includes(inForce);
 }

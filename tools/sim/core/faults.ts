@@ -3,7 +3,8 @@ import { FAULTS } from './plan.ts';
 import type { Fault } from './plan.ts';
 import type { Broker, Crash } from './broker.ts';
 import { NODE_COUNT, NODE_OF_COORDINATOR } from './network.ts';
-import { electionQuorumOf } from './quorum.ts';
+import { isIn } from './config-oracle.ts';
+import { electionQuorumOf, setsAmong } from './quorum.ts';
 import type { World } from './world.ts';
 
 export class Faults {
@@ -132,7 +133,7 @@ const STRIKES: Readonly<Record<Fault, (world: World) => void>> = {
     const partition = world.random.below(world.plan.partitionCount);
     const disk = broker.disks[partition];
     if (disk === undefined || !broker.isUp || broker.isPaused || !maySpare(world, broker)) return;
-    disk.isDamaged = world.plan.brokerCount > 1;
+    disk.isDamaged = disk.configs.some(({ replicas }) => replicas.length > 1);
     broker.feed(partition, { kind: 'damaged' });
   },
   wipe: (world) => {
@@ -185,14 +186,15 @@ function pauseMs(world: World): number {
 
 /** True when a replica may be lost for good: fewer than m ever, and an election quorum stays. */
 function maySpare(world: World, broker: Broker): boolean {
-  return world.oracles.every((oracle) => {
-    const [first] = oracle.members;
-    if (first === undefined) return false;
-    const { minInSyncReplicas } = first.config;
-    const good = oracle.survivors.filter(
-      ({ identity, isSuspect }) => identity.brokerId !== broker.node && !isSuspect,
-    ).length;
-    const lostCount = oracle.members.length - oracle.survivors.length;
-    return lostCount + 1 < minInSyncReplicas && good >= electionQuorumOf(first.config);
-  });
+  return world.oracles.every(({ survivors }, partition) =>
+    setsAmong(world, partition, world.brokers).every((config) => {
+      const { minInSyncReplicas, replicas } = config;
+      const left = survivors.filter(({ identity }) => isIn(replicas, identity));
+      const others = left.filter(({ identity }) => identity.brokerId !== broker.node);
+      if (world.plan.changes !== undefined && others.length === left.length) return true;
+      const good = others.filter(({ isSuspect }) => !isSuspect).length;
+      const lostCount = replicas.length - left.length;
+      return lostCount + 1 < minInSyncReplicas && good >= electionQuorumOf(config);
+    }),
+  );
 }

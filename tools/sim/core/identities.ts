@@ -1,4 +1,5 @@
-/** The replica sets of a seed: who they are does not change, but for a wiped disk, which is another replica. */
+/** The replicas of a seed: a wiped disk, or one that is made again, is another replica. */
+import type { ReplicaConfig as KnownConfig } from '@partita/cluster';
 import type { ReplicaConfig, ReplicaIdentity } from '@partita/replication';
 import type { Plan } from './plan.ts';
 import { ReplicaDisk } from './replica-disk.ts';
@@ -14,10 +15,15 @@ export function identityOf(brokerId: number, partition: number, wipes: number): 
   };
 }
 
-/** The disks of one partition's replicas, one for each broker. */
+/** The disks of one partition's first replicas, each on a broker of its own. */
 export function makeReplicas(plan: Plan, partition: number): ReplicaDisk[] {
-  const { brokerCount, minInSyncReplicas, flush } = plan;
-  const replicas = Array.from({ length: brokerCount }, (_, index) => identityOf(index + 1, partition, 0));
+  const { memberCount, minInSyncReplicas, flush } = plan;
+  const replicas = Array.from({ length: memberCount }, (_, index) => identityOf(index + 1, partition, 0));
   const config: ReplicaConfig = { version: 1, replicas, learners: [], minInSyncReplicas, flush };
   return replicas.map((identity) => new ReplicaDisk(identity, config));
+}
+
+/** A replica set as coordinators know it. */
+export function configOf({ version, ...config }: ReplicaConfig): KnownConfig {
+  return { configVersion: version, ...config };
 }

@@ -54,14 +54,14 @@ export const MUTANTS: readonly Mutant[] = [
     file: ELECTION,
     from: '.toSorted((a, b) => compareLogs(rank, a, b))',
     to: '.toSorted((a, b) => -compareLogs(rank, a, b))',
-    seed: 7,
+    seed: 11,
   },
   {
     name: 'the longest log leads, whatever its epoch',
     file: ELECTION,
     from: 'if (a.lastEpoch !== b.lastEpoch) return b.lastEpoch - a.lastEpoch;',
     to: '',
-    seed: 203,
+    seed: 859,
   },
   {
     name: 'suspect replicas count in elections',
@@ -89,7 +89,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: BROKER,
     from: 'new ReplicaDisk(identityOf(this.node, partition, this.#wipes), disk.config)',
     to: 'new ReplicaDisk(disk.identity, disk.config)',
-    seed: 23,
+    seed: 5,
   },
   {
     name: 'a promise is given before it is on disk',
@@ -131,7 +131,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: PROMISE,
     from: '  const effects = stepDown(state);\n  effects.push(',
     to: '  const effects: ReplicaEffect[] = [];\n  effects.push(',
-    seed: 28,
+    seed: 15,
   },
   {
     name: 'a leader takes appends while it grants',
@@ -161,7 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: FOLLOWER,
     from: ' || meta.ledEpoch >= input.epoch',
     to: '',
-    seed: 3602,
+    seed: 508,
   },
   {
     name: 'leads without looking at its log',
@@ -246,9 +246,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a follower is in sync without being level',
-    file: IN_SYNC,
-    from: 'const isLevel = follower.durableEnd >= state.highWatermark && follower.durableEnd > role.epochStartOffset;',
-    to: 'const isLevel = true;',
+    file: 'libs/replication/src/follower-level.ts',
+    from: 'return follower.durableEnd >= state.highWatermark && follower.durableEnd > role.epochStartOffset;',
+    to: 'return state.highWatermark >= 0n || follower.durableEnd > role.epochStartOffset;',
     seed: 36,
   },
   {
@@ -291,8 +291,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a leader counts what its own disk does not have yet',
     file: COMMITMENT,
-    from: 'const inSyncEnds = [state.durableEnd];',
-    to: 'const inSyncEnds = [state.logEnd];',
+    from: 'const ownEnd = state.durableEnd;',
+    to: 'const ownEnd = state.logEnd;',
     seed: 2,
   },
   {
@@ -329,7 +329,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: FOLLOWER,
     from: "return isLost ? [{ kind: 'send-fenced', leaderId, promisedEpoch: meta.promisedEpoch }] : [];",
     to: 'return isLost ? [] : [];',
-    seed: 634,
+    seed: 33,
   },
   {
     name: 'a leader does not step down for a higher promise of a follower',

@@ -5,14 +5,17 @@
  * nothing but a trim deletes in this world, and I20, whose scripts have a suite of their own in libs/metadata-store.
  */
 import type { PromiseReply } from '@partita/cluster';
-import type { ProducerSequence } from '@partita/domain';
-import type { AppendOutcome, DurableMeta } from '@partita/replication';
+import type { AppendOutcome, DurableMeta, ReplicaConfig } from '@partita/replication';
+import { ConfigOracle, isIn } from './config-oracle.ts';
 import { electionQuorumOf } from './quorum.ts';
 import type { Replica } from './replica.ts';
 import type { ReplicaDisk } from './replica-disk.ts';
+import type { AckedAppend, SentAppend } from './sent-append.ts';
 import { SessionOracle } from './session-oracle.ts';
-import { EMPTY_BASE } from './stored-batch.ts';
-import type { LogBase, StoredBatch } from './stored-batch.ts';
+import { SnapshotShelf } from './snapshot-shelf.ts';
+import { differingBatch, isStoredAs } from './replica-disk.ts';
+import { isInChain } from './stored-batch.ts';
+import type { StoredBatch } from './stored-batch.ts';
 import type { World } from './world.ts';
 
 /** An epoch that began: who led it, on what. */
@@ -22,22 +25,11 @@ interface Epoch {
   readonly first: StoredBatch;
 }
 
-/** An append, or one attempt of it, as its sender knows it. */
-interface SentAppend {
-  readonly appendId: number;
-  readonly acks: 'all' | 'leader';
-  readonly producer: ProducerSequence | undefined;
-}
-
-interface Acked {
-  readonly appendId: number;
-  readonly offset: bigint;
-}
-
 export class Oracle {
   readonly #world: World;
-  /** Members of the replica set; a wiped one stays, with what it had acknowledged. */
-  readonly #members: readonly ReplicaDisk[];
+  /** Every replica that there ever was; a wiped one stays, with what it had acknowledged. */
+  readonly #members: ReplicaDisk[];
+  /** Wiped or deleted. */
   readonly #wiped = new Set<ReplicaDisk>();
   readonly #epochs: Epoch[] = [];
   /** Committed batches in log order, which is one order for all (I3). */
@@ -45,17 +37,19 @@ export class Oracle {
   readonly #committedAt = new Map<bigint, StoredBatch>();
   readonly #grants = new Map<string, string>();
   readonly #grantMax = new Map<string, number>();
-  readonly #acked: Acked[] = [];
+  readonly #acked: AckedAppend[] = [];
   readonly #refused = new Set<number>();
   readonly #unknown = new Set<number>();
-  readonly #snapshots: LogBase[] = [];
+  readonly snapshots = new SnapshotShelf();
   readonly sessions = new SessionOracle();
+  readonly configs: ConfigOracle;
   /** Epochs begun by an operator who accepted losses. */
   uncleanCount = 0;
 
-  constructor(world: World, members: readonly ReplicaDisk[]) {
+  constructor(world: World, members: readonly ReplicaDisk[], initial: ReplicaConfig) {
     this.#world = world;
-    this.#members = members;
+    this.#members = [...members];
+    this.configs = new ConfigOracle(initial);
   }
 
   get committedEnd(): bigint {
@@ -69,6 +63,13 @@ export class Oracle {
   /** Members that still exist. */
   get survivors(): ReplicaDisk[] {
     return this.#members.filter((disk) => !this.#wiped.has(disk));
+  }
+
+  /** A replica is made while the partition serves. */
+  made(disk: ReplicaDisk): void {
+    if (this.#members.some(({ identity }) => identity.replicaId === disk.identity.replicaId))
+      this.#broken('I8', 'a replica is made that was there before', disk);
+    this.#members.push(disk);
   }
 
   wiped(disk: ReplicaDisk): void {
@@ -139,8 +140,8 @@ export class Oracle {
 
   journals(disk: ReplicaDisk, meta: DurableMeta): void {
     const before = disk.meta;
-    if (meta.promisedEpoch < before.promisedEpoch || meta.ledEpoch < before.ledEpoch)
-      this.#broken('I7', 'a journal entry falls', disk);
+    const isLower = meta.promisedEpoch < before.promisedEpoch || meta.configFloor < before.configFloor;
+    if (isLower || meta.ledEpoch < before.ledEpoch) this.#broken('I7', 'a journal entry falls', disk);
     if (meta.ledEpoch > meta.promisedEpoch) this.#broken('I7', 'leads what it has not promised', disk);
     if (before.suspect && !meta.suspect && meta.ledEpoch === before.ledEpoch) this.#clears(disk);
   }
@@ -160,6 +161,8 @@ export class Oracle {
   grants({ disk, log, state }: Replica, epoch: number, nonce: string): void {
     const { replicaId } = disk.identity;
     if (disk.meta.promisedEpoch < epoch) this.#broken('I7', `grants ${epoch} before it is on disk`, disk);
+    if (this.#wiped.has(disk) || (this.configs.isRemoved(disk) && this.uncleanCount === 0))
+      this.#broken('I8', `grants epoch ${epoch}, is removed`, disk);
     const key = `${replicaId} ${epoch}`;
     const known = this.#grants.get(key);
     if (known !== undefined && known !== nonce) this.#broken('I7', `grants epoch ${epoch} to two attempts`, disk);
@@ -171,14 +174,14 @@ export class Oracle {
   }
 
   /** A coordinator has found a leader: by a quorum of replicas that may count. */
-  elects(replies: readonly PromiseReply[]): void {
+  elects(replies: readonly PromiseReply[], epoch: number): void {
     const [first] = this.#members;
     if (first === undefined) return;
-    const needed = electionQuorumOf(first.config);
-    const counted = replies.filter(({ granted, suspect, replica }) => {
-      const member = this.#members.some(({ identity }) => identity.replicaId === replica.replicaId);
-      return granted && !suspect && member;
-    });
+    const config = this.configs.inForceBefore(epoch);
+    const needed = electionQuorumOf(config);
+    const counted = replies.filter(
+      ({ granted, suspect, replica }) => granted && !suspect && isIn(config.replicas, replica),
+    );
     if (counted.length < needed) this.#broken('I8', `elects by ${counted.length} of ${needed} promises`, first);
   }
 
@@ -191,22 +194,34 @@ export class Oracle {
     if (logStart > highWatermark || highWatermark > durableEnd || durableEnd > logEnd || durableEnd > disk.durableEnd)
       this.#broken('I6', `ends out of order: ${logStart}, ${highWatermark}, ${durableEnd}, ${logEnd}`, disk);
     const { role, following } = state;
+    const isLeading = role.kind === 'leader' || replica.seenLeading;
+    replica.seenLeading = role.kind === 'leader';
     // A leader may commit and step down in one step: then it is the epoch before that counts.
     if (role.kind === 'leader') replica.seenEpoch = role.epoch;
     else if (following !== undefined) replica.seenEpoch = following.epoch;
-    if (highWatermark === replica.seenHighWatermark) return;
+    if (highWatermark === replica.seenHighWatermark) {
+      this.#knowsConfigs(replica);
+      return;
+    }
     const isNewLog = replica.seenInstallCount !== disk.installCount;
     replica.seenInstallCount = disk.installCount;
     if (highWatermark < replica.seenHighWatermark && this.uncleanCount === 0 && !isNewLog)
       this.#broken('I6', `the high watermark falls from ${replica.seenHighWatermark} to ${highWatermark}`, disk);
-    if (highWatermark > replica.seenHighWatermark) this.#commits(replica, replica.seenHighWatermark);
+    if (highWatermark > replica.seenHighWatermark) this.#commits(replica, replica.seenHighWatermark, isLeading);
+    this.#knowsConfigs(replica);
     replica.seenHighWatermark = highWatermark;
     if (highWatermark > disk.highWatermarkMax) disk.highWatermarkMax = highWatermark;
   }
 
-  #commits(replica: Replica, from: bigint): void {
+  /** Nobody takes a replica set for the one in force before it is committed. */
+  #knowsConfigs({ state, disk }: Replica): void {
+    const fault = this.uncleanCount === 0 ? this.configs.fault(state) : undefined;
+    if (fault !== undefined) this.#broken('I3', fault, disk);
+  }
+
+  #commits(replica: Replica, from: bigint, isLeading: boolean): void {
     const { disk, state } = replica;
-    const { highWatermark, role } = state;
+    const { highWatermark } = state;
     const epoch = replica.seenEpoch;
     const fresh: StoredBatch[] = [];
     for (let index = disk.indexAbove(from); index < disk.batches.length; index += 1) {
@@ -215,10 +230,12 @@ export class Oracle {
       const known = this.#committedAt.get(batch.baseOffset);
       if (known === batch) continue;
       if (known !== undefined) this.#broken('I3', `two records committed at ${batch.baseOffset}`, disk);
+      const sets = this.configs.setsFor(batch);
       this.#commit(batch, epoch, disk);
       fresh.push(batch);
+      const isLast = batch.endOffset === highWatermark;
+      if (isLeading && (isLast || sets.length > 1)) this.#isHeldByEnough(fresh, sets, disk);
     }
-    if (role.kind === 'leader') this.#isHeldByEnough(fresh, disk);
   }
 
   #commit(batch: StoredBatch, epoch: number, disk: ReplicaDisk): void {
@@ -226,6 +243,8 @@ export class Oracle {
     this.#committed.push(batch);
     this.#committedAt.set(batch.baseOffset, batch);
     this.#world.tally.add('batches committed');
+    const misstep = this.configs.commit(batch, this.#world.tally);
+    if (misstep !== undefined && this.uncleanCount === 0) this.#broken('I3', misstep, disk);
     const fault = this.sessions.commit(batch);
     if (fault !== undefined) this.#world.violate(`${fault} (${disk.identity.replicaId})`);
     if (this.#refused.has(batch.appendId))
@@ -240,18 +259,22 @@ export class Oracle {
   }
 
   /**
-   * What is committed is durable on m replicas, those included that had it and lost it since. Where m have it now, it was
+   * What is committed is durable on m replicas of a set that has to agree, those included that had it and lost it since. Where m have it now, it was
    * not committed by the word of one that has lost it: that one may count again before it has it.
    */
-  #isHeldByEnough(fresh: readonly StoredBatch[], leader: ReplicaDisk): void {
+  #isHeldByEnough(fresh: readonly StoredBatch[], sets: readonly ReplicaConfig[], leader: ReplicaDisk): void {
     const top = fresh.at(-1);
     if (top === undefined) return;
-    const { minInSyncReplicas } = leader.config;
-    const holders = this.survivors.filter((disk) => disk.holds(top)).length;
-    const had = this.#members.filter((disk) => this.#wiped.has(disk) || disk.lost.has(top) || disk.holds(top)).length;
-    if (had < minInSyncReplicas)
-      this.#broken('I1', `committed at ${top.baseOffset} on ${had} of ${minInSyncReplicas} replicas`, leader);
-    if (holders < minInSyncReplicas) return;
+    let isHeldNow = true;
+    for (const { minInSyncReplicas, replicas } of sets) {
+      const members = this.#members.filter(({ identity }) => isIn(replicas, identity));
+      const holders = members.filter((disk) => !this.#wiped.has(disk) && disk.holds(top)).length;
+      const had = members.filter((disk) => this.#wiped.has(disk) || disk.lost.has(top) || disk.holds(top)).length;
+      if (had < minInSyncReplicas)
+        this.#broken('I1', `committed at ${top.baseOffset} on ${had} of ${minInSyncReplicas} replicas`, leader);
+      isHeldNow &&= holders >= minInSyncReplicas;
+    }
+    if (!isHeldNow) return;
     for (const disk of this.#members) {
       if (disk.lost.size > 0) for (const batch of fresh) if (!disk.holds(batch)) disk.lost.delete(batch);
     }
@@ -298,10 +321,7 @@ export class Oracle {
     const { tally } = this.#world;
     tally.add('seen: duplicate answered');
     if (stamp.leaderEpoch < seenEpoch) tally.add('seen: duplicate answered by a later leader');
-    if (stamp.baseOffset < disk.base.offset) return;
-    const original = disk.batches[disk.indexAbove(stamp.baseOffset)];
-    const isSame = original?.baseOffset === stamp.baseOffset && original.appendId === appendId;
-    if (!isSame || original.leaderEpoch !== stamp.leaderEpoch || original.appendTimeMs !== stamp.appendTimeMs)
+    if (!isStoredAs(disk, appendId, stamp))
       this.#broken('I15', `append ${appendId} is said to lie at ${stamp.baseOffset} already`, disk);
   }
 
@@ -325,20 +345,6 @@ export class Oracle {
       this.#broken('I11', `append ${appendId} is committed and then refused`, disk);
   }
 
-  // Snapshots.
-
-  keepSnapshot(base: LogBase): { baseOffset: bigint; content: Uint8Array } {
-    this.#snapshots.push(base);
-    return { baseOffset: base.offset, content: new Uint8Array([this.#snapshots.length, this.#snapshots.length >> 8]) };
-  }
-
-  /** Without content: the state of an empty log. */
-  snapshotOf(baseOffset: bigint, content: Uint8Array | undefined): LogBase {
-    const [low = 0, high = 0] = content ?? [];
-    const base = this.#snapshots[low + high * 256 - 1];
-    return base ?? { ...EMPTY_BASE, offset: baseOffset };
-  }
-
   // The end.
 
   /** Everything acknowledged is readable at the leader, and the others agree below what they say is committed. */
@@ -356,10 +362,8 @@ export class Oracle {
     if (refused !== undefined)
       this.#broken('I11', `append ${refused} was refused each time and is committed`, leader.disk);
     for (const { disk, state } of others) {
-      for (const batch of disk.batches) {
-        if (batch.endOffset > state.highWatermark || batch.endOffset <= leader.disk.base.offset) continue;
-        if (at.get(batch.baseOffset) !== batch) this.#broken('L1', `logs differ at ${batch.baseOffset}`, disk);
-      }
+      const differing = differingBatch(disk, state.highWatermark, leader.disk);
+      if (differing !== undefined) this.#broken('L1', `logs differ at ${differing.baseOffset}`, disk);
     }
     if (this.#unknown.size > 0) this.#world.tally.add('seen: OUTCOME_UNKNOWN lost', this.#unknown.size);
   }
@@ -376,6 +380,7 @@ export class Oracle {
     this.#committed.length = 0;
     this.#committed.push(...kept);
     this.sessions.restart(kept);
+    this.configs.restart(kept);
     for (const batch of lost) this.#committedAt.delete(batch.baseOffset);
     const lostIds = new Set(lost.map(({ appendId }) => appendId));
     const acked = this.#acked.filter(({ appendId }) => !lostIds.has(appendId));
@@ -390,11 +395,4 @@ export class Oracle {
   #broken(invariant: string, what: string, { identity }: ReplicaDisk): never {
     this.#world.violate(`${invariant}: ${what} (${identity.replicaId})`);
   }
-}
-
-/** True when the batch lies in the log that ends with `tip`. */
-function isInChain(batch: StoredBatch, tip: StoredBatch): boolean {
-  let at: StoredBatch | undefined = tip;
-  while (at !== undefined && at.baseOffset > batch.baseOffset) at = at.previous;
-  return at === batch;
 }

@@ -34,6 +34,8 @@ export type Fault = (typeof FAULTS)[number];
 export interface Plan {
   readonly isStorm: boolean;
   readonly brokerCount: number;
+  /** Brokers that have a replica in the beginning. */
+  readonly memberCount: number;
   readonly partitionCount: number;
   readonly minInSyncReplicas: number;
   readonly flush: FlushMode;
@@ -65,6 +67,19 @@ export interface Plan {
   readonly memoryMiss: number;
   /** After the storm only an election quorum is good, the others stay broken. */
   readonly endsWithQuorum: boolean;
+  /** How the replica set changes meanwhile; undefined = it does not. */
+  readonly changes: ChangePlan | undefined;
+}
+
+/** Changes of replica sets, which have a source of chance of their own. */
+export interface ChangePlan {
+  readonly everyMs: number;
+  /** Share of what is asked for that no leader may take. */
+  readonly nonsense: number;
+  /** Share of the steps that change m as well. */
+  readonly minInSync: number;
+  /** How long a replica that was removed stays before it is deleted, at most, milliseconds. */
+  readonly deleteAfterMs: number;
 }
 
 export function drawPlan(random: SeededRandom): Plan {
@@ -82,6 +97,7 @@ export function drawPlan(random: SeededRandom): Plan {
   return {
     isStorm,
     brokerCount,
+    memberCount: brokerCount,
     partitionCount: random.chance(0.06) ? 2 : 1,
     minInSyncReplicas,
     flush: random.chance(0.35) ? 'os' : 'fsync',
@@ -103,5 +119,26 @@ export function drawPlan(random: SeededRandom): Plan {
     streamWindow: random.pick([1, 2, 8, 64]),
     memoryMiss: random.pick([0, 0, 0.3, 1]),
     endsWithQuorum: random.chance(0.4),
+    changes: undefined,
+  };
+}
+
+/** Brokers without a replica, beyond the members of the beginning. */
+const SPARE_COUNT_MAX = 2;
+
+/** The same seed with changes of replica sets, in a share of all seeds. Draws from a stream of its own. */
+export function withChanges(plan: Plan, random: SeededRandom, share: number): Plan {
+  if (!random.chance(share)) return plan;
+  const memberCount = random.chance(0.3) ? Math.max(plan.minInSyncReplicas, plan.brokerCount - 1) : plan.brokerCount;
+  return {
+    ...plan,
+    memberCount,
+    brokerCount: plan.brokerCount + random.between(0, SPARE_COUNT_MAX),
+    changes: {
+      everyMs: random.pick([30, 80, 200, 500]),
+      nonsense: random.pick([0, 0.05, 0.2]),
+      minInSync: random.pick([0, 0.1, 0.4]),
+      deleteAfterMs: random.pick([0, 200, 3000]),
+    },
   };
 }

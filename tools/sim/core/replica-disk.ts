@@ -1,12 +1,13 @@
 /** What one replica has on its disk: log, journal entry, checkpoint. Outlives the process; a crash decides what of it stays. */
-import type { DurableMeta, LogFacts, ReplicaConfig, ReplicaIdentity } from '@partita/replication';
-import { baseBehind, EMPTY_BASE, historyOf, producersOf } from './stored-batch.ts';
+import type { DurableMeta, LogFacts, ReplicaConfig, ReplicaIdentity, Stamp } from '@partita/replication';
+import { baseBehind, configsOf, EMPTY_BASE, historyOf, producersOf } from './stored-batch.ts';
 import type { LogBase, StoredBatch } from './stored-batch.ts';
 
 const NO_CLAIM = { epoch: 0, instanceId: '' };
 
 export class ReplicaDisk {
   readonly identity: ReplicaIdentity;
+  /** With which it was made. */
   readonly config: ReplicaConfig;
   base: LogBase = EMPTY_BASE;
   logStart = 0n;
@@ -101,12 +102,24 @@ export class ReplicaDisk {
     this.safeCount = Math.max(0, this.safeCount - baseCount);
   }
 
+  /** Newest first: those of the log, and the one that it was made with. */
+  get configs(): readonly ReplicaConfig[] {
+    const { base, batches, config } = this;
+    const known = configsOf(base, batches).filter(({ version }) => version !== config.version);
+    return [...known, config].sort((a, b) => b.version - a.version);
+  }
+
+  /** The newest that the journal knows to be committed. */
+  get committedConfig(): ReplicaConfig {
+    return this.configs.find(({ version }) => version <= this.meta.configFloor) ?? this.config;
+  }
+
   facts(): LogFacts {
-    const { base, batches, config, logStart } = this;
+    const { base, batches, configs, logStart } = this;
     let dataEnd = base.dataEnd;
     for (const batch of batches) if (batch.control === undefined) dataEnd = batch.endOffset;
     return {
-      configs: [config],
+      configs,
       history: historyOf(base, batches),
       logStart,
       logEnd: this.end,
@@ -116,4 +129,24 @@ export class ReplicaDisk {
       producers: producersOf(base, batches),
     };
   }
+}
+
+/** True when the append lies in the log as its stamp says, or lay below the log's first segment. */
+export function isStoredAs(disk: ReplicaDisk, appendId: number, stamp: Stamp): boolean {
+  if (stamp.baseOffset < disk.base.offset) return true;
+  const stored = disk.batches[disk.indexAbove(stamp.baseOffset)];
+  return (
+    stored?.baseOffset === stamp.baseOffset &&
+    stored.appendId === appendId &&
+    stored.leaderEpoch === stamp.leaderEpoch &&
+    stored.appendTimeMs === stamp.appendTimeMs
+  );
+}
+
+/** The first committed batch that the leader's log does not hold in its place, where that log still has one. */
+export function differingBatch(disk: ReplicaDisk, below: bigint, leader: ReplicaDisk): StoredBatch | undefined {
+  const held = new Set(leader.batches);
+  return disk.batches.find(
+    (batch) => batch.endOffset <= below && batch.endOffset > leader.base.offset && !held.has(batch),
+  );
 }

@@ -36,6 +36,8 @@ export class Replica implements JournalPort {
   /** As the oracle saw it last. */
   seenHighWatermark: bigint;
   seenInstallCount = 0;
+  seenLeading = false;
+  isClosed = false;
   /** Epoch that it led or followed last. */
   seenEpoch = 0;
   #persisting: DurableMeta | undefined;
@@ -78,6 +80,12 @@ export class Replica implements JournalPort {
     this.seenInstallCount = disk.installCount;
   }
 
+  /** Deleted: nothing reaches it any more, and nothing that it began is finished. */
+  close(): void {
+    this.isClosed = true;
+    this.log.close();
+  }
+
   get state(): Readonly<PartitionState> {
     return this.runner.state;
   }
@@ -87,12 +95,18 @@ export class Replica implements JournalPort {
     return role.kind === 'leader' ? role : undefined;
   }
 
+  /** It knows of a config that is not known to be committed. */
+  get hasChangeUnderWay(): boolean {
+    return (this.state.configs[0]?.version ?? 0) > this.state.configFloor;
+  }
+
   get inSync(): number[] {
     const role = this.leaderRole;
     return role === undefined ? [] : inSyncIds(this.state, role);
   }
 
   feed(input: ReplicaInput): void {
+    if (this.isClosed) return;
     const { trace } = this.#world;
     if (trace !== undefined && input.kind !== 'expire') this.#note(input);
     const wasLeader = this.leaderRole !== undefined;
@@ -116,6 +130,7 @@ export class Replica implements JournalPort {
     const { plan, random } = world;
     const delayMs = 0.1 + (random.word() / 2 ** 32) * plan.syncMsMax;
     world.afterOf(this.#broker, delayMs, () => {
+      if (this.isClosed) return;
       this.#write(meta);
       later.resolve();
     });
@@ -158,6 +173,7 @@ export class Replica implements JournalPort {
   }
 
   #write(meta: DurableMeta): void {
+    if (this.isClosed) return;
     this.#persisting = undefined;
     this.#world.oracle(this.partition).journals(this.disk, meta);
     this.disk.meta = meta;
@@ -185,7 +201,7 @@ export class Replica implements JournalPort {
           const count = Math.min(random.between(1, 4), disk.durableCount - index);
           return count < 1 ? undefined : outgoing(index, count);
         }),
-      firstSnapshot: () => this.#readLater(() => this.#world.oracle(this.partition).keepSnapshot(log.firstBase())),
+      firstSnapshot: () => this.#readLater(() => this.#world.oracle(this.partition).snapshots.keep(log.firstBase())),
     };
   }
 

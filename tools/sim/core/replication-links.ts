@@ -73,7 +73,7 @@ export class ReplicationLinks {
       seek: (order) => this.#seek(partition, order),
       join: (message) => this.#join(partition, message),
       ack: ({ leaderId, epoch, nonce, durableEnd, fsynced }) => {
-        const replica = this.#broker.replicas[partition];
+        const replica = this.#broker.replica(partition);
         if (replica !== undefined) this.#world.oracle(partition).acks(replica.disk, epoch, durableEnd);
         const brokerId = this.#broker.node;
         this.#toLeader(partition, leaderId, (leader) => {
@@ -96,7 +96,7 @@ export class ReplicationLinks {
   #toLeader(partition: number, leaderId: number, deliver: (leader: Replica) => void): void {
     const stream = this.#dialled.get(leaderId);
     stream?.send('follower', () => {
-      const leader = this.#world.broker(leaderId).replicas[partition];
+      const leader = this.#world.broker(leaderId).replica(partition);
       if (leader !== undefined) deliver(leader);
     });
   }
@@ -136,7 +136,7 @@ export class ReplicationLinks {
   }
 
   #join(partition: number, message: Join): void {
-    const { leaderId, epoch, nonce, history, logEnd } = message;
+    const { leaderId, epoch, nonce, history, logEnd, configFloor } = message;
     const stream = this.#dialled.get(leaderId);
     const replicaId = this.#broker.disks[partition]?.identity.replicaId ?? '';
     const brokerId = this.#broker.node;
@@ -144,13 +144,15 @@ export class ReplicationLinks {
       if (stream === undefined) return;
       leader.feed({
         kind: 'join',
-        ...{ epoch, brokerId, replicaId, nonce, history, logEnd },
+        ...{ epoch, brokerId, replicaId, nonce, history, logEnd, configFloor },
         reply: ({ joined, ...outcome }) => {
           if (!joined) {
             stream.send('leader', () => this.#broker.feed(partition, { kind: 'join-refused', nonce }));
             return;
           }
           leader.joins.set(nonce, stream);
+          if (this.#world.plan.changes !== undefined && logEnd === 0n && leader.state.highWatermark > 1n)
+            this.#world.tally.add('seen: blank replica joined');
           const known = history.at(-1)?.epoch ?? 0;
           if (outcome.epoch - known >= 3 && known > 0) this.#world.tally.add('seen: join across 3 epochs');
           if (outcome.truncateTo < logEnd) this.#world.tally.add('seen: truncation of uncommitted records');

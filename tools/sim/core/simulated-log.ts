@@ -10,7 +10,7 @@ import type { AppendContent } from './append-bytes.ts';
 import type { Broker } from './broker.ts';
 import { Later } from './later.ts';
 import type { ReplicaDisk } from './replica-disk.ts';
-import { baseBehind, NO_BYTES } from './stored-batch.ts';
+import { baseBehind, changeOf, NO_BYTES } from './stored-batch.ts';
 import type { LogBase, StoredBatch } from './stored-batch.ts';
 import type { World } from './world.ts';
 
@@ -26,6 +26,7 @@ export class SimulatedLog implements PartitionLogPort {
   readonly #options: SimulatedLogOptions;
   #isSyncing = false;
   #hasFailed = false;
+  #isClosed = false;
   /** The change under way, which a crash may leave done or not done. */
   #change: (() => void) | undefined;
 
@@ -36,6 +37,10 @@ export class SimulatedLog implements PartitionLogPort {
   /** True while a cut or a new beginning is under way. */
   get isChanging(): boolean {
     return this.#change !== undefined;
+  }
+
+  close(): void {
+    this.#isClosed = true;
   }
 
   append(batch: Uint8Array, stamp: Stamp): PartitaError | undefined {
@@ -56,6 +61,15 @@ export class SimulatedLog implements PartitionLogPort {
     return undefined;
   }
 
+  appendConfig(stamp: Stamp, config: ReplicaConfig): PartitaError | undefined {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return refusal;
+    const control = { kind: 'config', config } as const;
+    this.#lead(stamp, { appendId: 0, recordCount: 1, producer: undefined, control });
+    this.#options.broker.leadsNow();
+    return undefined;
+  }
+
   store(batch: ReplicatedBatch): PartitaError | undefined {
     const refusal = this.#refusal();
     if (refusal !== undefined) return refusal;
@@ -70,12 +84,14 @@ export class SimulatedLog implements PartitionLogPort {
     const { world, partition, disk } = this.#options;
     world.oracle(partition).cuts(disk, toOffset);
     if (toOffset < disk.end) world.tally.add('truncations');
+    if (disk.batches.slice(disk.indexAbove(toOffset)).some((batch) => changeOf(batch) !== undefined))
+      world.tally.add('seen: change rolled back by a truncation');
     return this.#changeLater(() => disk.cutTo(toOffset));
   }
 
   install(baseOffset: bigint, content: Uint8Array | undefined): Promise<LogFacts> {
     const { world, partition, disk } = this.#options;
-    const base = world.oracle(partition).snapshotOf(baseOffset, content);
+    const base = world.oracle(partition).snapshots.of(baseOffset, content);
     world.tally.add('logs begun anew');
     if (baseOffset > 0n) world.tally.add('seen: follower started from a snapshot');
     return this.#changeLater(() => disk.replace(base));
@@ -113,6 +129,7 @@ export class SimulatedLog implements PartitionLogPort {
     const isFull = broker.isFull && world.random.chance(0.5);
     this.#change = isFull ? undefined : work;
     world.afterOf(broker, this.#delayMs(), () => {
+      if (this.#isClosed) return;
       if (isFull) {
         later.reject(new PartitaError('STORAGE_FULL', 'no room'));
         return;

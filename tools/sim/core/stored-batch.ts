@@ -2,9 +2,9 @@
  * A batch as all logs share it: one object for one append of one leader. Two logs agree at an offset exactly when they hold
  * the same object there, and each knows what it was appended behind, so a log that matches is a chain of these.
  */
-import { NO_PRODUCERS, ProducerTable } from '@partita/domain';
+import { CONFIG_RECORD_COUNT, NO_PRODUCERS, ProducerTable } from '@partita/domain';
 import type { ProducerFacts } from '@partita/domain';
-import type { EpochStart, ReplicatedBatch } from '@partita/replication';
+import type { EpochStart, ReplicaConfig, ReplicatedBatch } from '@partita/replication';
 
 export interface StoredBatch extends ReplicatedBatch {
   /** Number of the append that it holds; 0 = the first record of an epoch. */
@@ -22,6 +22,8 @@ export interface LogBase {
   readonly dataEnd: bigint;
   readonly lastAppendTimeMs: bigint;
   readonly producers: ProducerFacts;
+  /** Newest first. */
+  readonly configs: readonly ReplicaConfig[];
   /** The batch in front. */
   readonly tip: StoredBatch | undefined;
 }
@@ -32,6 +34,7 @@ export const EMPTY_BASE: LogBase = {
   dataEnd: 0n,
   lastAppendTimeMs: 0n,
   producers: NO_PRODUCERS,
+  configs: [],
   tip: undefined,
 };
 
@@ -49,6 +52,7 @@ export function baseBehind(base: LogBase, gone: readonly StoredBatch[]): LogBase
     dataEnd,
     lastAppendTimeMs: last.appendTimeMs,
     producers: producersOf(base, gone),
+    configs: configsOf(base, gone),
     tip: last,
   };
 }
@@ -72,4 +76,27 @@ export function producersOf(base: LogBase, batches: readonly StoredBatch[]): Pro
     if (producer !== undefined) table.note(producer, baseOffset, appendTimeMs);
   }
   return table.facts(batches.at(-1)?.appendTimeMs ?? base.lastAppendTimeMs);
+}
+
+/** The configs that the log knows, newest first; the newest is repeated at each epoch's beginning. */
+export function configsOf(base: LogBase, batches: readonly StoredBatch[]): readonly ReplicaConfig[] {
+  let configs = base.configs;
+  for (const { control } of batches) {
+    if (control === undefined || control.kind === 'claim') continue;
+    const { config } = control;
+    if (config.version > (configs[0]?.version ?? 0)) configs = [config, ...configs].slice(0, CONFIG_RECORD_COUNT);
+  }
+  return configs;
+}
+
+/** The new config of the batch, when it is the record of a change. */
+export function changeOf({ control }: StoredBatch): ReplicaConfig | undefined {
+  return control?.kind === 'config' ? control.config : undefined;
+}
+
+/** True when the batch lies in the log that ends with `tip`. */
+export function isInChain(batch: StoredBatch, tip: StoredBatch): boolean {
+  let at: StoredBatch | undefined = tip;
+  while (at !== undefined && at.baseOffset > batch.baseOffset) at = at.previous;
+  return at === batch;
 }

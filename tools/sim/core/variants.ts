@@ -44,10 +44,11 @@ function variantFault({ file, from }: Variant): string | undefined {
 
 /** The simulation on a variant of the sources; loaded once. */
 export function loadVariant(variant: Variant, entry: Entry = CORE): Promise<SeedRunner> {
-  const known = loaded.get(variant.name);
+  const key = `${variant.name} ${entry.name}`;
+  const known = loaded.get(key);
   if (known !== undefined) return known;
   const loading = loadAnew(variant, entry);
-  loaded.set(variant.name, loading);
+  loaded.set(key, loading);
   return loading;
 }
 

@@ -9,12 +9,17 @@ import { EventLoop } from './event-loop.ts';
 import { makeReplicas } from './identities.ts';
 import { Network, NODE_OF_COORDINATOR } from './network.ts';
 import { Oracle } from './oracle.ts';
-import { drawPlan } from './plan.ts';
+import { drawPlan, withChanges } from './plan.ts';
 import type { Plan } from './plan.ts';
+
+/** Far from the numbers of seeds. */
+const CHANGE_STREAM = 2 ** 44;
 
 export class World extends EventLoop {
   readonly seed: number;
   readonly random: SeededRandom;
+  /** What changes of replica sets draw from, so that they leave the rest of a seed as it is. */
+  readonly changeRandom: SeededRandom;
   readonly plan: Plan;
   /** Undefined unless asked for: lines cost more than what they tell of. */
   readonly trace: Trace | undefined;
@@ -28,11 +33,12 @@ export class World extends EventLoop {
   readonly clients: Clients;
   #nonces = 0;
 
-  constructor(seed: number, keepsTrace: boolean) {
+  constructor(seed: number, keepsTrace: boolean, changeShare: number) {
     super();
     this.seed = seed;
     this.random = new SeededRandom(seed);
-    this.plan = drawPlan(this.random);
+    this.changeRandom = new SeededRandom(seed + CHANGE_STREAM);
+    this.plan = withChanges(drawPlan(this.random), this.changeRandom, changeShare);
     this.trace = keepsTrace ? new Trace(true) : undefined;
     this.trace?.note(`plan ${JSON.stringify(this.plan)}`);
     this.network = new Network(this);
@@ -40,17 +46,17 @@ export class World extends EventLoop {
     const disks = Array.from({ length: this.plan.partitionCount }, (_, partition) =>
       makeReplicas(this.plan, partition),
     );
-    this.oracles = disks.map((members) => new Oracle(this, members));
+    const configs = disks.flatMap(([first]) => first?.config ?? []);
+    this.oracles = configs.map((config, partition) => new Oracle(this, disks[partition] ?? [], config));
     this.brokers = Array.from(
       { length: this.plan.brokerCount },
       (_, index) =>
         new Broker(
           this,
           index + 1,
-          disks.flatMap((members) => members[index] ?? []),
+          disks.map((members) => members[index]),
         ),
     );
-    const configs = disks.flatMap(([first]) => first?.config ?? []);
     this.coordinators = NODE_OF_COORDINATOR.map((node) => new Coordinator(this, node, configs));
     this.clients = new Clients(this);
   }

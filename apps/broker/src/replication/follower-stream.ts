@@ -135,7 +135,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
   }
 
   #join(join: Join, brokerId: number): void {
-    const { topicId, partition, epoch, history, logEndOffset: logEnd } = join;
+    const { topicId, partition, epoch, history, logEndOffset: logEnd, configFloor } = join;
     const actor = this.#options.registry.actor(topicId, partition);
     const nonce = Buffer.from(join.nonce).toString('hex');
     if (actor === undefined || actor.isClosed) {
@@ -148,7 +148,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
       else if (outcome.joined) this.#joined(actor, join, nonce, outcome);
       else this.#refuse(join, 'NOT_LEADER', outcome.epoch);
     };
-    actor.feed({ kind: 'join', epoch, brokerId, replicaId, nonce, history, logEnd, reply });
+    actor.feed({ kind: 'join', epoch, brokerId, replicaId, nonce, history, logEnd, configFloor, reply });
   }
 
   #refuse({ topicId, partition, nonce }: Join, errorReason: string, epoch: number): void {

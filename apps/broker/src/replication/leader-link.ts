@@ -93,7 +93,7 @@ export class LeaderLink {
     if (this.#isOpen) this.#offer(actor, epoch);
   }
 
-  join(actor: PartitionActor, { epoch, nonce, history, logEnd: logEndOffset }: Of<'send-join'>): void {
+  join(actor: PartitionActor, { epoch, nonce, history, logEnd: logEndOffset, configFloor }: Of<'send-join'>): void {
     const { topicId, partition, state } = actor;
     const join = {
       topicId,
@@ -104,6 +104,7 @@ export class LeaderLink {
       logEndOffset,
       replica: state.self,
       suspect: state.meta.suspect,
+      configFloor,
     };
     this.#outbox.push({ message: { $case: 'join', join } });
   }

@@ -240,6 +240,7 @@ export class TestBroker {
       lastEpoch: promised.lastEpoch,
       logEndOffset: promised.logEndOffset,
       unclean: false,
+      configFloor: 0,
     }));
     const { results } = await callUnary(this.peer, ElectionServiceService.leadBatch, {
       clusterId: CLUSTER_ID,

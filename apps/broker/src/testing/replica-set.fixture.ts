@@ -158,6 +158,7 @@ export class ReplicaSet {
           lastEpoch: reported?.lastEpoch ?? 0,
           logEndOffset: reported?.logEndOffset ?? 0n,
           unclean,
+          configFloor: 0,
         },
       ],
     });

@@ -33,6 +33,8 @@ interface StoredBatch {
   readonly endOffset: bigint;
   readonly baseOffset: bigint;
   readonly epoch: number;
+  /** Of a control record. */
+  readonly config: ReplicaConfig | undefined;
 }
 
 export class TestReplica {
@@ -83,7 +85,7 @@ export class TestReplica {
 
   lead(epoch: number, nonce: string, lastEpoch = this.lastEpoch, logEnd = this.state.durableEnd): void {
     const reply = (outcome: LeadOutcome) => this.leads.push(outcome);
-    this.feed({ kind: 'lead', epoch, nonce, lastEpoch, logEnd, unclean: false, reply });
+    this.feed({ kind: 'lead', epoch, nonce, lastEpoch, logEnd, configFloor: 0, unclean: false, reply });
   }
 
   append(more: Partial<AppendInput> = {}): void {
@@ -128,7 +130,8 @@ export class TestReplica {
     const nonce = `j${brokerId}`;
     const outcomes: JoinOutcome[] = [];
     const reply = (outcome: JoinOutcome) => outcomes.push(outcome);
-    this.feed({ kind: 'join', epoch, brokerId, replicaId: `r${brokerId}`, nonce, history: [], logEnd: 0n, reply });
+    const join = { epoch, brokerId, replicaId: `r${brokerId}`, nonce, history: [], logEnd: 0n, configFloor: 0 };
+    this.feed({ kind: 'join', ...join, reply });
     this.feed({ kind: 'follower-ack', epoch, brokerId, nonce, durableEnd, fsynced: true });
     return outcomes[0];
   }
@@ -176,7 +179,8 @@ export class TestReplica {
   #carryOut(effect: ReplicaEffect): void {
     switch (effect.kind) {
       case 'append':
-      case 'append-epoch-start': {
+      case 'append-epoch-start':
+      case 'append-config': {
         const { planned } = effect;
         if (this.logIsFull) {
           const error = new RangeError('full') as never;
@@ -192,6 +196,7 @@ export class TestReplica {
           epoch,
           producer,
           appendTimeMs,
+          config: effect.kind === 'append' ? undefined : effect.config,
         });
         this.feed({ kind: 'log-took', planned });
         return;
@@ -205,6 +210,9 @@ export class TestReplica {
         for (const input of effect.inputs) this.feed(input);
         return;
       case 'answer-append':
+        effect.reply(effect.outcome);
+        return;
+      case 'answer-config':
         effect.reply(effect.outcome);
         return;
       case 'answer-promise':
@@ -235,6 +243,13 @@ export class TestReplica {
     return table.facts(this.#log.at(-1)?.appendTimeMs ?? 0n);
   }
 
+  /** Newest first, each version once. */
+  #configs(): ReplicaConfig[] {
+    const byVersion = new Map([[this.#config.version, this.#config]]);
+    for (const { config } of this.#log) if (config !== undefined) byVersion.set(config.version, config);
+    return [...byVersion.values()].sort((a, b) => b.version - a.version);
+  }
+
   #recover(): PartitionState {
     const history = new Map<number, bigint>();
     for (const { epoch, baseOffset } of this.#log) if (!history.has(epoch)) history.set(epoch, baseOffset);
@@ -243,7 +258,7 @@ export class TestReplica {
       topicId: 't',
       partition: 0,
       meta: this.#meta,
-      configs: [this.#config],
+      configs: this.#configs(),
       history: [...history].map(([epoch, startOffset]) => ({ epoch, startOffset, unclean: false })),
       logStart: 0n,
       logEnd: this.#durableEnd,
