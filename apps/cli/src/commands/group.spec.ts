@@ -27,10 +27,13 @@ beforeEach(async () => {
 
 afterEach(() => cluster.close());
 
-async function run(args: readonly string[], { screen = false, interruptMs = 0 } = {}) {
+/** `pictures`: Ctrl-C as soon as so many groups were drawn. */
+async function run(args: readonly string[], { screen = false, pictures = 0 } = {}) {
   const terminal = recordedTerminal('', { PARTITA_SERVER: cluster.address, SCREEN: screen ? 'on' : 'off' });
-  if (interruptMs > 0) setTimeout(() => terminal.interrupt(), interruptMs);
+  const drawn = (): number => terminal.lines.filter((line) => line.startsWith('group')).length;
+  const watch = setInterval(() => pictures > 0 && drawn() >= pictures && terminal.interrupt(), 10);
   const code = await runCommand(['group', ...args], terminal);
+  clearInterval(watch);
   return { code, lines: terminal.lines, notes: terminal.notes.join('\n') };
 }
 
@@ -63,7 +66,7 @@ describe('group describe', () => {
 
   test('watches until Ctrl-C, block after block, and ends quietly with 130', async () => {
     const { code, lines, notes } = await run(['describe', 'billing', '--watch', '--interval', '100ms'], {
-      interruptMs: 500,
+      pictures: 2,
     });
     expect(code).toBe(130);
     expect(notes).toBe('');
@@ -74,7 +77,7 @@ describe('group describe', () => {
   test('draws over the picture before on a screen', async () => {
     const { lines } = await run(['describe', 'billing', '--watch', '--interval', '100ms'], {
       screen: true,
-      interruptMs: 400,
+      pictures: 2,
     });
     expect(lines.slice(0, 3).map((line) => line.split(' ')[0])).toEqual(['CLEAR', 'group', 'CLEAR']);
   });
