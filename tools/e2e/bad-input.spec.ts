@@ -34,7 +34,7 @@ const TOPIC = 'bad-input';
 const MIB = 1024 * 1024;
 /** A field 1 of 127 bytes that are not there. */
 const MALFORMED = Buffer.from([0x0a, 0x7f]);
-const FUZZ_SECONDS = LONG ? 60 : 8;
+const FUZZ_SECONDS = LONG ? 60 : 6;
 
 let cluster: Cluster;
 let api: Api;

@@ -15,7 +15,7 @@ import { redisBinary } from './redis-binary.ts';
 import { LONG } from './root.ts';
 import { until } from './until.ts';
 
-const QUIET_MS = LONG ? 5000 : 1500;
+const QUIET_MS = LONG ? 5000 : 1000;
 const STOPPED_MS = LONG ? 20_000 : 6000;
 const ROUND_COUNT = LONG ? 10 : 3;
 const AWAY_SECONDS_MAX = 5;

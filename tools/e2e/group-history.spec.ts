@@ -15,8 +15,8 @@ import { WatchedGroup } from './watched-group.ts';
 
 const PARTITION_COUNT = 6;
 const INSTANCE_COUNT = 2;
-const WORK_MS = LONG ? 60_000 : 9000;
-const QUIET_MS = LONG ? 6000 : 3000;
+const WORK_MS = LONG ? 60_000 : 7000;
+const QUIET_MS = LONG ? 6000 : 2000;
 const STOPPED_MS = 15_000;
 const ROUND_COUNT = LONG ? 4 : 1;
 const TEST_MS_MAX = LONG ? 600_000 : 90_000;

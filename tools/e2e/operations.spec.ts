@@ -17,8 +17,8 @@ import { until } from './until.ts';
 
 const TOPIC = 'operated';
 const SECONDS_MAX = 20;
-/** Ten heartbeats of every kind, and more. */
-const IDLE_MS = 6000;
+/** Three heartbeats of every kind, and more. */
+const IDLE_MS = 3500;
 let sink: OtlpSink;
 let cluster: Cluster;
 let api: Api;

@@ -21,7 +21,7 @@ import { LONG } from './root.ts';
 import { until } from './until.ts';
 import { Ledger, writeSdk, writeUnary } from './writers.ts';
 
-const FSYNC_ROUND_COUNT = LONG ? 50 : 2;
+const FSYNC_ROUND_COUNT = LONG ? 50 : 1;
 const OS_ROUND_COUNT = LONG ? 10 : 1;
 /** Of each topic in each round, before the time of the cut is drawn. */
 const ACKED_COUNT_MIN = 20;
