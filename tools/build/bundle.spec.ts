@@ -12,7 +12,7 @@ let project = '';
 const MAIN = `
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { BatchBuilder, CODEC_ZSTD, headerSeed, stampBatch } from '@partita/batch';
-import { CompactionThread, encodeSegmentHeader } from '@partita/log';
+import { CompactionProcess, encodeSegmentHeader } from '@partita/log';
 
 const uuid = '7b0e6d0e-3f7c-4c53-9c5e-0a4f4a1c2b3d';
 const identity: { clusterId: string; topicId: string; partition: number } = { clusterId: uuid, topicId: uuid, partition: 3 };
@@ -23,11 +23,11 @@ const batch = builder.build({ codec: CODEC_ZSTD });
 stampBatch(batch, { baseOffset: 0n, leaderEpoch: 1, appendTimeMs: 1n }, headerSeed(uuid, 3));
 const content = Buffer.concat([encodeSegmentHeader({ ...identity, baseOffset: 0n, createTimeMs: 1n, isSparse: false }), batch]);
 await writeFile(directory + '/00000000000000000000.log', content);
-const thread = new CompactionThread({ after: () => ({ cancel: () => {} }) });
+const compaction = new CompactionProcess({ after: () => ({ cancel: () => {} }) });
 const segments = [{ baseOffset: 0n, endOffset: 2n, size: content.length }];
 const bounds = { cleanedTo: 0n, tombstonesEndBelow: 0n, segmentBytesMax: 1e6, mapBytesMax: 1e6, bytesPerSecondMax: undefined };
-const { recordsBefore, recordsAfter } = await thread.run({ directory, identity, segments, ...bounds });
-await thread.close();
+const { recordsBefore, recordsAfter } = await compaction.run({ directory, identity, segments, ...bounds });
+await compaction.close();
 await rm(directory, { recursive: true });
 console.log(recordsBefore, recordsAfter);
 `;
@@ -41,7 +41,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(project, { recursive: true }));
 
-it('bundles the threads of a service, each to run beside the main bundle', async () => {
+it('bundles what a service runs beside itself, each to run beside the main bundle', async () => {
   await run(process.execPath, [join(import.meta.dirname, 'bundle.ts'), project], { cwd: root });
   const names = await readdir(join(project, 'dist'));
   expect(names).toEqual(expect.arrayContaining(['main.js', 'compaction-worker.js', 'compaction-worker.js.map']));

@@ -4,7 +4,7 @@
  * Workspace packages are bundled from their sources (Node strips no types below node_modules); npm packages stay
  * external, because natives cannot be bundled and tracing hooks must see the real modules. A file that a source reads
  * by `new URL('./x', import.meta.url)` is copied, so that the same expression finds it beside the bundle. The entry of a
- * thread, `new Worker(new URL('./x.ts', import.meta.url))`, is bundled like main.ts, and named as its bundle: `./x.js`.
+ * process, `fork(new URL('./x.ts', import.meta.url))`, is bundled like main.ts, and named as its bundle: `./x.js`.
  */
 import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { dirname, join, resolve } from 'node:path';
 import { type Plugin, build } from 'esbuild';
 
 const ASSET = /new URL\(\s*'(\.\/[^']+)',\s*import\.meta\.url\s*\)/g;
-const THREAD = /(new Worker\(\s*new URL\(\s*')(\.\/[^']+)\.ts(?=',\s*import\.meta\.url\s*\))/g;
+const FORKED = /(\bfork\(\s*new URL\(\s*')(\.\/[^']+)\.ts(?=',\s*import\.meta\.url\s*\))/g;
 
 const npmExternal: Plugin = {
   name: 'npm-external',
@@ -23,13 +23,13 @@ const npmExternal: Plugin = {
   },
 };
 
-/** Makes sources start the bundles of their threads. */
-const threadBundles: Plugin = {
-  name: 'thread-bundles',
+/** Makes sources start the bundles of their other processes. */
+const forkedBundles: Plugin = {
+  name: 'forked-bundles',
   setup(builder) {
     builder.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
       const source = await readFile(path, 'utf8');
-      return { contents: source.replace(THREAD, '$1$2.js'), loader: 'ts' };
+      return { contents: source.replace(FORKED, '$1$2.js'), loader: 'ts' };
     });
   },
 };
@@ -45,7 +45,7 @@ async function bundle(entry: string, outfile: string): Promise<string[]> {
     format: 'esm',
     sourcemap: true,
     metafile: true,
-    plugins: [npmExternal, threadBundles],
+    plugins: [npmExternal, forkedBundles],
     logLevel: 'warning',
   });
   return Object.keys(metafile.inputs).map((path) => resolve(path));
@@ -64,17 +64,17 @@ function take(from: string, to: string): boolean {
   return owner === undefined;
 }
 
-/** Bundles the entry to `outfile`, and brings the threads and other files that its sources name. */
+/** Bundles the entry to `outfile`, and brings the processes and other files that its sources name. */
 async function bundleWithFiles(entry: string, outfile: string): Promise<void> {
   if (!take(entry, outfile)) return;
   const dist = dirname(outfile);
   for (const source of await bundle(entry, outfile)) {
     const text = readFileSync(source, 'utf8');
-    const threads = new Set(Array.from(text.matchAll(THREAD), ([, , stem = '']) => `${stem}.ts`));
+    const forked = new Set(Array.from(text.matchAll(FORKED), ([, , stem = '']) => `${stem}.ts`));
     for (const [, relative = ''] of text.matchAll(ASSET)) {
       const from = resolve(dirname(source), relative);
       const to = join(dist, relative);
-      if (threads.has(relative)) await bundleWithFiles(from, to.replace(/\.ts$/, '.js'));
+      if (forked.has(relative)) await bundleWithFiles(from, to.replace(/\.ts$/, '.js'));
       else if (take(from, to)) cpSync(from, to, { recursive: true });
     }
   }

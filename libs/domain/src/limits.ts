@@ -54,7 +54,7 @@ export const COMPACTION_WAIT_MS_MAX = 24 * 60 * 60 * 1000;
 export const COMPACTION_MAP_BYTES_MAX = 128 * MIB;
 /** Passes of compaction that a partition remembers in order to know which tombstones have stayed for their time. */
 export const COMPACTION_PASS_COUNT_MAX = 64;
-/** A compaction thread without work ends after this long. */
+/** A compaction process without work ends after this long. */
 export const COMPACTION_IDLE_MS_MAX = 60_000;
 
 /** What holds for a topic that says nothing: age of records, and of a segment before it is closed. */

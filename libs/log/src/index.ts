@@ -24,7 +24,7 @@ export type { CompactionRules } from './compaction/compaction-rules.ts';
 export type { CompactionPlan, CompactionResult } from './compaction/compaction-plan.ts';
 export { compactSegments } from './compaction/compact-segments.ts';
 export type { CompactionHooks } from './compaction/compaction-io.ts';
-export { CompactionThread } from './compaction/compaction-thread.ts';
+export { CompactionProcess } from './compaction/compaction-process.ts';
 export { damageOf } from './log-damage.ts';
 export type { LogDamage } from './log-damage.ts';
 export { scrubLog } from './scrub.ts';

@@ -1,10 +1,10 @@
 /**
- * Compacts the logs of topics that ask for it, one at a time, in a thread of its own (libs/log, compaction/). Every
+ * Compacts the logs of topics that ask for it, one at a time, in a process of its own (libs/log, compaction/). Every
  * replica compacts by itself, whoever leads, below its own high watermark.
  */
 import { PartitaError } from '@partita/domain';
 import type { Clock, TimerHandle, Timers } from '@partita/domain';
-import { CompactionThread, planCompaction } from '@partita/log';
+import { CompactionProcess, planCompaction } from '@partita/log';
 import type { CompactionPlan } from '@partita/log';
 import type { Logger } from '@partita/runtime';
 import type { PartitionActor } from '../partition-actor.ts';
@@ -28,14 +28,14 @@ export interface CompactionTaskOptions {
 
 export class CompactionTask {
   readonly #options: CompactionTaskOptions;
-  readonly #thread: CompactionThread;
+  readonly #process: CompactionProcess;
   #timer: TimerHandle | undefined;
   #running: Promise<void> = Promise.resolve();
   #isStopped = false;
 
   constructor(options: CompactionTaskOptions) {
     this.#options = options;
-    this.#thread = new CompactionThread(options.timers);
+    this.#process = new CompactionProcess(options.timers);
   }
 
   /** Begins: the first look comes after the interval. */
@@ -51,7 +51,7 @@ export class CompactionTask {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
-    await this.#thread.close();
+    await this.#process.close();
     await this.#running;
   }
 
@@ -95,7 +95,7 @@ export class CompactionTask {
     const { clock, guard, logger } = this.#options;
     const { log, topicId, partition } = actor;
     const startedMs = clock.monotonicMs();
-    const result = await this.#thread.run(plan);
+    const result = await this.#process.run(plan);
     if (!(await log.adopt({ plan, result, tombstoneDelayMs, clockIsTrusted: guard.isTrusted }))) return;
     const { recordsBefore, recordsAfter, bytesBefore, bytesAfter, cleanedTo, removedTombstones } = result;
     const seconds = (clock.monotonicMs() - startedMs) / 1000;

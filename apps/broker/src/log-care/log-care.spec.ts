@@ -127,7 +127,7 @@ describe('reading all logs through', () => {
 });
 
 describe('compaction', () => {
-  it('keeps the last value of each key of a topic that asks for it, in a thread, and survives a kill', async () => {
+  it('keeps the last value of each key of a topic that asks for it, in a process, and survives a kill', async () => {
     const settings = { ...SMALL_SEGMENTS, cleanupPolicy: CleanupPolicy.CLEANUP_POLICY_COMPACT };
     const topic = await broker.createTopic('accounts', { settings });
     await broker.elect(topic, 1);

@@ -1,13 +1,13 @@
-/** What a broker and its compaction thread say to each other. A thread cannot be handed an Error of ours: its parts can. */
+/** What a broker and its compaction process say to each other. An Error of ours does not cross: its parts do. */
 import { InvariantError, PartitaError } from '@partita/domain';
 import type { ErrorMetadata, ErrorReason } from '@partita/domain';
 import { diskErrorCode } from '../disk.ts';
 import type { CompactionPlan, CompactionResult } from './compaction-plan.ts';
 
-/** To the thread. One run at a time; a cancelled one still answers. */
+/** To the process. One run at a time; a cancelled one still answers. */
 export type CompactionOrder = { readonly kind: 'run'; readonly plan: CompactionPlan } | { readonly kind: 'cancel' };
 
-/** From the thread, one per run. */
+/** From the process, one per run. */
 export type CompactionAnswer =
   | { readonly kind: 'done'; readonly result: CompactionResult }
   | { readonly kind: 'failed'; readonly fault: CompactionFault };

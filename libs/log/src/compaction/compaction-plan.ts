@@ -1,4 +1,4 @@
-/** What a compaction is told and what it answers: plain data, so that both cross to a thread. */
+/** What a compaction is told and what it answers: plain data, so that both cross to a process. */
 import type { LogIdentity } from '../segment-header.ts';
 
 /** A sealed segment. */

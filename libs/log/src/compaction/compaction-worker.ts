@@ -1,7 +1,6 @@
-/** The compaction thread, see CompactionThread: runs one plan at a time on the disk of this machine. */
+/** The compaction process, see CompactionProcess: runs one plan at a time on the disk of this machine. Ends with its parent. */
 import { randomInt } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import { parentPort } from 'node:worker_threads';
 import { invariant } from '@partita/domain';
 import { createNodeDisk } from '../node-disk.ts';
 import { compactSegments } from './compact-segments.ts';
@@ -12,8 +11,7 @@ import { lowerThreadPriority } from './thread-priority.ts';
 
 const HASH_SEED_END = 2 ** 32;
 
-const port = parentPort;
-invariant(port !== null, 'this file is the entry of a thread');
+invariant(process.send !== undefined, 'this file is the entry of a forked process');
 lowerThreadPriority();
 const disk = createNodeDisk();
 const cancelled = new AbortController();
@@ -35,12 +33,16 @@ async function run(plan: CompactionPlan): Promise<CompactionAnswer> {
   }
 }
 
-port.on('message', (order: CompactionOrder) => {
+process.on('disconnect', () => process.exit());
+// Ctrl-C reaches all processes of a terminal; the broker says when this one ends.
+process.on('SIGINT', () => undefined);
+
+process.on('message', (order: CompactionOrder) => {
   if (order.kind === 'cancel') {
     cancelled.abort();
     return;
   }
   void run(order.plan).then((answer) => {
-    port.postMessage(answer);
+    process.send?.(answer);
   });
 });

@@ -1,14 +1,15 @@
+import { fork, spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
 import { PartitaError } from '@partita/domain';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createNodeDisk } from '../node-disk.ts';
 import { segmentPath } from '../segment-files.ts';
 import { dataBatch, planOf, readSegments, recordsOf, writeSegment } from '../testing/compaction-fixture.ts';
 import { ManualTime } from '../testing/log-fixture.ts';
-import { CompactionThread } from './compaction-thread.ts';
+import { CompactionProcess } from './compaction-process.ts';
 import type { CompactionPlan } from './compaction-plan.ts';
 import { NEVER_COMPACTED } from './compaction-state.ts';
 import { swapIn } from './compaction-swap.ts';
@@ -16,15 +17,15 @@ import { swapIn } from './compaction-swap.ts';
 const disk = createNodeDisk();
 const time = new ManualTime();
 let directory = '';
-let thread: CompactionThread;
+let compaction: CompactionProcess;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'partita-compaction-'));
-  thread = new CompactionThread(time);
+  compaction = new CompactionProcess(time);
 });
 
 afterEach(async () => {
-  await thread.close();
+  await compaction.close();
   await rm(directory, { recursive: true });
 });
 
@@ -50,10 +51,10 @@ async function compactedNames(): Promise<string[]> {
   return (await readdir(directory)).filter((name) => name.endsWith('.compacted'));
 }
 
-it('compacts files in a thread that is started by the first job and used again', async () => {
+it('compacts files in a process that is started by the first job and used again', async () => {
   const plan = await someSegments();
-  expect(thread.isStarted).toBe(false);
-  const [first, second] = await Promise.all([thread.run(plan), thread.run({ ...plan, segmentBytesMax: 1 })]);
+  expect(compaction.isStarted).toBe(false);
+  const [first, second] = await Promise.all([compaction.run(plan), compaction.run({ ...plan, segmentBytesMax: 1 })]);
   expect(first).toMatchObject({ cleanedTo: 100n, recordsBefore: 100, recordsAfter: 10, removedTombstones: 0 });
   expect(first.groups).toMatchObject([{ baseOffset: 0n, endOffset: 100n, sources: [0n, 50n] }]);
   expect(second.groups).toMatchObject([{ sources: [0n] }, { sources: [50n] }]);
@@ -65,19 +66,23 @@ it('compacts files in a thread that is started by the first job and used again',
 it.skipIf(process.platform !== 'linux')('runs at the lowest priority', async () => {
   // So slow that the job is still there when we look: the pace lets one window through at once.
   const plan = await someSegments({ bytesPerSecondMax: 10 });
-  const job = thread.run(plan);
+  const job = compaction.run(plan);
   const settled = expect(job).rejects.toMatchObject({ reason: 'SHUTTING_DOWN' });
-  const niceOf = async (tid: string): Promise<number> => {
-    const stat = await readFile(`/proc/self/task/${tid}/stat`, 'utf8').catch(() => '');
-    return Number(stat.slice(stat.lastIndexOf(') ') + 2).split(' ')[16]);
+  const nicesOfChildren = async (): Promise<number[]> => {
+    const children = await readFile(`/proc/self/task/${process.pid}/children`, 'utf8');
+    const stats = children
+      .split(' ')
+      .filter((pid) => pid !== '')
+      .map((pid) => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''));
+    return (await Promise.all(stats)).map((stat) => Number(stat.slice(stat.lastIndexOf(') ') + 2).split(' ')[16]));
   };
   let found = false;
   for (let tries = 0; tries < 200 && !found; tries += 1) {
-    found = (await Promise.all((await readdir('/proc/self/task')).map(niceOf))).includes(19);
+    found = (await nicesOfChildren()).includes(19);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   expect(found).toBe(true);
-  await thread.close();
+  await compaction.close();
   await settled;
 });
 
@@ -88,52 +93,56 @@ it('gives an error of the pass its reason and metadata, and goes on', async () =
   const damaged = Buffer.from(intact);
   damaged[400]! ^= 1;
   await writeFile(path, damaged);
-  const error = await thread.run(plan).catch((caught: unknown) => caught);
+  const error = await compaction.run(plan).catch((caught: unknown) => caught);
   expect(error).toBeInstanceOf(PartitaError);
   expect(error).toMatchObject({ reason: 'CORRUPT_BATCH', metadata: { file: path, partition: '3' } });
   expect(await compactedNames()).toEqual([]);
   await rm(path);
-  await expect(thread.run(plan)).rejects.toMatchObject({ reason: 'STORAGE_FAILED', metadata: { code: 'ENOENT' } });
+  await expect(compaction.run(plan)).rejects.toMatchObject({ reason: 'STORAGE_FAILED', metadata: { code: 'ENOENT' } });
   await writeFile(path, intact);
-  expect((await thread.run(plan)).recordsAfter).toBe(10);
+  expect((await compaction.run(plan)).recordsAfter).toBe(10);
 });
 
-it('ends the thread when it was idle for a minute, and starts another for the next job', async () => {
+it('ends the process when it was idle for a minute, and starts another for the next job', async () => {
   const plan = await someSegments();
-  await thread.run(plan);
+  await compaction.run(plan);
   time.advance(59_000);
-  expect(thread.isStarted).toBe(true);
-  await thread.run(plan);
+  expect(compaction.isStarted).toBe(true);
+  await compaction.run(plan);
   time.advance(59_000);
-  expect(thread.isStarted).toBe(true);
+  expect(compaction.isStarted).toBe(true);
   time.advance(1000);
-  expect(thread.isStarted).toBe(false);
-  expect((await thread.run(plan)).recordsAfter).toBe(10);
+  expect(compaction.isStarted).toBe(false);
+  expect((await compaction.run(plan)).recordsAfter).toBe(10);
 });
 
 it('cancels the job that runs and refuses those that wait when it is closed, and leaves no files', async () => {
   const plan = await someSegments({ bytesPerSecondMax: 1000 });
-  const jobs = [thread.run(plan), thread.run(plan)];
+  const jobs = [compaction.run(plan), compaction.run(plan)];
   const settled = Promise.all(jobs.map((job) => expect(job).rejects.toMatchObject({ reason: 'SHUTTING_DOWN' })));
   // Until it has made a file: reading both segments comes first.
   while ((await compactedNames()).length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
-  await thread.close();
+  await compaction.close();
   await settled;
   expect(await compactedNames()).toEqual([]);
-  expect(thread.isStarted).toBe(false);
-  await expect(thread.run(plan)).rejects.toMatchObject({ reason: 'SHUTTING_DOWN' });
+  expect(compaction.isStarted).toBe(false);
+  await expect(compaction.run(plan)).rejects.toMatchObject({ reason: 'SHUTTING_DOWN' });
 });
 
 it.each([
-  ['throws', 'throw new Error("out of order")', 'out of order'],
-  ['ends', 'require("node:worker_threads").parentPort.close()', 'code 0'],
-])('fails the job over which the thread %s, and runs the next one in another', async (_, code, why) => {
+  ['throws', 'throw new Error("out of order")', 'code 1'],
+  ['ends', 'process.exit(0)', 'code 0'],
+  ['is killed', 'process.kill(process.pid, "SIGKILL")', 'SIGKILL'],
+])('fails the job over which the process %s, and runs the next one in another', async (_, code, why) => {
   const plan = await someSegments();
   let starts = 0;
-  const mortal = new CompactionThread(time, () => {
+  const worker = fileURLToPath(new URL('./compaction-worker.ts', import.meta.url));
+  const mortal = new CompactionProcess(time, () => {
     starts += 1;
-    if (starts > 1) return new Worker(new URL('./compaction-worker.ts', import.meta.url));
-    return new Worker(`require('node:worker_threads').parentPort.on('message', () => { ${code} })`, { eval: true });
+    if (starts > 1) return fork(worker, { execArgv: [], serialization: 'advanced' });
+    const stdio = ['ignore', 'ignore', 'ignore', 'ipc'] as const;
+    const program = `process.on('message', () => { ${code} })`;
+    return spawn(process.execPath, ['-e', program], { stdio: [...stdio], serialization: 'advanced' });
   });
   const [lost, next] = await Promise.allSettled([mortal.run(plan), mortal.run(plan)]);
   expect(lost).toMatchObject({ status: 'rejected', reason: { reason: 'INTERNAL' } });

@@ -1,16 +1,18 @@
 /**
- * Compaction in a thread of its own, of low priority: unpacking and packing would hold up the event loop that appends. The
- * thread is started by the first job and ends when none has come for a while.
+ * Compaction in a process of its own, of low priority: unpacking and packing would hold up the event loop that appends. It is
+ * started by the first job and ends when none has come for a while. Not a thread: V8 may fail a check of its own when a
+ * thread that has compiled WebAssembly ends, about once in 500 times, and takes the whole broker with it.
  */
-import { Worker } from 'node:worker_threads';
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { COMPACTION_IDLE_MS_MAX, PartitaError } from '@partita/domain';
 import type { TimerHandle, Timers } from '@partita/domain';
 import type { CompactionAnswer, CompactionOrder } from './compaction-messages.ts';
 import type { CompactionPlan, CompactionResult } from './compaction-plan.ts';
 
-/** How long a cancelled job may take to remove its files before the thread is ended over it. */
+/** How long a cancelled job may take to remove its files before the process is killed over it. */
 const CANCEL_MS_MAX = 5000;
-/** Heap of the thread. The keys lie outside of it, within the plan's `mapBytesMax`. */
+/** Heap of the process. The keys lie outside of it, within the plan's `mapBytesMax`. */
 const HEAP_MIB_MAX = 256;
 
 interface Job {
@@ -20,30 +22,30 @@ interface Job {
 }
 
 /** One per broker. Jobs run one at a time in the order of their calls; a caller queues at most one per partition. */
-export class CompactionThread {
+export class CompactionProcess {
   readonly #timers: Timers;
-  readonly #startWorker: () => Worker;
+  readonly #startWorker: () => ChildProcess;
   readonly #queue: Job[] = [];
   #running: Job | undefined;
-  #worker: Worker | undefined;
+  #worker: ChildProcess | undefined;
   #idle: TimerHandle | undefined;
   #isClosed = false;
 
-  /** `start` makes the thread; tests pass one that dies. */
-  constructor(timers: Timers, start: () => Worker = startWorker) {
+  /** `start` makes the process; tests pass one that dies. */
+  constructor(timers: Timers, start: () => ChildProcess = startWorker) {
     this.#timers = timers;
     this.#startWorker = start;
   }
 
-  /** True while there is a thread. */
+  /** True while there is a process. */
   get isStarted(): boolean {
     return this.#worker !== undefined;
   }
 
   /**
-   * Runs compactSegments() in the thread. Rejects with its error (those of the disk as STORAGE_FULL or STORAGE_FAILED),
-   * with INTERNAL when the thread died over it, with SHUTTING_DOWN after `close`. Then the log is as it was; files that a
-   * dead thread left are made anew by the next pass or removed by `finishCompaction`.
+   * Runs compactSegments() in the process. Rejects with its error (those of the disk as STORAGE_FULL or STORAGE_FAILED),
+   * with INTERNAL when the process died over it, with SHUTTING_DOWN after `close`. Then the log is as it was; files that a
+   * dead process left are made anew by the next pass or removed by `finishCompaction`.
    */
   run(plan: CompactionPlan): Promise<CompactionResult> {
     if (this.#isClosed) return Promise.reject(closed());
@@ -53,7 +55,7 @@ export class CompactionThread {
     });
   }
 
-  /** Refuses all jobs that wait, cancels the one that runs, ends the thread. Nothing touches the disk on return. */
+  /** Refuses all jobs that wait, cancels the one that runs, ends the process. Nothing touches the disk on return. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const job of this.#queue.splice(0)) job.reject(closed());
@@ -83,23 +85,24 @@ export class CompactionThread {
     this.#idle = undefined;
     this.#running = job;
     this.#worker ??= this.#start();
-    this.#worker.ref();
+    hold(this.#worker);
     this.#tell(this.#worker, { kind: 'run', plan: job.plan });
   }
 
-  #start(): Worker {
+  #start(): ChildProcess {
     const worker = this.#startWorker();
-    worker.on('message', (answer: CompactionAnswer) => this.#settle(worker, answer));
+    worker.on('message', (answer) => this.#settle(worker, answer as CompactionAnswer));
     worker.on('error', (error: Error) => this.#lose(worker, error));
-    worker.on('exit', (code) => this.#lose(worker, new Error(`it ended with code ${code}`)));
+    worker.on('exit', (code, signal) => this.#lose(worker, new Error(`it ended with ${signal ?? `code ${code}`}`)));
     return worker;
   }
 
-  #tell(worker: Worker, order: CompactionOrder): void {
-    worker.postMessage(order);
+  #tell(worker: ChildProcess, order: CompactionOrder): void {
+    // To a process that is gone: its `exit` is on the way.
+    worker.send(order, () => undefined);
   }
 
-  #settle(worker: Worker, answer: CompactionAnswer): void {
+  #settle(worker: ChildProcess, answer: CompactionAnswer): void {
     const job = this.#running;
     if (worker !== this.#worker || job === undefined) return;
     this.#running = undefined;
@@ -114,18 +117,18 @@ export class CompactionThread {
   }
 
   /** Waits for a next job for a while, without keeping the process alive. */
-  #rest(worker: Worker): void {
-    worker.unref();
+  #rest(worker: ChildProcess): void {
+    letGo(worker);
     this.#idle = this.#timers.after(COMPACTION_IDLE_MS_MAX, () => void this.#end());
   }
 
-  /** The thread died: its job fails, the next one gets a new thread. */
-  #lose(worker: Worker, cause: Error): void {
+  /** The process died: its job fails, the next one gets a new one. */
+  #lose(worker: ChildProcess, cause: Error): void {
     if (worker !== this.#worker) return;
     this.#worker = undefined;
     const job = this.#running;
     this.#running = undefined;
-    const message = `the compaction thread died: ${cause.message}; the log is as it was, the next pass tries again`;
+    const message = `the compaction process died: ${cause.message}; the log is as it was, the next pass tries again`;
     job?.reject(this.#isClosed ? closed() : new PartitaError('INTERNAL', message, {}, { cause }));
     this.#next();
   }
@@ -137,17 +140,39 @@ export class CompactionThread {
     const job = this.#running;
     this.#running = undefined;
     job?.reject(closed());
-    await worker?.terminate();
+    if (worker !== undefined) await killed(worker);
   }
 }
 
-function startWorker(): Worker {
-  return new Worker(new URL('./compaction-worker.ts', import.meta.url), {
-    name: 'compaction',
-    // Nothing of the process's own set-up: no tracing hooks, no settings.
-    execArgv: [],
+/** Keeps this process alive for the other one. */
+function hold(worker: ChildProcess): void {
+  worker.ref();
+  worker.channel?.ref();
+}
+
+function letGo(worker: ChildProcess): void {
+  worker.unref();
+  worker.channel?.unref();
+}
+
+/** Resolves when the process is gone, and with it whatever it was writing. */
+function killed(worker: ChildProcess): Promise<void> {
+  if (worker.exitCode !== null || worker.signalCode !== null) return Promise.resolve();
+  hold(worker);
+  return new Promise((resolve) => {
+    worker.once('exit', () => resolve());
+    worker.kill('SIGKILL');
+  });
+}
+
+function startWorker(): ChildProcess {
+  return fork(new URL('./compaction-worker.ts', import.meta.url), {
+    // Nothing of the process's own set-up: no tracing, no settings.
+    execArgv: [`--max-old-space-size=${HEAP_MIB_MAX}`],
     env: {},
-    resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX },
+    // Offsets are bigints.
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
 }
 
