@@ -22,7 +22,7 @@ describe('the replication report', () => {
   });
 
   it('has a line for each row, with its target where there is one', () => {
-    const [factor, , raw] = REPLICATION_ROWS;
+    const [factor, , , raw] = REPLICATION_ROWS;
     const figures = {
       ours: { recordsPerSecond: 1000, bytesPerSecond: 5e6 },
       raw: { recordsPerSecond: 2000, bytesPerSecond: 1e7 },
@@ -38,7 +38,7 @@ describe('the replication report', () => {
       `| row | against | MB/s | against MB/s | ratio | target | CPU ms/MB | against ms/MB |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 | replication 3, flush=fsync | replication 1, flush=fsync | 5.0 | 10.0 | **0.50** (0.25 to 0.75) |  | 12.35 | 3.00 |
-| replication 3, flush=fsync | raw gRPC, the same hops | 5.0 | 10.0 | **0.50** (0.25 to 0.75) | 0.60 | 12.35 | 3.00 |
+| replication 3, flush=fsync | raw gRPC, the same hops and disks | 5.0 | 10.0 | **0.50** (0.25 to 0.75) | 0.60 | 12.35 | 3.00 |
 `,
     );
   });
