@@ -2,6 +2,8 @@
  * The history checker is itself put to the test: on brokers with a bug put in it finds what the bug does, by its name, and on
  * the same brokers without one, nothing. In each round a leader goes on alone for a moment, and is overtaken.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connect } from '@partita/client';
@@ -14,8 +16,10 @@ import { figure } from './figures.ts';
 import { startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';
 import { BUG_VARIABLE, PLANTED_BUGS } from './planted-bugs.ts';
+import { PLANTED_GROUP_BUGS } from './planted-group-bugs.ts';
+import { PLANTED_PRODUCER_BUGS } from './planted-producer-bugs.ts';
 import { killNow } from './processes.ts';
-import { LONG } from './root.ts';
+import { LONG, ROOT } from './root.ts';
 import { until } from './until.ts';
 
 const TOPIC = 'watched';
@@ -74,6 +78,14 @@ async function checkedRound(cluster: Cluster): Promise<Verdict> {
   await workload.finalRead(15);
   return checkHistory(recorder.events);
 }
+
+// Most run in the long form only, and would not be missed before.
+it.each([...PLANTED_BUGS, ...PLANTED_GROUP_BUGS, ...PLANTED_PRODUCER_BUGS])(
+  'the line that "$name" changes is in its file, once',
+  ({ file, from }) => {
+    expect(readFileSync(join(ROOT, file), 'utf8').split(from)).toHaveLength(2);
+  },
+);
 
 describe('a history of brokers', () => {
   // The gate has brokers without a bug in every other suite, and time for one with.

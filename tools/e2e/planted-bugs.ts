@@ -24,8 +24,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'what is durable at the leader alone counts as committed',
     file: 'libs/replication/src/high-watermark.ts',
-    from: 'const end = held < own ? held : own;',
-    to: 'const end = own;',
+    from: 'const end = held < ownEnd ? held : ownEnd;',
+    to: 'const end = ownEnd;',
     anomaly: 'inconsistent-offsets',
   },
 ];

@@ -27,8 +27,8 @@ export const PLANTED_GROUP_BUGS: readonly PlantedBug[] = [
   {
     name: 'the owner serves before its replay has ended',
     file: 'apps/consumer-group/src/shard-owner.ts',
-    from: 'await log.replay(claim.offset, (record)',
-    to: 'await log.replay(claim.offset - claim.offset / 3n, (record)',
+    from: 'log.replay(claim.offset, (record)',
+    to: 'log.replay(claim.offset - claim.offset / 3n, (record)',
     // By what lay in the part that was not replayed: a position, or the group itself.
     anomaly: 'reset-surprise or group-unseen',
   },
