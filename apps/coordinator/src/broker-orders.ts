@@ -40,6 +40,7 @@ export class BrokerOrders {
         partition,
         replicaId,
         config: configMessage(config),
+        promisedEpoch: 0,
       }));
       const request = { clusterId, topics, replicas: entries };
       const { results } = await callUnary(this.#client(brokerId), ReplicaServiceService.createReplicas, request, {

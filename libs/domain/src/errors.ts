@@ -70,6 +70,9 @@ export const ERROR_REASONS = [
   'NOT_IMPLEMENTED',
   'PERMISSION_DENIED',
   'INTERNAL',
+  'REPLICA_CHANGE_REFUSED',
+  'BROKER_NOT_EMPTY',
+  'REASSIGNMENT_UNDER_WAY',
 ] as const;
 
 /** Name of a failure that a user or operator can meet; documented in proto/partita/v1/error_reason.proto. */

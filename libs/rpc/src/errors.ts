@@ -93,6 +93,9 @@ export const ERROR_TABLE: Readonly<Record<ErrorReason, ErrorRow>> = {
   NOT_IMPLEMENTED: { code: status.UNIMPLEMENTED, retry: 'NEVER', definite: true },
   PERMISSION_DENIED: { code: status.PERMISSION_DENIED, retry: 'NEVER', definite: true },
   INTERNAL: { code: status.INTERNAL, retry: 'NEVER', definite: true },
+  REPLICA_CHANGE_REFUSED: { code: status.FAILED_PRECONDITION, retry: 'BACKOFF', definite: true },
+  BROKER_NOT_EMPTY: { code: status.FAILED_PRECONDITION, retry: 'NEVER', definite: true },
+  REASSIGNMENT_UNDER_WAY: { code: status.FAILED_PRECONDITION, retry: 'NEVER', definite: true },
 } satisfies Readonly<Record<ProtoReason, ErrorRow>>;
 
 /** The gRPC code that carries the reason. */

@@ -195,6 +195,7 @@ export class TestBroker {
         topicId: topic.config.topicId,
         partition,
         replicaId,
+        promisedEpoch: 0,
         config: {
           configVersion: 1,
           replicas: [{ brokerId: 1, directoryId, replicaId }],

@@ -117,7 +117,7 @@ export class ReplicaSet {
       await callUnary(this.broker(brokerId).peer, ReplicaServiceService.createReplicas, {
         clusterId: CLUSTER_ID,
         topics: [topic],
-        replicas: [{ topicId: TOPIC_ID, partition: 0, replicaId, config }],
+        replicas: [{ topicId: TOPIC_ID, partition: 0, replicaId, config, promisedEpoch: 0 }],
       });
     }
   }
