@@ -3,6 +3,7 @@
  * state, so that a live change, a directory read back and an inventory merged all go one path.
  */
 import type { ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
+import type { Reassignment } from './reassignment.ts';
 
 /** `creating`: not seen by clients yet. `deleting`: clients do not see it any more, tombstones are being stored. */
 export type TopicLife = 'creating' | 'active' | 'deleting';
@@ -82,6 +83,11 @@ export type ClusterRecord =
     }
   /** The broker has removed its replicas of a deleted topic. */
   | { readonly type: 'replicas_deleted'; readonly brokerId: number; readonly topicId: string }
+  /** The broker has removed its replica of a partition, which lives on elsewhere. */
+  | (OfPartition & { readonly type: 'replica_deleted'; readonly brokerId: number })
+  /** Moves were asked for, or have come to an end. An older version than the known one changes nothing. */
+  | { readonly type: 'reassignment_put'; readonly reassignment: Reassignment }
+  | { readonly type: 'reassignment_removed'; readonly reassignmentId: string }
   | { readonly type: 'disk_reported'; readonly brokerId: number; readonly freeBytes: bigint }
   | { readonly type: 'broker_rumoured'; readonly brokerIds: readonly number[] }
   | { readonly type: 'instance_put'; readonly instance: InstanceFacts }
