@@ -5,17 +5,21 @@ import type { DirectoryServiceOptions, Implementation, RelayChoice } from '@part
 import type { AuditLog } from './audit-log.ts';
 import { describeCluster } from './cluster-description.ts';
 import type { DescriptionOptions } from './cluster-description.ts';
+import { cancelReassignment, createReassignment, listReassignments } from './reassignment-methods.ts';
+import type { ReassignmentMethodsOptions } from './reassignment-methods.ts';
+import { reassignmentMessage } from './reassignment-messages.ts';
 import type { OperatorElections } from './operator-elections.ts';
 
 export interface ClusterServiceOptions extends DescriptionOptions {
   readonly directory: DirectoryServiceOptions;
   readonly operator: OperatorElections;
   readonly audit: AuditLog;
+  readonly moving: ReassignmentMethodsOptions;
   readonly relay: RelayChoice;
 }
 
 export function clusterService(options: ClusterServiceOptions): Implementation<ClusterServiceService> {
-  const { view, directory, operator, audit, relay } = options;
+  const { view, model, directory, operator, moving, audit, relay } = options;
   return implement(ClusterServiceService, {
     ...directoryMethods(view, directory),
     describeCluster: unary((request) => describeCluster(options, request.includePartitions), { relay }),
@@ -29,6 +33,23 @@ export function clusterService(options: ClusterServiceOptions): Implementation<C
     recoverBestLog: unary(async (request, { clientId }) => ({ result: await operator.recover(request, clientId) }), {
       relay,
     }),
+    createReassignment: unary(
+      async (request, { clientId }) => ({ reassignment: await createReassignment(moving, request, clientId) }),
+      { relay },
+    ),
+    getReassignment: unary(
+      ({ reassignmentId }) => ({
+        reassignment: reassignmentMessage(model.state, moving.reassignments.get(reassignmentId)),
+      }),
+      { relay },
+    ),
+    listReassignments: unary((request) => listReassignments(moving, request), { relay }),
+    cancelReassignment: unary(
+      async ({ reassignmentId }, { clientId }) => ({
+        reassignment: await cancelReassignment(moving, reassignmentId, clientId),
+      }),
+      { relay },
+    ),
     listAuditEntries: unary((request) => audit.list(request), { relay }),
   });
 }

@@ -28,11 +28,16 @@ import { ElectionMeter, observeCoordinator } from './coordinator-metrics.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
 import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
+import { GroupReplicas } from './group-replicas.ts';
 import { GroupShards } from './group-shards.ts';
 import { InstanceSessions } from './instance-sessions.ts';
 import { Lease } from './lease.ts';
 import { OperatorElections } from './operator-elections.ts';
 import { PartitionNews } from './partition-news.ts';
+import { Reassignments } from './reassignments.ts';
+import { ReplicaChanges } from './replica-changes.ts';
+import { ReplicaSteps } from './replica-steps.ts';
+import type { MoveLeader } from './replica-steps.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -143,11 +148,16 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     onElected: (...elected) => noteLeader(model, audit, ...elected),
   });
   const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
+  const reassignments = new Reassignments({ ...base, lease, audit });
+  const moveLeader: MoveLeader = (at, brokerIds) => elections.electNow(at, undefined, brokerIds[0]);
+  const steps = new ReplicaSteps({ ...acting, moveLeader });
+  const changes = new ReplicaChanges({ ...base, lease, steps, reassignments });
   const operator = new OperatorElections({ ...acting, elections, audit });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
   const shards = new GroupShards({ ...base, lease, creations, onAssigned: () => instanceSessions.sendShards() });
+  const groupReplicas = new GroupReplicas({ ...base, lease, updates });
   const session = { ...base, clusterId, runId, lease };
   const instanceSessions = new InstanceSessions({
     ...session,
@@ -169,10 +179,11 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const relay = { pool, target: () => lease.relayTarget() };
   const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
-    for (const part of [creations, deletions, updates, shards]) part.reconcile();
-    for (const part of [elections, publisher, audit]) part.run();
+    for (const part of [creations, deletions, updates, shards, groupReplicas]) part.reconcile();
+    for (const part of [elections, changes, publisher, audit]) part.run();
   };
-  const shown = { clusterId, model, clock, operator, audit, relay, view: holder };
+  const moving = { model, reassignments, publisher };
+  const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
   return {
     lines,
     lease,

@@ -12,6 +12,7 @@
  *   part:<id>   hash    partition -> JSON (partition-entry.ts)
  *   tomb:<id>   string  JSON of a deleted topic (topic-entry.ts), kept for 30 days
  *   groups      hash    shard -> JSON of the group service that claims it, a hint
+ *   moves       hash    reassignment id -> JSON of its moves, which the coordinator owns
  *   ops         stream  what was changed by whom (audit-entry.ts), and op, subject, token, revision of each write but
  *                       those of partitions
  */
@@ -26,6 +27,7 @@ export interface MetadataKeys {
   readonly brokers: string;
   readonly topics: string;
   readonly groups: string;
+  readonly moves: string;
   readonly ops: string;
   readonly topic: (topicId: string) => string;
   readonly part: (topicId: string) => string;
@@ -49,6 +51,7 @@ export function metadataKeys(cluster: string): MetadataKeys {
     brokers: `${prefix}brokers`,
     topics: `${prefix}topics`,
     groups: `${prefix}groups`,
+    moves: `${prefix}moves`,
     ops: `${prefix}ops`,
     topic: (topicId) => `${prefix}topic:${topicId}`,
     part: (topicId) => `${prefix}part:${topicId}`,

@@ -29,6 +29,8 @@ export interface DirectoryState {
   /** Topic id -> what it was, and until when (monotonic) that is kept. */
   tombstones: Map<string, { readonly tombstone: TopicTombstone; readonly endsMs: number }>;
   groups: Map<number, string>;
+  /** By reassignment id. */
+  moves: Map<string, string>;
   /** Oldest first; the first has the number `auditStart`. */
   audit: AuditEntry[];
   auditStart: number;
@@ -63,6 +65,7 @@ function emptyState(): DirectoryState {
     partitions: new Map(),
     tombstones: new Map(),
     groups: new Map(),
+    moves: new Map(),
     audit: [],
     auditStart: 0,
   };

@@ -84,6 +84,12 @@ export interface GroupHint {
   readonly value: string;
 }
 
+/** Moves of replicas that were asked for: JSON text that the coordinator owns. */
+export interface MovesEntry {
+  readonly reassignmentId: string;
+  readonly value: string;
+}
+
 /** All that the directory says. */
 export interface DirectoryContent {
   readonly brokers: readonly BrokerEntry[];
@@ -91,6 +97,7 @@ export interface DirectoryContent {
   readonly partitions: readonly PartitionPublication[];
   readonly tombstones: readonly TopicTombstone[];
   readonly groups: readonly GroupHint[];
+  readonly moves: readonly MovesEntry[];
 }
 
 export interface MetadataSnapshot extends DirectoryContent {
@@ -142,6 +149,8 @@ export interface MetadataStore {
   deleteTopic(token: LeaseToken, tombstone: TopicTombstone): Promise<WriteOutcome>;
   putBroker(token: LeaseToken, broker: BrokerEntry): Promise<WriteOutcome>;
   putGroups(token: LeaseToken, groups: readonly GroupHint[]): Promise<WriteOutcome>;
+  /** Writes reassignments; one with an empty value is removed. */
+  putMoves(token: LeaseToken, moves: readonly MovesEntry[]): Promise<WriteOutcome>;
   /** Writes each entry whose (epoch, configVersion, isrVersion) is lexicographically above the stored one. */
   publishPartitions(token: LeaseToken, publications: readonly PartitionPublication[]): Promise<Published | RolledBack>;
   /** Adds to the audit trail, which keeps some METADATA_AUDIT_COUNT_MAX entries. A repeat adds them again. */

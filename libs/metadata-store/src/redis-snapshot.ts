@@ -77,8 +77,8 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
   const { keys } = reader;
   const faults: string[] = [];
   const hash = (reply: unknown): Hash => orFault(faults, () => hashOf(reply)) ?? {};
-  const [brokers, names, groups] = await pipeline(reader, (queue) =>
-    queue.hgetall(keys.brokers).hgetall(keys.topics).hgetall(keys.groups),
+  const [brokers, names, groups, reassignments] = await pipeline(reader, (queue) =>
+    queue.hgetall(keys.brokers).hgetall(keys.topics).hgetall(keys.groups).hgetall(keys.moves),
   );
   const topics: TopicEntry[] = [];
   const partitions: PartitionPublication[] = [];
@@ -104,8 +104,11 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
     ([shard, value]) =>
       orFault(faults, () => ({ shard: partitionNumber(`${keys.groups} ${shard}`, shard), value })) ?? [],
   );
+  const moves = Object.entries(hash(reassignments)).flatMap(
+    ([id, value]) => orFault(faults, () => ({ reassignmentId: uuid({ where: `${keys.moves} ${id}`, value: id }), value })) ?? [],
+  );
   const tombstones = await readTombstones(reader, faults);
-  return { content: { brokers: decoded, topics, partitions, tombstones, groups: hints }, faults };
+  return { content: { brokers: decoded, topics, partitions, tombstones, groups: hints, moves }, faults };
 }
 
 function decodePartitions(key: string, topicId: string, hash: Hash, faults: string[]): PartitionPublication[] {
