@@ -357,6 +357,9 @@ class Broker implements RunningService {
         registry: this.#registry,
         clusterId,
         deleteIdOf: (topicId) => this.#store.deleteIdOf(topicId),
+        clock: systemClock,
+        timers: systemTimers,
+        onPaused: (actor) => this.#deadlines.watch(actor),
       }),
     );
     server.addService(ProcessServiceService, processMethods(logger, 'peer'));

@@ -110,6 +110,7 @@ export class Replica implements JournalPort {
     const { trace } = this.#world;
     if (trace !== undefined && input.kind !== 'expire') this.#note(input);
     const wasLeader = this.leaderRole !== undefined;
+    const pause = this.leaderRole?.pause;
     this.#depth += 1;
     try {
       this.runner.feed(input);
@@ -117,6 +118,8 @@ export class Replica implements JournalPort {
       this.#depth -= 1;
     }
     if (input.kind === 'expire' && wasLeader) this.#onLookedAtClock();
+    if (pause !== undefined && pause.queue.length > 0 && this.leaderRole?.pause === undefined)
+      this.#world.tally.add(`seen: queued append ${this.leaderRole === undefined ? 'sent on' : 'taken after a pause'}`);
     if (input.kind === 'log-cut' || input.kind === 'journaled') this.#world.oracle(this.partition).knowsSessions(this);
     if (this.#depth > 0) return;
     this.#world.oracle(this.partition).look(this);
