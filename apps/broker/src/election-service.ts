@@ -1,6 +1,12 @@
 /** ElectionService: promises and orders to lead, many partitions in one call. The rules are in @partita/replication. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { asPartitaError, LEADER_LEVEL_MS_MAX, LEADER_PAUSE_MS_MAX, PartitaError, PEER_CALL_ENTRY_COUNT_MAX } from '@partita/domain';
+import {
+  asPartitaError,
+  LEADER_LEVEL_MS_MAX,
+  LEADER_PAUSE_MS_MAX,
+  PartitaError,
+  PEER_CALL_ENTRY_COUNT_MAX,
+} from '@partita/domain';
 import type { Clock, Timers } from '@partita/domain';
 import { ElectionServiceService } from '@partita/protocol';
 import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult } from '@partita/protocol';

@@ -168,8 +168,8 @@ describe('a leader that pauses', () => {
     leader.elect(1);
     leader.append();
     const ends: bigint[] = [];
-    const pause = { kind: 'pause', epoch: 1, successorId: 'r2', levelByMs: LEVEL_BY_MS, untilMs: UNTIL_MS } as const;
-    leader.feed({ ...pause, reply: (end) => ends.push(end) });
+    const reply = (end: bigint) => ends.push(end);
+    leader.feed({ kind: 'pause', epoch: 1, successorId: 'r2', levelByMs: LEVEL_BY_MS, untilMs: UNTIL_MS, reply });
     expect(ends).toEqual([-1n]);
   });
 });

@@ -103,7 +103,10 @@ export function stepDown(state: PartitionState): ReplicaEffect[] {
   for (const { reply } of held) {
     effects.push({ kind: 'answer-append', reply, outcome: { ok: false, error: notLeader(state) } });
   }
-  effects.push(...dropPause(state, role), ...failUnanswered(state), ...doubtChange(state), { kind: 'changed', what: 'role' });
+  effects.push(...dropPause(state, role), ...failUnanswered(state), ...doubtChange(state), {
+    kind: 'changed',
+    what: 'role',
+  });
   return effects;
 }
 

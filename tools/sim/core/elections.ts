@@ -75,7 +75,7 @@ export class Elections {
     if (replicas.length === 0) return;
     tally.add('rival elections');
     const epoch = 1 + Math.max(epochSeen, above);
-    this.#begin({ topicId: TOPIC_ID, partition, epoch, replicas, config, inSync, wanted: 0 });
+    this.#begin({ topicId: TOPIC_ID, partition, epoch, replicas, config, inSync, wanted: 0, leaving: [] });
   }
 
   /** A controlled move: the leader pauses until the successor is level, then comes the ordinary election. */

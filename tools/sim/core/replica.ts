@@ -118,8 +118,7 @@ export class Replica implements JournalPort {
       this.#depth -= 1;
     }
     if (input.kind === 'expire' && wasLeader) this.#onLookedAtClock();
-    if (pause !== undefined && pause.queue.length > 0 && this.leaderRole?.pause === undefined)
-      this.#world.tally.add(`seen: queued append ${this.leaderRole === undefined ? 'sent on' : 'taken after a pause'}`);
+    if (pause !== undefined && pause.queue.length > 0) this.#onQueued();
     if (input.kind === 'log-cut' || input.kind === 'journaled') this.#world.oracle(this.partition).knowsSessions(this);
     if (this.#depth > 0) return;
     this.#world.oracle(this.partition).look(this);
@@ -157,6 +156,13 @@ export class Replica implements JournalPort {
     });
     this.senders.set(brokerId, { sender, stream });
     return sender;
+  }
+
+  /** Appends were queued in a pause before this input. */
+  #onQueued(): void {
+    const { leaderRole } = this;
+    if (leaderRole?.pause !== undefined) return;
+    this.#world.tally.add(`seen: queued append ${leaderRole === undefined ? 'sent on' : 'taken after a pause'}`);
   }
 
   #onLookedAtClock(): void {
