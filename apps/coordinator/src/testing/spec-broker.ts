@@ -69,6 +69,12 @@ export class SpecBroker {
   unknownProposals = 0;
   /** Sets that it has put into force, as leader. */
   readonly proposed: ReplicaConfigRecord[] = [];
+  /** Told with each heartbeat. */
+  isDraining = false;
+  /** Partitions of each call to pause. */
+  readonly pausedCounts: number[] = [];
+  /** Its followers do not draw level. */
+  neverLevel = false;
   /** Most calls for promises that were under way at once. */
   promiseCallsAtOnceMax = 0;
   #promiseCallsNow = 0;
@@ -111,6 +117,10 @@ export class SpecBroker {
             throw new PartitaError('SHUTTING_DOWN', 'as the test wants it');
           }
           return { results: entries.map((entry) => this.#lead(entry)) };
+        }),
+        pauseAppends: unary(({ entries }) => {
+          this.pausedCounts.push(entries.length);
+          return { logEndOffsets: entries.map((entry) => this.#pause(entry)) };
         }),
       }),
     );
@@ -190,7 +200,7 @@ export class SpecBroker {
 
   heartbeat(keys: readonly string[]): void {
     const changed = keys.flatMap((key) => this.#report(key) ?? []);
-    const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: false };
+    const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: this.isDraining };
     for (const session of this.#sessions) session.send({ message: { $case: 'heartbeat', heartbeat } });
   }
 
@@ -333,6 +343,12 @@ export class SpecBroker {
     const { promisedEpoch, lastEpoch, logEnd: logEndOffset, suspect, config } = replica;
     const known = { configs: [config], configFloor: config.configVersion };
     return PromiseResult.fromPartial({ granted, promisedEpoch, lastEpoch, logEndOffset, suspect, ...known });
+  }
+
+  #pause({ topicId, partition, epoch }: LeadEntry): bigint {
+    const key = `${topicId}/${partition}`;
+    if (this.neverLevel || this.#leading.get(key) !== epoch) return -1n;
+    return this.disk.replicas.get(key)?.logEnd ?? -1n;
   }
 
   #lead({ topicId, partition, epoch, nonce, unclean }: LeadEntry): LeadResult {
