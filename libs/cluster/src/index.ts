@@ -29,6 +29,9 @@ export type {
   DeleteTopicCommand,
   UpdateTopicCommand,
 } from './topic-commands.ts';
+export { planBalance } from './balance-plan.ts';
+export type { BalancePlan, MoveReason, PlannedLeader, PlannedMove, StuckReplica } from './balance-plan.ts';
+export type { BalanceRoles } from './balance-board.ts';
 export { assignShards } from './group-shards.ts';
 export {
   checkBrokerId,
