@@ -51,6 +51,8 @@ export { canElect, liveReplica, partitionStatus } from './partition-status.ts';
 export type { PartitionStatus } from './partition-status.ts';
 export { configsInForce, evaluatePromises, planElection, planElections } from './leader-election.ts';
 export { forceLeader, recoverBestLog } from './unclean-election.ts';
+export { isOpen } from './reassignment.ts';
+export type { AskedMove, Move, MoveOutcome, OpenMove, Reassignment, ReassignmentReason } from './reassignment.ts';
 export { planReplicaChange } from './replica-change.ts';
 export type { ReplicaStep, WantedReplicas } from './replica-change.ts';
 export { ReplicaProgress } from './replica-progress.ts';
