@@ -17,6 +17,7 @@ export interface ModelChange {
   readonly brokerIds: ReadonlySet<number>;
   readonly instances: boolean;
   readonly shards: boolean;
+  readonly settings: boolean;
 }
 
 /** Changes of one partition's in-sync set are told at most this often. */
@@ -31,6 +32,7 @@ export class ClusterModel {
   #brokerIds = new Set<number>();
   #instances = false;
   #shards = false;
+  #settings = false;
   #scheduled = false;
   /** Partitions of which only the in-sync set differs: news that may wait. */
   #inSyncPartitions = new Map<string, TopicPartition>();
@@ -90,7 +92,7 @@ export class ClusterModel {
     const partitions = this.#inSyncPartitions;
     this.#inSyncPartitions = new Map();
     const topicIds = new Set([...partitions.values()].map(({ topicId }) => topicId));
-    this.#call({ topicIds, partitions, brokerIds: new Set(), instances: false, shards: false });
+    this.#call({ topicIds, partitions, brokerIds: new Set(), instances: false, shards: false, settings: false });
   }
 
   #note(record: Exclude<ClusterRecord, { type: 'in_sync_changed' }>): void {
@@ -126,6 +128,10 @@ export class ClusterModel {
       case 'shard_assigned':
         this.#shards = true;
         return;
+      case 'settings_put':
+        this.#settings = true;
+        for (const id of record.settings.removedBrokerIds) this.#noteRemoved(id);
+        return;
       case 'replicas_deleted':
       case 'epoch_seen':
       case 'disk_reported':
@@ -144,6 +150,10 @@ export class ClusterModel {
     }
   }
 
+  #noteRemoved(brokerId: number): void {
+    if (this.state.broker(brokerId) === undefined) this.#brokerIds.add(brokerId);
+  }
+
   #tell(): void {
     const change: ModelChange = {
       topicIds: this.#topicIds,
@@ -151,12 +161,14 @@ export class ClusterModel {
       brokerIds: this.#brokerIds,
       instances: this.#instances,
       shards: this.#shards,
+      settings: this.#settings,
     };
     this.#topicIds = new Set();
     this.#partitions = new Map();
     this.#brokerIds = new Set();
     this.#instances = false;
     this.#shards = false;
+    this.#settings = false;
     this.#scheduled = false;
     this.#call(change);
   }

@@ -10,6 +10,7 @@
 import type { AuditEntry, AuditPage } from './audit-entry.ts';
 import type { BrokerEntry } from './broker-entry.ts';
 import type { PartitionEntry } from './partition-entry.ts';
+import type { SettingsEntry } from './settings-entry.ts';
 import type { TopicEntry, TopicTombstone } from './topic-entry.ts';
 
 export type StoreState = 'up' | 'down';
@@ -91,6 +92,8 @@ export interface DirectoryContent {
   readonly partitions: readonly PartitionPublication[];
   readonly tombstones: readonly TopicTombstone[];
   readonly groups: readonly GroupHint[];
+  /** Settings of the cluster; undefined = never changed. */
+  readonly settings: SettingsEntry | undefined;
 }
 
 export interface MetadataSnapshot extends DirectoryContent {
@@ -139,6 +142,10 @@ export interface MetadataStore {
   /** Removes the topic and its partitions and remembers the id, whether the topic is there or not. */
   deleteTopic(token: LeaseToken, tombstone: TopicTombstone): Promise<WriteOutcome>;
   putBroker(token: LeaseToken, broker: BrokerEntry): Promise<WriteOutcome>;
+  /** Forgets a broker; `unchanged` when it is not there. */
+  removeBroker(token: LeaseToken, brokerId: number): Promise<WriteOutcome>;
+  /** Writes the cluster's settings over an older version; `unchanged` when this version or a newer one is there. */
+  putSettings(token: LeaseToken, settings: SettingsEntry): Promise<WriteOutcome>;
   putGroups(token: LeaseToken, groups: readonly GroupHint[]): Promise<WriteOutcome>;
   /** Writes each entry whose (epoch, configVersion, isrVersion) is lexicographically above the stored one. */
   publishPartitions(token: LeaseToken, publications: readonly PartitionPublication[]): Promise<Published | RolledBack>;

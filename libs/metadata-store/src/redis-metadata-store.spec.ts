@@ -19,6 +19,7 @@ import { EMPTY, brokerEntry, partitionEntry, refusal, topicEntry } from './sampl
 import { storeConformance } from './store.conformance.ts';
 import type { StoreHarness } from './store.conformance.ts';
 import { auditConformance } from './audit.conformance.ts';
+import { settingsConformance } from './settings.conformance.ts';
 
 const server = setting('PARTITA_TEST_REDIS_SERVER') ?? onPath('redis-server');
 const libraries = setting('PARTITA_TEST_REDIS_LIBRARY_PATH');
@@ -112,6 +113,7 @@ describe.runIf(server !== undefined)('the metadata store in Redis', () => {
     },
   });
   storeConformance(harness);
+  describe('with settings of the cluster', () => settingsConformance(harness));
   describe('with an empty directory', () => {
     beforeEach(async () => {
       await raw.flushall();

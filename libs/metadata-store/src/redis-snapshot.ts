@@ -10,6 +10,7 @@ import type { MetadataKeys } from './keys.ts';
 import type { DirectoryContent, DirectoryMeta, PartitionPublication } from './metadata-store.ts';
 import { decodePartitionEntry } from './partition-entry.ts';
 import { wrongCluster } from './store-errors.ts';
+import { decodeSettingsEntry } from './settings-entry.ts';
 import { field, malformed, text, whole } from './stored-fields.ts';
 import { type TopicEntry, type TopicTombstone, decodeTombstone, decodeTopicEntry } from './topic-entry.ts';
 import type { RedisConnection } from './redis-connection.ts';
@@ -68,8 +69,8 @@ async function attemptContent(reader: DirectoryReader): Promise<DirectoryContent
 
 async function readContent(reader: DirectoryReader): Promise<DirectoryContent> {
   const { keys } = reader;
-  const [brokers, names, groups] = await pipeline(reader, (queue) =>
-    queue.hgetall(keys.brokers).hgetall(keys.topics).hgetall(keys.groups),
+  const [brokers, names, groups, settings] = await pipeline(reader, (queue) =>
+    queue.hgetall(keys.brokers).hgetall(keys.topics).hgetall(keys.groups).hgetall(keys.settings),
   );
   const topicIds = Object.values(names as Hash);
   const topics: TopicEntry[] = [];
@@ -96,6 +97,7 @@ async function readContent(reader: DirectoryReader): Promise<DirectoryContent> {
       shard: whole({ where: `${keys.groups} ${shard}`, value: shard }),
       value,
     })),
+    settings: decodeSettingsEntry(keys.settings, settings as Hash),
   };
 }
 

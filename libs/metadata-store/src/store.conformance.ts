@@ -330,6 +330,7 @@ export function storeConformance(harness: () => StoreHarness): void {
         partitions: [{ topicId: old.topicId, partition: 0, entry: partitionEntry(9) }],
         tombstones: [{ topicId: randomUUID(), name: 'gone', deletedMs: 1 }],
         groups: [{ shard: 3, value: '{}' }],
+        settings: { version: 1, settings: '{}' },
       });
       const topics = Array.from({ length: 120 }, (_, index) => topicEntry(`topic-${index}`));
       const partitions = topics.flatMap(({ topicId }) =>
@@ -340,7 +341,7 @@ export function storeConformance(harness: () => StoreHarness): void {
         name: `t${index}`,
         deletedMs: index,
       }));
-      const content = { brokers: [brokerEntry(1), brokerEntry(2)], topics, partitions, tombstones, groups: [] };
+      const content = { ...EMPTY, brokers: [brokerEntry(1), brokerEntry(2)], topics, partitions, tombstones };
       const newGeneration = randomUUID();
       const request = { expectedGeneration: generation, newGeneration, content };
       expect(await store.rebuild(token, request)).toMatchObject({ status: 'written' });
@@ -351,6 +352,7 @@ export function storeConformance(harness: () => StoreHarness): void {
       expect(sorted(read?.partitions)).toEqual(sorted(partitions));
       expect(sorted(read?.brokers)).toEqual(sorted(content.brokers));
       expect(read?.groups).toEqual([]);
+      expect(read?.settings).toBeUndefined();
       expect(read?.tombstones).toHaveLength(4);
     });
 
