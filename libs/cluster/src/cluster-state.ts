@@ -7,6 +7,7 @@ import { invariant, partitionKey } from '@partita/domain';
 import { UNCHANGED_SETTINGS } from './cluster-settings.ts';
 import type { ClusterSettings } from './cluster-settings.ts';
 import type { ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
+import { ReassignmentBook } from './reassignment-book.ts';
 import type { BrokerFacts, ClusterRecord, InstanceFacts, TopicLife } from './records.ts';
 
 /** A partition as known. Invariant: epoch <= epochSeen. */
@@ -61,6 +62,8 @@ interface OwnBroker extends ClusterBroker {
 type Of<Type extends ClusterRecord['type']> = Extract<ClusterRecord, { type: Type }>;
 
 export class ClusterState {
+  /** Changed by `apply` only. */
+  readonly reassignments = new ReassignmentBook();
   readonly #topics = new Map<string, OwnTopic>();
   readonly #idsByName = new Map<string, string>();
   readonly #tombstones = new Map<string, Tombstone>();
@@ -137,7 +140,7 @@ export class ClusterState {
       case 'topic_buried':
         return this.#buryTopic(record.tombstone);
       case 'config_learned':
-        return this.#changePartition(record, () => ({ config: record.config }));
+        return this.#changePartition(record, ({ config }) => ({ config: newerConfig(config, record.config) }));
       case 'epoch_seen':
         return this.#changePartition(record, (known) => ({ epochSeen: Math.max(known.epochSeen, record.epoch) }));
       case 'leader_known':
@@ -157,6 +160,13 @@ export class ClusterState {
         return this.#reportReplicas(record);
       case 'replicas_deleted':
         return this.#dropReplicas(record);
+      case 'replica_deleted':
+        this.#brokers.get(record.brokerId)?.replicas.delete(partitionKey(record));
+        return;
+      case 'reassignment_put':
+        return this.reassignments.put(record.reassignment);
+      case 'reassignment_removed':
+        return this.reassignments.remove(record.reassignmentId);
       case 'disk_reported':
         return this.#reportDisk(record);
       case 'broker_rumoured':
@@ -272,6 +282,11 @@ export class ClusterState {
     if (complete) broker.replicas = new Map();
     for (const report of replicas) broker.replicas.set(partitionKey(report), report);
   }
+}
+
+/** Sets that are told are committed, so of one version there is one; an older one is old news. */
+function newerConfig(known: ReplicaConfig | undefined, told: ReplicaConfig): ReplicaConfig {
+  return known !== undefined && known.configVersion >= told.configVersion ? known : told;
 }
 
 function unknownPartition(partition: number, hashMin: number, hashMax: number): ClusterPartition {

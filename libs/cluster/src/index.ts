@@ -63,6 +63,16 @@ export type { PartitionStatus } from './partition-status.ts';
 export { configsInForce, evaluatePromises, planElection, planElections } from './leader-election.ts';
 export { forceLeader, recoverBestLog } from './unclean-election.ts';
 export { isOpen } from './reassignment.ts';
+export {
+  cancelReassignment,
+  createReassignment,
+  requireReassignment,
+  settleReassignments,
+} from './reassignment-commands.ts';
+export type { CreateReassignmentCommand, CreateReassignmentResponse } from './reassignment-commands.ts';
+export { wantedReplicas } from './wanted-replicas.ts';
+export type { PlacementBroker } from './placement.ts';
+export { mayTakeReplicas, placementBrokers } from './placement-brokers.ts';
 export type { AskedMove, Move, MoveOutcome, OpenMove, Reassignment, ReassignmentReason } from './reassignment.ts';
 export { planReplicaChange } from './replica-change.ts';
 export type { ReplicaStep, WantedReplicas } from './replica-change.ts';

@@ -271,3 +271,18 @@ export const PEER_CALL_MS_MAX = 5000;
 export const RECONCILE_MS = 500;
 /** How long a client waits for its topic to be created; after that the creation goes on in the background. */
 export const TOPIC_CREATION_MS_MAX = 25_000;
+
+// Moves of replicas.
+/** Moves of one reassignment, reassignments that have not ended, and ended ones that are remembered. */
+export const REASSIGNMENT_MOVE_COUNT_MAX = 1000;
+export const REASSIGNMENT_OPEN_COUNT_MAX = 100;
+export const REASSIGNMENT_KEPT_COUNT_MAX = 100;
+/** Partitions whose replica set the coordinator changes at the same time. */
+export const REPLICA_CHANGE_COUNT_MAX = 16;
+/** Copies of partitions that are made at the same time, in all. */
+export const REPLICA_COPY_COUNT_MAX = 8;
+/** Copies to one broker at the same time: one, or some whose logs are together at most this long. */
+export const REPLICA_COPIES_OF_BROKER_BYTES_MAX = 16 * MIB;
+export const REPLICA_COPIES_OF_BROKER_COUNT_MAX = 4;
+/** A move whose target has been away for this long is given up. */
+export const REASSIGNMENT_TARGET_AWAY_MS_MAX = 10 * 60 * 1000;

@@ -4,6 +4,7 @@ export type { RedisMetadataStoreOptions } from './redis-metadata-store.ts';
 export { createMemoryMetadataStore } from './memory-metadata-store.ts';
 export type { MemoryMetadataStoreOptions } from './memory-metadata-store.ts';
 export { MemoryDirectory } from './memory-directory.ts';
+export { isMalformed as isDirectoryDamage } from './stored-fields.ts';
 export { metadataKeys } from './keys.ts';
 export type { MetadataKeys } from './keys.ts';
 export type {

@@ -76,12 +76,20 @@ class MemoryMetadataStore implements MetadataStore {
     const state = this.#open();
     const { run, url, ttlMs } = request;
     const held = this.#lease(state);
-    if (held !== undefined && held.run !== run) return { heldBy: this.#holder(held) };
-    const number = held?.number ?? Math.max(state.leaseNumberGiven, this.#seen.leaseNumber) + 1;
+    const next = () => Math.max(state.leaseNumberGiven, this.#seen.leaseNumber) + 1;
+    if (held !== undefined && held.run !== run) {
+      // Given by a wiped count: its holder learns of a higher number at its next renewal.
+      const number = held.number < this.#seen.leaseNumber ? next() : held.number;
+      state.leaseNumberGiven = Math.max(state.leaseNumberGiven, number);
+      state.lease = { ...held, number };
+      this.#seen.leaseGiven(number);
+      return { heldBy: this.#holder(state.lease) };
+    }
+    const number = held === undefined || held.number < state.leaseNumberGiven ? next() : held.number;
     state.leaseNumberGiven = Math.max(state.leaseNumberGiven, number);
     state.lease = { run, url, number, ttlMs, endsMs: this.#clock.monotonicMs() + ttlMs };
     const token = { run, number };
-    this.#seen.held(token);
+    this.#seen.leaseGiven(number);
     return { token };
   }
 
@@ -121,6 +129,7 @@ class MemoryMetadataStore implements MetadataStore {
     return {
       meta,
       rolledBack: isOld,
+      faults: [],
       brokers: [...state.brokers.values()],
       topics: [...state.topics.values()],
       partitions: [...state.partitions].flatMap(([topicId, entries]) =>

@@ -73,7 +73,7 @@ export interface DirectoryMeta {
   readonly revision: number;
 }
 
-/** `empty`: no finished build. `rolled_back`: below what this store has seen; see RolledBack. */
+/** `empty`: no finished build. `rolled_back`: below what this store has seen, or damaged; see RolledBack. */
 export type MetaReading =
   | { readonly status: 'current'; readonly meta: DirectoryMeta }
   | { readonly status: 'empty' }
@@ -100,6 +100,8 @@ export interface MetadataSnapshot extends DirectoryContent {
   readonly meta: DirectoryMeta;
   /** True when this store has seen a newer revision of the same generation: do not trust, rebuild. */
   readonly rolledBack: boolean;
+  /** Keys that hold what was never written there, and why; some 20 at most. They are left out: rebuild. */
+  readonly faults: readonly string[];
 }
 
 export interface RebuildRequest {

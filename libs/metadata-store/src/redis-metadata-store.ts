@@ -90,10 +90,12 @@ class RedisMetadataStore implements MetadataStore {
     if (code === SCRIPT_CODES.WRONG_CLUSTER) throw wrongCluster(this.clusterId, String(rest[0]));
     if (code === SCRIPT_CODES.HELD) {
       const [heldRun, heldUrl, number, remainingMs] = rest;
-      return { heldBy: this.#holder(String(heldRun), String(heldUrl), number, Number(remainingMs)) };
+      const holder = this.#holder(String(heldRun), String(heldUrl), number, Number(remainingMs));
+      this.#seen.leaseGiven(holder.number);
+      return { heldBy: holder };
     }
     const token = { run, number: whole({ where: this.keys.leaseSeq, value: rest[0] }, 1) };
-    this.#seen.held(token);
+    this.#seen.leaseGiven(token.number);
     return { token };
   }
 
@@ -117,9 +119,10 @@ class RedisMetadataStore implements MetadataStore {
 
   async readMeta(): Promise<MetaReading> {
     const seen = this.#seen.mark;
-    const { meta, leaseNumberGiven } = await readDirectoryMeta(this);
+    const { meta, leaseNumberGiven, fault } = await readDirectoryMeta(this);
     if (meta === undefined) return { status: 'empty' };
-    return { status: isRolledBack(seen, meta, leaseNumberGiven) ? 'rolled_back' : 'current', meta };
+    const isLost = fault !== undefined || isRolledBack(seen, meta, leaseNumberGiven);
+    return { status: isLost ? 'rolled_back' : 'current', meta };
   }
 
   async readAll(): Promise<MetadataSnapshot | undefined> {
@@ -127,7 +130,8 @@ class RedisMetadataStore implements MetadataStore {
     const read = await readDirectory(this);
     if (read === undefined) return undefined;
     this.#seen.adopt(read.meta.generation, read.meta.revision);
-    return { ...read.content, meta: read.meta, rolledBack: isOlder(seen, read.meta, read.leaseNumberGiven) };
+    const { meta, content, faults } = read;
+    return { ...content, meta, rolledBack: isOlder(seen, meta, read.leaseNumberGiven), faults };
   }
 
   createTopic(token: LeaseToken, topic: TopicEntry): Promise<WriteOutcome> {

@@ -4,7 +4,7 @@ import { encodeBrokerEntry } from './broker-entry.ts';
 import type { MetadataKeys } from './keys.ts';
 import type { DirectoryContent, RebuildRequest, WriteOutcome } from './metadata-store.ts';
 import { encodePartitionEntry } from './partition-entry.ts';
-import { DIRECTORY_SCHEMA, type DirectoryReader, scanKeys } from './redis-snapshot.ts';
+import { brokenTombstones, DIRECTORY_SCHEMA, type DirectoryReader, scanKeys } from './redis-snapshot.ts';
 import { encodeSettingsEntry } from './settings-entry.ts';
 import { encodeTombstone, encodeTopicEntry } from './topic-entry.ts';
 
@@ -31,11 +31,10 @@ export async function rebuildDirectory(
   const { content, expectedGeneration = '' } = request;
   const begun = await step('begin', [keys.brokers, keys.topics, keys.groups, keys.settings], [expectedGeneration]);
   if (begun.status !== 'written') return begun;
-  for (const pattern of [keys.topicPattern, keys.partPattern]) {
-    for (const chunk of chunks(await scanKeys(reader, pattern))) {
-      const deleted = await step('delete', chunk, []);
-      if (deleted.status === 'rolled_back') return deleted;
-    }
+  const topics = [await scanKeys(reader, keys.topicPattern), await scanKeys(reader, keys.partPattern)];
+  for (const chunk of chunks([...topics.flat(), ...(await brokenTombstones(reader))])) {
+    const deleted = await step('delete', chunk, []);
+    if (deleted.status === 'rolled_back') return deleted;
   }
   for (const chunk of chunks(hashFields(keys, content))) {
     const hashes = [...new Set(chunk.map(({ key }) => key))];
