@@ -1,6 +1,13 @@
 /** ElectionService: promises and orders to lead, many partitions in one call. The rules are in @partita/replication. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { asPartitaError, PartitaError } from '@partita/domain';
+import {
+  asPartitaError,
+  LEADER_LEVEL_MS_MAX,
+  LEADER_PAUSE_MS_MAX,
+  PartitaError,
+  PEER_CALL_ENTRY_COUNT_MAX,
+} from '@partita/domain';
+import type { Clock, Timers } from '@partita/domain';
 import { ElectionServiceService } from '@partita/protocol';
 import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult } from '@partita/protocol';
 import type { LeadOutcome, PromiseOutcome } from '@partita/replication';
@@ -8,6 +15,7 @@ import { inCalledPart, toRpcStatus } from '@partita/rpc';
 import { implement, unary } from '@partita/rpc/server';
 import type { Implementation } from '@partita/rpc/server';
 import { checkCluster } from './cluster-check.ts';
+import { outOfRange } from './broker-service/request-checks.ts';
 import type { PartitionActor } from './partition-actor.ts';
 import type { PartitionRegistry } from './partition-registry.ts';
 import { replicaConfigRecord } from './peer-messages.ts';
@@ -17,13 +25,19 @@ const NONCE_BYTES = 16;
 /** Entries taken in before other requests get a turn; each costs some 50 µs. */
 const ENTRIES_PER_TURN_COUNT = 250;
 
-/** All entries of a call are fed before any is awaited, so that few fsyncs of the journal serve them all. */
-export function electionMethods(options: {
-  registry: PartitionRegistry;
-  clusterId: string;
+export interface ElectionOptions {
+  readonly registry: PartitionRegistry;
+  readonly clusterId: string;
   /** Id of the deletion of a topic that was deleted here; undefined when it was not. */
-  deleteIdOf: (topicId: string) => string | undefined;
-}): Implementation<typeof ElectionServiceService> {
+  readonly deleteIdOf: (topicId: string) => string | undefined;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  /** Told of a partition that pauses, so that the pause ends. */
+  readonly onPaused: (actor: PartitionActor) => void;
+}
+
+/** All entries of a call are fed before any is awaited, so that few fsyncs of the journal serve them all. */
+export function electionMethods(options: ElectionOptions): Implementation<typeof ElectionServiceService> {
   const { registry, clusterId, deleteIdOf } = options;
   return implement(ElectionServiceService, {
     promiseBatch: unary(async (request) => {
@@ -44,7 +58,43 @@ export function electionMethods(options: {
         return { results };
       });
     }),
+    pauseAppends: unary(async (request) => {
+      checkCluster(clusterId, request.clusterId);
+      if (request.entries.length > PEER_CALL_ENTRY_COUNT_MAX)
+        throw outOfRange('entries', request.entries.length, `0..${PEER_CALL_ENTRY_COUNT_MAX} entries`);
+      const attributes = { 'partita.partition_count': request.entries.length };
+      return inCalledPart('elect', 'pause appends', attributes, async (part) => {
+        const logEndOffsets = await pauseAll(options, request.entries);
+        part.set('partita.level_count', logEndOffsets.filter((end) => end >= 0n).length);
+        return { logEndOffsets };
+      });
+    }),
   });
+}
+
+/** Each answers by itself at the latest when it is looked at after its time. */
+async function pauseAll(
+  { registry, clock, timers, onPaused }: ElectionOptions,
+  entries: readonly LeadEntry[],
+): Promise<bigint[]> {
+  const nowMs = clock.monotonicMs();
+  const levelByMs = nowMs + LEADER_LEVEL_MS_MAX;
+  const untilMs = nowMs + LEADER_PAUSE_MS_MAX;
+  const paused: PartitionActor[] = [];
+  const timer = timers.after(LEADER_LEVEL_MS_MAX, () => {
+    for (const actor of paused) actor.feed({ kind: 'expire', nowMs: levelByMs });
+  });
+  const ends = await inTurns(entries, ({ topicId, partition, epoch, replicaId: successorId }) => {
+    const actor = registry.actor(topicId, partition);
+    if (actor === undefined || actor.isClosed) return Promise.resolve(-1n);
+    paused.push(actor);
+    onPaused(actor);
+    return new Promise<bigint>((reply) => {
+      actor.feed({ kind: 'pause', epoch, successorId, levelByMs, untilMs, reply });
+    });
+  });
+  timer.cancel();
+  return ends;
 }
 
 /** `answer` never rejects. */

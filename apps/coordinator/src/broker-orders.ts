@@ -1,7 +1,7 @@
 /** The coordinator's orders to brokers, as calls. Each is idempotent, so whoever sends one may send it again. */
 import type { ReplicaConfig, Tombstone, TopicDefinition } from '@partita/cluster';
 import type { ClusterModel } from './cluster-model.ts';
-import { PartitaError, PEER_CALL_ENTRY_COUNT_MAX, PEER_CALL_MS_MAX } from '@partita/domain';
+import { LEADER_PAUSE_MS_MAX, PartitaError, PEER_CALL_ENTRY_COUNT_MAX, PEER_CALL_MS_MAX } from '@partita/domain';
 import { ElectionServiceService, ReplicaServiceService } from '@partita/protocol';
 import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult, ReplicaToCreate } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
@@ -123,6 +123,17 @@ export class BrokerOrders {
     const { results } = await callUnary(this.#client(brokerId), ElectionServiceService.leadBatch, request, options);
     if (results.length !== entries.length) throw badAnswer(brokerId);
     return results;
+  }
+
+  /** Ends of the logs whose leaders pause, their followers level; -1 where that is not so. */
+  async pause(brokerId: number, entries: LeadEntry[]): Promise<readonly bigint[]> {
+    const request = { clusterId: this.#options.clusterId, entries };
+    // What comes later is of no use: the pauses are over.
+    const options = { deadlineMs: LEADER_PAUSE_MS_MAX };
+    const client = this.#client(brokerId);
+    const { logEndOffsets } = await callUnary(client, ElectionServiceService.pauseAppends, request, options);
+    if (logEndOffsets.length !== entries.length) throw badAnswer(brokerId);
+    return logEndOffsets;
   }
 
   #client(brokerId: number): ReturnType<ChannelPool['client']> {

@@ -24,15 +24,19 @@ import { ClusterModel } from './cluster-model.ts';
 import { clusterService } from './cluster-service.ts';
 import { EMBEDDED_STORE } from './config.ts';
 import type { CoordinatorConfig } from './config.ts';
-import { ElectionMeter, observeCoordinator } from './coordinator-metrics.ts';
+import { ElectionMeter, LeaderMoveMeter, observeCoordinator } from './coordinator-metrics.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
 import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
 import { GroupShards } from './group-shards.ts';
 import { InstanceSessions } from './instance-sessions.ts';
+import { LeaderDrain } from './leader-drain.ts';
+import { LeaderMoves } from './leader-moves.ts';
+import type { LeaderMovesOptions } from './leader-moves.ts';
 import { Lease } from './lease.ts';
 import { OperatorElections } from './operator-elections.ts';
 import { PartitionNews } from './partition-news.ts';
+import { PreferredLeaders } from './preferred-leaders.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -143,7 +147,8 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     onElected: (...elected) => noteLeader(model, audit, ...elected),
   });
   const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
-  const operator = new OperatorElections({ ...acting, elections, audit });
+  const leaders = leaderWork({ ...acting, elections, meter: new LeaderMoveMeter(metrics) });
+  const operator = new OperatorElections({ ...acting, elections, moves: leaders.moves, audit });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
@@ -170,7 +175,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
     for (const part of [creations, deletions, updates, shards]) part.reconcile();
-    for (const part of [elections, publisher, audit]) part.run();
+    for (const part of [elections, leaders.drain, leaders.preferred, publisher, audit]) part.run();
   };
   const shown = { clusterId, model, clock, operator, audit, relay, view: holder };
   return {
@@ -187,6 +192,14 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };
+}
+
+/** Who moves leaders that are there. */
+function leaderWork(options: LeaderMovesOptions) {
+  const moves = new LeaderMoves(options);
+  const drain = new LeaderDrain({ ...options, moves });
+  const preferred = new PreferredLeaders({ ...options, moves, isOn: () => true, mayLead: () => true });
+  return { moves, drain, preferred };
 }
 
 function beatOf(sessions: readonly { tick(): void }[], feed: RouteFeed): () => void {

@@ -235,6 +235,10 @@ export const REPLICA_LAG_MS_MAX = 1000;
 export const NEW_EPOCH_WAIT_MS_MAX = 1000;
 /** A leader whose own disk has made no progress for this long resigns. */
 export const LEADER_STALL_MS_MAX = 2000;
+/** A leader that is about to be relieved queues appends for this long at most; then it goes on. */
+export const LEADER_PAUSE_MS_MAX = 2000;
+/** A follower that has not drawn level with a leader that pauses by then is not waited for: appends go on. */
+export const LEADER_LEVEL_MS_MAX = 300;
 /** A replication stream from which nothing was heard for this long is given up. */
 export const REPLICATION_SILENCE_MS_MAX = 2000;
 /** How often the other side of a replication stream is told that this one lives. */
@@ -269,6 +273,10 @@ export const PEER_CALL_ENTRY_COUNT_MAX = 1000;
 export const PEER_CALL_MS_MAX = 5000;
 /** How often the coordinator looks for work that a failure left undone. */
 export const RECONCILE_MS = 500;
+/** How long the preferred leader of a partition has to be up and in sync before it leads again. */
+export const PREFERRED_LEADER_WAIT_MS = 5000;
+/** How long a broker that stops waits for others to lead what it leads. */
+export const LEADER_DRAIN_MS_MAX = 10_000;
 /** How long a client waits for its topic to be created; after that the creation goes on in the background. */
 export const TOPIC_CREATION_MS_MAX = 25_000;
 

@@ -19,6 +19,7 @@ import type {
   Stamp,
 } from './messages.ts';
 import type { PartitionState } from './partition-state.ts';
+import { NOT_LEVEL } from './pause.ts';
 import { leadRefusal, promiseOutcome } from './promise.ts';
 import { failUnanswered } from './refusals.ts';
 import type { ReplicaConfig } from './replica-config.ts';
@@ -149,6 +150,8 @@ export class PartitionRunner {
         return effect.reply(effect.outcome);
       case 'answer-config':
         return effect.reply(effect.outcome);
+      case 'answer-pause':
+        return effect.reply(effect.logEnd);
       case 'answer-promise':
         return effect.reply(effect.outcome);
       case 'answer-lead':
@@ -252,6 +255,9 @@ export class PartitionRunner {
       }
       case 'propose-config':
         this.#carryOut(refusedChange(state, input, 'not-leader', 'this replica has stopped'));
+        return;
+      case 'pause':
+        input.reply(NOT_LEVEL);
         return;
       case 'promise':
         input.reply(promiseOutcome(state, false));

@@ -86,6 +86,12 @@ export class SpecBroker {
   /** Answers orders to lead with a failure, this many times. */
   leadFailures = 0;
   stopped = false;
+  /** Told with each heartbeat. */
+  isDraining = false;
+  /** Partitions of each call to pause. */
+  readonly pausedCounts: number[] = [];
+  /** Its followers do not draw level. */
+  neverLevel = false;
   /** Most calls for promises that were under way at once. */
   promiseCallsAtOnceMax = 0;
   #promiseCallsNow = 0;
@@ -128,6 +134,10 @@ export class SpecBroker {
             throw new PartitaError('SHUTTING_DOWN', 'as the test wants it');
           }
           return { results: entries.map((entry) => this.#lead(entry)) };
+        }),
+        pauseAppends: unary(({ entries }) => {
+          this.pausedCounts.push(entries.length);
+          return { logEndOffsets: entries.map((entry) => this.#pause(entry)) };
         }),
       }),
     );
@@ -205,7 +215,7 @@ export class SpecBroker {
 
   heartbeat(keys: readonly string[]): void {
     const changed = keys.flatMap((key) => this.#report(key) ?? []);
-    const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: false };
+    const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: this.isDraining };
     for (const session of this.#sessions) session.send({ message: { $case: 'heartbeat', heartbeat } });
   }
 
@@ -323,6 +333,12 @@ export class SpecBroker {
     const { promisedEpoch, lastEpoch, logEnd: logEndOffset, suspect, made } = replica;
     const configs = [made.config!];
     return PromiseResult.fromPartial({ granted, promisedEpoch, lastEpoch, logEndOffset, suspect, configs });
+  }
+
+  #pause({ topicId, partition, epoch }: LeadEntry): bigint {
+    const key = `${topicId}/${partition}`;
+    if (this.neverLevel || this.#leading.get(key) !== epoch) return -1n;
+    return this.disk.replicas.get(key)?.logEnd ?? -1n;
   }
 
   #lead({ topicId, partition, epoch, nonce, unclean }: LeadEntry): LeadResult {
