@@ -250,6 +250,8 @@ export const REPLICA_IN_FLIGHT_BYTES_MAX = 8 * MIB;
 export const REPLICATION_STREAM_BYTES_MAX = 64 * MIB;
 /** Batches of one replication message. */
 export const REPLICATION_MESSAGE_BYTES_MAX = 2 * MIB;
+/** Deleted replicas of which a broker keeps what they knew, one small journal entry for each partition that it ever held. */
+export const KEPT_FLOOR_COUNT_MAX = 50_000;
 /** Batches just appended that a process keeps in memory for its followers; others are read from their files. */
 export const RECENT_BATCH_BYTES_MAX = 128 * MIB;
 

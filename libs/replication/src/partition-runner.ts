@@ -116,6 +116,13 @@ export class PartitionRunner {
     }
   }
 
+  /** The replica is no longer here: answers whoever waits, takes nothing in any more. What is on disk stays as it is. */
+  end(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#answerWaiting();
+  }
+
   #run(input: ReplicaInput): void {
     for (const effect of step(this.#options.state, input)) this.#carryOut(effect);
   }
@@ -236,12 +243,21 @@ export class PartitionRunner {
   #stop(error: unknown): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
+    this.#answerWaiting();
+    this.#options.observer.onStopped(error);
+  }
+
+  #answerWaiting(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     const { state } = this.#options;
+    const { grant, role } = state;
     for (const effect of [...failUnanswered(state), ...doubtChange(state)]) this.#carryOut(effect);
+    if (role.kind === 'leader') for (const input of role.held ?? []) this.#refuse(input);
+    const leads = role.kind === 'leader' ? role.leadReplies : role.kind === 'becoming-leader' ? role.replies : [];
+    for (const reply of leads) reply(leadRefusal(state));
+    for (const reply of grant?.replies ?? []) reply(promiseOutcome(state, false));
     for (const input of waiting) this.#refuse(input);
-    this.#options.observer.onStopped(error);
   }
 
   /** The answer of a replica that has stopped: nothing is taken in any more. */
