@@ -27,6 +27,7 @@ import type {
   TopicEntry,
   TopicTombstone,
 } from '@partita/metadata-store';
+import { settingsEntry } from './cluster-settings-codec.ts';
 
 interface SettingsJson {
   readonly v: 1;
@@ -192,5 +193,6 @@ export function directoryContent(state: ClusterState, nowMs: number): DirectoryC
     ),
     tombstones: [...state.tombstones()].map(tombstoneEntry),
     groups: groupHints(state),
+    settings: settingsEntry(state.settings()),
   };
 }

@@ -8,6 +8,7 @@ import type { Clock, TopicPartition } from '@partita/domain';
 import type { Tombstone } from '@partita/cluster';
 import type { LeaseToken, MetadataStore, RolledBack } from '@partita/metadata-store';
 import type { Logger } from '@partita/runtime';
+import { settingsEntry } from './cluster-settings-codec.ts';
 import type { ClusterModel, ModelChange } from './cluster-model.ts';
 import { brokerEntry, groupHints, partitionPublication, tombstoneEntry, topicEntry } from './directory-codec.ts';
 import type { Lease } from './lease.ts';
@@ -30,6 +31,7 @@ export class DirectoryPublisher {
   /** Topics that the store refuses, because it remembers their deletion or gave their name away. */
   readonly #refusedTopicIds = new Set<string>();
   #shards = false;
+  #settings = false;
   #running = false;
   /** Something was marked while a run was under way. */
   #again = false;
@@ -44,7 +46,7 @@ export class DirectoryPublisher {
   /** Things that are to be written; those that a write under way has taken do not count. */
   get pendingCount(): number {
     const marked = [this.#partitions, this.#topicIds, this.#tombstones, this.#brokerIds];
-    return marked.reduce((sum, { size }) => sum + size, this.#shards ? 1 : 0);
+    return marked.reduce((sum, { size }) => sum + size, Number(this.#shards) + Number(this.#settings));
   }
 
   /** Writes a topic: that it is there, its life (creating -> active), its settings. */
@@ -92,7 +94,9 @@ export class DirectoryPublisher {
     }
     for (const tombstone of state.tombstones()) this.#tombstones.set(tombstone.topicId, tombstone);
     for (const { facts } of state.brokers()) this.#brokerIds.add(facts.brokerId);
+    for (const brokerId of state.settings().removedBrokerIds) this.#brokerIds.add(brokerId);
     this.#shards = true;
+    this.#settings = true;
   }
 
   #mark(partition: TopicPartition): void {
@@ -103,6 +107,7 @@ export class DirectoryPublisher {
     for (const partition of change.partitions.values()) this.#mark(partition);
     for (const brokerId of change.brokerIds) this.#brokerIds.add(brokerId);
     this.#shards ||= change.shards;
+    this.#settings ||= change.settings;
     this.run();
   }
 
@@ -113,6 +118,7 @@ export class DirectoryPublisher {
       await this.#writeTopic(token);
       await nextTurn();
     }
+    if (still() && this.#settings) await this.#writeSettings(token);
     while (still() && this.#brokerIds.size > 0) await this.#writeBroker(token);
     // As many rounds as there are chunks now: a topic that the store refuses leaves its partitions marked.
     for (let rounds = Math.ceil(this.#partitions.size / METADATA_CHUNK_COUNT_MAX); rounds > 0 && still(); rounds -= 1) {
@@ -168,10 +174,20 @@ export class DirectoryPublisher {
     if (brokerId === undefined) return;
     this.#brokerIds.delete(brokerId);
     const facts = this.#options.model.state.broker(brokerId)?.facts;
-    if (facts === undefined) return;
+    const { store } = this.#options;
     await this.#orAgain(
-      () => this.#options.store.putBroker(token, brokerEntry(facts)),
+      () => (facts === undefined ? store.removeBroker(token, brokerId) : store.putBroker(token, brokerEntry(facts))),
       () => this.#brokerIds.add(brokerId),
+    );
+  }
+
+  async #writeSettings(token: LeaseToken): Promise<void> {
+    this.#settings = false;
+    const entry = settingsEntry(this.#options.model.state.settings());
+    if (entry === undefined) return;
+    await this.#orAgain(
+      () => this.#options.store.putSettings(token, entry),
+      () => (this.#settings = true),
     );
   }
 

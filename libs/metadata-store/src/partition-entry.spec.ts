@@ -10,7 +10,8 @@ import {
 } from './partition-entry.ts';
 import { decodeTopicEntry, encodeTopicEntry, FLUSH_MODES, TOPIC_STATES } from './topic-entry.ts';
 
-const count = fc.nat({ max: 2 ** 31 - 1 });
+const count = fc.nat({ max: 2 ** 30 });
+const time = fc.nat({ max: 999_999_999_999_999 });
 const id = fc.integer({ min: 1, max: 2 ** 31 - 1 });
 const partition = fc.record({
   configVersion: count,
@@ -20,7 +21,7 @@ const partition = fc.record({
   isr: fc.array(id, { maxLength: 5 }),
   isrVersion: count,
   status: fc.constantFrom(...PARTITION_STATUSES),
-  updatedMs: fc.maxSafeNat(),
+  updatedMs: time,
 });
 const broker = fc.record({
   brokerId: id,
@@ -30,7 +31,7 @@ const broker = fc.record({
   incarnation: fc.string(),
   rack: fc.string(),
   state: fc.constantFrom(...BROKER_STATES),
-  sinceMs: fc.maxSafeNat(),
+  sinceMs: time,
 });
 const topic = fc.record({
   topicId: fc.uuid(),

@@ -10,7 +10,7 @@
  * What stands before `,"status"` is the ownership. The script that publishes compares it as bytes, so one version
  * (epoch, configVersion, isrVersion) never stands for two owners, while the status may change under one version.
  */
-import { field, list, oneOf, parseJson, text, whole } from './stored-fields.ts';
+import { field, list, oneOf, parseJson, STORED_ID_MAX, STORED_VERSION_MAX, text, whole } from './stored-fields.ts';
 
 export const PARTITION_STATUSES = ['online', 'electing', 'offline', 'lossy'] as const;
 export type PartitionStatus = (typeof PARTITION_STATUSES)[number];
@@ -52,16 +52,16 @@ export function encodePartitionEntry(entry: PartitionEntry): { text: string; own
 export function decodePartitionEntry(where: string, stored: string): PartitionEntry {
   const entry = parseJson(where, stored);
   return {
-    configVersion: whole(field(entry, 'configVersion')),
+    configVersion: whole(field(entry, 'configVersion'), 0, STORED_VERSION_MAX),
     replicas: list(field(entry, 'replicas'), (replica) => ({
-      brokerId: whole(field(replica, 'brokerId'), 1),
+      brokerId: whole(field(replica, 'brokerId'), 1, STORED_ID_MAX),
       dirUuid: text(field(replica, 'dirUuid')),
       replicaId: text(field(replica, 'replicaId')),
     })),
-    leader: whole(field(entry, 'leader')),
-    epoch: whole(field(entry, 'epoch')),
-    isr: list(field(entry, 'isr'), (id) => whole(id, 1)),
-    isrVersion: whole(field(entry, 'isrVersion')),
+    leader: whole(field(entry, 'leader'), 0, STORED_ID_MAX),
+    epoch: whole(field(entry, 'epoch'), 0, STORED_VERSION_MAX),
+    isr: list(field(entry, 'isr'), (id) => whole(id, 1, STORED_ID_MAX)),
+    isrVersion: whole(field(entry, 'isrVersion'), 0, STORED_VERSION_MAX),
     status: oneOf(field(entry, 'status'), PARTITION_STATUSES),
     updatedMs: whole(field(entry, 'updatedMs')),
   };

@@ -104,6 +104,32 @@ export function storeConformance(harness: () => StoreHarness): void {
       expect(await store.leaseHolder()).toMatchObject({ number: token.number });
     });
 
+    it('gives the holder a higher number when a wiped count gave it one that was held before', async () => {
+      const other = await open();
+      const first = await lease(store, LEASE_MS, 'run-a');
+      const again = await lease(store, LEASE_MS, 'run-a');
+      await store.leaseRelease(again);
+      const second = await lease(store, LEASE_MS, 'run-a');
+      await harness().wipe();
+      const low = await lease(other, LEASE_MS, 'run-b');
+      expect([first.number, second.number, low.number]).toEqual([1, 2, 1]);
+      const attempt = await store.leaseAcquire({ run: 'run-a', url: 'http://a', ttlMs: LEASE_MS });
+      expect(attempt).toMatchObject({ heldBy: { run: 'run-b', number: 3 } });
+      expect(await refusal(other.leaseRenew(low))).toEqual({
+        reason: 'NOT_ACTIVE_COORDINATOR',
+        metadata: { holder_url: 'http://run-b' },
+      });
+      expect(await lease(other, LEASE_MS, 'run-b')).toEqual({ run: 'run-b', number: 3 });
+    });
+
+    it('never gives a token again that another was seen to hold, even by a wiped count', async () => {
+      const other = await open();
+      const first = await lease(store);
+      await other.leaseAcquire({ run: 'run-b', url: 'http://b', ttlMs: LEASE_MS });
+      await harness().wipe();
+      expect((await lease(other)).number).toBe(first.number + 1);
+    });
+
     it('never gives a token again that this store has held, even by a wiped count', async () => {
       const first = await lease(store);
       await harness().wipe();
@@ -330,6 +356,7 @@ export function storeConformance(harness: () => StoreHarness): void {
         partitions: [{ topicId: old.topicId, partition: 0, entry: partitionEntry(9) }],
         tombstones: [{ topicId: randomUUID(), name: 'gone', deletedMs: 1 }],
         groups: [{ shard: 3, value: '{}' }],
+        settings: { version: 1, settings: '{}' },
       });
       const topics = Array.from({ length: 120 }, (_, index) => topicEntry(`topic-${index}`));
       const partitions = topics.flatMap(({ topicId }) =>
@@ -340,7 +367,7 @@ export function storeConformance(harness: () => StoreHarness): void {
         name: `t${index}`,
         deletedMs: index,
       }));
-      const content = { brokers: [brokerEntry(1), brokerEntry(2)], topics, partitions, tombstones, groups: [] };
+      const content = { ...EMPTY, brokers: [brokerEntry(1), brokerEntry(2)], topics, partitions, tombstones };
       const newGeneration = randomUUID();
       const request = { expectedGeneration: generation, newGeneration, content };
       expect(await store.rebuild(token, request)).toMatchObject({ status: 'written' });
@@ -351,6 +378,7 @@ export function storeConformance(harness: () => StoreHarness): void {
       expect(sorted(read?.partitions)).toEqual(sorted(partitions));
       expect(sorted(read?.brokers)).toEqual(sorted(content.brokers));
       expect(read?.groups).toEqual([]);
+      expect(read?.settings).toBeUndefined();
       expect(read?.tombstones).toHaveLength(4);
     });
 
