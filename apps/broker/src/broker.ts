@@ -301,7 +301,7 @@ class Broker implements RunningService {
         this.#checkpoints.note();
         for (const session of this.#sessions) {
           if (what === 'in-sync' || what === 'role') session.noteInSync(actor);
-          session.noteChange(actor, what === 'role' || what === 'followed');
+          session.noteChange(actor, what === 'role' || what === 'followed' || what === 'config');
         }
       },
       onDamaged: ({ topicId, partition }, error) => {
@@ -346,7 +346,7 @@ class Broker implements RunningService {
       electionMethods({
         registry: this.#registry,
         clusterId,
-        deleteIdOf: (topicId) => this.#store.deleteIdOf(topicId),
+        deleted: this.#store,
         clock: systemClock,
         timers: systemTimers,
         onPaused: (actor) => this.#deadlines.watch(actor),

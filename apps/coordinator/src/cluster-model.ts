@@ -17,6 +17,7 @@ export interface ModelChange {
   readonly brokerIds: ReadonlySet<number>;
   readonly instances: boolean;
   readonly shards: boolean;
+  readonly settings: boolean;
   /** Reassignments that are new, changed or forgotten. */
   readonly reassignmentIds: ReadonlySet<string>;
   /** Partitions with a copy that is being made, of which a replica was reported. */
@@ -35,6 +36,7 @@ export class ClusterModel {
   #brokerIds = new Set<number>();
   #instances = false;
   #shards = false;
+  #settings = false;
   #reassignmentIds = new Set<string>();
   #copying = new Map<string, TopicPartition>();
   #scheduled = false;
@@ -96,7 +98,7 @@ export class ClusterModel {
     const partitions = this.#inSyncPartitions;
     this.#inSyncPartitions = new Map();
     const topicIds = new Set([...partitions.values()].map(({ topicId }) => topicId));
-    const nothing = { brokerIds: new Set<number>(), instances: false, shards: false };
+    const nothing = { brokerIds: new Set<number>(), instances: false, shards: false, settings: false };
     this.#call({ topicIds, partitions, ...nothing, reassignmentIds: new Set(), copying: new Map() });
   }
 
@@ -134,6 +136,10 @@ export class ClusterModel {
       case 'shard_assigned':
         this.#shards = true;
         return;
+      case 'settings_put':
+        this.#settings = true;
+        for (const id of record.settings.removedBrokerIds) this.#noteRemoved(id);
+        return;
       case 'reassignment_put':
         this.#reassignmentIds.add(record.reassignment.reassignmentId);
         return;
@@ -159,6 +165,10 @@ export class ClusterModel {
     }
   }
 
+  #noteRemoved(brokerId: number): void {
+    if (this.state.broker(brokerId) === undefined) this.#brokerIds.add(brokerId);
+  }
+
   /** How far a copy is decides what its partition's next step is. */
   #noteCopies(replicas: readonly TopicPartition[]): void {
     for (const { topicId, partition } of replicas) {
@@ -174,6 +184,7 @@ export class ClusterModel {
       brokerIds: this.#brokerIds,
       instances: this.#instances,
       shards: this.#shards,
+      settings: this.#settings,
       reassignmentIds: this.#reassignmentIds,
       copying: this.#copying,
     };
@@ -182,6 +193,7 @@ export class ClusterModel {
     this.#brokerIds = new Set();
     this.#instances = false;
     this.#shards = false;
+    this.#settings = false;
     this.#reassignmentIds = new Set();
     this.#copying = new Map();
     this.#scheduled = false;

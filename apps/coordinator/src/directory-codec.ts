@@ -31,6 +31,7 @@ import type {
   TopicEntry,
   TopicTombstone,
 } from '@partita/metadata-store';
+import { settingsEntry } from './cluster-settings-codec.ts';
 import { movesEntry } from './reassignment-codec.ts';
 
 interface SettingsJson {
@@ -203,5 +204,6 @@ export function directoryContent(state: ClusterState, nowMs: number): DirectoryC
     tombstones: [...state.tombstones()].map(tombstoneEntry),
     groups: groupHints(state),
     moves: [...state.reassignments.all()].map(movesEntry),
+    settings: settingsEntry(state.settings()),
   };
 }

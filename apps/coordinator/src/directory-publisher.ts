@@ -8,6 +8,7 @@ import type { Clock, TopicPartition } from '@partita/domain';
 import type { Tombstone } from '@partita/cluster';
 import type { LeaseToken, MetadataStore, RolledBack } from '@partita/metadata-store';
 import type { Logger } from '@partita/runtime';
+import { settingsEntry } from './cluster-settings-codec.ts';
 import type { ClusterModel, ModelChange } from './cluster-model.ts';
 import { brokerEntry, groupHints, partitionPublication, tombstoneEntry, topicEntry } from './directory-codec.ts';
 import type { Lease } from './lease.ts';
@@ -36,6 +37,7 @@ export class DirectoryPublisher {
   readonly #refusedTopicIds = new Set<string>();
   readonly #reassignmentIds = new Set<string>();
   #shards = false;
+  #settings = false;
   #running = false;
   /** Something was marked while a run was under way. */
   #again = false;
@@ -50,7 +52,7 @@ export class DirectoryPublisher {
   /** Things that are to be written; those that a write under way has taken do not count. */
   get pendingCount(): number {
     const marked = [this.#partitions, this.#topicIds, this.#tombstones, this.#brokerIds, this.#reassignmentIds];
-    return marked.reduce((sum, { size }) => sum + size, this.#shards ? 1 : 0);
+    return marked.reduce((sum, { size }) => sum + size, Number(this.#shards) + Number(this.#settings));
   }
 
   /** Writes a topic: that it is there, its life (creating -> active), its settings. */
@@ -111,7 +113,9 @@ export class DirectoryPublisher {
     for (const tombstone of state.tombstones()) this.#tombstones.set(tombstone.topicId, tombstone);
     for (const { facts } of state.brokers()) this.#brokerIds.add(facts.brokerId);
     for (const { reassignmentId } of state.reassignments.all()) this.#reassignmentIds.add(reassignmentId);
+    for (const brokerId of state.settings().removedBrokerIds) this.#brokerIds.add(brokerId);
     this.#shards = true;
+    this.#settings = true;
   }
 
   #mark(partition: TopicPartition): void {
@@ -123,6 +127,7 @@ export class DirectoryPublisher {
     for (const brokerId of change.brokerIds) this.#brokerIds.add(brokerId);
     for (const reassignmentId of change.reassignmentIds) this.#reassignmentIds.add(reassignmentId);
     this.#shards ||= change.shards;
+    this.#settings ||= change.settings;
     this.run();
   }
 
@@ -133,6 +138,7 @@ export class DirectoryPublisher {
       await this.#writeTopic(token);
       await nextTurn();
     }
+    if (still() && this.#settings) await this.#writeSettings(token);
     while (still() && this.#brokerIds.size > 0) await this.#writeBroker(token);
     while (still() && this.#reassignmentIds.size > 0) await this.#writeMoves(token);
     // As many rounds as there are chunks now: a topic that the store refuses leaves its partitions marked.
@@ -189,9 +195,9 @@ export class DirectoryPublisher {
     if (brokerId === undefined) return;
     this.#brokerIds.delete(brokerId);
     const facts = this.#options.model.state.broker(brokerId)?.facts;
-    if (facts === undefined) return;
+    const { store } = this.#options;
     await this.#orAgain(
-      () => this.#options.store.putBroker(token, brokerEntry(facts)),
+      () => (facts === undefined ? store.removeBroker(token, brokerId) : store.putBroker(token, brokerEntry(facts))),
       () => this.#brokerIds.add(brokerId),
     );
   }
@@ -206,6 +212,16 @@ export class DirectoryPublisher {
     await this.#orAgain(
       () => this.#options.store.putMoves(token, [entry]),
       () => this.#reassignmentIds.add(reassignmentId),
+    );
+  }
+
+  async #writeSettings(token: LeaseToken): Promise<void> {
+    this.#settings = false;
+    const entry = settingsEntry(this.#options.model.state.settings());
+    if (entry === undefined) return;
+    await this.#orAgain(
+      () => this.#options.store.putSettings(token, entry),
+      () => (this.#settings = true),
     );
   }
 

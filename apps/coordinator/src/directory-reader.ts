@@ -1,12 +1,16 @@
 /** Takes a directory that was read into the model: it adds and raises, and only its tombstones remove. */
-import { mergeStoredPartition, mergeStoredTopic, mergeTombstone, repeatReports, reviseLeaders } from '@partita/cluster';
+import { mergeClusterSettings, mergeStoredPartition, mergeStoredTopic, mergeTombstone, repeatReports, reviseLeaders } from '@partita/cluster';
 import type { BrokerEntry, MetadataSnapshot } from '@partita/metadata-store';
+import { storedSettings } from './cluster-settings-codec.ts';
 import type { ClusterModel } from './cluster-model.ts';
 import { storedReassignment } from './reassignment-codec.ts';
 import { hintedInstance, storedPartition, storedTopic } from './directory-codec.ts';
 
 export function mergeSnapshot(model: ClusterModel, snapshot: MetadataSnapshot): void {
   const { state } = model;
+  // First: a removed broker is not taken from the directory again.
+  const settings = snapshot.settings === undefined ? undefined : storedSettings(snapshot.settings);
+  if (settings !== undefined) model.apply(mergeClusterSettings(state, settings));
   for (const { topicId, name, deletedMs } of snapshot.tombstones) {
     // The directory does not keep the id of the deletion; the topic's own names it as well.
     model.apply(mergeTombstone(state, { topicId, name, deleteId: topicId, deleteTimeMs: deletedMs }));
@@ -49,6 +53,7 @@ function mergeBroker(model: ClusterModel, entry: BrokerEntry): void {
   if (model.state.broker(entry.brokerId) !== undefined) return;
   const { brokerId, address, peerAddress, dirUuid, incarnation, rack, sinceMs } = entry;
   if (!/^\d{1,18}$/.test(incarnation)) return;
+  if (model.state.settings().removedBrokerIds.includes(brokerId)) return;
   model.apply([
     {
       type: 'broker_put',

@@ -4,6 +4,8 @@
  * partitions; a partition is replaced whole, so that a reader who keeps one keeps a consistent one.
  */
 import { invariant, partitionKey } from '@partita/domain';
+import { UNCHANGED_SETTINGS } from './cluster-settings.ts';
+import type { ClusterSettings } from './cluster-settings.ts';
 import type { ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
 import { ReassignmentBook } from './reassignment-book.ts';
 import type { BrokerFacts, ClusterRecord, InstanceFacts, TopicLife } from './records.ts';
@@ -69,6 +71,7 @@ export class ClusterState {
   readonly #rumouredBrokerIds = new Set<number>();
   readonly #instances = new Map<string, InstanceFacts>();
   readonly #shards = new Map<number, string>();
+  #settings: ClusterSettings = UNCHANGED_SETTINGS;
 
   topics(): Iterable<ClusterTopic> {
     return this.#topics.values();
@@ -101,6 +104,10 @@ export class ClusterState {
 
   broker(brokerId: number): ClusterBroker | undefined {
     return this.#brokers.get(brokerId);
+  }
+
+  settings(): ClusterSettings {
+    return this.#settings;
   }
 
   /** Brokers that somebody has heard of and that have not been heard themselves. */
@@ -163,8 +170,9 @@ export class ClusterState {
       case 'disk_reported':
         return this.#reportDisk(record);
       case 'broker_rumoured':
-        for (const id of record.brokerIds) this.#rumouredBrokerIds.add(id);
-        return;
+        return this.#hearOf(record.brokerIds);
+      case 'settings_put':
+        return this.#putSettings(record.settings);
       case 'instance_put':
         this.#instances.set(record.instance.instanceId, record.instance);
         return;
@@ -240,6 +248,20 @@ export class ClusterState {
     const known = this.#brokers.get(facts.brokerId);
     if (known === undefined) this.#brokers.set(facts.brokerId, { facts, replicas: new Map(), freeBytes: 0n });
     else known.facts = facts;
+  }
+
+  #hearOf(brokerIds: readonly number[]): void {
+    const removed = new Set(this.#settings.removedBrokerIds);
+    for (const id of brokerIds) if (!removed.has(id)) this.#rumouredBrokerIds.add(id);
+  }
+
+  #putSettings(settings: ClusterSettings): void {
+    invariant(settings.version > this.#settings.version, `settings go back to version ${settings.version}`);
+    this.#settings = settings;
+    for (const id of settings.removedBrokerIds) {
+      this.#rumouredBrokerIds.delete(id);
+      if (this.#brokers.get(id)?.facts.status === 'down') this.#brokers.delete(id);
+    }
   }
 
   #reportDisk({ brokerId, freeBytes }: Of<'disk_reported'>): void {

@@ -29,6 +29,20 @@ export type {
   DeleteTopicCommand,
   UpdateTopicCommand,
 } from './topic-commands.ts';
+export { planBalance } from './balance-plan.ts';
+export type { BalancePlan, MoveReason, PlannedLeader, PlannedMove, StuckReplica } from './balance-plan.ts';
+export type { BalanceRoles } from './balance-board.ts';
+export {
+  changeClusterSettings,
+  effectiveClusterSettings,
+  mergeClusterSettings,
+  readmitBrokers,
+  removeBroker,
+  replicasOn,
+  requireKnownBroker,
+  setEmptying,
+} from './cluster-settings.ts';
+export type { ClusterSettings, EmptyingScope, SettingsChange } from './cluster-settings.ts';
 export { assignShards } from './group-shards.ts';
 export {
   checkBrokerId,

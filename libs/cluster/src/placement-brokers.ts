@@ -2,9 +2,9 @@
 import type { ClusterState } from './cluster-state.ts';
 import type { PlacementBroker } from './placement.ts';
 
-/** True for a broker that may be given replicas. */
+/** True for a broker that may be given replicas: one that is up and is not being emptied. */
 export function mayTakeReplicas(state: ClusterState, brokerId: number): boolean {
-  return state.broker(brokerId)?.facts.status === 'up';
+  return state.broker(brokerId)?.facts.status === 'up' && !state.settings().drainingBrokerIds.includes(brokerId);
 }
 
 /** Brokers that may take replicas, with their loads as the state knows them. */

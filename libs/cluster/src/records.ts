@@ -2,6 +2,7 @@
  * What can happen to a cluster, as facts. Commands decide on records, `ClusterState.apply` is the only code that changes
  * state, so that a live change, a directory read back and an inventory merged all go one path.
  */
+import type { ClusterSettings } from './cluster-settings.ts';
 import type { ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
 import type { Reassignment } from './reassignment.ts';
 
@@ -90,6 +91,8 @@ export type ClusterRecord =
   | { readonly type: 'reassignment_removed'; readonly reassignmentId: string }
   | { readonly type: 'disk_reported'; readonly brokerId: number; readonly freeBytes: bigint }
   | { readonly type: 'broker_rumoured'; readonly brokerIds: readonly number[] }
+  /** Newer settings of the cluster. A removed broker that is down is forgotten with them. */
+  | { readonly type: 'settings_put'; readonly settings: ClusterSettings }
   | { readonly type: 'instance_put'; readonly instance: InstanceFacts }
   | { readonly type: 'instance_removed'; readonly instanceId: string }
   | { readonly type: 'shard_assigned'; readonly shard: number; readonly instanceId: string };

@@ -250,8 +250,19 @@ export const REPLICA_IN_FLIGHT_BYTES_MAX = 8 * MIB;
 export const REPLICATION_STREAM_BYTES_MAX = 64 * MIB;
 /** Batches of one replication message. */
 export const REPLICATION_MESSAGE_BYTES_MAX = 2 * MIB;
+/** Deleted replicas of which a broker keeps what they knew, one small journal entry for each partition that it ever held. */
+export const KEPT_FLOOR_COUNT_MAX = 50_000;
 /** Batches just appended that a process keeps in memory for its followers; others are read from their files. */
 export const RECENT_BATCH_BYTES_MAX = 128 * MIB;
+
+// Balance.
+/** Bytes a second that a broker sends to replicas that are being made; the least that may be set, and the default. */
+export const MOVE_BYTES_PER_SECOND_MIN = 1 * MIB;
+export const MOVE_BYTES_PER_SECOND_DEFAULT = 32 * MIB;
+/** How long every broker must have been up before replicas and leaders are moved by themselves. */
+export const BALANCE_CALM_MS = 5000;
+/** How long the balancer waits before it plans anew after a move that failed. */
+export const BALANCE_RETRY_MS = 10_000;
 
 // Coordinator and brokers.
 /** Version of the protocol between peers (proto/partita/peer/v1); one that differs is refused. */

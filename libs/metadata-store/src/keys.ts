@@ -11,6 +11,7 @@
  *   topic:<id>  hash    topic-entry.ts
  *   part:<id>   hash    partition -> JSON (partition-entry.ts)
  *   tomb:<id>   string  JSON of a deleted topic (topic-entry.ts), kept for 30 days
+ *   settings    hash    settings-entry.ts
  *   groups      hash    shard -> JSON of the group service that claims it, a hint
  *   moves       hash    reassignment id -> JSON of its moves, which the coordinator owns
  *   ops         stream  what was changed by whom (audit-entry.ts), and op, subject, token, revision of each write but
@@ -26,6 +27,7 @@ export interface MetadataKeys {
   readonly leaseSeq: string;
   readonly brokers: string;
   readonly topics: string;
+  readonly settings: string;
   readonly groups: string;
   readonly moves: string;
   readonly ops: string;
@@ -50,6 +52,7 @@ export function metadataKeys(cluster: string): MetadataKeys {
     leaseSeq: `${prefix}lease_seq`,
     brokers: `${prefix}brokers`,
     topics: `${prefix}topics`,
+    settings: `${prefix}settings`,
     groups: `${prefix}groups`,
     moves: `${prefix}moves`,
     ops: `${prefix}ops`,

@@ -6,6 +6,7 @@ import type { AuditEntry } from './audit-entry.ts';
 import type { BrokerEntry } from './broker-entry.ts';
 import type { DirectoryMeta } from './metadata-store.ts';
 import type { PartitionEntry } from './partition-entry.ts';
+import type { SettingsEntry } from './settings-entry.ts';
 import type { TopicEntry, TopicTombstone } from './topic-entry.ts';
 
 export interface StoredLease {
@@ -31,6 +32,7 @@ export interface DirectoryState {
   groups: Map<number, string>;
   /** By reassignment id. */
   moves: Map<string, string>;
+  settings: SettingsEntry | undefined;
   /** Oldest first; the first has the number `auditStart`. */
   audit: AuditEntry[];
   auditStart: number;
@@ -66,6 +68,7 @@ function emptyState(): DirectoryState {
     tombstones: new Map(),
     groups: new Map(),
     moves: new Map(),
+    settings: undefined,
     audit: [],
     auditStart: 0,
   };

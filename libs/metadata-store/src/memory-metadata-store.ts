@@ -26,6 +26,7 @@ import type {
 } from './metadata-store.ts';
 import { comparePartitionVersions, encodePartitionEntry, type PartitionEntry } from './partition-entry.ts';
 import { isOlder, isRolledBack, SeenDirectory } from './seen-directory.ts';
+import type { SettingsEntry } from './settings-entry.ts';
 import { leaseLost, storeClosed, topicDeleted, topicMissing, topicNameTaken, wrongCluster } from './store-errors.ts';
 import type { TopicEntry, TopicTombstone } from './topic-entry.ts';
 
@@ -140,6 +141,7 @@ class MemoryMetadataStore implements MetadataStore {
         .map(({ tombstone }) => tombstone),
       groups: [...state.groups].map(([shard, value]) => ({ shard, value })),
       moves: [...state.moves].map(([reassignmentId, value]) => ({ reassignmentId, value })),
+      settings: state.settings,
     };
   }
 
@@ -193,6 +195,18 @@ class MemoryMetadataStore implements MetadataStore {
     return this.#write(token, (state) => {
       if (JSON.stringify(state.brokers.get(broker.brokerId)) === JSON.stringify(broker)) return false;
       state.brokers.set(broker.brokerId, broker);
+      return true;
+    });
+  }
+
+  async removeBroker(token: LeaseToken, brokerId: number): Promise<WriteOutcome> {
+    return this.#write(token, (state) => state.brokers.delete(brokerId));
+  }
+
+  async putSettings(token: LeaseToken, settings: SettingsEntry): Promise<WriteOutcome> {
+    return this.#write(token, (state) => {
+      if ((state.settings?.version ?? 0) >= settings.version) return false;
+      state.settings = settings;
       return true;
     });
   }
@@ -260,6 +274,7 @@ class MemoryMetadataStore implements MetadataStore {
     state.partitions = new Map();
     for (const { topicId, partition, entry } of content.partitions) entriesOf(state, topicId).set(partition, entry);
     state.moves = new Map(content.moves.map(({ reassignmentId, value }) => [reassignmentId, value]));
+    state.settings = content.settings;
     state.groups = new Map(content.groups.map(({ shard, value }) => [shard, value]));
     for (const tombstone of content.tombstones) this.#bury(state, tombstone);
     const revision = (state.meta?.revision ?? 0) + 1;

@@ -371,6 +371,7 @@ export function storeConformance(harness: () => StoreHarness): void {
         tombstones: [{ topicId: randomUUID(), name: 'gone', deletedMs: 1 }],
         groups: [{ shard: 3, value: '{}' }],
         moves: [{ reassignmentId: randomUUID(), value: '{}' }],
+        settings: { version: 1, settings: '{}' },
       });
       const topics = Array.from({ length: 120 }, (_, index) => topicEntry(`topic-${index}`));
       const partitions = topics.flatMap(({ topicId }) =>
@@ -394,6 +395,7 @@ export function storeConformance(harness: () => StoreHarness): void {
       expect(sorted(read?.brokers)).toEqual(sorted(content.brokers));
       expect(read?.groups).toEqual([]);
       expect(read?.moves).toEqual(moves);
+      expect(read?.settings).toBeUndefined();
       expect(read?.tombstones).toHaveLength(4);
     });
 
