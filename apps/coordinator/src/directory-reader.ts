@@ -3,6 +3,7 @@ import { mergeClusterSettings, mergeStoredPartition, mergeStoredTopic, mergeTomb
 import type { BrokerEntry, MetadataSnapshot } from '@partita/metadata-store';
 import { storedSettings } from './cluster-settings-codec.ts';
 import type { ClusterModel } from './cluster-model.ts';
+import { storedReassignment } from './reassignment-codec.ts';
 import { hintedInstance, storedPartition, storedTopic } from './directory-codec.ts';
 
 export function mergeSnapshot(model: ClusterModel, snapshot: MetadataSnapshot): void {
@@ -23,6 +24,7 @@ export function mergeSnapshot(model: ClusterModel, snapshot: MetadataSnapshot): 
     if (topic !== undefined) model.apply(mergeStoredPartition(state, storedPartition(publication, topic)));
   }
   for (const entry of snapshot.brokers) mergeBroker(model, entry);
+  mergeReassignments(model, snapshot);
   model.apply(repeatReports(state));
   model.apply(reviseLeaders(state));
   for (const hint of snapshot.groups) {
@@ -31,6 +33,19 @@ export function mergeSnapshot(model: ClusterModel, snapshot: MetadataSnapshot): 
       model.apply([{ type: 'shard_assigned', shard: hint.shard, instanceId }]);
     }
   }
+}
+
+/**
+ * A directory that has lost nothing knows every reassignment there is; one that has may lack some, and those in memory stay.
+ * Only who does not decide yet reads a directory, so nothing of this is newer than it.
+ */
+function mergeReassignments(model: ClusterModel, { moves, rolledBack, faults }: MetadataSnapshot): void {
+  const stored = moves.flatMap((entry) => storedReassignment(entry) ?? []);
+  model.apply(stored.map((reassignment) => ({ type: 'reassignment_put', reassignment })));
+  if (rolledBack || faults.length > 0) return;
+  const ids = new Set(stored.map(({ reassignmentId }) => reassignmentId));
+  const gone = [...model.state.reassignments.all()].filter(({ reassignmentId }) => !ids.has(reassignmentId));
+  model.apply(gone.map(({ reassignmentId }) => ({ type: 'reassignment_removed', reassignmentId })));
 }
 
 /** A broker that nobody has heard counts as down, whatever the directory says. */

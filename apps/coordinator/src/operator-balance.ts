@@ -82,10 +82,9 @@ export class OperatorBalance {
   #planWithout(brokerId: number, replicas: boolean): BalancePlan {
     const { model, watch } = this.#options;
     const { drainingBrokerIds, leaderlessBrokerIds } = watch.roles();
-    const added = new Set([brokerId]);
     return planBalance(model.state, {
-      drainingBrokerIds: replicas ? drainingBrokerIds.union(added) : drainingBrokerIds,
-      leaderlessBrokerIds: replicas ? leaderlessBrokerIds : leaderlessBrokerIds.union(added),
+      drainingBrokerIds: replicas ? new Set([...drainingBrokerIds, brokerId]) : drainingBrokerIds,
+      leaderlessBrokerIds: replicas ? leaderlessBrokerIds : new Set([...leaderlessBrokerIds, brokerId]),
     });
   }
 

@@ -33,6 +33,8 @@ type Brokers = () => ReturnType<typeof placementBrokers>;
 const SWEEP_MS = 2000;
 /** Partitions not begun yet that are looked at in one turn: the others wait for room anyway. */
 const LOOK_COUNT_MAX = 200;
+/** Elections disturb writers: one that did not move the leader is not repeated before. */
+const ELECTION_PAUSE_MS = 1000;
 
 export class ReplicaChanges {
   readonly #options: ReplicaChangesOptions;
@@ -157,7 +159,8 @@ export class ReplicaChanges {
       this.#failures.delete(key);
     } catch (error) {
       const count = (this.#failures.get(key)?.count ?? 0) + 1;
-      this.#failures.set(key, { count, notBeforeMs: clock.monotonicMs() + backoffDelayMs(count - 1, random) });
+      const delayMs = backoffDelayMs(count - 1, random) + (name === 'move-leader' ? ELECTION_PAUSE_MS : 0);
+      this.#failures.set(key, { count, notBeforeMs: clock.monotonicMs() + delayMs });
       const fields = { err: error, ...at, step: name, count };
       if (error instanceof PartitaError) logger.debug(fields, 'a step of a replica set failed; it is tried again');
       else logger.error(fields, 'a step of a replica set failed');

@@ -17,6 +17,7 @@ export type {
   MetadataSnapshot,
   MetadataStore,
   MetaReading,
+  MovesEntry,
   PartitionPublication,
   Published,
   PublishOutcome,

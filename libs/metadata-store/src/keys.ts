@@ -13,6 +13,7 @@
  *   tomb:<id>   string  JSON of a deleted topic (topic-entry.ts), kept for 30 days
  *   settings    hash    settings-entry.ts
  *   groups      hash    shard -> JSON of the group service that claims it, a hint
+ *   moves       hash    reassignment id -> JSON of its moves, which the coordinator owns
  *   ops         stream  what was changed by whom (audit-entry.ts), and op, subject, token, revision of each write but
  *                       those of partitions
  */
@@ -28,6 +29,7 @@ export interface MetadataKeys {
   readonly topics: string;
   readonly settings: string;
   readonly groups: string;
+  readonly moves: string;
   readonly ops: string;
   readonly topic: (topicId: string) => string;
   readonly part: (topicId: string) => string;
@@ -52,6 +54,7 @@ export function metadataKeys(cluster: string): MetadataKeys {
     topics: `${prefix}topics`,
     settings: `${prefix}settings`,
     groups: `${prefix}groups`,
+    moves: `${prefix}moves`,
     ops: `${prefix}ops`,
     topic: (topicId) => `${prefix}topic:${topicId}`,
     part: (topicId) => `${prefix}part:${topicId}`,

@@ -31,6 +31,8 @@ export interface DirectoryState {
   tombstones: Map<string, { readonly tombstone: TopicTombstone; readonly endsMs: number }>;
   groups: Map<number, string>;
   settings: SettingsEntry | undefined;
+  /** By reassignment id. */
+  moves: Map<string, string>;
   /** Oldest first; the first has the number `auditStart`. */
   audit: AuditEntry[];
   auditStart: number;
@@ -66,6 +68,7 @@ function emptyState(): DirectoryState {
     tombstones: new Map(),
     groups: new Map(),
     settings: undefined,
+    moves: new Map(),
     audit: [],
     auditStart: 0,
   };

@@ -15,6 +15,7 @@ import type {
   MetadataSnapshot,
   MetadataStore,
   MetaReading,
+  MovesEntry,
   PartitionPublication,
   Published,
   PublishOutcome,
@@ -140,6 +141,7 @@ class MemoryMetadataStore implements MetadataStore {
         .map(({ tombstone }) => tombstone),
       groups: [...state.groups].map(([shard, value]) => ({ shard, value })),
       settings: state.settings,
+      moves: [...state.moves].map(([reassignmentId, value]) => ({ reassignmentId, value })),
     };
   }
 
@@ -217,6 +219,17 @@ class MemoryMetadataStore implements MetadataStore {
     });
   }
 
+  async putMoves(token: LeaseToken, moves: readonly MovesEntry[]): Promise<WriteOutcome> {
+    return this.#write(token, (state) => {
+      if (moves.every(({ reassignmentId, value }) => (state.moves.get(reassignmentId) ?? '') === value)) return false;
+      for (const { reassignmentId, value } of moves) {
+        if (value === '') state.moves.delete(reassignmentId);
+        else state.moves.set(reassignmentId, value);
+      }
+      return true;
+    });
+  }
+
   async publishPartitions(
     token: LeaseToken,
     publications: readonly PartitionPublication[],
@@ -261,6 +274,7 @@ class MemoryMetadataStore implements MetadataStore {
     state.partitions = new Map();
     for (const { topicId, partition, entry } of content.partitions) entriesOf(state, topicId).set(partition, entry);
     state.settings = content.settings;
+    state.moves = new Map(content.moves.map(({ reassignmentId, value }) => [reassignmentId, value]));
     state.groups = new Map(content.groups.map(({ shard, value }) => [shard, value]));
     for (const tombstone of content.tombstones) this.#bury(state, tombstone);
     const revision = (state.meta?.revision ?? 0) + 1;

@@ -85,6 +85,12 @@ export interface GroupHint {
   readonly value: string;
 }
 
+/** Moves of replicas that were asked for: JSON text that the coordinator owns. */
+export interface MovesEntry {
+  readonly reassignmentId: string;
+  readonly value: string;
+}
+
 /** All that the directory says. */
 export interface DirectoryContent {
   readonly brokers: readonly BrokerEntry[];
@@ -94,6 +100,7 @@ export interface DirectoryContent {
   readonly groups: readonly GroupHint[];
   /** Settings of the cluster; undefined = never changed. */
   readonly settings: SettingsEntry | undefined;
+  readonly moves: readonly MovesEntry[];
 }
 
 export interface MetadataSnapshot extends DirectoryContent {
@@ -149,6 +156,8 @@ export interface MetadataStore {
   /** Writes the cluster's settings over an older version; `unchanged` when this version or a newer one is there. */
   putSettings(token: LeaseToken, settings: SettingsEntry): Promise<WriteOutcome>;
   putGroups(token: LeaseToken, groups: readonly GroupHint[]): Promise<WriteOutcome>;
+  /** Writes reassignments; one with an empty value is removed. */
+  putMoves(token: LeaseToken, moves: readonly MovesEntry[]): Promise<WriteOutcome>;
   /** Writes each entry whose (epoch, configVersion, isrVersion) is lexicographically above the stored one. */
   publishPartitions(token: LeaseToken, publications: readonly PartitionPublication[]): Promise<Published | RolledBack>;
   /** Adds to the audit trail, which keeps some METADATA_AUDIT_COUNT_MAX entries. A repeat adds them again. */

@@ -14,6 +14,7 @@ import type {
   MetadataSnapshot,
   MetadataStore,
   MetaReading,
+  MovesEntry,
   PartitionPublication,
   Published,
   PublishOutcome,
@@ -181,6 +182,11 @@ class RedisMetadataStore implements MetadataStore {
   putGroups(token: LeaseToken, groups: readonly GroupHint[]): Promise<WriteOutcome> {
     const fields = groups.flatMap(({ shard, value }) => [shard, value]);
     return this.#write('hash-put', token, [this.keys.groups], ['groups_put', ...fields]);
+  }
+
+  putMoves(token: LeaseToken, moves: readonly MovesEntry[]): Promise<WriteOutcome> {
+    const fields = moves.flatMap(({ reassignmentId, value }) => [reassignmentId, value]);
+    return this.#write('hash-put', token, [this.keys.moves], ['moves_put', ...fields]);
   }
 
   async publishPartitions(

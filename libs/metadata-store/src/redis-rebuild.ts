@@ -29,7 +29,8 @@ export async function rebuildDirectory(
 ): Promise<WriteOutcome> {
   const { keys } = reader;
   const { content, expectedGeneration = '' } = request;
-  const begun = await step('begin', [keys.brokers, keys.topics, keys.groups, keys.settings], [expectedGeneration]);
+  const hashes = [keys.brokers, keys.topics, keys.groups, keys.settings, keys.moves];
+  const begun = await step('begin', hashes, [expectedGeneration]);
   if (begun.status !== 'written') return begun;
   const topics = [await scanKeys(reader, keys.topicPattern), await scanKeys(reader, keys.partPattern)];
   for (const chunk of chunks([...topics.flat(), ...(await brokenTombstones(reader))])) {
@@ -67,6 +68,7 @@ function hashFields(keys: MetadataKeys, content: DirectoryContent): HashField[] 
   for (const { topicId, partition, entry } of content.partitions) {
     fields.push({ key: keys.part(topicId), name: String(partition), value: encodePartitionEntry(entry).text });
   }
+  for (const { reassignmentId, value } of content.moves) fields.push({ key: keys.moves, name: reassignmentId, value });
   for (const { shard, value } of content.groups) fields.push({ key: keys.groups, name: String(shard), value });
   return fields;
 }

@@ -78,8 +78,9 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
   const { keys } = reader;
   const faults: string[] = [];
   const hash = (reply: unknown): Hash => orFault(faults, () => hashOf(reply)) ?? {};
-  const [brokers, names, groups, settings] = await pipeline(reader, (queue) =>
-    queue.hgetall(keys.brokers).hgetall(keys.topics).hgetall(keys.groups).hgetall(keys.settings),
+  const { brokers: ofBrokers, topics: ofTopics, groups: ofGroups, settings: ofSettings, moves: ofMoves } = keys;
+  const [brokers, names, groups, settings, reassignments] = await pipeline(reader, (queue) =>
+    [ofBrokers, ofTopics, ofGroups, ofSettings, ofMoves].reduce((all, key) => all.hgetall(key), queue),
   );
   const topics: TopicEntry[] = [];
   const partitions: PartitionPublication[] = [];
@@ -105,9 +106,12 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
     ([shard, value]) =>
       orFault(faults, () => ({ shard: partitionNumber(`${keys.groups} ${shard}`, shard), value })) ?? [],
   );
+  const moves = Object.entries(hash(reassignments)).flatMap(
+    ([id, value]) => orFault(faults, () => ({ reassignmentId: uuid({ where: `${keys.moves} ${id}`, value: id }), value })) ?? [],
+  );
   const tombstones = await readTombstones(reader, faults);
   const set = orFault(faults, () => decodeSettingsEntry(keys.settings, hashOf(settings)));
-  const content = { brokers: decoded, topics, partitions, tombstones, groups: hints, settings: set };
+  const content = { brokers: decoded, topics, partitions, tombstones, groups: hints, moves, settings: set };
   return { content, faults };
 }
 
