@@ -203,7 +203,7 @@ export function directoryContent(state: ClusterState, nowMs: number): DirectoryC
     ),
     tombstones: [...state.tombstones()].map(tombstoneEntry),
     groups: groupHints(state),
-    settings: settingsEntry(state.settings()),
     moves: [...state.reassignments.all()].map(movesEntry),
+    settings: settingsEntry(state.settings()),
   };
 }
