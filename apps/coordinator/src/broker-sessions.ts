@@ -187,6 +187,11 @@ export class BrokerSessions {
     model.apply(reportInSync(model.state, brokerId, reports));
   }
 
+  /** By how much each broker's wall clock is ahead of this one's. */
+  clockOffsetsMs(): ReadonlyMap<number, number> {
+    return new Map([...this.#sessions.values()].map((session) => [session.brokerId, session.clockOffsetMs]));
+  }
+
   /** By how much the brokers' wall clocks are ahead of this one's. */
   #medianClockOffsetMs(): number {
     const offsets = [...this.#sessions.values()].map((session) => session.clockOffsetMs).sort((a, b) => a - b);

@@ -3,6 +3,7 @@ import { ClusterServiceService } from '@partita/protocol';
 import { directoryMethods, implement, unary } from '@partita/rpc/server';
 import type { DirectoryServiceOptions, Implementation, RelayChoice } from '@partita/rpc/server';
 import type { AuditLog } from './audit-log.ts';
+import type { BalanceWork } from './balance-work.ts';
 import { describeCluster } from './cluster-description.ts';
 import type { DescriptionOptions } from './cluster-description.ts';
 import { cancelReassignment, createReassignment, listReassignments } from './reassignment-methods.ts';
@@ -15,11 +16,13 @@ export interface ClusterServiceOptions extends DescriptionOptions {
   readonly operator: OperatorElections;
   readonly audit: AuditLog;
   readonly moving: ReassignmentMethodsOptions;
+  readonly balance: BalanceWork;
   readonly relay: RelayChoice;
 }
 
 export function clusterService(options: ClusterServiceOptions): Implementation<ClusterServiceService> {
   const { view, model, directory, operator, moving, audit, relay } = options;
+  const { desk, operatorBalance, diagnosis } = options.balance;
   return implement(ClusterServiceService, {
     ...directoryMethods(view, directory),
     describeCluster: unary((request) => describeCluster(options, request.includePartitions), { relay }),
@@ -50,6 +53,23 @@ export function clusterService(options: ClusterServiceOptions): Implementation<C
       }),
       { relay },
     ),
+    updateClusterSettings: unary(
+      async (request, { clientId }) => ({ settings: await desk.update(request, clientId) }),
+      { relay },
+    ),
+    drainBroker: unary((request, { clientId }) => operatorBalance.drain(request, clientId), { relay }),
+    removeBroker: unary(
+      async (request, { clientId }) => {
+        await operatorBalance.remove(request, clientId);
+        return {};
+      },
+      { relay },
+    ),
+    rebalanceCluster: unary(
+      async (request, { clientId }) => ({ reassignment: await operatorBalance.rebalance(request, clientId) }),
+      { relay },
+    ),
+    diagnoseCluster: unary(() => diagnosis.run(), { relay }),
     listAuditEntries: unary((request) => audit.list(request), { relay }),
   });
 }

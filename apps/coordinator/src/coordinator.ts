@@ -16,8 +16,10 @@ import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/s
 import { formatAddress, PRODUCT_VERSION, StateLines, systemTimers } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
+import { effectiveClusterSettings, isEmptied } from '@partita/cluster';
 import type { ElectionPlan } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
+import { balanceWork } from './balance-work.ts';
 import { BrokerOrders } from './broker-orders.ts';
 import { BrokerSessions } from './broker-sessions.ts';
 import { ClusterModel } from './cluster-model.ts';
@@ -178,12 +180,22 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       lease.wake();
     },
   });
+  const shownState = () => storeState(config, store, lease);
+  const balance = balanceWork({
+    ...acting,
+    store,
+    audit,
+    reassignments,
+    replaceAfterMs: config.replaceAfter,
+    storeState: shownState,
+    clockOffsetsMs: () => brokerSessions.clockOffsetsMs(),
+  });
   observeCoordinator(metrics, { model, lease, store, publisher });
   const relay = { pool, target: () => lease.relayTarget() };
   const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
     for (const part of [creations, deletions, updates, shards, groupReplicas]) part.reconcile();
-    for (const part of [elections, leaders.drain, leaders.preferred, changes, publisher, audit]) part.run();
+    for (const part of [elections, leaders.drain, leaders.preferred, changes, balance, publisher, audit]) part.run();
   };
   const moving = { model, reassignments, publisher };
   const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
@@ -196,8 +208,9 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     topicService: topicService({ model, creations, deletions, updates, audit, relay }),
     clusterService: clusterService({
       ...shown,
+      balance,
       directory: { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock },
-      storeState: () => storeState(config, store, lease),
+      storeState: shownState,
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };
@@ -205,9 +218,12 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
 
 /** Who moves leaders that are there. */
 function leaderWork(options: LeaderMovesOptions) {
+  const { state } = options.model;
   const moves = new LeaderMoves(options);
-  const drain = new LeaderDrain({ ...options, moves });
-  const preferred = new PreferredLeaders({ ...options, moves, isOn: () => true, mayLead: () => true });
+  const mayLead = (brokerId: number) => !isEmptied(state, brokerId);
+  const isOn = () => effectiveClusterSettings(state.settings()).autoBalance;
+  const drain = new LeaderDrain({ ...options, moves, mayLead });
+  const preferred = new PreferredLeaders({ ...options, moves, isOn, mayLead });
   return { moves, drain, preferred };
 }
 

@@ -14,6 +14,7 @@ import type { AuditLog } from './audit-log.ts';
 import type { Balancer } from './balancer.ts';
 import type { RoleWatch } from './balance-roles.ts';
 import type { ClusterModel } from './cluster-model.ts';
+import type { DirectoryPublisher } from './directory-publisher.ts';
 import type { Lease } from './lease.ts';
 import { reassignmentMessage } from './reassignment-messages.ts';
 import type { Reassignments } from './reassignments.ts';
@@ -26,7 +27,8 @@ export interface OperatorBalanceOptions {
   readonly desk: SettingsDesk;
   readonly balancer: Balancer;
   readonly watch: RoleWatch;
-  readonly reassignments: Pick<Reassignments, 'create'>;
+  readonly publisher: Pick<DirectoryPublisher, 'movesWritten'>;
+  readonly reassignments: Pick<Reassignments, 'create' | 'get'>;
 }
 
 export class OperatorBalance {
@@ -56,8 +58,10 @@ export class OperatorBalance {
       await desk.decide(({ state }) => setEmptying(state, brokerId, replicas ? 'replicas' : 'leaders'));
       audit.note('broker_drain', `broker ${brokerId}`, clientId, { replicas, moves: moves.length });
     }
-    const reassignment = !replicas ? undefined : validateOnly ? this.#shown(moves) : this.#begin(moves, 'drain', clientId);
-    return { reassignment, leaderMoveCount: this.#leadersOf(brokerId) };
+    const leaderMoveCount = this.#leadersOf(brokerId);
+    if (!replicas) return { reassignment: undefined, leaderMoveCount };
+    const reassignment = validateOnly ? this.#shown(moves) : await this.#begin(moves, 'drain', clientId);
+    return { reassignment, leaderMoveCount };
   }
 
   /** BROKER_NOT_FOUND, BROKER_NOT_EMPTY. */
@@ -68,7 +72,7 @@ export class OperatorBalance {
   }
 
   /** All that has to move, as one reassignment, whether or not the cluster balances itself. */
-  rebalance({ validateOnly }: RebalanceClusterRequest, clientId: string): Reassignment {
+  async rebalance({ validateOnly }: RebalanceClusterRequest, clientId: string): Promise<Reassignment> {
     this.#options.lease.requireWritable();
     const { moves, leaders } = this.#options.balancer.plan();
     const all = [...moves, ...leaders.map((leader) => ({ ...leader, fromBrokerId: leader.toBrokerId }))];
@@ -78,20 +82,21 @@ export class OperatorBalance {
   #planWithout(brokerId: number, replicas: boolean): BalancePlan {
     const { model, watch } = this.#options;
     const { drainingBrokerIds, leaderlessBrokerIds } = watch.roles();
-    const added = new Set([brokerId]);
     return planBalance(model.state, {
-      drainingBrokerIds: replicas ? drainingBrokerIds.union(added) : drainingBrokerIds,
-      leaderlessBrokerIds: replicas ? leaderlessBrokerIds : leaderlessBrokerIds.union(added),
+      drainingBrokerIds: replicas ? new Set([...drainingBrokerIds, brokerId]) : drainingBrokerIds,
+      leaderlessBrokerIds: replicas ? leaderlessBrokerIds : new Set([...leaderlessBrokerIds, brokerId]),
     });
   }
 
   /** The first of them; the balancer takes the others when these are done, or all when a move of another kind is under way. */
-  #begin(moves: readonly Move[], reason: ReassignmentReason, clientId: string): Reassignment {
-    const { model, reassignments } = this.#options;
+  async #begin(moves: readonly Move[], reason: ReassignmentReason, clientId: string): Promise<Reassignment> {
+    const { model, reassignments, publisher } = this.#options;
     const taken = moves.slice(0, REASSIGNMENT_MOVE_COUNT_MAX);
     if (taken.length === 0) return this.#shown(moves);
     try {
-      return reassignmentMessage(model.state, reassignments.create({ moves: taken, reason, clientId }));
+      const { reassignmentId } = reassignments.create({ moves: taken, reason, clientId });
+      await publisher.movesWritten(reassignmentId);
+      return reassignmentMessage(model.state, reassignments.get(reassignmentId));
     } catch (error) {
       const isBusy = error instanceof PartitaError && error.reason === 'REASSIGNMENT_UNDER_WAY';
       if (reason === 'drain' && isBusy) return this.#shown(moves);

@@ -109,6 +109,12 @@ export function readmitBrokers(state: ClusterState): ClusterRecord[] {
   return [...changeClusterSettings(state, { removedBrokerIds: left }).records];
 }
 
+/** True for a broker that is to lead nothing: it is being emptied, of all or of leaderships. */
+export function isEmptied(state: ClusterState, brokerId: number): boolean {
+  const { drainingBrokerIds, leaderlessBrokerIds } = state.settings();
+  return drainingBrokerIds.includes(brokerId) || leaderlessBrokerIds.includes(brokerId);
+}
+
 /** Partitions of which the broker is a member or a learner. */
 export function replicasOn(state: ClusterState, brokerId: number): number {
   let count = 0;

@@ -35,6 +35,7 @@ export type { BalanceRoles } from './balance-board.ts';
 export {
   changeClusterSettings,
   effectiveClusterSettings,
+  isEmptied,
   mergeClusterSettings,
   readmitBrokers,
   removeBroker,
