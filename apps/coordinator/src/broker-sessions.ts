@@ -65,6 +65,8 @@ export class BrokerSessions {
   readonly #sessions = new Map<number, Session>();
   /** Peer addresses as all sessions know them. */
   #peersSent = '';
+  /** Number of the lease that all sessions have been shown. */
+  #tokenShown = 0;
 
   constructor(options: BrokerSessionsOptions) {
     this.#options = options;
@@ -82,6 +84,7 @@ export class BrokerSessions {
     options.model.onChange(({ brokerIds }) => {
       if (brokerIds.size > 0) this.#sendPeers();
     });
+    options.lease.onChange(() => this.#showLease());
   }
 
   service(): Implementation<BrokerSessionServiceService> {
@@ -159,8 +162,7 @@ export class BrokerSessions {
     );
     const accepted = { coordinatorRunId: runId, heartbeatMs: BROKER_HEARTBEAT_MS, active: lease.mayOrder() };
     stream.send({ message: { $case: 'accepted', accepted } });
-    const { routes, brokers, endpoints } = this.#options.view.snapshot();
-    this.#sendDirectory(stream, { reset: true, routes, deletedTopicIds: [], brokers, endpoints }, this.#peers());
+    this.#sendAll(stream);
     onRegistered(brokerId, peerAddress, topics);
     return session;
   }
@@ -220,6 +222,19 @@ export class BrokerSessions {
       const directory = { routes, leaseToken, peers: routes.complete ? peers : [] };
       stream.send({ message: { $case: 'directory', directory } });
     }
+  }
+
+  /** What was said under an older lease, or under none, brokers may have passed over. */
+  #showLease(): void {
+    const token = this.#options.lease.tokenNumber();
+    if (token === this.#tokenShown) return;
+    this.#tokenShown = token;
+    for (const { stream } of this.#sessions.values()) this.#sendAll(stream);
+  }
+
+  #sendAll(stream: Stream): void {
+    const { routes, brokers, endpoints } = this.#options.view.snapshot();
+    this.#sendDirectory(stream, { reset: true, routes, deletedTopicIds: [], brokers, endpoints }, this.#peers());
   }
 
   /** Silent brokers too: they may answer their peers. */
