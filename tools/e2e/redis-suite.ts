@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisCommand } from '@partita/tool-dev/redis-server.ts';
 import type { Topic, TopicSettings } from '@partita/protocol';
-import { TopicServiceService, ClusterServiceService } from '@partita/protocol';
+import { ClusterServiceService, Topic as TopicMessage, TopicServiceService } from '@partita/protocol';
 import { callUnary } from '@partita/rpc/client';
 import { expect } from 'vitest';
 import { Api } from './api.ts';
@@ -98,6 +98,28 @@ export class RedisSuite {
       return keys.length === 1 ? keys : undefined;
     });
     return `${part?.slice(0, part.lastIndexOf(':part:'))}:${name}`;
+  }
+
+  /** The same without asking a coordinator. */
+  async keyDirect(name: string): Promise<string> {
+    const [meta] = await this.site.raw.keys('partita:{*}:meta');
+    return `${meta?.slice(0, -'meta'.length)}${name}`;
+  }
+
+  async createAt(coordinator: string, name: string): Promise<Topic | undefined> {
+    const request = {
+      topic: TopicMessage.fromPartial({ name, partitionCount: 1, replicationFactor: 1 }),
+      requestId: '',
+      validateOnly: false,
+    };
+    return (await callUnary(this.api.pool.client(coordinator), TopicServiceService.createTopic, request)).topic;
+  }
+
+  async getTopicAt(coordinator: string): Promise<Topic> {
+    const client = this.api.pool.client(coordinator);
+    const { topic } = await callUnary(client, TopicServiceService.getTopic, { topic: this.ledger.topic });
+    if (topic === undefined) throw new Error('no topic');
+    return topic;
   }
 
   /** What survives everything: versions and settings of all topics, replica sets, and epochs, which may only grow. */

@@ -160,7 +160,7 @@ export class Lease {
 
   /** The store was found to have lost writes. */
   lostWrites(found: RolledBack): void {
-    this.#anchor.lostWrites(found);
+    this.#anchor.lostWrites(found, false);
   }
 
   /** What the store answered to a write or a reading: a damaged directory is replaced. */
@@ -269,7 +269,7 @@ export class Lease {
         this.#state.held(token.number, sentAtMs);
         return true;
       }
-      this.lostWrites(outcome);
+      this.#anchor.lostWrites(outcome, true);
     } catch (error) {
       if (!(error instanceof PartitaError) || error.reason !== 'NOT_ACTIVE_COORDINATOR') throw error;
       const holder = await store.leaseHolder().catch(() => undefined);
