@@ -6,14 +6,7 @@
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createHost, createNodeDisk, decodeTopicConfigFile, readBrokerFiles } from '@partita/log';
-import {
-  CleanupPolicy,
-  CompressionCodec,
-  FlushMode,
-  ReplicaMeta,
-  TimestampType,
-  TopicConfig,
-} from '@partita/protocol';
+import { CleanupPolicy, CompressionCodec, FlushMode, ReplicaMeta, TimestampType, TopicConfig } from '@partita/protocol';
 import type { TopicSettings } from '@partita/protocol';
 import { Redis } from 'ioredis';
 import { until } from './until.ts';
@@ -135,7 +128,8 @@ function topicDifferences(hash: Readonly<Record<string, string>>, config: TopicC
   }
   if (hash['state'] !== 'active') found.push(`topic ${name} is ${hash['state']}`);
   const isParked = name === `${config.topic}~conflict~${config.topicId}`;
-  if (name !== hash['name'] || (name !== config.topic && !isParked)) found.push(`topic ${config.topic} is called ${name}`);
+  if (name !== hash['name'] || (name !== config.topic && !isParked))
+    found.push(`topic ${config.topic} is called ${name}`);
   return found;
 }
 

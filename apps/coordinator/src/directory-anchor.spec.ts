@@ -74,7 +74,9 @@ describe('a coordinator with the whole picture in memory', () => {
     const backup = cluster.directory.backUp();
     cluster.directory.restore({ ...backup, lease: undefined });
     await eventually(async () => (await coordinator.store.leaseHolder()) !== undefined);
-    await eventually(async () => (await client.create({ name: 'more', partitionCount: 1 }).catch(() => undefined)) !== undefined);
+    await eventually(
+      async () => (await client.create({ name: 'more', partitionCount: 1 }).catch(() => undefined)) !== undefined,
+    );
     expect((await coordinator.store.readAll())?.meta.generation).toBe(generation);
   });
 

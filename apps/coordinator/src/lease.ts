@@ -126,7 +126,9 @@ export class Lease {
 
   /** The token for writes, when the directory is in step with memory. */
   anchoredToken(): LeaseToken | undefined {
-    return this.#anchor.isAnchored && this.status() === 'active' && this.#options.store.state === 'up' ? this.#token : undefined;
+    return this.#anchor.isAnchored && this.status() === 'active' && this.#options.store.state === 'up'
+      ? this.#token
+      : undefined;
   }
 
   /** The token, or the error that tells why nothing can be changed now. */

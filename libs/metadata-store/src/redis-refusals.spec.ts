@@ -83,7 +83,9 @@ describe.runIf(hasRedis)('a Redis that refuses', () => {
   it('because it wants a password', async () => {
     await raw.config('SET', 'requirepass', 'secret');
     await raw.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-    await expect.poll(() => renew().catch((error: unknown) => String(error))).toMatch(/NOAUTH|does not serve|not connected/);
+    await expect
+      .poll(() => renew().catch((error: unknown) => String(error)))
+      .toMatch(/NOAUTH|does not serve|not connected/);
     await expectRefused(write, /NOAUTH|does not serve|not connected/);
     await raw.config('SET', 'requirepass', '');
     await untilServed();
