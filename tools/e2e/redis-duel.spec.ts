@@ -39,6 +39,17 @@ function suite(binary: RedisCommand): void {
     await on.untilEqual(10);
   };
 
+  /** All but what says whose turn it is. */
+  const garble = async (): Promise<void> => {
+    const { raw } = on.site;
+    const prefix = await on.keyDirect('');
+    for (const key of await raw.keys(`${prefix}part:*`)) {
+      await raw.hset(key, '0', '{"epoch":', '1', Buffer.from([0xff, 0x00]), 'x', '7');
+    }
+    await raw.pipeline().del(`${prefix}brokers`).set(`${prefix}brokers`, 'text').del(`${prefix}groups`).exec();
+    await raw.hset(`${prefix}topics`, 'ghost', 'no id');
+  };
+
   it(`bear a lease that vanishes, runs out early, counts from 1 again or is handed to a stranger, ${ROUND_COUNT} times`, async () => {
     const before = await on.picture();
     const [lease, count] = [await on.key('lease'), await on.key('lease_seq')];
@@ -66,11 +77,12 @@ function suite(binary: RedisCommand): void {
     on.figure('leases taken away, lowered or garbled', ROUND_COUNT * harms.length);
   }, 400_000);
 
-  it('go on when the active one was stopped beyond its lease and continues', async () => {
+  it('go on when the active one was stopped beyond its lease and continues, also on a directory full of garbage', async () => {
     const active = await on.untilOneIsActive();
     const pid = pidOf(active);
     await on.whileTraffic('stopped beyond its lease', async () => {
       process.kill(pid, 'SIGSTOP');
+      await garble();
       try {
         await until('the other to take the lease', 15, async () => {
           const holder = await on.site.raw.hget(await on.keyDirect('lease'), 'url');

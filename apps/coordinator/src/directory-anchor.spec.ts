@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryDirectory } from '@partita/metadata-store';
+import type { PartitionEntry } from '@partita/metadata-store';
 import { TopicConfig } from '@partita/protocol';
 import { eventually, SpecCluster } from './testing/spec-cluster.ts';
 import type { RunningCoordinator } from './testing/spec-cluster.ts';
@@ -87,6 +88,50 @@ describe('a coordinator with the whole picture in memory', () => {
     cluster.directory.restore(backup);
     await writtenAnew(coordinator, backup.meta?.generation);
   });
+});
+
+describe('a directory that somebody else changed', () => {
+  it.each([
+    ['an epoch', (state: MemoryDirectory['state']) => changePartition(state, { epoch: 500, leader: 9 })],
+    ['a replica set', (state: MemoryDirectory['state']) => changePartition(state, { replicas: [], configVersion: 9 })],
+    ['a topic that is gone', (state: MemoryDirectory['state']) => state.topics.clear()],
+  ])('is found and written anew, while the coordinator runs: %s', async (_what, change) => {
+    await cluster.stop();
+    cluster = new SpecCluster({ directoryCheckMs: 100 });
+    const { coordinator } = await twoBrokers();
+    await eventually(async () => (await coordinator.store.readAll())?.partitions.length === 2);
+    const before = await coordinator.store.readAll();
+    change(cluster.directory.state);
+    await eventually(
+      async () => (await coordinator.store.readAll())?.meta.generation !== before?.meta.generation,
+      15_000,
+    );
+    const after = await coordinator.store.readAll();
+    expect(after?.topics).toEqual(before?.topics);
+    expect(after?.partitions.map(({ entry }) => [entry.epoch, entry.leader, entry.replicas])).toEqual(
+      before?.partitions.map(({ entry }) => [entry.epoch, entry.leader, entry.replicas]),
+    );
+    expect(cluster.logged.map(({ msg }) => msg)).toContain('the directory is not what was written; writing it anew');
+  });
+
+  it('is left alone when it is as it was written', async () => {
+    await cluster.stop();
+    cluster = new SpecCluster({ directoryCheckMs: 100 });
+    const { coordinator, client } = await twoBrokers();
+    const before = await coordinator.store.readAll();
+    for (let number = 0; number < 4; number += 1) {
+      await client.create({ name: `more-${number}`, partitionCount: 3 });
+      await new Promise((resolve) => setTimeout(resolve, 1200));
+    }
+    expect((await coordinator.store.readAll())?.meta.generation).toBe(before?.meta.generation);
+  });
+
+  function changePartition({ partitions }: MemoryDirectory['state'], changed: Partial<PartitionEntry>): void {
+    for (const entries of partitions.values()) {
+      const entry = entries.get(0);
+      if (entry !== undefined) entries.set(0, { ...entry, ...changed });
+    }
+  }
 });
 
 describe('a coordinator without memory and without a directory', () => {

@@ -103,7 +103,6 @@ export class DirectoryAnchor {
   async hold(token: LeaseToken): Promise<void> {
     if (this.#anchored) {
       if (await this.#isAsBefore()) return this.#readBack();
-      if (this.#anchored) return;
     } else if (this.#complete && !this.#spoiled && (await this.#isAsBefore())) {
       this.#becomeAnchored();
       return;

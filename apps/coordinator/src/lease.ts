@@ -225,9 +225,11 @@ export class Lease {
     } catch (error) {
       if (!(error instanceof PartitaError)) throw error;
       if (error.reason === 'WRONG_CLUSTER') throw error;
-      if (error.reason === 'NOT_ACTIVE_COORDINATOR') return this.wake();
-      if (!answered) this.#state.storeSilent(sentAtMs);
-      this.#noteFailure(error);
+      if (error.reason === 'NOT_ACTIVE_COORDINATOR') this.wake();
+      else {
+        if (!answered) this.#state.storeSilent(sentAtMs);
+        this.#noteFailure(error);
+      }
     } finally {
       this.#tell();
     }
