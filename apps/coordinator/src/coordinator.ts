@@ -194,7 +194,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     storeState: shownState,
     clockOffsetsMs: () => brokerSessions.clockOffsetsMs(),
   });
-  observeCoordinator(metrics, { model, lease, store, publisher });
+  observeCoordinator(metrics, { model, lease, store, publisher, changes });
   const relay = { pool, target: () => lease.relayTarget() };
   const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
