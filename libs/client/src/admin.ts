@@ -18,8 +18,8 @@ import type {
   PartitionRef,
 } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
+import { BalanceAdmin } from './balance-admin.ts';
 import { clientError, refused } from './client-error.ts';
-import { GroupAdmin } from './group-admin.ts';
 import { JITTER } from './jitter.ts';
 import type { LeaderCalls } from './leader-calls.ts';
 import { offsetSpec } from './position.ts';
@@ -62,7 +62,7 @@ export interface ListedOffset {
   readonly highWatermark: bigint;
 }
 
-export class Admin extends GroupAdmin {
+export class Admin extends BalanceAdmin {
   readonly #calls: ServiceCalls;
   readonly #leaders: LeaderCalls;
 
