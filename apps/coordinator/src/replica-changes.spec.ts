@@ -88,8 +88,10 @@ describe('a move of a replica', () => {
 
   it('of the leader has another lead first, and the new one take its place of preference', async () => {
     const { client } = await started(4);
-    const { members, free } = await placed(client);
+    const { key, members, free } = await placed(client);
     const { reassignmentId } = await client.move([['orders', 0, members[0]!, free[0]!]]);
+    await eventually(async () => (await membersOf(client)).length === 4);
+    cluster.broker(members[0]!)!.reportInSync(key, [1, 2, 3, 4], 1);
     await succeeded(client, reassignmentId);
     expect(await membersOf(client)).toEqual([free[0], ...members.slice(1)]);
     await eventually(async () => (await client.get('orders')).partitions[0]!.leaderId > 0);

@@ -84,10 +84,12 @@ export class ReplicaChanges {
     }
   }
 
-  #note({ partitions, copying, brokerIds, reassignmentIds }: ModelChange): void {
-    if (brokerIds.size > 0 || reassignmentIds.size > 0) this.#sweepAtMs = 0;
+  #note({ topicIds, partitions, copying, brokerIds, reassignmentIds }: ModelChange): void {
+    const told = new Set([...partitions.values()].map(({ topicId }) => topicId));
+    const isTopicChanged = [...topicIds].some((topicId) => !told.has(topicId));
+    if (isTopicChanged || brokerIds.size > 0 || reassignmentIds.size > 0) this.#sweepAtMs = 0;
     for (const [key, at] of partitions) if (!this.#begun.has(key)) this.#waiting.set(key, at);
-    if (brokerIds.size + reassignmentIds.size + partitions.size + copying.size > 0) this.#soon();
+    if (this.#sweepAtMs === 0 || partitions.size + copying.size > 0) this.#soon();
   }
 
   /** Many changes are one turn. */

@@ -47,7 +47,7 @@ export class ReplicaSteps {
       case 'delete':
         return this.#isOvertaken(at, known) ? undefined : this.#delete(at, step, known);
       case 'move-leader':
-        return this.#moveLeader(at, step.brokerIds, known);
+        return this.#moveLeader(at, step.brokerIds);
       case 'done':
       case 'wait':
         return undefined;
@@ -110,14 +110,10 @@ export class ReplicaSteps {
     model.apply([{ type: 'replica_deleted', brokerId, ...at }]);
   }
 
-  /** Nobody is deposed for one that cannot lead now; and an election may well choose the same again. */
-  async #moveLeader(at: TopicPartition, brokerIds: readonly number[], { inSync }: ClusterPartition): Promise<void> {
-    const { model, moveLeader } = this.#options;
-    const able = brokerIds.filter((id) => inSync.includes(id) && model.state.broker(id)?.facts.status === 'up');
-    const why = able.length === 0 ? 'no other is in sync' : await moveLeader(at, able);
-    const now = model.state.partition(at.topicId, at.partition);
-    if (now?.live === true && brokerIds.includes(now.leader)) return;
-    throw new PartitaError('LEADER_NOT_AVAILABLE', `the leader did not move: ${why ?? 'it was elected again'}`, {
+  async #moveLeader(at: TopicPartition, brokerIds: readonly number[]): Promise<void> {
+    const why = await this.#options.moveLeader(at, brokerIds);
+    if (why === undefined) return;
+    throw new PartitaError('LEADER_NOT_AVAILABLE', `the leader did not move: ${why}`, {
       partition: String(at.partition),
     });
   }

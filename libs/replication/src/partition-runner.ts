@@ -20,7 +20,7 @@ import type {
 } from './messages.ts';
 import type { PartitionState } from './partition-state.ts';
 import { NOT_LEVEL } from './pause.ts';
-import { leadRefusal, promiseOutcome } from './promise.ts';
+import { leadRefusal, promiseOutcome, stepDown } from './promise.ts';
 import { failUnanswered } from './refusals.ts';
 import type { ReplicaConfig } from './replica-config.ts';
 
@@ -120,7 +120,12 @@ export class PartitionRunner {
   end(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    this.#answerWaiting();
+    const { state } = this.#options;
+    for (const effect of [...stepDown(state), ...failUnanswered(state)]) this.#carryOut(effect);
+    const { grant, role } = state;
+    for (const reply of grant?.replies ?? []) reply(promiseOutcome(state, false));
+    if (role.kind === 'becoming-leader') for (const reply of role.replies) reply(leadRefusal(state));
+    this.#refuseWaiting();
   }
 
   #run(input: ReplicaInput): void {
@@ -243,20 +248,15 @@ export class PartitionRunner {
   #stop(error: unknown): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    this.#answerWaiting();
+    const { state } = this.#options;
+    for (const effect of [...failUnanswered(state), ...doubtChange(state)]) this.#carryOut(effect);
+    this.#refuseWaiting();
     this.#options.observer.onStopped(error);
   }
 
-  #answerWaiting(): void {
+  #refuseWaiting(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    const { state } = this.#options;
-    const { grant, role } = state;
-    for (const effect of [...failUnanswered(state), ...doubtChange(state)]) this.#carryOut(effect);
-    if (role.kind === 'leader') for (const input of role.held ?? []) this.#refuse(input);
-    const leads = role.kind === 'leader' ? role.leadReplies : role.kind === 'becoming-leader' ? role.replies : [];
-    for (const reply of leads) reply(leadRefusal(state));
-    for (const reply of grant?.replies ?? []) reply(promiseOutcome(state, false));
     for (const input of waiting) this.#refuse(input);
   }
 
