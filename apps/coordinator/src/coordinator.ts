@@ -112,6 +112,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     return {
       ready: { address: address.value, peerAddress, clusterId: config.clusterId, runId },
       async drain() {
+        parts.news.stop();
         await Promise.all([publicServer.drain(DRAIN_GRACE_MS), peerServer.drain(DRAIN_GRACE_MS)]);
       },
       close: stopAll,
@@ -180,6 +181,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const shown = { clusterId, model, clock, operator, audit, relay, view: holder };
   return {
     lines,
+    news,
     lease,
     feed,
     brokerSessions,
