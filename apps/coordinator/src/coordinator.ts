@@ -119,6 +119,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     return {
       ready: { address: address.value, peerAddress, clusterId: config.clusterId, runId },
       async drain() {
+        parts.news.stop();
         await Promise.all([publicServer.drain(DRAIN_GRACE_MS), peerServer.drain(DRAIN_GRACE_MS)]);
       },
       close: stopAll,
@@ -203,6 +204,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
   return {
     lines,
+    news,
     lease,
     feed,
     brokerSessions,
