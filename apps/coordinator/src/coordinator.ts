@@ -27,6 +27,7 @@ import { clusterService } from './cluster-service.ts';
 import { EMBEDDED_STORE } from './config.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { ElectionMeter, LeaderMoveMeter, observeCoordinator } from './coordinator-metrics.ts';
+import { DIRECTORY_CHECK_MS } from './directory-anchor.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
 import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
@@ -140,7 +141,9 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const brokersHolder = new DirectoryHolder(clock);
   const lines = new StateLines(logger, systemTimers);
   const base = { model, clock, random, logger, lines, tracing, expectedBrokers };
-  const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, onWrongCluster });
+  // Nobody else writes what is in this process.
+  const checkMs = config.redisUrl === EMBEDDED_STORE ? Infinity : DIRECTORY_CHECK_MS;
+  const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, checkMs, onWrongCluster });
   const news = new PartitionNews({ model, lease, lines });
   news.start();
   const feed = new RouteFeed({ clusterId, runId, model, lease, holder, brokersHolder, address });
