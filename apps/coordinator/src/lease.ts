@@ -1,5 +1,7 @@
 /**
  * The coordinator's lease: takes it when it is free, renews it, and keeps directory and memory in step when it is held.
+ * One that starts does not wait for the lease of the process that had its address before and was killed: that one is gone,
+ * or nobody could reach it under this address.
  *
  * Being `writable` means: the lease is held, the directory is what this process believes, and the store answers. A
  * coordinator with a whole picture in memory writes a lost directory back at once. One without rebuilds it from what brokers
@@ -9,7 +11,7 @@ import { LEASE_RENEW_MS, LEASE_TTL_MS, LeaseState } from '@partita/cluster';
 import type { LeaseStatus } from '@partita/cluster';
 import { PartitaError } from '@partita/domain';
 import type { Clock, Random } from '@partita/domain';
-import type { LeaseToken, MetadataSnapshot, MetadataStore, RolledBack } from '@partita/metadata-store';
+import type { LeaseHolder, LeaseToken, MetadataSnapshot, MetadataStore, RolledBack } from '@partita/metadata-store';
 import type { Logger, StateLines } from '@partita/runtime';
 import type { ClusterModel } from './cluster-model.ts';
 import { directoryContent } from './directory-codec.ts';
@@ -60,6 +62,7 @@ export class Lease {
   /** Tries for the lease once, then goes on in the background. Rejects with WRONG_CLUSTER. */
   async start(): Promise<void> {
     await this.#options.store.connect();
+    await this.#inherit();
     await this.#step();
     this.#options.store.onStateChange(() => this.wake());
     this.#schedule();
@@ -209,6 +212,20 @@ export class Lease {
       this.#options.logger.debug({ err: error }, 'the metadata store did not take a write');
     } finally {
       this.#tell();
+    }
+  }
+
+  /** Gives back for a predecessor what it could not. A duel with it, should it live on somewhere, costs no record. */
+  async #inherit(): Promise<void> {
+    const { store, url, logger } = this.#options;
+    try {
+      const holder: LeaseHolder | undefined = await store.leaseHolder();
+      if (holder?.url !== url()) return;
+      await store.leaseRelease(holder);
+      logger.info({ token: holder.number, run: holder.run }, 'lease of the predecessor at this address given back');
+    } catch (error) {
+      // Whatever it is, the first step meets it too, and knows what to do.
+      logger.debug({ err: error }, 'the metadata store did not tell who holds the lease');
     }
   }
 
