@@ -146,12 +146,18 @@ export class BrokerNode extends Node {
 
   /** The machine loses power: what was not synced is lost, and nobody is told. */
   cutPower(): void {
-    const { process, world } = this;
     this.disk.cutPower();
+    this.#lostPower('');
+  }
+
+  #lostPower(path: string): void {
+    const { process, world } = this;
     this.bootId = uuidOf(world.random);
     if (process === undefined) return;
+    world.trace.note(`${world.now} ${this.name} loses power ${path}`);
     world.network.darken(this.host);
     this.end(process);
+    this.startLater(world.random.below(RESTART_MS_MAX));
   }
 
   /** Somebody puts an empty disk into the machine. */
@@ -177,7 +183,17 @@ export class BrokerNode extends Node {
       bootId,
       startTime: this.#startCount,
     });
-    return new SimulatedProcess(this.name, this.host, { network: world.network, disk: clusterDisk, bootId });
+    const process: SimulatedProcess = new SimulatedProcess(this.name, this.host, {
+      network: world.network,
+      disk: clusterDisk,
+      bootId,
+      onReplica: (actor) => {
+        const { topicId, partition, replicaId } = actor;
+        world.losses.onReplica(replicaId, { brokerId: this.brokerId, topicId, partition });
+        world.oracle.onReplica(actor, process, this.brokerId);
+      },
+    });
+    return process;
   }
 
   protected launch(process: SimulatedProcess): Promise<RunningService> {
@@ -213,7 +229,13 @@ export class BrokerNode extends Node {
   }
 
   #newDisk(): FaultyDisk {
-    const disk = new FaultyDisk({ seed: this.world.random.word() });
+    const disk = new FaultyDisk({
+      seed: this.world.random.word(),
+      onCall: ({ outcome, path }) => {
+        // The disk cuts itself off; the process must not live to see why.
+        if (outcome === 'POWER_OFF') queueMicrotask(() => this.#lostPower(path));
+      },
+    });
     disk.names.add('/data', 'directory');
     disk.names.sync('/');
     return disk;

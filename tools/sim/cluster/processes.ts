@@ -6,6 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ClusterDisk } from "./cluster-disk.ts";
 import type { Network } from './network.ts';
+import type { ReplicaActor } from './services.ts';
 
 const context = new AsyncLocalStorage<SimulatedProcess>();
 
@@ -21,6 +22,8 @@ export interface Machine {
   readonly disk?: ClusterDisk;
   /** Of the machine's start. */
   readonly bootId: string;
+  /** Told of each replica that the process opens. */
+  readonly onReplica?: (actor: ReplicaActor) => void;
 }
 
 export class SimulatedProcess {

@@ -4,6 +4,7 @@ import type { MetadataStore } from '@partita/metadata-store';
 import type { PartitionState } from '@partita/replication';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
+import { currentProcess } from './processes.ts';
 
 interface Address {
   readonly host: string;
@@ -39,11 +40,14 @@ export interface ReplicaActor {
   readonly replicaId: string;
   readonly isClosed: boolean;
   readonly state: PartitionState;
+  readonly log: { readonly logStart: bigint };
+  /** Committed batches from the offset on. */
+  read(fromOffset: bigint, maxBytes: number): Promise<{ readonly bytes: Uint8Array; readonly nextOffset: bigint }>;
 }
 
 /** Every replica that a broker opens goes through here. */
 interface RegistryClass {
-  readonly prototype: { putActor(actor: ReplicaActor): void };
+  readonly prototype: { putActor: (this: object, actor: ReplicaActor) => void };
 }
 
 const APPS = new URL('../../../apps/', import.meta.url);
@@ -54,9 +58,15 @@ export const { startBroker } = await load<{
 export const { startCoordinator } = await load<{
   startCoordinator(options: CoordinatorOptions): Promise<RunningService>;
 }>('coordinator/src/coordinator.ts');
-export const { PartitionRegistry } = await load<{ readonly PartitionRegistry: RegistryClass }>(
+const { PartitionRegistry } = await load<{ readonly PartitionRegistry: RegistryClass }>(
   'broker/src/partition-registry.ts',
 );
+// Where the oracle gets to know of replicas, so that services need not know of it.
+const { putActor } = PartitionRegistry.prototype;
+PartitionRegistry.prototype.putActor = function (actor) {
+  putActor.call(this, actor);
+  currentProcess()?.machine.onReplica?.(actor);
+};
 
 async function load<Module>(path: string): Promise<Module> {
   const url = new URL(path, APPS).href;

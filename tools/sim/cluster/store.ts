@@ -13,6 +13,8 @@ import type { VirtualTime } from './virtual-time.ts';
 
 const RECONNECT_MS_MAX = 2000;
 
+export type DirectoryBackup = ReturnType<MemoryDirectory['backUp']>;
+
 /** How a store is away: `refuses` is found out at once, `silent` by each command's own time-out. */
 export type Absence = 'refuses' | 'silent';
 
@@ -25,9 +27,47 @@ export class SimulatedRedis {
   absence: Absence | undefined;
   /** Share of answers that get lost. */
   losesAnswers = 0;
+  /** Told of what no honest store does: what it said before means nothing any more. */
+  onLie: () => void = () => undefined;
   /** Longest way of a command, there and back. */
   answerMsMax = 1;
   readonly #listeners = new Set<() => void>();
+
+  /** Forgets everything, as FLUSHALL does. */
+  wipe(): void {
+    this.master.wipe();
+    this.onLie();
+  }
+
+  backUp(): DirectoryBackup {
+    return this.master.backUp();
+  }
+
+  /** Comes back as it was. */
+  restore(backup: DirectoryBackup): void {
+    this.master.restore(backup);
+    this.onLie();
+  }
+
+  /** Says to be another build of the directory. */
+  replaceGeneration(generation: string): void {
+    const { state } = this.master;
+    if (state.meta !== undefined) state.meta = { ...state.meta, generation };
+    this.onLie();
+  }
+
+  /** From now on there are two masters. */
+  split(): void {
+    this.rival = new MemoryDirectory();
+    this.rival.restore(this.master.backUp());
+  }
+
+  /** One of the two masters is thrown away. */
+  join(rivalWins: boolean): void {
+    if (rivalWins && this.rival !== undefined) this.master = this.rival;
+    this.rival = undefined;
+    this.onLie();
+  }
 
   /** Tells every connection that the absence has changed. */
   change(absence: Absence | undefined): void {

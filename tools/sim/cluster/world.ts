@@ -2,10 +2,13 @@
 import type { LogFields, LogLevel } from '@partita/runtime';
 import { SeededRandom } from '@partita/testkit';
 import { Tally, Trace, Violation } from '../trace.ts';
+import { ClientSide } from './client-side.ts';
 import type { DiskPace } from './cluster-disk.ts';
 import { Network } from './network.ts';
 import { BrokerNode, CoordinatorNode } from './nodes.ts';
 import type { Node } from './nodes.ts';
+import { Losses } from './losses.ts';
+import { Oracle } from './oracle.ts';
 import { drawPlan } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { SimulatedRedis } from './store.ts';
@@ -24,6 +27,9 @@ export class World {
   readonly diskPace: { -readonly [Key in keyof DiskPace]: DiskPace[Key] };
   readonly brokers: readonly BrokerNode[];
   readonly coordinators: readonly CoordinatorNode[];
+  readonly clients: ClientSide;
+  readonly oracle: Oracle;
+  readonly losses: Losses;
   /** Of wall clocks, by host. */
   readonly clockOffsets = new Map<string, number>();
   #violation: string | undefined;
@@ -42,6 +48,9 @@ export class World {
     const { brokerCount, coordinatorCount } = this.plan;
     this.coordinators = Array.from({ length: coordinatorCount }, (_, index) => new CoordinatorNode(this, index + 1));
     this.brokers = Array.from({ length: brokerCount }, (_, index) => new BrokerNode(this, index + 1));
+    this.oracle = new Oracle(this);
+    this.losses = new Losses(this);
+    this.clients = new ClientSide(this);
   }
 
   get now(): string {
@@ -58,7 +67,10 @@ export class World {
   }
 
   async run(forMs: number, isOver: () => boolean = () => false): Promise<void> {
-    await this.time.run(forMs, () => this.#violation !== undefined || isOver());
+    await this.time.run(forMs, () => {
+      this.oracle.look();
+      return this.#violation !== undefined || isOver();
+    });
     if (this.#violation !== undefined) throw new Violation(this.#violation);
   }
 
