@@ -145,14 +145,16 @@ function checkRecords(world: World, topic: KnownTopic, partition: number, bytes:
   world.tally.add('acknowledged records read', world.oracle.ackedOf(topic.topicId, partition).size);
   for (const producer of world.clients.producers) {
     if (producer.topic !== topic || producer.partition !== partition) continue;
-    let last = -1n;
-    for (const { value, fate, refusedAs } of producer.sent) {
+    let last = { offset: -1n, session: 0 };
+    for (const { value, fate, refusedAs, session } of producer.sent) {
       const offset = found.get(value);
       if (offset === undefined) continue;
       if (fate === 'refused') throw new Violation(`I11: ${value}, refused with ${refusedAs}, is in the log`);
       if (fate === 'unknown') world.tally.add('seen: OUTCOME_UNKNOWN kept');
-      if (offset <= last) throw new Violation(`I13: ${value} is at ${offset}, before what was sent before it`);
-      last = offset;
+      if (!producer.isSession) continue;
+      if (session === last.session && offset <= last.offset)
+        throw new Violation(`I13: ${value} is at ${offset}, before what was sent before it`);
+      last = { offset, session };
     }
   }
 }

@@ -48,8 +48,8 @@ export interface Plan {
   readonly weights: Readonly<Record<Fault, number>>;
 }
 
-const CALM = { durationMs: 8000, faultEveryMs: 2500 };
-const STORM = { durationMs: 12_000, faultEveryMs: 700 };
+const CALM = { durationMs: 6000, faultEveryMs: 1500 };
+const STORM = { durationMs: 9000, faultEveryMs: 600 };
 
 export function drawPlan(random: SeededRandom): Plan {
   const isStorm = random.chance(0.5);
@@ -61,7 +61,7 @@ export function drawPlan(random: SeededRandom): Plan {
     isStorm,
     brokerCount: random.pick([3, 3, 3, 4, 5]),
     coordinatorCount: random.pick([1, 2, 2, 2]),
-    topicCount: random.between(1, 3),
+    topicCount: random.between(1, 2),
     durationMs,
     network: {
       minMs: 0.1,
@@ -76,7 +76,7 @@ export function drawPlan(random: SeededRandom): Plan {
     },
     storeMsMax: random.pick([1, 5, isStorm ? 300 : 20]),
     storeLoses: isStorm ? random.pick([0, 0.02, 0.1]) : random.pick([0, 0, 0.01]),
-    appendEveryMs: random.pick([50, 100, 200]),
+    appendEveryMs: random.pick([100, 200, 400]),
     adminEveryMs: random.pick([500, 1000, 3000]),
     faultEveryMs,
     weights,

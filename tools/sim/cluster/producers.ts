@@ -28,6 +28,8 @@ export interface SentRecord {
   fate: Fate;
   /** Of one that was acknowledged. */
   offset: bigint | undefined;
+  /** Which session of the producer it belongs to: what an ended one left behind may come later than what follows it. */
+  readonly session: number;
   /** Its last call; a refusal is definite for that call alone. */
   refusedAs: ErrorReason | undefined;
 }
@@ -42,6 +44,7 @@ export class Producer {
   readonly name: string;
   #producerId: Buffer;
   #sequence = 0n;
+  #session = 0;
   #isStopped = false;
   #isBusy = false;
 
@@ -88,6 +91,7 @@ export class Producer {
       value: `${this.name}/${this.sent.length}`,
       fate: 'open',
       offset: undefined,
+      session: this.#session,
       refusedAs: undefined,
     };
     this.sent.push(record);
@@ -126,6 +130,7 @@ export class Producer {
         record.fate = 'unknown';
         this.#producerId = this.#freshId();
         this.#sequence = 0n;
+        this.#session += 1;
         return;
       }
       await time.sleep(random.below(2 * RETRY_MS));

@@ -13,7 +13,7 @@ import type { World } from './world.ts';
 const CALL_MS = 5000;
 const RETRY_MS = 300;
 /** Extra topics that come and go, at most. */
-const EXTRA_TOPIC_COUNT_MAX = 3;
+const EXTRA_TOPIC_COUNT_MAX = 2;
 
 type Life = 'creating' | 'active' | 'deleting' | 'deleted';
 
@@ -88,7 +88,7 @@ export class Topics {
     const minInSyncReplicas = random.between(1, Math.min(replicationFactor, 2));
     const topic: KnownTopic = {
       name,
-      partitionCount: random.pick([1, 1, 2]),
+      partitionCount: random.pick([1, 1, 1, 2]),
       replicationFactor: Math.min(replicationFactor, plan.brokerCount),
       minInSyncReplicas,
       topicId: '',

@@ -32,6 +32,15 @@ interface ClientOptions {
   readonly callInvocationTransformer?: (properties: CallProperties) => CallProperties;
 }
 
+/** How a call begins. */
+interface CallStart {
+  readonly metadata: Metadata;
+  readonly deadline: number | undefined;
+  readonly callback: Callback | undefined;
+  /** Of a call with one. */
+  readonly request: Buffer | undefined;
+}
+
 /** An address, and the connection to it: made by the first call, made again after each loss. */
 export class Channel {
   readonly owner: SimulatedProcess;
@@ -158,10 +167,7 @@ export class Client {
     callOptions: { readonly deadline?: number },
     callback: Callback,
   ): ClientCall {
-    const call = this.#call(path, { requestSerialize, responseDeserialize, metadata, callOptions, argument, callback });
-    call.write(argument);
-    call.end();
-    return call;
+    return this.#call(path, { requestSerialize, responseDeserialize, metadata, callOptions, argument, callback });
   }
 
   makeServerStreamRequest(
@@ -172,10 +178,7 @@ export class Client {
     metadata: Metadata,
     callOptions: { readonly deadline?: number },
   ): ClientCall {
-    const call = this.#call(path, { requestSerialize, responseDeserialize, metadata, callOptions, argument });
-    call.write(argument);
-    call.end();
-    return call;
+    return this.#call(path, { requestSerialize, responseDeserialize, metadata, callOptions, argument });
   }
 
   makeBidiStreamRequest(
@@ -211,7 +214,9 @@ export class Client {
       callOptions,
       ...(callback === undefined ? {} : { callback }),
     });
-    call.start(properties.metadata, callOptions.deadline, properties.callback);
+    // A call with one request sends it, and its end, with its beginning.
+    const request = argument === undefined ? undefined : onTheWire(requestSerialize(argument));
+    call.start({ metadata: properties.metadata, deadline: callOptions.deadline, callback: properties.callback, request });
     return call;
   }
 }
@@ -225,6 +230,7 @@ export class ClientCall extends EventEmitter {
   readonly #way = new Way();
   #metadata = new Metadata();
   #deadlineMs = Infinity;
+  #request: Buffer | undefined;
   #callback: Callback | undefined;
   #response: unknown;
   #connection: Connection | undefined;
@@ -243,11 +249,12 @@ export class ClientCall extends EventEmitter {
     this.#deserialize = deserialize;
   }
 
-  start(metadata: Metadata, deadline: number | undefined, callback: Callback | undefined): void {
+  start({ metadata, deadline, callback, request }: CallStart): void {
     const { owner } = this.#channel;
     const { time } = owner.machine.network;
     this.#metadata = metadata.clone();
     this.#callback = callback;
+    this.#request = request;
     if (deadline !== undefined) {
       const leftMs = Math.max(0, deadline - Date.now());
       this.#deadlineMs = leftMs;
@@ -267,9 +274,12 @@ export class ClientCall extends EventEmitter {
     connection.add('client', this);
     const metadata = this.#metadata;
     const deadlineMs = this.#deadlineMs;
-    connection.send('client', this.#way, `call ${path}`, () => {
-      this.#server = new ServerCall({ connection, client: this, path, metadata, deadlineMs });
-      connection.listener.accept(this.#server);
+    const request = this.#request;
+    connection.send('client', this.#way, `call ${path} ${request?.length ?? ''}`, () => {
+      const server = new ServerCall({ connection, client: this, path, metadata, deadlineMs });
+      this.#server = server;
+      connection.listener.accept(server);
+      if (request !== undefined) server.receive(request);
     });
     const unsent = this.#unsent;
     this.#unsent = [];

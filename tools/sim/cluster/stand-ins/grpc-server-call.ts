@@ -39,6 +39,8 @@ export class ServerCall extends EventEmitter {
   readonly #deadline: number;
   #definition: MethodDefinition | undefined;
   #onRequest: (() => void) | undefined;
+  /** Of a call with one response: it goes with the status. */
+  #answer: Buffer | undefined;
   #isOver = false;
   #isPaused = false;
   #received: (() => void)[] = [];
@@ -71,7 +73,11 @@ export class ServerCall extends EventEmitter {
   sendStatus(status: CallStatus): void {
     if (this.#isOver) return;
     const { connection, client, path } = this.#parts;
-    connection.send('server', this.#way, `status ${status.code} of ${path}`, () => client.receiveStatus(status));
+    const answer = this.#answer;
+    connection.send('server', this.#way, `status ${status.code} ${answer?.length ?? ''} of ${path}`, () => {
+      if (answer !== undefined) client.receive(answer);
+      client.receiveStatus(status);
+    });
     this.over();
   }
 
@@ -151,7 +157,8 @@ export class ServerCall extends EventEmitter {
       this.#fail(error);
       return;
     }
-    this.write(response);
+    const serialize = this.#definition?.responseSerialize;
+    if (!this.#isOver && serialize !== undefined) this.#answer = onTheWire(serialize(response));
     this.end(trailers);
   };
 
