@@ -126,6 +126,30 @@ describe('a replica that moves to another broker', () => {
   });
 });
 
+describe('a replica that has left its set and is not deleted', () => {
+  it('costs its leader nothing, serves nobody, and does not vote', async () => {
+    const change = await start(3, 3, 2);
+    const [first, second, third] = set.replicas;
+    await set.broker(1).appendOk(entryFor(set.topic, batchOf('a')));
+    await set.untilInSync(1, 2, 3);
+    await change.change(1, { replicas: [first!, second!] });
+    await set.untilInSync(1, 2);
+    // More than what is sent ahead to one that does not acknowledge.
+    for (let count = 0; count < 12; count += 1) {
+      await set.broker(1).appendOk(entryFor(set.topic, batchOf('x'.repeat(1024 * 1024 - 1024))));
+    }
+    const queued = async () => {
+      const scraped = await set.broker(1).scrape();
+      return scraped.get('partita_broker_queue_bytes{queue="replicate"}');
+    };
+    await expect.poll(queued, { timeout: 5000 }).toBe(0);
+    const fetched = await set.broker(3).fetch({ topic: set.topic, offset: 0n });
+    expect(fromRpcStatus(fetched.error!)).toMatchObject({ reason: 'NOT_LEADER', metadata: { leader: '1' } });
+    await expect.poll(async () => (await change.ask(third!, 9)).configFloor).toBe(2);
+    expect(await change.ask(third!, 9)).toMatchObject({ granted: false, error: undefined });
+  });
+});
+
 describe('a replica that holds the only copy no longer', () => {
   it('is copied anew after damage, as its journal knows also without its log', async () => {
     const change = await start(1, 2, 1);
