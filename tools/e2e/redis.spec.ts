@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { RedisCommand } from '@partita/tool-dev/redis-server.ts';
+import { connect } from '@partita/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { directoryDifferences } from './directory-equality.ts';
 import { killNow } from './processes.ts';
