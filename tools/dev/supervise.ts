@@ -18,6 +18,8 @@ export interface ServiceSpec {
   readonly entry: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  /** A command that runs Node as its last arguments, in its own process; empty = Node itself. */
+  readonly wrap: readonly string[];
   /** For Node itself. */
   readonly nodeArgs: readonly string[];
 }
@@ -44,6 +46,7 @@ export class SupervisedProcess {
   #delayMs: number;
   #startedMs = 0;
   #stopping = false;
+  #holdCount = 0;
   /** True between its ready message and its end. */
   ready = false;
 
@@ -69,9 +72,9 @@ export class SupervisedProcess {
   start(): void {
     this.#startedMs = performance.now();
     this.#lastLines = [];
-    const { entry, args, env, nodeArgs } = this.spec;
-    const execArgv = [...process.execArgv, ...nodeArgs];
-    const child = fork(entry, [...args], { env, execArgv, silent: true, detached: true });
+    const { entry, args, env, wrap, nodeArgs } = this.spec;
+    const [execPath = '', ...execArgv] = [...wrap, process.execPath, ...process.execArgv, ...nodeArgs];
+    const child = fork(entry, [...args], { env, execPath, execArgv, silent: true, detached: true });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8');
@@ -118,8 +121,21 @@ export class SupervisedProcess {
     this.#child?.kill('SIGKILL');
   }
 
+  /** From now on it is not started again when it dies, until as many calls of `release`. */
+  hold(): void {
+    this.#holdCount += 1;
+    clearTimeout(this.#restartTimer);
+  }
+
+  /** Started at once when nobody holds it any more. */
+  release(): void {
+    this.#holdCount -= 1;
+    if (this.#holdCount === 0 && this.#child === undefined && !this.#stopping) this.start();
+  }
+
   #onEnd(text: string): void {
     if (this.#stopping) return;
+    if (this.#holdCount > 0) return this.#options.onDeath(`${this.spec.name} ${text}; held`, this.#lastLines);
     if (performance.now() - this.#startedMs > STEADY_MS) this.#delayMs = this.#delayMsMin;
     const next = this.#options.restart ? `; starting it again in ${this.#delayMs / 1000} s` : '';
     this.#options.onDeath(`${this.spec.name} ${text}${next}`, this.#lastLines);
