@@ -137,7 +137,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
   const { config, store, clock, random, logger, runId, tracing, metrics, onWrongCluster } = options;
-  const { clusterId, expectedBrokers, rebuildIncomplete } = config;
+  const { clusterId, expectedBrokers = 1, rebuildIncomplete } = config;
+  const knowsBrokers = config.expectedBrokers !== undefined;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
   const brokersHolder = new DirectoryHolder(clock);
@@ -168,7 +169,8 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
-  const shards = new GroupShards({ ...base, lease, creations, onAssigned: () => instanceSessions.sendShards() });
+  const sendShards = () => instanceSessions.sendShards();
+  const shards = new GroupShards({ ...base, lease, creations, knowsBrokers, onAssigned: sendShards });
   const groupReplicas = new GroupReplicas({ ...base, lease, updates });
   const session = { ...base, clusterId, runId, lease };
   const instanceSessions = new InstanceSessions({
