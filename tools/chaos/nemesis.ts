@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { machineMs } from '@partita/tool-history/clients/client-plan.ts';
 import type { Stage } from './faults/fault.ts';
-import { spellMs } from './plan.ts';
 import type { PlannedFault, Spell } from './plan.ts';
 
 export interface Injection {
@@ -40,11 +39,6 @@ export async function carryOut(spells: readonly Spell[], options: NemesisOptions
     await sleep(spell.quietMs);
   }
   return past;
-}
-
-/** How long a plan takes when recovery takes no time. */
-export function planMs(spells: readonly Spell[]): number {
-  return spells.reduce((sum, spell) => sum + spellMs(spell) + spell.quietMs, 0);
 }
 
 async function befall({ fault, afterMs, lastMs }: PlannedFault, { stage, log }: NemesisOptions): Promise<Injection> {
