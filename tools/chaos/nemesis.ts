@@ -8,6 +8,8 @@ export interface Injection {
   readonly fault: string;
   /** What was hit; undefined = nobody had the role, and nothing happened. */
   readonly target: string | undefined;
+  /** What the fault itself saw that must not be; empty = nothing. */
+  readonly wrong: string;
 }
 
 export interface PastSpell {
@@ -48,13 +50,13 @@ async function befall({ fault, afterMs, lastMs }: PlannedFault, { stage, log }: 
     injected = await fault.inject(stage);
   } catch (error) {
     log(`${fault.name} did not happen: ${error instanceof Error ? error.message : String(error)}`);
-    return { fault: fault.name, target: undefined };
+    return { fault: fault.name, target: undefined, wrong: '' };
   }
   log(`${fault.name}: ${injected.target}`);
   await sleep(lastMs);
-  await injected.heal();
+  const wrong = await injected.heal().catch((error: unknown) => String(error));
   log(`${fault.name} healed`);
-  return { fault: fault.name, target: injected.target };
+  return { fault: fault.name, target: injected.target, wrong: wrong ?? '' };
 }
 
 function seconds(ms: number): string {

@@ -62,6 +62,9 @@ export async function runTrial(options: TrialOptions): Promise<TrialResult> {
     log(`${name}: all clients work`);
     const stage = { cluster, roles, random: new SeededRandom(seed) };
     past = await carryOut(spells, { stage, recovered, log });
+    problems.push(
+      ...past.flatMap(({ injections }) => injections.flatMap(({ wrong }) => (wrong === '' ? [] : [wrong]))),
+    );
     problems.push(...(await load.finish()));
   } catch (error) {
     problems.push(String(error));

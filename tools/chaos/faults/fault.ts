@@ -17,7 +17,7 @@ export type Need = 'network' | 'clocks';
 export interface Injected {
   /** What was hit, for people: `broker-2`. */
   readonly target: string;
-  /** Resolves when the cause is gone; the cluster recovers by itself from then on. */
+  /** Resolves when the cause is gone; the cluster recovers by itself from then on. Rejects when it saw what must not be. */
   readonly heal: () => Promise<void>;
 }
 
