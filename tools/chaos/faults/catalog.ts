@@ -7,6 +7,7 @@ import { FREEZES } from './freezes.ts';
 import { KILLS } from './kills.ts';
 import { PARTITIONS } from './partitions.ts';
 import { REDIS_LOSSES } from './redis-losses.ts';
+import { REPLICA_MOVES } from './replica-moves.ts';
 
 export const FAULTS: readonly Fault[] = [
   ...KILLS,
@@ -15,6 +16,7 @@ export const FAULTS: readonly Fault[] = [
   ...CLOCK_JUMPS,
   ...REDIS_LOSSES,
   ...DIRECTORIES,
+  ...REPLICA_MOVES,
 ];
 
 /** Faults whose names contain one of the words: `clock`, `leader-isolated`. Throws for a word that none contains. */
