@@ -29,6 +29,8 @@ const memory: DirectoryContent = {
   partitions: [{ topicId: 't1', partition: 0, entry }],
   tombstones: [{ topicId: 't0', name: 'gone', deletedMs: 1 }],
   groups: [{ shard: 1, value: 'x' }],
+  moves: [{ reassignmentId: 'm1', value: '{}' }],
+  settings: { version: 1, settings: '{}' },
 };
 
 describe('a directory that is read back', () => {
