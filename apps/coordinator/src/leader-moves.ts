@@ -44,7 +44,7 @@ interface Planned extends Wish {
 const BATCH_MS_GOAL = 150;
 const BATCH_COUNT_MIN = 8;
 const BATCH_COUNT_MAX = 128;
-const BATCHES_COUNT_MAX = 64;
+const BATCHES_COUNT_MAX = 32;
 const NO_NONCE = Buffer.alloc(0);
 
 export class LeaderMoves {
