@@ -7,12 +7,13 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { RedisCommand } from '@partita/tool-dev/redis-server.ts';
+import { connect } from '@partita/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { directoryDifferences } from './directory-equality.ts';
 import { killNow } from './processes.ts';
 import { redisBinary } from './redis-binary.ts';
 import { RedisSuite, SETTINGS } from './redis-suite.ts';
-import { LONG } from './root.ts';
+import { LONG, ROOT } from './root.ts';
 import { until } from './until.ts';
 
 /** However it was lost: the directory is complete again within this. */
@@ -65,6 +66,23 @@ function suite(binary: RedisCommand): void {
     });
     const { leaderId, leaderEpoch } = topic?.partitions[0] ?? {};
     expect(JSON.parse(stdout)).toMatchObject({ leader: leaderId, epoch: leaderEpoch, status: 'online' });
+  });
+
+  it('is refused by a coordinator of another cluster, which exits with code 4 and says why', async () => {
+    const before = await on.site.raw.dbsize();
+    const stranger = ['--cluster-id', '11111111-1111-4111-8111-111111111111', '--redis-url', on.site.directUrl];
+    const args = [
+      'apps/coordinator/src/main.ts',
+      '--listen',
+      '127.0.0.1:0',
+      '--peer-listen',
+      '127.0.0.1:0',
+      ...stranger,
+    ];
+    const ended = await promisify(execFile)(process.execPath, args, { cwd: ROOT }).catch((error: unknown) => error);
+    expect(ended).toMatchObject({ code: 4 });
+    expect(Object.values(ended as object).join('\n')).toContain('this Redis holds the metadata of cluster');
+    expect(await on.site.raw.dbsize()).toBe(before);
   });
 
   it(`may be emptied under load, ${FLUSH_COUNT} times: settings, owners and epochs are as they were`, async () => {

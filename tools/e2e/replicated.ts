@@ -43,7 +43,7 @@ export class ReplicatedTopic {
     }
   }
 
-  /** Makes it, with three replicas by default, and waits until all are in sync. */
+  /** Makes it, once there are brokers for its replicas, and waits until all are in sync. */
   async create(replicationFactor = 3): Promise<void> {
     const { name, partitionCount } = this;
     await until('the topic', 30, () =>
@@ -101,10 +101,14 @@ export class ReplicatedTopic {
    * Producers and readers work while it happens and a moment after; then everything is read. Lost, duplicate, reordered and
    * divergent records are anomalies; there must be none, and replicas must be equal.
    */
-  async workDuring(what: string, happening: () => Promise<void>, replicaCount = 3): Promise<Verdict> {
+  async workDuring(
+    what: string,
+    happening: (recorder: Recorder) => Promise<void>,
+    replicaCount = 3,
+  ): Promise<Verdict> {
     const recorder = new Recorder();
     const workload = await Workload.start({ endpoints: this.endpoints, topic: this.name, recorder });
-    await happening();
+    await happening(recorder);
     await this.untilInSync(replicaCount, 60);
     const before = recorder.events.length;
     await until('work to go on', 20, () => recorder.events.length > before + 400);

@@ -11,6 +11,8 @@ import { kill } from './areas/kill.ts';
 import { partitions } from './areas/partitions.ts';
 import { producers } from './areas/producers.ts';
 import { redis } from './areas/redis.ts';
+import { reliability } from './areas/reliability.ts';
+import { rolling } from './areas/rolling.ts';
 import { start } from './areas/start.ts';
 import { storage } from './areas/storage.ts';
 
@@ -18,6 +20,7 @@ export const AREAS: readonly Area[] = [
   start,
   kill,
   failover,
+  rolling,
   groups,
   producers,
   storage,
@@ -28,4 +31,5 @@ export const AREAS: readonly Area[] = [
   partitions,
   redis,
   fuzz,
+  reliability,
 ];

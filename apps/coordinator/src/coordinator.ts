@@ -44,6 +44,7 @@ import { PreferredLeaders } from './preferred-leaders.ts';
 import { Reassignments } from './reassignments.ts';
 import { ReplicaChanges } from './replica-changes.ts';
 import { ReplicaSteps } from './replica-steps.ts';
+import type { MoveLeader } from './replica-steps.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -121,6 +122,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     return {
       ready: { address: address.value, peerAddress, clusterId: config.clusterId, runId },
       async drain() {
+        parts.news.stop();
         await Promise.all([publicServer.drain(DRAIN_GRACE_MS), peerServer.drain(DRAIN_GRACE_MS)]);
       },
       close: stopAll,
@@ -135,7 +137,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
   const { config, store, clock, random, logger, runId, tracing, metrics, onWrongCluster } = options;
-  const { clusterId, expectedBrokers, rebuildIncomplete } = config;
+  const { clusterId, expectedBrokers = 1, rebuildIncomplete } = config;
+  const knowsBrokers = config.expectedBrokers !== undefined;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
   const brokersHolder = new DirectoryHolder(clock);
@@ -158,14 +161,16 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   });
   const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
   const leaders = leaderWork({ ...acting, elections, meter: new LeaderMoveMeter(metrics) });
-  const reassignments = new Reassignments({ ...base, lease, audit });
-  const steps = new ReplicaSteps({ ...acting, moveLeader: (at, brokerIds) => leaders.moves.move(at, brokerIds) });
-  const changes = new ReplicaChanges({ ...base, lease, steps, reassignments });
   const operator = new OperatorElections({ ...acting, elections, moves: leaders.moves, audit });
+  const reassignments = new Reassignments({ ...base, lease, audit });
+  const moveLeader: MoveLeader = (at, brokerIds) => leaders.moves.move(at, brokerIds);
+  const steps = new ReplicaSteps({ ...acting, moveLeader });
+  const changes = new ReplicaChanges({ ...base, lease, steps, reassignments });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
-  const shards = new GroupShards({ ...base, lease, creations, onAssigned: () => instanceSessions.sendShards() });
+  const sendShards = () => instanceSessions.sendShards();
+  const shards = new GroupShards({ ...base, lease, creations, knowsBrokers, onAssigned: sendShards });
   const groupReplicas = new GroupReplicas({ ...base, lease, updates });
   const session = { ...base, clusterId, runId, lease };
   const instanceSessions = new InstanceSessions({
@@ -205,6 +210,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
   return {
     lines,
+    news,
     lease,
     feed,
     brokerSessions,

@@ -90,6 +90,20 @@ describe('a coordinator with the whole picture in memory', () => {
   });
 });
 
+describe('a directory of another cluster', () => {
+  it('ends a coordinator that meets it while it runs, and is not written to', async () => {
+    const { coordinator } = await twoBrokers();
+    await eventually(async () => (await coordinator.store.readMeta()).status === 'current');
+    const { state } = cluster.directory;
+    state.meta = { clusterId: randomUUID(), generation: randomUUID(), revision: 7 };
+    const other = structuredClone(state);
+    await eventually(() => cluster.wrongCluster.length > 0);
+    expect(cluster.wrongCluster[0]).toMatchObject({ reason: 'WRONG_CLUSTER' });
+    expect({ ...cluster.directory.state, lease: undefined }).toEqual({ ...other, lease: undefined });
+    cluster.directory.wipe();
+  });
+});
+
 describe('a directory that somebody else changed', () => {
   it.each([
     ['an epoch', (state: MemoryDirectory['state']) => changePartition(state, { epoch: 500, leader: 9 })],

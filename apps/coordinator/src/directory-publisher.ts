@@ -114,8 +114,8 @@ export class DirectoryPublisher {
     }
     for (const tombstone of state.tombstones()) this.#tombstones.set(tombstone.topicId, tombstone);
     for (const { facts } of state.brokers()) this.#brokerIds.add(facts.brokerId);
-    for (const { reassignmentId } of state.reassignments.all()) this.#reassignmentIds.add(reassignmentId);
     for (const brokerId of state.settings().removedBrokerIds) this.#brokerIds.add(brokerId);
+    for (const { reassignmentId } of state.reassignments.all()) this.#reassignmentIds.add(reassignmentId);
     this.#shards = true;
     this.#settings = true;
   }
@@ -204,6 +204,16 @@ export class DirectoryPublisher {
     );
   }
 
+  async #writeSettings(token: LeaseToken): Promise<void> {
+    this.#settings = false;
+    const entry = settingsEntry(this.#options.model.state.settings());
+    if (entry === undefined) return;
+    await this.#orAgain(
+      () => this.#options.store.putSettings(token, entry),
+      () => (this.#settings = true),
+    );
+  }
+
   /** One by one: each may be long. */
   async #writeMoves(token: LeaseToken): Promise<void> {
     const [reassignmentId] = this.#reassignmentIds;
@@ -214,16 +224,6 @@ export class DirectoryPublisher {
     await this.#orAgain(
       () => this.#options.store.putMoves(token, [entry]),
       () => this.#reassignmentIds.add(reassignmentId),
-    );
-  }
-
-  async #writeSettings(token: LeaseToken): Promise<void> {
-    this.#settings = false;
-    const entry = settingsEntry(this.#options.model.state.settings());
-    if (entry === undefined) return;
-    await this.#orAgain(
-      () => this.#options.store.putSettings(token, entry),
-      () => (this.#settings = true),
     );
   }
 

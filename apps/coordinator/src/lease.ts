@@ -1,5 +1,6 @@
 /**
- * The coordinator's lease: takes it when it is free, renews it, and gives it back.
+ * The coordinator's lease: takes it when it is free, renews it, and gives it back. One that starts does not wait for the lease
+ * of the process that had its address before and was killed: that one is gone, or nobody could reach it under this address.
  *
  * Being `writable` means: the lease is held, the directory is what this process believes (directory-anchor.ts), and the store
  * answers.
@@ -66,6 +67,7 @@ export class Lease {
   /** Tries for the lease once, then goes on in the background. Rejects with WRONG_CLUSTER. */
   async start(): Promise<void> {
     await this.#options.store.connect();
+    await this.#inherit();
     await this.#step();
     this.#options.store.onStateChange(() => this.wake());
     this.#schedule();
@@ -240,6 +242,20 @@ export class Lease {
       this.#options.logger.warn({ err: error }, 'the metadata store does not take what it is asked for');
     this.#failure = error;
     this.storeFailed(error);
+  }
+
+  /** Gives back for a predecessor what it could not. A duel with it, should it live on somewhere, costs no record. */
+  async #inherit(): Promise<void> {
+    const { store, url, logger } = this.#options;
+    try {
+      const holder: LeaseHolder | undefined = await store.leaseHolder();
+      if (holder?.url !== url()) return;
+      await store.leaseRelease(holder);
+      logger.info({ token: holder.number, run: holder.run }, 'lease of the predecessor at this address given back');
+    } catch (error) {
+      // Whatever it is, the first step meets it too, and knows what to do.
+      logger.debug({ err: error }, 'the metadata store did not tell who holds the lease');
+    }
   }
 
   async #renewOrAcquire(sentAtMs: number): Promise<void> {

@@ -12,9 +12,7 @@ export const EMPTY: DirectoryContent = {
   partitions: [],
   tombstones: [],
   groups: [],
-  moves: [],
   settings: undefined,
-  moves: [],
 };
 
 export function topicEntry(name: string, topicId: string = randomUUID()): TopicEntry {
