@@ -177,7 +177,8 @@ export class ReplicaChanges {
   #newLearnerOf({ topicId, partition }: TopicPartition, step: ReplicaStep): number | undefined {
     if (step.kind !== 'propose') return undefined;
     const before = this.#options.model.state.partition(topicId, partition)?.config?.learners ?? [];
-    return step.config.learners.find(({ replicaId }) => before.every((known) => known.replicaId !== replicaId))?.brokerId;
+    return step.config.learners.find(({ replicaId }) => before.every((known) => known.replicaId !== replicaId))
+      ?.brokerId;
   }
 
   /** Never rejects. */
