@@ -45,6 +45,9 @@ export interface ReplicaStoreOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly segmentBytesDefault: number;
+  /** A config, or a deletion, was stored: durable, and known to nobody else yet. */
+  readonly onTopic: (config: TopicConfig) => void;
+  readonly onTombstone: (tombstone: TopicTombstone) => void;
 }
 
 export class ReplicaStore {
@@ -147,7 +150,7 @@ export class ReplicaStore {
         try {
           await this.#open(topic, replica.partition, meta);
         } catch (error) {
-          faults[wanted.indexOf(replica)] = asPartitaError(error);
+          faults[wanted.indexOf(replica)] = asPartitaError(asStorageFailure(error));
         }
       });
       return faults;
@@ -162,6 +165,7 @@ export class ReplicaStore {
       const key = `${TOMBSTONE_PREFIX}${tombstone.topicId}`;
       if (journal.get(key) === undefined) {
         await journal.put(new Map([[key, TopicTombstone.encode(tombstone).finish()]]));
+        this.#options.onTombstone(tombstone);
       }
       const actors = this.#options.registry.removeTopic(tombstone.topicId);
       await inParallel(actors, OPEN_CONCURRENCY_MAX, async (actor) => {
@@ -323,6 +327,7 @@ export class ReplicaStore {
     await directory.disk.syncDirectory(directory.dir);
     await writeTopicConfigFile(directory.disk, dir, TopicConfig.encode(config).finish());
     registry.putTopic(knownTopic(config, segmentBytesDefault));
+    this.#options.onTopic(config);
   }
 
   async #readTopic(topicId: string): Promise<KnownTopic | undefined> {
@@ -362,8 +367,20 @@ export class ReplicaStore {
   async #exclusively<Result>(change: () => Promise<Result>): Promise<Result> {
     const mine = this.#last.then(change);
     this.#last = mine.catch(() => undefined);
-    return mine;
+    try {
+      return await mine;
+    } catch (error) {
+      throw asStorageFailure(error);
+    }
   }
+}
+
+/** A disk that fails is no bug of whoever asked for the change; repeating it completes what was begun. */
+function asStorageFailure(error: unknown): unknown {
+  const code = diskErrorCode(error);
+  if (code === undefined) return error;
+  const reason = code === 'ENOSPC' ? 'STORAGE_FULL' : 'STORAGE_FAILED';
+  return new PartitaError(reason, `the disk did not take the change (${code}): see to it and repeat`, {}, { cause: error });
 }
 
 function hasPromised(stored: Uint8Array): boolean {

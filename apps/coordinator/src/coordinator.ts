@@ -164,6 +164,10 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       deletions.reconcile();
       lease.wake();
     },
+    onStored: (topics, tombstones) => {
+      for (const tombstone of tombstones) deletions.found(tombstone);
+      for (const topic of topics) updates.found(topic);
+    },
   });
   observeCoordinator(metrics, { model, lease, store, publisher });
   const relay = { pool, target: () => lease.relayTarget() };
