@@ -17,7 +17,7 @@ import { formatAddress, PRODUCT_VERSION, StateLines, systemTimers } from '@parti
 import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
 import { effectiveClusterSettings, isEmptied } from '@partita/cluster';
-import type { ElectionPlan } from '@partita/cluster';
+import type { ElectionPlan, Tombstone } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
 import { balanceWork } from './balance-work.ts';
 import { BrokerOrders } from './broker-orders.ts';
@@ -135,10 +135,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   }
 }
 
-function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
-  const { config, store, clock, random, logger, runId, tracing, metrics, onWrongCluster } = options;
+/** What everything else stands on: the model, the lease and the directory, who is told of changes, and the way to brokers. */
+function foundation(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
+  const { config, store, clock, random, logger, runId, tracing, onWrongCluster } = options;
   const { clusterId, expectedBrokers = 1, rebuildIncomplete } = config;
-  const knowsBrokers = config.expectedBrokers !== undefined;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
   const brokersHolder = new DirectoryHolder(clock);
@@ -151,28 +151,27 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const feed = new RouteFeed({ clusterId, runId, model, lease, holder, brokersHolder, address });
   const publisher = new DirectoryPublisher({ ...base, store, lease });
   const orders = new BrokerOrders({ clusterId, coordinatorRunId: runId, model, pool });
-  const acting = { ...base, lease, orders, publisher };
   const audit = new AuditLog({ ...base, store, lease });
-  const calls = new ElectionCalls({
-    ...acting,
-    news,
-    onTombstone: (tombstone) => deletions.found(tombstone),
-    onElected: (...elected) => noteLeader(model, audit, ...elected),
-  });
-  const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
-  const leaders = leaderWork({ ...acting, elections, meter: new LeaderMoveMeter(metrics) });
-  const operator = new OperatorElections({ ...acting, elections, moves: leaders.moves, audit });
-  const reassignments = new Reassignments({ ...base, lease, audit });
-  const moveLeader: MoveLeader = (at, brokerIds) => leaders.moves.move(at, brokerIds);
-  const steps = new ReplicaSteps({ ...acting, moveLeader });
-  const changes = new ReplicaChanges({ ...base, lease, steps, reassignments });
+  return { ...base, lease, news, feed, publisher, orders, audit, holder, brokersHolder };
+}
+
+type Foundation = ReturnType<typeof foundation>;
+
+function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
+  const { config, store, runId, metrics } = options;
+  const { clusterId } = config;
+  const knowsBrokers = config.expectedBrokers !== undefined;
+  const acting = foundation(options, pool, address);
+  const { model, lease, news, feed, publisher, audit, lines, clock, holder, brokersHolder } = acting;
+  const { elections, leaders, operator } = electionWork(acting, metrics, (found) => deletions.found(found));
+  const { reassignments, changes } = replicaWork(acting, leaders.moves);
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
   const sendShards = () => instanceSessions.sendShards();
-  const shards = new GroupShards({ ...base, lease, creations, knowsBrokers, onAssigned: sendShards });
-  const groupReplicas = new GroupReplicas({ ...base, lease, updates });
-  const session = { ...base, clusterId, runId, lease };
+  const shards = new GroupShards({ ...acting, creations, knowsBrokers, onAssigned: sendShards });
+  const groupReplicas = new GroupReplicas({ ...acting, updates });
+  const session = { ...acting, clusterId, runId };
   const instanceSessions = new InstanceSessions({
     ...session,
     shards: () => shards.assignment(),
@@ -197,7 +196,6 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const balance = balanceWork({
     ...acting,
     store,
-    audit,
     reassignments,
     replaceAfterMs: config.replaceAfter,
     storeState: shownState,
@@ -228,6 +226,29 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };
+}
+
+/** Who elects. */
+function electionWork(acting: Foundation, metrics: Metrics, onTombstone: (tombstone: Tombstone) => void) {
+  const { model, audit } = acting;
+  const calls = new ElectionCalls({
+    ...acting,
+    onTombstone,
+    onElected: (...elected) => noteLeader(model, audit, ...elected),
+  });
+  const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
+  const leaders = leaderWork({ ...acting, elections, meter: new LeaderMoveMeter(metrics) });
+  const operator = new OperatorElections({ ...acting, elections, moves: leaders.moves });
+  return { elections, leaders, operator };
+}
+
+/** Who changes replica sets. */
+function replicaWork(acting: Foundation, moves: LeaderMoves) {
+  const reassignments = new Reassignments(acting);
+  const moveLeader: MoveLeader = (at, brokerIds) => moves.move(at, brokerIds);
+  const steps = new ReplicaSteps({ ...acting, moveLeader });
+  const changes = new ReplicaChanges({ ...acting, steps, reassignments });
+  return { reassignments, changes };
 }
 
 /** Who moves leaders that are there. */
