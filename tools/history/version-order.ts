@@ -14,6 +14,7 @@ export interface ValueFacts {
   state: 'none' | 'ok' | 'fail' | 'info';
   /** Process that sent it; -1 for none. */
   process: number;
+  /** Of the record, where records of one key have an order. */
   recordKey: string | undefined;
   /** Its place among all values sent; that of its first send, when it was repeated. */
   sentNumber: number;
@@ -123,7 +124,8 @@ export class VersionOrder {
     if (facts.state !== 'ok') facts.state = 'info';
     if (facts.sentNumber >= 0) return;
     facts.process = event.process;
-    facts.recordKey = event.recordKey;
+    // A request has no order with other sends.
+    if (event.requestId === undefined) facts.recordKey = event.recordKey;
     facts.sentNumber = this.#sentCount++;
   }
 

@@ -11,6 +11,7 @@ import { kill } from './areas/kill.ts';
 import { partitions } from './areas/partitions.ts';
 import { producers } from './areas/producers.ts';
 import { redis } from './areas/redis.ts';
+import { reliability } from './areas/reliability.ts';
 import { start } from './areas/start.ts';
 import { storage } from './areas/storage.ts';
 
@@ -28,4 +29,5 @@ export const AREAS: readonly Area[] = [
   partitions,
   redis,
   fuzz,
+  reliability,
 ];

@@ -27,6 +27,7 @@ import { clusterService } from './cluster-service.ts';
 import { EMBEDDED_STORE } from './config.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { ElectionMeter, LeaderMoveMeter, observeCoordinator } from './coordinator-metrics.ts';
+import { DIRECTORY_CHECK_MS } from './directory-anchor.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
 import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
@@ -43,6 +44,7 @@ import { PreferredLeaders } from './preferred-leaders.ts';
 import { Reassignments } from './reassignments.ts';
 import { ReplicaChanges } from './replica-changes.ts';
 import { ReplicaSteps } from './replica-steps.ts';
+import type { MoveLeader } from './replica-steps.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -118,6 +120,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     return {
       ready: { address: address.value, peerAddress, clusterId: config.clusterId, runId },
       async drain() {
+        parts.news.stop();
         await Promise.all([publicServer.drain(DRAIN_GRACE_MS), peerServer.drain(DRAIN_GRACE_MS)]);
       },
       close: stopAll,
@@ -138,7 +141,9 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const brokersHolder = new DirectoryHolder(clock);
   const lines = new StateLines(logger, systemTimers);
   const base = { model, clock, random, logger, lines, tracing, expectedBrokers };
-  const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, onWrongCluster });
+  // Nobody else writes what is in this process.
+  const checkMs = config.redisUrl === EMBEDDED_STORE ? Infinity : DIRECTORY_CHECK_MS;
+  const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, checkMs, onWrongCluster });
   const news = new PartitionNews({ model, lease, lines });
   news.start();
   const feed = new RouteFeed({ clusterId, runId, model, lease, holder, brokersHolder, address });
@@ -154,10 +159,11 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   });
   const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
   const leaders = leaderWork({ ...acting, elections, meter: new LeaderMoveMeter(metrics) });
-  const reassignments = new Reassignments({ ...base, lease, audit });
-  const steps = new ReplicaSteps({ ...acting, moveLeader: (at, brokerIds) => leaders.moves.move(at, brokerIds) });
-  const changes = new ReplicaChanges({ ...base, lease, steps, reassignments });
   const operator = new OperatorElections({ ...acting, elections, moves: leaders.moves, audit });
+  const reassignments = new Reassignments({ ...base, lease, audit });
+  const moveLeader: MoveLeader = (at, brokerIds) => leaders.moves.move(at, brokerIds);
+  const steps = new ReplicaSteps({ ...acting, moveLeader });
+  const changes = new ReplicaChanges({ ...base, lease, steps, reassignments });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
@@ -201,6 +207,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
   return {
     lines,
+    news,
     lease,
     feed,
     brokerSessions,

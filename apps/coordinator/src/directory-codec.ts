@@ -183,10 +183,12 @@ export function groupHints(state: ClusterState): GroupHint[] {
   });
 }
 
-export function hintedInstance({ value }: GroupHint): string | undefined {
+/** Who owned the shard when the directory was written, and where it listened; undefined when the hint makes no sense. */
+export function hintedInstance({ value }: GroupHint): { instanceId: string; address: string } | undefined {
   try {
-    const json = JSON.parse(value) as { readonly instanceId?: unknown } | null;
-    return typeof json?.instanceId === 'string' ? json.instanceId : undefined;
+    const json = JSON.parse(value) as { readonly instanceId?: unknown; readonly address?: unknown } | null;
+    if (typeof json?.instanceId !== 'string') return undefined;
+    return { instanceId: json.instanceId, address: typeof json.address === 'string' ? json.address : '' };
   } catch {
     return undefined;
   }
@@ -203,7 +205,7 @@ export function directoryContent(state: ClusterState, nowMs: number): DirectoryC
     ),
     tombstones: [...state.tombstones()].map(tombstoneEntry),
     groups: groupHints(state),
-    moves: [...state.reassignments.all()].map(movesEntry),
     settings: settingsEntry(state.settings()),
+    moves: [...state.reassignments.all()].map(movesEntry),
   };
 }

@@ -20,8 +20,8 @@ describe.runIf(hasRedis)('a damaged directory in Redis', () => {
     partitions: [0, 1].map((partition) => ({ topicId: topic.topicId, partition, entry: partitionEntry(4) })),
     tombstones: [gone],
     groups: [{ shard: 2, value: '{}' }],
-    moves: [{ reassignmentId: randomUUID(), value: '{}' }],
     settings: { version: 3, settings: '{"v":1}' },
+    moves: [{ reassignmentId: randomUUID(), value: '{}' }],
   };
   const names = [
     ...[keys.meta, keys.lease, keys.leaseSeq, keys.brokers, keys.topics, keys.groups, keys.settings, keys.moves, keys.ops],

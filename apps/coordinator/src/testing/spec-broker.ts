@@ -63,18 +63,18 @@ export class SpecBroker {
   /** Answers orders to lead with a failure, this many times. */
   leadFailures = 0;
   stopped = false;
-  /** True = its replicas copy nothing. */
-  holdsBack = false;
-  /** Takes proposals and answers that nobody knows, this many times. */
-  unknownProposals = 0;
-  /** Sets that it has put into force, as leader. */
-  readonly proposed: ReplicaConfigRecord[] = [];
   /** Told with each heartbeat. */
   isDraining = false;
   /** Partitions of each call to pause. */
   readonly pausedCounts: number[] = [];
   /** Its followers do not draw level. */
   neverLevel = false;
+  /** True = its replicas copy nothing. */
+  holdsBack = false;
+  /** Takes proposals and answers that nobody knows, this many times. */
+  unknownProposals = 0;
+  /** Sets that it has put into force, as leader. */
+  readonly proposed: ReplicaConfigRecord[] = [];
   /** Most calls for promises that were under way at once. */
   promiseCallsAtOnceMax = 0;
   #promiseCallsNow = 0;
