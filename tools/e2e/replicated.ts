@@ -75,11 +75,7 @@ export class ReplicatedTopic {
    * Producers and readers work while it happens and a moment after; then everything is read. Lost, duplicate, reordered and
    * divergent records are anomalies; there must be none, and replicas must be equal.
    */
-  async workDuring(
-    what: string,
-    happening: (recorder: Recorder) => Promise<void>,
-    replicaCount = 3,
-  ): Promise<Verdict> {
+  async workDuring(what: string, happening: (recorder: Recorder) => Promise<void>, replicaCount = 3): Promise<Verdict> {
     const recorder = new Recorder();
     const workload = await Workload.start({ endpoints: this.endpoints, topic: this.name, recorder });
     await happening(recorder);

@@ -16,10 +16,8 @@ import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/s
 import { formatAddress, PRODUCT_VERSION, StateLines, systemTimers } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
-import { effectiveClusterSettings, isEmptied } from '@partita/cluster';
 import type { ElectionPlan } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
-import { balanceWork } from './balance-work.ts';
 import { BrokerOrders } from './broker-orders.ts';
 import { BrokerSessions } from './broker-sessions.ts';
 import { ClusterModel } from './cluster-model.ts';
@@ -34,17 +32,10 @@ import { Elections } from './elections.ts';
 import { GroupReplicas } from './group-replicas.ts';
 import { GroupShards } from './group-shards.ts';
 import { InstanceSessions } from './instance-sessions.ts';
-import { LeaderDrain } from './leader-drain.ts';
-import { LeaderMoves } from './leader-moves.ts';
-import type { LeaderMovesOptions } from './leader-moves.ts';
 import { Lease } from './lease.ts';
+import { moveWork } from './move-work.ts';
 import { OperatorElections } from './operator-elections.ts';
 import { PartitionNews } from './partition-news.ts';
-import { PreferredLeaders } from './preferred-leaders.ts';
-import { Reassignments } from './reassignments.ts';
-import { ReplicaChanges } from './replica-changes.ts';
-import { ReplicaSteps } from './replica-steps.ts';
-import type { MoveLeader } from './replica-steps.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -133,8 +124,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   }
 }
 
-function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
-  const { config, store, clock, random, logger, runId, tracing, metrics, onWrongCluster } = options;
+/** What everything else rests on: the picture, the lease, who is told, and who is given orders. */
+function groundWork(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
+  const { config, store, clock, random, logger, runId, tracing, onWrongCluster } = options;
   const { clusterId, expectedBrokers, rebuildIncomplete } = config;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
@@ -149,8 +141,15 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const feed = new RouteFeed({ clusterId, runId, model, lease, holder, brokersHolder, address });
   const publisher = new DirectoryPublisher({ ...base, store, lease });
   const orders = new BrokerOrders({ clusterId, coordinatorRunId: runId, model, pool });
-  const acting = { ...base, lease, orders, publisher };
   const audit = new AuditLog({ ...base, store, lease });
+  return { base, holder, brokersHolder, news, feed, acting: { ...base, lease, orders, publisher }, audit };
+}
+
+function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
+  const { config, store, clock, runId, metrics } = options;
+  const { clusterId } = config;
+  const { base, holder, brokersHolder, news, feed, acting, audit } = groundWork(options, pool, address);
+  const { model, lines, lease, publisher } = acting;
   const calls = new ElectionCalls({
     ...acting,
     news,
@@ -158,12 +157,17 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     onElected: (...elected) => noteLeader(model, audit, ...elected),
   });
   const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
-  const leaders = leaderWork({ ...acting, elections, meter: new LeaderMoveMeter(metrics) });
-  const operator = new OperatorElections({ ...acting, elections, moves: leaders.moves, audit });
-  const reassignments = new Reassignments({ ...base, lease, audit });
-  const moveLeader: MoveLeader = (at, brokerIds) => leaders.moves.move(at, brokerIds);
-  const steps = new ReplicaSteps({ ...acting, moveLeader });
-  const changes = new ReplicaChanges({ ...base, lease, steps, reassignments });
+  const moves = moveWork({
+    ...acting,
+    store,
+    audit,
+    elections,
+    meter: new LeaderMoveMeter(metrics),
+    replaceAfterMs: config.replaceAfter,
+    storeState: () => storeState(config, store, lease),
+    clockOffsetsMs: () => brokerSessions.clockOffsetsMs(),
+  });
+  const operator = new OperatorElections({ ...acting, elections, moves: moves.leaderMoves, audit });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
@@ -186,25 +190,15 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       lease.wake();
     },
   });
-  const shownState = () => storeState(config, store, lease);
-  const balance = balanceWork({
-    ...acting,
-    store,
-    audit,
-    reassignments,
-    replaceAfterMs: config.replaceAfter,
-    storeState: shownState,
-    clockOffsetsMs: () => brokerSessions.clockOffsetsMs(),
-  });
   observeCoordinator(metrics, { model, lease, store, publisher });
   const relay = { pool, target: () => lease.relayTarget() };
   const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
     for (const part of [creations, deletions, updates, shards, groupReplicas]) part.reconcile();
-    for (const part of [elections, leaders.drain, leaders.preferred, changes, balance, publisher, audit]) part.run();
+    for (const part of [elections, moves, publisher, audit]) part.run();
   };
-  const moving = { model, reassignments, publisher };
-  const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
+  const { moving, balance } = moves;
+  const shown = { clusterId, model, clock, operator, moving, balance, audit, relay, view: holder };
   return {
     lines,
     news,
@@ -215,23 +209,11 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     topicService: topicService({ model, creations, deletions, updates, audit, relay }),
     clusterService: clusterService({
       ...shown,
-      balance,
       directory: { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock },
-      storeState: shownState,
+      storeState: () => storeState(config, store, lease),
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };
-}
-
-/** Who moves leaders that are there. */
-function leaderWork(options: LeaderMovesOptions) {
-  const { state } = options.model;
-  const moves = new LeaderMoves(options);
-  const mayLead = (brokerId: number) => !isEmptied(state, brokerId);
-  const isOn = () => effectiveClusterSettings(state.settings()).autoBalance;
-  const drain = new LeaderDrain({ ...options, moves, mayLead });
-  const preferred = new PreferredLeaders({ ...options, moves, isOn, mayLead });
-  return { moves, drain, preferred };
 }
 
 function beatOf(sessions: readonly { tick(): void }[], feed: RouteFeed): () => void {

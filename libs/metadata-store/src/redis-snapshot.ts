@@ -107,7 +107,8 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
       orFault(faults, () => ({ shard: partitionNumber(`${keys.groups} ${shard}`, shard), value })) ?? [],
   );
   const moves = Object.entries(hash(reassignments)).flatMap(
-    ([id, value]) => orFault(faults, () => ({ reassignmentId: uuid({ where: `${keys.moves} ${id}`, value: id }), value })) ?? [],
+    ([id, value]) =>
+      orFault(faults, () => ({ reassignmentId: uuid({ where: `${keys.moves} ${id}`, value: id }), value })) ?? [],
   );
   const tombstones = await readTombstones(reader, faults);
   const set = orFault(faults, () => decodeSettingsEntry(keys.settings, hashOf(settings)));

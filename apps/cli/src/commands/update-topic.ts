@@ -53,7 +53,9 @@ async function updateTopic(name: string, options: UpdateOptions, terminal: Termi
   const settings = { ...given, ...reset };
   const { replicationFactor } = options;
   if (Object.keys(settings).length === 0 && replicationFactor === undefined) {
-    throw new UsageError('nothing to change: name it with --setting name=value, --reset name or --replication-factor n');
+    throw new UsageError(
+      'nothing to change: name it with --setting name=value, --reset name or --replication-factor n',
+    );
   }
   const topic = await withClient(options, terminal, ({ admin }) =>
     admin.updateTopic(

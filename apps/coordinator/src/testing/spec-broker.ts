@@ -291,10 +291,7 @@ export class SpecBroker {
     });
   }
 
-  #create(
-    topics: readonly TopicConfig[],
-    replicas: readonly ReplicaToCreate[],
-  ): { results: Status[] } {
+  #create(topics: readonly TopicConfig[], replicas: readonly ReplicaToCreate[]): { results: Status[] } {
     if (this.#options.refusesReplicas === true) throw new PartitaError('STORAGE_FULL', 'no space left');
     for (const topic of topics) this.disk.topics.set(topic.topicId, topic);
     return { results: replicas.map((made) => makeReplica(this.disk, made)) };

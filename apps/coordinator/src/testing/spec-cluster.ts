@@ -2,7 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { createMemoryMetadataStore, MemoryDirectory } from '@partita/metadata-store';
 import type { MetadataStore } from '@partita/metadata-store';
-import { ClusterServiceService, ReplicaMove, Topic, TopicServiceService, UpdateClusterSettingsRequest } from '@partita/protocol';
+import {
+  ClusterServiceService,
+  ReplicaMove,
+  Topic,
+  TopicServiceService,
+  UpdateClusterSettingsRequest,
+} from '@partita/protocol';
 import type { CreateReassignmentRequest, CreateTopicRequest, DrainBrokerRequest } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
@@ -144,7 +150,10 @@ export class SpecCluster {
         const request = { partition, acceptDataLoss: true, justification: 'a test' };
         return (await callUnary(client, ClusterServiceService.recoverBestLog, request)).result!;
       },
-      move: async (moves: readonly (readonly [string, number, number, number])[], more: Partial<CreateReassignmentRequest> = {}) => {
+      move: async (
+        moves: readonly (readonly [string, number, number, number])[],
+        more: Partial<CreateReassignmentRequest> = {},
+      ) => {
         const asked = moves.map(([topic, partition, fromBrokerId, toBrokerId]) =>
           ReplicaMove.fromPartial({ partition: { topic, partition }, fromBrokerId, toBrokerId }),
         );
@@ -158,7 +167,7 @@ export class SpecCluster {
       cancelMove: async (reassignmentId: string) =>
         (await callUnary(client, ClusterServiceService.cancelReassignment, { reassignmentId })).reassignment!,
       settings: async (change: Partial<UpdateClusterSettingsRequest> = {}) => {
-        const request = UpdateClusterSettingsRequest.fromPartial(change as object);
+        const request = UpdateClusterSettingsRequest.fromPartial(change);
         const { settings } = await callUnary(client, ClusterServiceService.updateClusterSettings, request);
         return Object.fromEntries(settings.map(({ name, value }) => [name, value]));
       },
