@@ -51,6 +51,8 @@ export interface CoordinatorOptions {
   readonly runId: string;
   readonly tracing: TracingMode;
   readonly metrics: Metrics;
+  /** How often the directory is read back. Default: DIRECTORY_CHECK_MS, and never where it is in this process. */
+  readonly directoryCheckMs?: number | undefined;
   /** The store turned out to be another cluster's. */
   readonly onWrongCluster: (error: PartitaError) => void;
 }
@@ -127,14 +129,13 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 /** What everything else rests on: the picture, the lease, who is told, and who is given orders. */
 function groundWork(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
   const { config, store, clock, random, logger, runId, tracing, onWrongCluster } = options;
-  const { clusterId, expectedBrokers, rebuildIncomplete } = config;
+  const { clusterId, expectedBrokers = 1, rebuildIncomplete } = config;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
   const brokersHolder = new DirectoryHolder(clock);
   const lines = new StateLines(logger, systemTimers);
   const base = { model, clock, random, logger, lines, tracing, expectedBrokers };
-  // Nobody else writes what is in this process.
-  const checkMs = config.redisUrl === EMBEDDED_STORE ? Infinity : DIRECTORY_CHECK_MS;
+  const checkMs = options.directoryCheckMs ?? (config.redisUrl === EMBEDDED_STORE ? Infinity : DIRECTORY_CHECK_MS);
   const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, checkMs, onWrongCluster });
   const news = new PartitionNews({ model, lease, lines });
   news.start();
@@ -148,6 +149,7 @@ function groundWork(options: CoordinatorOptions, pool: ChannelPool, address: () 
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
   const { config, store, clock, runId, metrics } = options;
   const { clusterId } = config;
+  const knowsBrokers = config.expectedBrokers !== undefined;
   const { base, holder, brokersHolder, news, feed, acting, audit } = groundWork(options, pool, address);
   const { model, lines, lease, publisher } = acting;
   const calls = new ElectionCalls({
@@ -171,7 +173,8 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
-  const shards = new GroupShards({ ...base, lease, creations, onAssigned: () => instanceSessions.sendShards() });
+  const sendShards = () => instanceSessions.sendShards();
+  const shards = new GroupShards({ ...base, lease, creations, knowsBrokers, onAssigned: sendShards });
   const groupReplicas = new GroupReplicas({ ...base, lease, updates });
   const session = { ...base, clusterId, runId, lease };
   const instanceSessions = new InstanceSessions({
@@ -188,6 +191,10 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       updates.brokerRegistered(brokerId, topics);
       deletions.reconcile();
       lease.wake();
+    },
+    onStored: (topics, tombstones) => {
+      for (const tombstone of tombstones) deletions.found(tombstone);
+      for (const topic of topics) updates.found(topic);
     },
   });
   observeCoordinator(metrics, { model, lease, store, publisher });

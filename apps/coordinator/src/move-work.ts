@@ -1,6 +1,7 @@
 /** The wiring of what moves: leaders off and back to brokers, replicas as their sets change, and what decides on such moves. */
 import { effectiveClusterSettings, isEmptied } from '@partita/cluster';
 import type { Random } from '@partita/domain';
+import type { StateLines } from '@partita/runtime';
 import { balanceWork } from './balance-work.ts';
 import type { BalanceWork, BalanceWorkOptions } from './balance-work.ts';
 import type { BrokerOrders } from './broker-orders.ts';
@@ -18,6 +19,7 @@ export interface MoveWorkOptions
   readonly lease: BalanceWorkOptions['lease'];
   readonly orders: BrokerOrders;
   readonly random: Random;
+  readonly lines: StateLines;
 }
 
 export interface MoveWork {

@@ -14,6 +14,7 @@ export const EMPTY: DirectoryContent = {
   groups: [],
   moves: [],
   settings: undefined,
+  moves: [],
 };
 
 export function topicEntry(name: string, topicId: string = randomUUID()): TopicEntry {
