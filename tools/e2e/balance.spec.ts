@@ -56,7 +56,8 @@ it('brokers come and go under work, and each time all have as much as the others
   const report = (name: string, windows: readonly Window[]) => {
     const latencies = ackLatencies(events, windows);
     expect(latencies.length).toBeGreaterThan(50);
-    for (const share of [0.5, 0.99]) figure('balance', `p${share * 100} of acks ${name}, ms`, quantile(latencies, share));
+    for (const share of [0.5, 0.99])
+      figure('balance', `p${share * 100} of acks ${name}, ms`, quantile(latencies, share));
   };
   figure('balance', 'even after a broker joined, s', Math.max(...joining.map(({ seconds }) => seconds)));
   figure('balance', 'broker emptied, s', Math.max(...draining.map(({ seconds }) => seconds)));

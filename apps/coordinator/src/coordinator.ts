@@ -16,10 +16,8 @@ import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/s
 import { formatAddress, PRODUCT_VERSION, StateLines, systemTimers } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
-import { effectiveClusterSettings, isEmptied } from '@partita/cluster';
 import type { ElectionPlan, Tombstone } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
-import { balanceWork } from './balance-work.ts';
 import { BrokerOrders } from './broker-orders.ts';
 import { BrokerSessions } from './broker-sessions.ts';
 import { ClusterModel } from './cluster-model.ts';
@@ -34,17 +32,10 @@ import { Elections } from './elections.ts';
 import { GroupReplicas } from './group-replicas.ts';
 import { GroupShards } from './group-shards.ts';
 import { InstanceSessions } from './instance-sessions.ts';
-import { LeaderDrain } from './leader-drain.ts';
-import { LeaderMoves } from './leader-moves.ts';
-import type { LeaderMovesOptions } from './leader-moves.ts';
 import { Lease } from './lease.ts';
+import { moveWork } from './move-work.ts';
 import { OperatorElections } from './operator-elections.ts';
 import { PartitionNews } from './partition-news.ts';
-import { PreferredLeaders } from './preferred-leaders.ts';
-import { Reassignments } from './reassignments.ts';
-import { ReplicaChanges } from './replica-changes.ts';
-import { ReplicaSteps } from './replica-steps.ts';
-import type { MoveLeader } from './replica-steps.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -163,8 +154,17 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const knowsBrokers = config.expectedBrokers !== undefined;
   const acting = foundation(options, pool, address);
   const { model, lease, news, feed, publisher, audit, lines, clock, holder, brokersHolder } = acting;
-  const { elections, leaders, operator } = electionWork(acting, metrics, (found) => deletions.found(found));
-  const { reassignments, changes } = replicaWork(acting, leaders.moves);
+  const elections = electionWork(acting, metrics, (tombstone) => deletions.found(tombstone));
+  const moves = moveWork({
+    ...acting,
+    store,
+    elections,
+    meter: new LeaderMoveMeter(metrics),
+    replaceAfterMs: config.replaceAfter,
+    storeState: () => storeState(config, store, lease),
+    clockOffsetsMs: () => brokerSessions.clockOffsetsMs(),
+  });
+  const operator = new OperatorElections({ ...acting, elections, moves: moves.leaderMoves });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
@@ -192,24 +192,15 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       for (const topic of topics) updates.found(topic);
     },
   });
-  const shownState = () => storeState(config, store, lease);
-  const balance = balanceWork({
-    ...acting,
-    store,
-    reassignments,
-    replaceAfterMs: config.replaceAfter,
-    storeState: shownState,
-    clockOffsetsMs: () => brokerSessions.clockOffsetsMs(),
-  });
-  observeCoordinator(metrics, { model, lease, store, publisher, changes });
+  observeCoordinator(metrics, { model, lease, store, publisher, changes: moves.changes });
   const relay = { pool, target: () => lease.relayTarget() };
   const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
     for (const part of [creations, deletions, updates, shards, groupReplicas]) part.reconcile();
-    for (const part of [elections, leaders.drain, leaders.preferred, changes, balance, publisher, audit]) part.run();
+    for (const part of [elections, moves, publisher, audit]) part.run();
   };
-  const moving = { model, reassignments, publisher };
-  const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
+  const { moving, balance } = moves;
+  const shown = { clusterId, model, clock, operator, moving, balance, audit, relay, view: holder };
   return {
     lines,
     news,
@@ -220,46 +211,19 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     topicService: topicService({ model, creations, deletions, updates, audit, relay }),
     clusterService: clusterService({
       ...shown,
-      balance,
       directory: { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock },
-      storeState: shownState,
+      storeState: () => storeState(config, store, lease),
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };
 }
 
-/** Who elects. */
-function electionWork(acting: Foundation, metrics: Metrics, onTombstone: (tombstone: Tombstone) => void) {
+/** Who elects. `onTombstone`: a broker has deleted the topic of an election. */
+function electionWork(acting: Foundation, metrics: Metrics, onTombstone: (tombstone: Tombstone) => void): Elections {
   const { model, audit } = acting;
-  const calls = new ElectionCalls({
-    ...acting,
-    onTombstone,
-    onElected: (...elected) => noteLeader(model, audit, ...elected),
-  });
-  const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
-  const leaders = leaderWork({ ...acting, elections, meter: new LeaderMoveMeter(metrics) });
-  const operator = new OperatorElections({ ...acting, elections, moves: leaders.moves });
-  return { elections, leaders, operator };
-}
-
-/** Who changes replica sets. */
-function replicaWork(acting: Foundation, moves: LeaderMoves) {
-  const reassignments = new Reassignments(acting);
-  const moveLeader: MoveLeader = (at, brokerIds) => moves.move(at, brokerIds);
-  const steps = new ReplicaSteps({ ...acting, moveLeader });
-  const changes = new ReplicaChanges({ ...acting, steps, reassignments });
-  return { reassignments, changes };
-}
-
-/** Who moves leaders that are there. */
-function leaderWork(options: LeaderMovesOptions) {
-  const { state } = options.model;
-  const moves = new LeaderMoves(options);
-  const mayLead = (brokerId: number) => !isEmptied(state, brokerId);
-  const isOn = () => effectiveClusterSettings(state.settings()).autoBalance;
-  const drain = new LeaderDrain({ ...options, moves, mayLead });
-  const preferred = new PreferredLeaders({ ...options, moves, isOn, mayLead });
-  return { moves, drain, preferred };
+  const onElected = (...elected: [ElectionPlan, number, boolean]) => noteLeader(model, audit, ...elected);
+  const calls = new ElectionCalls({ ...acting, onTombstone, onElected });
+  return new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
 }
 
 function beatOf(sessions: readonly { tick(): void }[], feed: RouteFeed): () => void {

@@ -12,6 +12,7 @@ export const EMPTY: DirectoryContent = {
   partitions: [],
   tombstones: [],
   groups: [],
+  moves: [],
   settings: undefined,
   moves: [],
 };

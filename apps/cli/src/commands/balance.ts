@@ -41,7 +41,11 @@ export function addBalanceCommands(cluster: Command, terminal: Terminal, exit: (
   cluster
     .command('settings')
     .description('show or change the settings of the cluster')
-    .option('--auto-balance <on|off>', 'move replicas and leaders without being asked', oneOf('--auto-balance', ['on', 'off']))
+    .option(
+      '--auto-balance <on|off>',
+      'move replicas and leaders without being asked',
+      oneOf('--auto-balance', ['on', 'off']),
+    )
     .option('--move-rate <bytes>', 'bytes a second that a broker sends to replicas that are being made: 32MiB', rate)
     .addHelpText('after', SETTINGS_HELP)
     .action((_options: unknown, command: Command) => settings(command.optsWithGlobals<SettingsOptions>(), terminal));
@@ -51,8 +55,10 @@ async function rebalance(options: RebalanceOptions, terminal: Terminal, exit: (c
   const { dryRun = false } = options;
   await withClient(options, terminal, async ({ admin }) => {
     const begun = await admin.rebalanceCluster(dryRun, { signal: terminal.interrupted });
-    if (begun.reassignmentId !== '')
-      return (await followReassignment(admin, begun, options, terminal)) || exit(EXIT.failed);
+    if (begun.reassignmentId !== '') {
+      if (!(await followReassignment(admin, begun, options, terminal))) exit(EXIT.failed);
+      return;
+    }
     const view = describeReassignment(begun);
     if (options.json === true) return terminal.line(jsonLine(view));
     if (view.moves.length === 0) return terminal.line('nothing to move: brokers have as much as each other');

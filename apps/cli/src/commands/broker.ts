@@ -1,6 +1,7 @@
 /** `partita broker …`: who stores the records, emptying one, forgetting one. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin } from '@partita/client';
+import type { DrainBrokerResponse } from '@partita/protocol';
 import type { Command } from 'commander';
 import { brokerId } from '../arguments.ts';
 import { withClient } from '../connect.ts';
@@ -102,17 +103,26 @@ async function drain(id: number, options: DrainOptions, terminal: Terminal): Pro
   await withClient(options, terminal, async ({ admin }) => {
     const wanted = { replicas: !leadersOnly, cancel, validateOnly: dryRun };
     const answer = await admin.drainBroker(id, wanted, { signal: terminal.interrupted });
-    const view = answer.reassignment === undefined ? undefined : describeReassignment(answer.reassignment);
-    const moves = view?.moves.length ?? 0;
-    const leaders = answer.leaderMoveCount;
-    const isDone = cancel || dryRun || !options.wait;
-    if (options.json === true && isDone)
-      return terminal.line(jsonLine({ brokerId: id, leaders, reassignment: view, draining: !cancel && !dryRun }));
-    if (cancel) return terminal.line(dryRun ? `would end the draining of broker ${id}` : `broker ${id} is used again`);
-    terminal.note(`${dryRun ? 'would move' : 'moving'} ${moves} replicas and ${leaders} leaders off broker ${id}`);
-    if (dryRun && view !== undefined && moves > 0) return terminal.line(movesTable(view, terminal.colors));
-    if (!isDone) await untilEmpty(admin, id, options, terminal, view?.reassignmentId);
+    const waits = !cancel && !dryRun && options.wait;
+    if (!waits || options.json !== true) await tellDrain(id, answer, options, terminal);
+    if (waits) await untilEmpty(admin, id, options, terminal, answer.reassignment?.reassignmentId);
   });
+}
+
+/** What has begun, or would. */
+async function tellDrain(
+  id: number,
+  { reassignment, leaderMoveCount: leaders }: DrainBrokerResponse,
+  { cancel = false, dryRun = false, json }: DrainOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const view = reassignment === undefined ? undefined : describeReassignment(reassignment);
+  if (json === true)
+    return terminal.line(jsonLine({ brokerId: id, leaders, reassignment: view, draining: !cancel && !dryRun }));
+  if (cancel) return terminal.line(dryRun ? `would end the draining of broker ${id}` : `broker ${id} is used again`);
+  const moves = view?.moves.length ?? 0;
+  terminal.note(`${dryRun ? 'would move' : 'moving'} ${moves} replicas and ${leaders} leaders off broker ${id}`);
+  if (dryRun && view !== undefined && moves > 0) await terminal.line(movesTable(view, terminal.colors));
 }
 
 /** Polls until nothing is left, whoever moves it: moves that failed are begun again by the cluster. */
@@ -124,7 +134,8 @@ async function untilEmpty(
   reassignmentId: string | undefined,
 ): Promise<void> {
   const call = { signal: terminal.interrupted };
-  const tellHow = () => terminal.note(`it goes on; look: partita broker list; end it: partita broker drain ${id} --cancel`);
+  const tellHow = () =>
+    terminal.note(`it goes on; look: partita broker list; end it: partita broker drain ${id} --cancel`);
   terminal.interrupted.addEventListener('abort', tellHow, { once: true });
   try {
     for (;;) {
@@ -132,7 +143,7 @@ async function untilEmpty(
       const { replicaCount = 0, leaderCount = 0 } = brokers.find(({ broker }) => broker?.brokerId === id) ?? {};
       if (leaderCount === 0 && (leadersOnly || replicaCount === 0)) break;
       const moved =
-        reassignmentId === undefined
+        reassignmentId === undefined || reassignmentId === ''
           ? ''
           : `; ${progressText(describeReassignment(await admin.getReassignment(reassignmentId, call)))}`;
       terminal.progress(`${count(replicaCount)} replicas and ${count(leaderCount)} leaders left${moved}`);

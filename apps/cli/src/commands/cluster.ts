@@ -29,7 +29,9 @@ Example:
   partita cluster describe --under-replicated`;
 
 export function addClusterCommand(program: Command, terminal: Terminal, exit: (code: number) => void): void {
-  const cluster = program.command('cluster').description('describe, check and balance the cluster; what was changed by whom');
+  const cluster = program
+    .command('cluster')
+    .description('describe, check and balance the cluster; what was changed by whom');
   cluster
     .command('describe')
     .description('show services, brokers, and partitions with leaders, in-sync sets and lags')

@@ -35,7 +35,8 @@ async function doctor(options: GlobalOptions, terminal: Terminal, exit: (code: n
     return;
   }
   for (const text of texts(findings)) await terminal.line(text);
-  const found = findings.length === 0 ? 'nothing is wrong' : `${count(findings.length)} findings, ${count(errors)} errors`;
+  const found =
+    findings.length === 0 ? 'nothing is wrong' : `${count(findings.length)} findings, ${count(errors)} errors`;
   terminal.note(`looked at ${count(checkCount)} things: ${found}`);
 }
 
@@ -48,7 +49,9 @@ function texts(findings: readonly Finding[]): string[] {
     const index = shown.get(code) ?? 0;
     shown.set(code, index + 1);
     if (index < SHOWN_PER_CODE_COUNT)
-      lines.push(`${severityWord(finding).padEnd(7)}  ${subject} ${message} [${code}]${advice === '' ? '' : `\n         ${advice}`}`);
+      lines.push(
+        `${severityWord(finding).padEnd(7)}  ${subject} ${message} [${code}]${advice === '' ? '' : `\n         ${advice}`}`,
+      );
   }
   for (const [code, all] of shown)
     if (all > SHOWN_PER_CODE_COUNT) lines.push(`         and ${count(all - SHOWN_PER_CODE_COUNT)} more of ${code}`);

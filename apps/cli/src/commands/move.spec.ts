@@ -49,7 +49,10 @@ describe('partition move', () => {
 
   it('refuses what is no partition, and says how to write one', async () => {
     const { code, notes } = await run('partition', 'move', 'flights', '--from', '1', '--to', '2');
-    expect([code, notes[0]]).toEqual([2, 'error: "flights" is no partition: write topic/number, for example flights/3']);
+    expect([code, notes[0]]).toEqual([
+      2,
+      'error: "flights" is no partition: write topic/number, for example flights/3',
+    ]);
     expect((await run('partition', 'move', 't/0', '--from', '1')).code).toBe(2);
     expect((await run('partition', 'move', 't/0', '--from', '1', '--to', '9')).code).toBe(4);
   });
@@ -86,11 +89,13 @@ describe('broker', () => {
     expect((await run('broker', 'drain', '3', '--dry-run')).text).toContain('t/0');
     expect((await run('broker', 'drain', '3', '--leaders-only')).lines).toEqual(['broker 3 leads nothing']);
     expect((await run('broker', 'drain', '3', '--cancel')).lines).toEqual(['broker 3 is used again']);
-    expect(cluster.moving.drains.map(({ replicas, validateOnly, cancel }) => [replicas, validateOnly, cancel])).toEqual([
-      [true, true, false],
-      [false, false, false],
-      [true, false, true],
-    ]);
+    expect(cluster.moving.drains.map(({ replicas, validateOnly, cancel }) => [replicas, validateOnly, cancel])).toEqual(
+      [
+        [true, true, false],
+        [false, false, false],
+        [true, false, true],
+      ],
+    );
   });
 
   it('forgets one only with --yes, and one that is not empty not at all', async () => {
@@ -104,7 +109,9 @@ describe('broker', () => {
 describe('cluster', () => {
   it('rebalances: shows the moves, or makes them', async () => {
     const asked = await run('cluster', 'rebalance', '--dry-run');
-    expect(asked.text).toBe('PARTITION  FROM    TO  STATE\nt/0        1        2  running\nt/1        leader   2  running');
+    expect(asked.text).toBe(
+      'PARTITION  FROM    TO  STATE\nt/0        1        2  running\nt/1        leader   2  running',
+    );
     const made = await run('cluster', 'rebalance', '--json');
     expect([made.code, JSON.parse(made.text)]).toMatchObject([0, { state: 'succeeded' }]);
   });

@@ -68,11 +68,16 @@ async function moveReplicas(
 ): Promise<void> {
   const { from: fromBrokerId, to: toBrokerId, dryRun = false } = options;
   if (places.length === 0 || fromBrokerId === undefined || toBrokerId === undefined)
-    throw new UsageError('say what moves from where to where: partita partition move TOPIC/PARTITION --from ID --to ID');
+    throw new UsageError(
+      'say what moves from where to where: partita partition move TOPIC/PARTITION --from ID --to ID',
+    );
   const moves = places.map((place) => ({ partition: partitionRef(place), fromBrokerId, toBrokerId }));
   await withClient(options, terminal, async ({ admin }) => {
     const begun = await admin.createReassignment(moves, dryRun, { signal: terminal.interrupted });
-    if (!dryRun) return (await followReassignment(admin, begun, options, terminal)) || exit(EXIT.failed);
+    if (!dryRun) {
+      if (!(await followReassignment(admin, begun, options, terminal))) exit(EXIT.failed);
+      return;
+    }
     const view = describeReassignment(begun);
     if (options.json === true) return terminal.line(jsonLine(view));
     terminal.note(`would move ${view.moves.length} replicas, ${mebibytes(view.totalBytes)} MiB`);
@@ -98,8 +103,8 @@ async function list(options: GlobalOptions, terminal: Terminal): Promise<void> {
       rows.push([view.reassignmentId ?? '', view.createTime ?? '', view.state, `${ended}/${view.moves.length}`]);
     }
     if (options.json === true) return;
-    if (rows.length === 0) return terminal.note('nothing was moved yet');
-    return terminal.line(table(['REASSIGNMENT', 'BEGAN', 'STATE', 'MOVES'], rows, terminal.colors));
+    if (rows.length === 0) terminal.note('nothing was moved yet');
+    else await terminal.line(table(['REASSIGNMENT', 'BEGAN', 'STATE', 'MOVES'], rows, terminal.colors));
   });
 }
 

@@ -28,7 +28,9 @@ Records that were acknowledged may be lost. The partition shows as lossy until i
 who did it and why.`;
 
 export function addPartitionCommand(program: Command, terminal: Terminal, exit: (code: number) => void): void {
-  const partition = program.command('partition').description('move replicas; elect leaders, also with possible loss; list producers');
+  const partition = program
+    .command('partition')
+    .description('move replicas; elect leaders, also with possible loss; list producers');
   partition
     .command('elect')
     .argument('[topic]')

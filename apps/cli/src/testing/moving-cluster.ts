@@ -94,7 +94,12 @@ export class MovingCluster {
 
   #begin(moves: Parameters<typeof Reassignment.fromPartial>[0]['moves'], validateOnly: boolean): Reassignment {
     const reassignmentId = validateOnly ? '' : `r${this.reassignments.size + 1}`;
-    const begun = Reassignment.fromPartial({ reassignmentId, moves: moves ?? [], state: RUNNING, totalBytes: 3n * MIB });
+    const begun = Reassignment.fromPartial({
+      reassignmentId,
+      moves: moves ?? [],
+      state: RUNNING,
+      totalBytes: 3n * MIB,
+    });
     for (const move of begun.moves) move.state = RUNNING;
     if (!validateOnly) this.reassignments.set(reassignmentId, begun);
     return begun;

@@ -38,18 +38,19 @@ export const brokersEmptied: Rule = ({ state, roles }) => [
       code: 'broker-draining',
       subject: `broker ${brokerId}`,
       message: `is being emptied; ${counted(left, 'replica')} left on it`,
-      advice: left > 0 ? `partita broker drain ${brokerId} --cancel ends it` : `Stop it, then partita broker remove ${brokerId} --yes`,
+      advice:
+        left > 0
+          ? `partita broker drain ${brokerId} --cancel ends it`
+          : `Stop it, then partita broker remove ${brokerId} --yes`,
     };
   }),
-  ...[...roles.leaderlessBrokerIds].map(
-    (brokerId): Found => ({
-      severity: 'note',
-      code: 'broker-leaderless',
-      subject: `broker ${brokerId}`,
-      message: 'keeps its replicas and is to lead none',
-      advice: `partita broker drain ${brokerId} --cancel lets it lead again`,
-    }),
-  ),
+  ...[...roles.leaderlessBrokerIds].map((brokerId): Found => ({
+    severity: 'note',
+    code: 'broker-leaderless',
+    subject: `broker ${brokerId}`,
+    message: 'keeps its replicas and is to lead none',
+    advice: `partita broker drain ${brokerId} --cancel lets it lead again`,
+  })),
 ];
 
 export const drainsStuck: Rule = ({ plan }) => {
@@ -77,7 +78,8 @@ export const disksFilling: Rule = ({ state }) =>
         code: 'disk-filling',
         subject: `broker ${facts.brokerId}`,
         message: `${Math.round(Number(freeBytes) / 1024 ** 2)} MiB are free on its disk, ${Math.round(share * 100)} % of what its logs could fill`,
-        advice: 'Give it a larger disk, add a broker, or keep less: partita topic update NAME --setting retention_bytes=…',
+        advice:
+          'Give it a larger disk, add a broker, or keep less: partita topic update NAME --setting retention_bytes=…',
       },
     ];
   });

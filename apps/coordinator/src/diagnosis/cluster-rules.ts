@@ -1,5 +1,6 @@
 /** What is wrong with the whole: balance, moves, the metadata store, the directory. */
 import { liveReplica } from '@partita/cluster';
+import type { ClusterPartition, ReplicaReport } from '@partita/cluster';
 import { partitionKey } from '@partita/domain';
 import { counted, forText } from './finding.ts';
 import type { Found, Rule } from './finding.ts';
@@ -17,7 +18,12 @@ export const uneven: Rule = ({ autoBalance, plan }) => {
       ? [found('replicas-uneven', `${counted(moves.length, 'replica')} would have to move for brokers to hold as many`)]
       : []),
     ...(plan.leaders.length > 0
-      ? [found('leaders-uneven', `${counted(plan.leaders.length, 'leader')} would have to move for brokers to lead as many`)]
+      ? [
+          found(
+            'leaders-uneven',
+            `${counted(plan.leaders.length, 'leader')} would have to move for brokers to lead as many`,
+          ),
+        ]
       : []),
   ];
 };
@@ -73,20 +79,26 @@ export const metadataStore: Rule = ({ storeState }) => {
   }
 };
 
+interface Believed {
+  readonly known: ClusterPartition;
+  readonly report: ReplicaReport;
+}
+
+/** What the leader's own report contradicts; undefined = nothing. */
+function contradiction({ known: { leader, epoch, config }, report }: Believed): string | undefined {
+  if (report.leadingEpoch !== epoch) return `broker ${leader} leads in epoch ${report.leadingEpoch}, not ${epoch}`;
+  const [own, believed] = [report.config?.configVersion ?? 0, config?.configVersion ?? 0];
+  return own > believed ? `its leader has replica set ${own}, not ${believed}` : undefined;
+}
+
 /** Leaders and replica sets as the coordinator believes them, against what the brokers themselves report. */
 export const directoryUnlikeBrokers: Rule = ({ state }) =>
   [...state.topics()].flatMap(({ name, definition: { topicId }, partitions }) =>
-    partitions.flatMap(({ partition, live, leader, epoch, config }): Found[] => {
-      const own = config?.replicas.find(({ brokerId }) => brokerId === leader);
-      const report = own === undefined ? undefined : liveReplica(state, topicId, partition, own)?.report;
-      if (!live || report === undefined) return [];
-      const wrong =
-        report.leadingEpoch !== epoch
-          ? `broker ${leader} leads in epoch ${report.leadingEpoch}, not ${epoch}`
-          : (report.config?.configVersion ?? 0) > (config?.configVersion ?? 0)
-            ? `its leader has replica set ${report.config?.configVersion ?? 0}, not ${config?.configVersion ?? 0}`
-            : undefined;
-      return wrong === undefined ? [] : [differs(`${name}/${partition}`, wrong)];
+    partitions.flatMap((known): Found[] => {
+      const leading = known.config?.replicas.find(({ brokerId }) => brokerId === known.leader);
+      const report = leading && liveReplica(state, topicId, known.partition, leading)?.report;
+      const wrong = known.live && report !== undefined ? contradiction({ known, report }) : undefined;
+      return wrong === undefined ? [] : [differs(`${name}/${known.partition}`, wrong)];
     }),
   );
 

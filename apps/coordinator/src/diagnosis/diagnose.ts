@@ -48,5 +48,7 @@ export async function diagnose(now: ClusterSight, later: () => Promise<ClusterSi
 export function lookedAtCount({ state, stalled }: ClusterSight): number {
   const topics = [...state.topics()];
   const partitionCount = topics.reduce((sum, topic) => sum + topic.partitions.length, 0);
-  return topics.length + partitionCount + [...state.brokers()].length + [...state.instances()].length + stalled.length + 1;
+  return (
+    topics.length + partitionCount + [...state.brokers()].length + [...state.instances()].length + stalled.length + 1
+  );
 }

@@ -37,7 +37,9 @@ export const withoutLeader: Rule = each(({ sight: { state }, topic, known, confi
     return { severity: 'error', code: 'partition-electing', subject, message, advice: '' };
   }
   if (status !== 'offline') return undefined;
-  const silent = config.replicas.filter((replica) => liveReplica(state, topicId, known.partition, replica) === undefined);
+  const silent = config.replicas.filter(
+    (replica) => liveReplica(state, topicId, known.partition, replica) === undefined,
+  );
   const ids = silent.map(({ brokerId }) => brokerId).join(', ');
   const suspects = config.replicas.length - silent.length;
   return {

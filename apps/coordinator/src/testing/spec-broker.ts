@@ -67,6 +67,9 @@ export class SpecBroker {
   isDraining = false;
   /** Partitions of each call to pause. */
   readonly pausedCounts: number[] = [];
+  /** True = as a leader it tells with each heartbeat that the members that run are in sync. */
+  tellsInSync = false;
+  #toldVersion = 0;
   /** Its followers do not draw level. */
   neverLevel = false;
   /** True = its replicas copy nothing. */
@@ -202,6 +205,16 @@ export class SpecBroker {
     const changed = keys.flatMap((key) => this.#report(key) ?? []);
     const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: this.isDraining, topics: [], tombstones: [] };
     for (const session of this.#sessions) session.send({ message: { $case: 'heartbeat', heartbeat } });
+    if (this.tellsInSync) this.#tellInSync();
+  }
+
+  #tellInSync(): void {
+    this.#toldVersion += 1;
+    for (const key of this.#leading.keys()) {
+      const members = this.disk.replicas.get(key)?.config.replicas ?? [];
+      const running = members.map(({ brokerId }) => brokerId).filter((id) => this.#options.peer(id) !== undefined);
+      this.reportInSync(key, running, this.#toldVersion);
+    }
   }
 
   /** Tells who is in sync with a partition that it leads. */
@@ -213,6 +226,7 @@ export class SpecBroker {
   }
 
   #learn(update: DirectoryUpdate): void {
+    if ((update.settings?.version ?? 0n) > (this.disk.settings?.version ?? 0n)) this.disk.settings = update.settings;
     this.directory.push(update);
     for (const route of update.routes?.routes ?? []) this.#routes.set(route.topicId, route);
   }
@@ -249,6 +263,7 @@ export class SpecBroker {
       topics: [...topics.values()],
       tombstones: [...tombstones.values()],
       version: '0.1.0',
+      settings: this.disk.settings,
     });
   }
 

@@ -2,8 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import { createMemoryMetadataStore, MemoryDirectory } from '@partita/metadata-store';
 import type { MetadataStore } from '@partita/metadata-store';
-import { ClusterServiceService, ReplicaMove, Topic, TopicServiceService } from '@partita/protocol';
-import type { CreateReassignmentRequest, CreateTopicRequest } from '@partita/protocol';
+import {
+  ClusterServiceService,
+  ReplicaMove,
+  Topic,
+  TopicServiceService,
+  UpdateClusterSettingsRequest,
+} from '@partita/protocol';
+import type { CreateReassignmentRequest, CreateTopicRequest, DrainBrokerRequest } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { createLogger, systemClock, systemRandom } from '@partita/runtime';
@@ -163,6 +169,20 @@ export class SpecCluster {
         callUnary(client, ClusterServiceService.listReassignments, { pageSize, pageToken }),
       cancelMove: async (reassignmentId: string) =>
         (await callUnary(client, ClusterServiceService.cancelReassignment, { reassignmentId })).reassignment!,
+      settings: async (change: Partial<UpdateClusterSettingsRequest> = {}) => {
+        const request = UpdateClusterSettingsRequest.fromPartial(change);
+        const { settings } = await callUnary(client, ClusterServiceService.updateClusterSettings, request);
+        return Object.fromEntries(settings.map(({ name, value }) => [name, value]));
+      },
+      drain: (brokerId: number, more: Partial<DrainBrokerRequest> = {}) =>
+        callUnary(client, ClusterServiceService.drainBroker, {
+          ...{ brokerId, replicas: true, validateOnly: false, cancel: false },
+          ...more,
+        }),
+      remove: (brokerId: number) => callUnary(client, ClusterServiceService.removeBroker, { brokerId }),
+      rebalance: async (validateOnly = false) =>
+        (await callUnary(client, ClusterServiceService.rebalanceCluster, { validateOnly })).reassignment!,
+      diagnose: async () => (await callUnary(client, ClusterServiceService.diagnoseCluster, {})).findings,
       audit: async () =>
         (await callUnary(client, ClusterServiceService.listAuditEntries, { pageSize: 0, pageToken: '' })).entries,
     };

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { PartitaError } from '@partita/domain';
 import type {
+  ClusterSettings,
   DeleteReplicaRequest,
   Replica,
   ReplicaConfigRecord,
@@ -31,6 +32,8 @@ export interface SpecDisk {
   readonly brokerId: number;
   readonly directoryId: string;
   incarnation: bigint;
+  /** The newest of the cluster that it was told. */
+  settings?: ClusterSettings | undefined;
   readonly topics: Map<string, TopicConfig>;
   readonly replicas: Map<string, DiskReplica>;
   readonly tombstones: Map<string, TopicTombstone>;
