@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clusterIdOf } from './home.ts';
+import { onLoopback } from './placement.ts';
 import { PortBook } from './ports.ts';
 import { readReadyFile } from './ready-file.ts';
 import { planJoiningBroker } from './services.ts';
@@ -14,7 +15,7 @@ const READY_SECONDS_MAX = 60;
 const POLL_MS = 50;
 const STOP_GRACE_MS = 32_000;
 
-export interface JoinOptions extends Omit<BrokerPlan, 'clusterId'> {
+export interface JoinOptions extends Omit<BrokerPlan, 'clusterId' | 'place'> {
   readonly brokerId: number;
   readonly restart: boolean;
   readonly restartWaitMsMax: number;
@@ -46,7 +47,7 @@ export class JoinedBroker {
     if (brokers.some(({ id }) => id === brokerId))
       throw new Error(`the cluster in ${home} runs broker ${brokerId} itself: choose another id`);
     const ports = await PortBook.open(home);
-    const plan = { ...options, clusterId: clusterIdOf(home) };
+    const plan = { ...options, clusterId: clusterIdOf(home), place: onLoopback };
     const joined = new JoinedBroker(await planJoiningBroker(plan, ports, { id: brokerId, coordinatorPeers }), options);
     joined.#process.start();
     const deadlineMs = performance.now() + READY_SECONDS_MAX * 1000;

@@ -27,7 +27,7 @@ export interface ClusterPlan {
 }
 
 /** What a broker needs of the plan. */
-export type BrokerPlan = Pick<ClusterPlan, 'home' | 'clusterId' | 'brokerConfig' | 'metrics' | 'logLevel'>;
+export type BrokerPlan = Pick<ClusterPlan, 'home' | 'clusterId' | 'brokerConfig' | 'metrics' | 'logLevel' | 'place'>;
 
 export interface PlannedService extends ServiceSpec {
   readonly address: string;
@@ -144,7 +144,11 @@ interface ServiceParts {
   readonly env: NodeJS.ProcessEnv;
 }
 
-async function service(plan: Pick<ClusterPlan, 'metrics' | 'logLevel'>, ports: PortBook, parts: ServiceParts): Promise<PlannedService> {
+async function service(
+  plan: Pick<ClusterPlan, 'metrics' | 'logLevel' | 'place'>,
+  ports: PortBook,
+  parts: ServiceParts,
+): Promise<PlannedService> {
   const { name, app, peer, args, env } = parts;
   const { host, wrap, env: placed } = plan.place(name);
   const address = await ports.address(name, host);

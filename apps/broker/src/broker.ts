@@ -133,6 +133,8 @@ class Broker implements RunningService {
       clock: systemClock,
       logger,
       segmentBytesDefault: config.segmentBytes,
+      onTopic: (topic) => this.#sessions.forEach((session) => session.noteTopic(topic)),
+      onTombstone: (tombstone) => this.#sessions.forEach((session) => session.noteTombstone(tombstone)),
     });
     this.#appender = new Appender({
       registry: this.#registry,

@@ -188,6 +188,10 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       deletions.reconcile();
       lease.wake();
     },
+    onStored: (topics, tombstones) => {
+      for (const tombstone of tombstones) deletions.found(tombstone);
+      for (const topic of topics) updates.found(topic);
+    },
   });
   const shownState = () => storeState(config, store, lease);
   const balance = balanceWork({
