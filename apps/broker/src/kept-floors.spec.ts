@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KEPT_FLOOR_COUNT_MAX } from '@partita/domain';
-import { openJournal } from '@partita/log';
+import { createNodeDisk, openJournal } from '@partita/log';
 import type { Journal } from '@partita/log';
 import { KeptFloor, ReplicaMeta } from '@partita/protocol';
 import { MemoryDisk } from '@partita/testkit';
@@ -67,7 +67,7 @@ describe('what is kept of deleted replicas', () => {
       await writeFile(join(dir, TOPIC_ID, String(partition), '0.log'), 'bytes');
     }
     await mkdir(join(dir, TOPIC_ID, '0.damaged'));
-    await finishReplicaDeletions({ dir, journal }, () => false);
+    await finishReplicaDeletions({ dir, disk: createNodeDisk(), journal }, () => false);
     expect((await readdir(join(dir, TOPIC_ID))).sort()).toEqual(['1', '2']);
     expect(keptFloor(journal, gone!)).toEqual(floor(3, 5));
   });
@@ -83,7 +83,7 @@ describe('what is kept of deleted replicas', () => {
         [replicaKey(again!), ReplicaMeta.encode(meta).finish()],
       ]),
     );
-    await finishReplicaDeletions({ dir, journal }, ({ deleteTimeMs }) => deleteTimeMs < 5n);
+    await finishReplicaDeletions({ dir, disk: createNodeDisk(), journal }, ({ deleteTimeMs }) => deleteTimeMs < 5n);
     expect([...keptFloors(journal).keys()].sort()).toEqual([`${TOPIC_ID}/1`, `${TOPIC_ID}/2`]);
   });
 });

@@ -2,7 +2,7 @@
  * Deleting one replica by an order that names it and a committed config without it. What it knew becomes a kept floor, in the
  * journal entry that removes it; its files go after that, and the next start removes what a crash leaves of them.
  */
-import { readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isUuid, partitionKey, PartitaError } from '@partita/domain';
 import type { TopicPartition } from '@partita/domain';
@@ -26,7 +26,7 @@ export interface DeletionOrder extends TopicPartition {
 }
 
 /** Where files lie, and the journal that says of which replicas. */
-type Files = Pick<DataDirectory, 'dir' | 'journal'>;
+type Files = Pick<DataDirectory, 'dir' | 'disk' | 'journal'>;
 
 export interface DeletionPlace {
   readonly directory: DataDirectory;
@@ -43,8 +43,10 @@ export async function deleteReplica(order: DeletionOrder, place: DeletionPlace):
   const stored = journal.get(key);
   const found = stored === undefined ? undefined : ReplicaMeta.decode(stored);
   if (found?.replicaId !== order.replicaId) {
-    if (keptFloor(journal, order) !== undefined) return;
-    throw notFound(order);
+    if (keptFloor(journal, order) === undefined) throw notFound(order);
+    // A disk that failed on the way may have left some.
+    if (found === undefined) await forgetReplica(order, place);
+    return;
   }
   const actor = registry.actor(order.topicId, order.partition);
   const fault = orderFault(order, found, actor) ?? floorRoomFault(journal, order);
@@ -64,10 +66,14 @@ export async function deleteReplica(order: DeletionOrder, place: DeletionPlace):
     [startKey(order), undefined],
   ] as const;
   await journal.put(new Map(changes));
-  const { topicId } = order;
-  registry.removeReplica(order);
-  await removeReplicaFiles(directory, order);
-  if (!holdsTopic(directory, topicId)) registry.removeTopic(topicId);
+  await forgetReplica(order, place);
+}
+
+/** Of a replica that the journal no longer has. */
+async function forgetReplica(at: TopicPartition, { directory, registry }: DeletionPlace): Promise<void> {
+  registry.removeReplica(at);
+  if (!holdsTopic(directory, at.topicId)) registry.removeTopic(at.topicId);
+  await removeReplicaFiles(directory, at);
 }
 
 function checkOrder({ replicaId, configVersion, leaderEpoch }: DeletionOrder): void {
@@ -119,8 +125,8 @@ function notFound({ topicId, partition, replicaId }: DeletionOrder): PartitaErro
  * before anything is opened.
  */
 export async function finishReplicaDeletions(directory: Files, isOld: (floor: KeptFloor) => boolean): Promise<void> {
-  const { journal, dir } = directory;
-  const topicIds = new Set(await readdir(dir));
+  const { journal, dir, disk } = directory;
+  const topicIds = new Set(await disk.list(dir));
   const old: string[] = [];
   for (const [key, floor] of keptFloors(journal)) {
     const [topicId = '', partition = ''] = key.split('/');

@@ -247,3 +247,14 @@ describe('a replica that was removed', () => {
     expect(replica.leads).toMatchObject([{ leading: false }]);
   });
 });
+
+it('leaves a learner in doubt about its damaged log, however few members there are to copy it from', () => {
+  const single: ReplicaConfig = { ...configOf(3, 1), replicas: [other(2)], learners: [SELF] };
+  const learner = new TestReplica(single);
+  learner.feed({ kind: 'damaged' });
+  learner.settleJournal();
+  expect(learner.state.meta.suspect).toBe(true);
+  const alone = new TestReplica(configOf(1, 1));
+  alone.feed({ kind: 'damaged' });
+  expect(alone.hasPersistUnderWay).toBe(false);
+});

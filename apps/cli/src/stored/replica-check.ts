@@ -34,9 +34,11 @@ export function checkReplicas(facts: ReplicaFacts): ReplicaFinding[] {
   const findings: ReplicaFinding[] = [];
   const replicas = new Set<string>();
   const deleted = new Set<string>();
+  const floors = new Set<string>();
   for (const [key, value] of facts.journal) {
     const entry = parseJournalEntry(key, value);
     if (entry.kind === 'tombstone') deleted.add(entry.topicId);
+    if (entry.kind === 'floor') floors.add(entry.partition);
     if (entry.kind === 'replica') {
       replicas.add(entry.partition);
       if (entry.meta.suspect) findings.push(suspect(entry.partition));
@@ -45,7 +47,7 @@ export function checkReplicas(facts: ReplicaFacts): ReplicaFinding[] {
     const severity = key.startsWith('replica/') || key.startsWith('tombstone/') ? 'damage' : 'note';
     findings.push({ severity, check: 'journal', name: 'meta.journal', message: `key ${key}: ${entry.why}` });
   }
-  findings.push(...missing(facts, replicas), ...unknown(facts, replicas, deleted));
+  findings.push(...missing(facts, replicas), ...unknown(facts, replicas, deleted, floors));
   return findings;
 }
 
@@ -85,7 +87,12 @@ function missing(facts: ReplicaFacts, replicas: ReadonlySet<string>): ReplicaFin
 }
 
 /** Files and lines of which the journal knows nothing. */
-function unknown(facts: ReplicaFacts, replicas: ReadonlySet<string>, deleted: ReadonlySet<string>): ReplicaFinding[] {
+function unknown(
+  facts: ReplicaFacts,
+  replicas: ReadonlySet<string>,
+  deleted: ReadonlySet<string>,
+  floors: ReadonlySet<string>,
+): ReplicaFinding[] {
   const findings: ReplicaFinding[] = [];
   for (const topicId of facts.topics.keys()) {
     if (!deleted.has(topicId)) continue;
@@ -94,7 +101,9 @@ function unknown(facts: ReplicaFacts, replicas: ReadonlySet<string>, deleted: Re
   }
   for (const partition of facts.directories) {
     if (replicas.has(partition) || deleted.has(topicOf(partition))) continue;
-    const message = 'the journal knows no such replica, so the broker does not open it';
+    const message = floors.has(partition)
+      ? 'the replica is deleted; the next start removes the rest'
+      : 'the journal knows no such replica, so the broker does not open it';
     findings.push({ severity: 'note', check: 'leftover', name: partition, message });
   }
   for (const partition of facts.knownSynced.keys()) {
