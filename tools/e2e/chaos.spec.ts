@@ -3,11 +3,18 @@
  * reordered, replicas are equal, and the directory is what the disks say. In the long form each fault by itself, several
  * times, and mixes by seeds; here each kind once, several at a time.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { asPartitaError } from '@partita/domain';
+import { ClusterServiceService } from '@partita/protocol';
+import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { ChaosCluster } from '@partita/tool-chaos/cluster/chaos-cluster.ts';
 import { abilities } from '@partita/tool-chaos/cluster/abilities.ts';
 import { FAULTS, faultsNamed, whyNotHere } from '@partita/tool-chaos/faults/catalog.ts';
 import type { Fault } from '@partita/tool-chaos/faults/fault.ts';
 import { ROW_HEAD, rowCells, rowOf } from '@partita/tool-chaos/fault-row.ts';
+import { networkParts } from '@partita/tool-chaos/network/namespaces.ts';
+import { CLIENTS } from '@partita/tool-chaos/network/network-plan.ts';
 import { planMix, planRounds } from '@partita/tool-chaos/plan.ts';
 import type { Spell } from '@partita/tool-chaos/plan.ts';
 import { runTrial } from '@partita/tool-chaos/trial.ts';
@@ -17,6 +24,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { figureRow } from './figures.ts';
 import { redisBinary } from './redis-binary.ts';
 import { LONG } from './root.ts';
+import { until } from './until.ts';
 
 const PARTITION_COUNT = 3;
 const ROUND_COUNT = 5;
@@ -27,10 +35,10 @@ const MIX_SECONDS = 60;
 const TRIAL_MS_MAX = 15 * 60_000;
 /** In the short form each row is one spell: faults that happen at once, on different roles. */
 const SHORT_SPELLS: readonly (readonly string[])[] = [
-  ['leader-isolated', 'gateway-clock-ahead'],
-  ['follower-killed', 'coordinators-apart', 'shard-owner-clock-behind'],
-  ['leader-mute', 'redis-flushed', 'gateway-killed'],
-  ['leader-restarted-ahead', 'coordinator-stopped', 'shard-owner-isolated'],
+  ['leader-isolated', 'redis-clock-ahead'],
+  ['replica-moved', 'gateway-killed', 'shard-owner-clock-behind'],
+  ['leader-mute', 'redis-flushed'],
+  ['leader-restarted-ahead', 'coordinators-apart', 'shard-owner-isolated'],
   ['brokers-bridged', 'coordinator-clock-behind', 'gateway-isolated'],
 ];
 const SHORT_MS = 4000;
@@ -53,7 +61,7 @@ const impossible = FAULTS.filter((fault) => !possible.includes(fault));
 if (typeof binary === 'string') {
   it.skip('faults on a cluster are not tested', ({ skip }) => skip(binary));
 } else {
-  describe('under a checked history, nothing is lost by', () => suite(binary));
+  describe('chaos', () => suite(binary));
 }
 
 function suite(redisCommand: RedisCommand): void {
@@ -65,8 +73,48 @@ function suite(redisCommand: RedisCommand): void {
   });
   afterAll(async () => {
     await cluster.stop();
+    expect(networkParts(cluster.network?.ownerPid ?? 0)).toEqual([]);
     if (isUnhurt && process.env['PARTITA_TEST_KEEP'] !== 'on') cluster.removeHome();
     else console.log(`kept ${cluster.home}`);
+  });
+
+  it.skipIf(able.noNetwork !== undefined)('cuts silently, in one direction, and heals', async () => {
+    const [gateway = ''] = cluster.file.gateways;
+    const ask = async (): Promise<string> => {
+      const pool = new ChannelPool({ clientId: 'e2e' });
+      const call = { deadlineMs: 1000 };
+      return callUnary(pool.client(gateway), ClusterServiceService.getCluster, {}, call)
+        .then(
+          () => 'answered',
+          (error: unknown) => asPartitaError(error).reason,
+        )
+        .finally(() => pool.close());
+    };
+    expect(await ask()).toBe('answered');
+    for (const cut of [
+      { from: CLIENTS, to: 'gateway' },
+      { from: 'gateway', to: CLIENTS },
+    ]) {
+      const heal = await cluster.cuts!.cut([cut]);
+      expect(await ask()).not.toBe('answered');
+      await heal();
+      expect(await ask()).toBe('answered');
+    }
+    const healOther = await cluster.cuts!.cut([{ from: 'gateway-2', to: 'gateway' }]);
+    expect(await ask()).toBe('answered');
+    await healOther();
+  });
+
+  it.skipIf(able.noClocks !== undefined)('sets the clock of one process', async () => {
+    cluster.clocks!.set('gateway', 3600);
+    await cluster.holdDown(['gateway']);
+    await cluster.release(['gateway']);
+    const log = join(cluster.home, 'logs/gateway.log');
+    await until('a line an hour ahead', 20, () => {
+      const times = [...readFileSync(log, 'utf8').matchAll(/"time":"([^"]+)"/g)].map(([, time]) => Date.parse(time!));
+      return Math.max(...times) > Date.now() + 3_500_000;
+    });
+    cluster.clocks!.set('gateway', 0);
   });
 
   const survive = async ({ what, spells, seed = 1, command }: Hurt): Promise<TrialResult> => {
@@ -86,7 +134,7 @@ function suite(redisCommand: RedisCommand): void {
 
   if (!LONG) {
     it(
-      'each kind of fault',
+      'loses nothing by each kind of fault',
       async () => {
         const spells = SHORT_SPELLS.map((names) =>
           spellOf(faultsNamed(names).filter((fault) => possible.includes(fault))),
@@ -105,7 +153,7 @@ function suite(redisCommand: RedisCommand): void {
   }
 
   it.each(possible.map((fault) => [fault.name, fault] as const))(
-    '%s',
+    'loses nothing by %s',
     async (name, fault) => {
       const spells = planRounds([fault], ROUND_COUNT, LONG_SECONDS * 1000, LONG_QUIET_MS);
       const command = `npm run chaos -- --faults ${name} --each --rounds ${ROUND_COUNT} --seconds ${LONG_SECONDS}`;
@@ -116,7 +164,7 @@ function suite(redisCommand: RedisCommand): void {
   );
 
   it.each(MIX_SEEDS)(
-    'a mix of all of them, seed %d',
+    'loses nothing by a mix of all faults, seed %d',
     async (seed) => {
       const spells = planMix(possible, seed, MIX_SECONDS);
       const command = `npm run chaos -- --seed ${seed} --seconds ${MIX_SECONDS}`;
