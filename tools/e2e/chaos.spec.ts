@@ -20,7 +20,7 @@ import type { Spell } from '@partita/tool-chaos/plan.ts';
 import { runTrial } from '@partita/tool-chaos/trial.ts';
 import type { TrialResult } from '@partita/tool-chaos/trial.ts';
 import type { RedisCommand } from '@partita/tool-dev/redis-server.ts';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { figureRow } from './figures.ts';
 import { redisBinary } from './redis-binary.ts';
 import { LONG } from './root.ts';
@@ -28,10 +28,12 @@ import { until } from './until.ts';
 
 const PARTITION_COUNT = 3;
 const ROUND_COUNT = 5;
-const LONG_SECONDS = 10;
+const LONG_SECONDS = 8;
 const LONG_QUIET_MS = 2000;
 const MIX_SEEDS = [1, 2, 3, 4, 5];
 const MIX_SECONDS = 60;
+/** A cluster ends and another begins. */
+const START_MS_MAX = 180_000;
 const TRIAL_MS_MAX = 15 * 60_000;
 /** In the short form each row is one spell: faults that happen at once, on different roles. */
 const SHORT_SPELLS: readonly (readonly string[])[] = [
@@ -67,16 +69,27 @@ if (typeof binary === 'string') {
 function suite(redisCommand: RedisCommand): void {
   let cluster: ChaosCluster;
   let trialCount = 0;
-  let isUnhurt = true;
-  beforeAll(async () => {
+  /** From the beginning of a trial until nothing was wrong in it. */
+  let isHurt = false;
+
+  const start = async (): Promise<void> => {
     cluster = await ChaosCluster.start({ abilities: able, redisCommand });
-  });
-  afterAll(async () => {
+  };
+  /** Whatever happened: no process, no network; the home of a cluster that was hurt stays. */
+  const end = async (): Promise<void> => {
     await cluster.stop();
     expect(networkParts(cluster.network?.ownerPid ?? 0)).toEqual([]);
-    if (isUnhurt && process.env['PARTITA_TEST_KEEP'] !== 'on') cluster.removeHome();
-    else console.log(`kept ${cluster.home}`);
-  });
+    if (isHurt || process.env['PARTITA_TEST_KEEP'] === 'on') console.log(`kept ${cluster.home}`);
+    else cluster.removeHome();
+  };
+  beforeAll(start, START_MS_MAX);
+  afterAll(end, START_MS_MAX);
+  beforeEach(async () => {
+    if (!isHurt) return;
+    await end();
+    isHurt = false;
+    await start();
+  }, START_MS_MAX);
 
   it.skipIf(able.noNetwork !== undefined)('cuts silently, in one direction, and heals', async () => {
     const [gateway = ''] = cluster.file.gateways;
@@ -120,13 +133,13 @@ function suite(redisCommand: RedisCommand): void {
   const survive = async ({ what, spells, seed = 1, command }: Hurt): Promise<TrialResult> => {
     trialCount += 1;
     const name = `chaos-${trialCount}`;
-    isUnhurt = false;
+    isHurt = true;
     const result = await runTrial({ cluster, name, partitionCount: PARTITION_COUNT, spells, seed, log: console.log });
     figureRow('reliability', [...ROW_HEAD, 'command'], [...rowCells(rowOf(what, result)), `\`${command}\``]);
     expect(result.problems).toEqual([]);
     expect(result.verdict.ackedCount).toBeGreaterThan(100);
     expect(result.batchCount).toBeGreaterThan(100);
-    isUnhurt = true;
+    isHurt = false;
     return result;
   };
 
