@@ -29,7 +29,7 @@ import { until } from './until.ts';
 const PARTITION_COUNT = 3;
 const ROUND_COUNT = 5;
 const LONG_SECONDS = 8;
-const LONG_QUIET_MS = 2000;
+const LONG_QUIET_MS = 1000;
 const MIX_SEEDS = [1, 2, 3, 4, 5];
 const MIX_SECONDS = 60;
 /** A cluster ends and another begins. */

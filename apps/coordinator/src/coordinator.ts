@@ -33,6 +33,8 @@ import { Elections } from './elections.ts';
 import { GroupReplicas } from './group-replicas.ts';
 import { GroupShards } from './group-shards.ts';
 import { InstanceSessions } from './instance-sessions.ts';
+import { DesertedLeaders } from './deserted-leaders.ts';
+import type { DesertedLeadersOptions } from './deserted-leaders.ts';
 import { LeaderDrain } from './leader-drain.ts';
 import { LeaderMoves } from './leader-moves.ts';
 import type { LeaderMovesOptions } from './leader-moves.ts';
@@ -195,7 +197,17 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
     for (const part of [creations, deletions, updates, shards, groupReplicas]) part.reconcile();
-    for (const part of [elections, leaders.drain, leaders.preferred, changes, balance, publisher, audit]) part.run();
+    for (const part of [
+      elections,
+      leaders.drain,
+      leaders.preferred,
+      leaders.deserted,
+      changes,
+      balance,
+      publisher,
+      audit,
+    ])
+      part.run();
   };
   const moving = { model, reassignments, publisher };
   const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
@@ -217,14 +229,14 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
 }
 
 /** Who moves leaders that are there. */
-function leaderWork(options: LeaderMovesOptions) {
+function leaderWork(options: LeaderMovesOptions & DesertedLeadersOptions) {
   const { state } = options.model;
   const moves = new LeaderMoves(options);
   const mayLead = (brokerId: number) => !isEmptied(state, brokerId);
   const isOn = () => effectiveClusterSettings(state.settings()).autoBalance;
   const drain = new LeaderDrain({ ...options, moves, mayLead });
   const preferred = new PreferredLeaders({ ...options, moves, isOn, mayLead });
-  return { moves, drain, preferred };
+  return { moves, drain, preferred, deserted: new DesertedLeaders(options) };
 }
 
 function beatOf(sessions: readonly { tick(): void }[], feed: RouteFeed): () => void {

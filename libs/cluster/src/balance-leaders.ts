@@ -83,7 +83,12 @@ function passAlong(
 
 /** One that `fromId` leads goes to `toId`, which leads it then; one that `toId` only follows comes back. */
 function exchange(board: BalanceBoard, fromId: number, toId: number): boolean {
-  const given = bestToMove(board, fromId, toId, slotsWhere(board, fromId, (slot) => slot.brokerIds[0] !== fromId));
+  const given = bestToMove(
+    board,
+    fromId,
+    toId,
+    slotsWhere(board, fromId, (slot) => slot.brokerIds[0] !== fromId),
+  );
   if (given === undefined) return false;
   const without = slotsWhere(board, toId, (slot) => slot === given || slot.brokerIds[0] === toId);
   const taken = bestToMove(board, toId, fromId, without);

@@ -176,7 +176,11 @@ describe('a plan for any brokers', () => {
 
 describe('a broker that joins', () => {
   it('takes its share of every topic and of the bytes', () => {
-    const sets = Array.from({ length: 24 }, (_, index) => [1 + (index % 3), 1 + ((index + 1) % 3), 1 + ((index + 2) % 3)]);
+    const sets = Array.from({ length: 24 }, (_, index) => [
+      1 + (index % 3),
+      1 + ((index + 1) % 3),
+      1 + ((index + 2) % 3),
+    ]);
     const cluster = { racks: ['', '', '', ''], sets, topics: 2, bytes: [100, 900] };
     const made = plan(cluster);
     expect(made.moves).toHaveLength(18);

@@ -53,7 +53,9 @@ const EXCHANGE_COUNT_MAX = 1000;
 
 export function planBalance(state: ClusterState, roles: BalanceRoles): BalancePlan {
   const board = new BalanceBoard(state, roles);
-  const counts = new Map([...state.brokers()].map(({ facts: { brokerId } }) => [brokerId, board.replicaCount(brokerId)]));
+  const counts = new Map(
+    [...state.brokers()].map(({ facts: { brokerId } }) => [brokerId, board.replicaCount(brokerId)]),
+  );
   placeReplicas(board);
   settleOrder(board);
   placeLeaders(board);
@@ -63,12 +65,15 @@ export function planBalance(state: ClusterState, roles: BalanceRoles): BalancePl
   settleOrder(board);
   const leaders = board.slots.flatMap((slot) => leaderOf(board, slot, leading.get(slot)));
   return {
-    moves: REASONS.flatMap((reason) => inOrder(moves.filter((move) => move.reason === reason), counts)),
+    moves: REASONS.flatMap((reason) =>
+      inOrder(
+        moves.filter((move) => move.reason === reason),
+        counts,
+      ),
+    ),
     leaders,
     stuck: board.slots.flatMap(({ topicId, partition, brokerIds }) =>
-      brokerIds
-        .filter((id) => roles.drainingBrokerIds.has(id))
-        .map((brokerId) => ({ topicId, partition, brokerId })),
+      brokerIds.filter((id) => roles.drainingBrokerIds.has(id)).map((brokerId) => ({ topicId, partition, brokerId })),
     ),
   };
 }

@@ -25,7 +25,12 @@ export function sightOf({ records = [], racks = [], ...more }: Spoiled = {}): Cl
     state.apply({ type: 'disk_reported', brokerId, freeBytes: 10_000n });
   }
   for (const partition of [0, 1, 2]) {
-    state.apply(configLearned(partition, [1, 2, 3].map((step) => 1 + ((partition + step - 1) % 3))));
+    state.apply(
+      configLearned(
+        partition,
+        [1, 2, 3].map((step) => 1 + ((partition + step - 1) % 3)),
+      ),
+    );
     const known = { topicId: TOPIC_ID, partition, epoch: 5, leader: 1 + partition };
     state.apply({ type: 'leader_known', ...known, inSync: EVERYTHING, inSyncVersion: 1, live: true });
   }
@@ -53,7 +58,11 @@ export function definition(name: string, more: Partial<TopicDefinition> = {}): T
 }
 
 export function configLearned(partition: number, brokerIds: readonly number[], configVersion = 1): ClusterRecord {
-  const replicas = brokerIds.map((brokerId) => ({ brokerId, directoryId: `dir ${brokerId}`, replicaId: `r ${brokerId}` }));
+  const replicas = brokerIds.map((brokerId) => ({
+    brokerId,
+    directoryId: `dir ${brokerId}`,
+    replicaId: `r ${brokerId}`,
+  }));
   const config = { configVersion, replicas, learners: [], minInSyncReplicas: 2, flush: 'fsync' as const };
   return { type: 'config_learned', topicId: TOPIC_ID, partition, config };
 }

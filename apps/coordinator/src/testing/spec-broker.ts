@@ -65,6 +65,8 @@ export class SpecBroker {
   stopped = false;
   /** True = its replicas copy nothing. */
   holdsBack = false;
+  /** Brokers that it does not hear, and that do not hear it. */
+  cutFromIds: readonly number[] = [];
   /** Takes proposals and answers that nobody knows, this many times. */
   unknownProposals = 0;
   /** Sets that it has put into force, as leader. */
@@ -223,6 +225,7 @@ export class SpecBroker {
     const { leaderId = 0, leaderEpoch = 0 } = this.#routes.get(topicId)?.partitions[partition] ?? {};
     const leader = this.#options.peer(leaderId);
     if (leaderId === this.disk.brokerId || leader?.leads(key) !== leaderEpoch) return 0;
+    if (this.cutFromIds.includes(leaderId) || leader.cutFromIds.includes(this.disk.brokerId)) return 0;
     if (leaderEpoch < replica.promisedEpoch) return 0;
     if (this.holdsBack) return leaderId;
     const { lastEpoch, logEnd, config } = leader.disk.replicas.get(key)!;
@@ -276,10 +279,7 @@ export class SpecBroker {
     });
   }
 
-  #create(
-    topics: readonly TopicConfig[],
-    replicas: readonly ReplicaToCreate[],
-  ): { results: Status[] } {
+  #create(topics: readonly TopicConfig[], replicas: readonly ReplicaToCreate[]): { results: Status[] } {
     if (this.#options.refusesReplicas === true) throw new PartitaError('STORAGE_FULL', 'no space left');
     for (const topic of topics) this.disk.topics.set(topic.topicId, topic);
     return { results: replicas.map((made) => makeReplica(this.disk, made)) };

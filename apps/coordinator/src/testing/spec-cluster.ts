@@ -144,7 +144,10 @@ export class SpecCluster {
         const request = { partition, acceptDataLoss: true, justification: 'a test' };
         return (await callUnary(client, ClusterServiceService.recoverBestLog, request)).result!;
       },
-      move: async (moves: readonly (readonly [string, number, number, number])[], more: Partial<CreateReassignmentRequest> = {}) => {
+      move: async (
+        moves: readonly (readonly [string, number, number, number])[],
+        more: Partial<CreateReassignmentRequest> = {},
+      ) => {
         const asked = moves.map(([topic, partition, fromBrokerId, toBrokerId]) =>
           ReplicaMove.fromPartial({ partition: { topic, partition }, fromBrokerId, toBrokerId }),
         );
