@@ -7,6 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 import { RotatingLog } from './rotating-log.ts';
 
 const LAST_LINE_COUNT = 15;
+/** Before a process is started again that died, unless the longest wait is shorter. */
 export const RESTART_DELAY_MS_MIN = 1000;
 /** Up for this long, a process has earned the shortest delay again. */
 export const STEADY_MS = 60_000;
@@ -42,7 +43,7 @@ export class SupervisedProcess {
   #exited: Promise<void> = Promise.resolve();
   #lastLines: string[] = [];
   #restartTimer: NodeJS.Timeout | undefined;
-  #delayMs = RESTART_DELAY_MS_MIN;
+  #delayMs: number;
   #startedMs = 0;
   #stopping = false;
   #holdCount = 0;
@@ -53,6 +54,11 @@ export class SupervisedProcess {
     this.spec = spec;
     this.#options = options;
     this.#log = new RotatingLog(options.logFolder, spec.name);
+    this.#delayMs = this.#delayMsMin;
+  }
+
+  get #delayMsMin(): number {
+    return Math.min(RESTART_DELAY_MS_MIN, this.#options.restartWaitMsMax);
   }
 
   get pid(): number | undefined {
@@ -130,7 +136,7 @@ export class SupervisedProcess {
   #onEnd(text: string): void {
     if (this.#stopping) return;
     if (this.#holdCount > 0) return this.#options.onDeath(`${this.spec.name} ${text}; held`, this.#lastLines);
-    if (performance.now() - this.#startedMs > STEADY_MS) this.#delayMs = RESTART_DELAY_MS_MIN;
+    if (performance.now() - this.#startedMs > STEADY_MS) this.#delayMs = this.#delayMsMin;
     const next = this.#options.restart ? `; starting it again in ${this.#delayMs / 1000} s` : '';
     this.#options.onDeath(`${this.spec.name} ${text}${next}`, this.#lastLines);
     if (!this.#options.restart) return;

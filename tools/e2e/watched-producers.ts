@@ -7,6 +7,7 @@ import type { Verdict } from '@partita/tool-history/checker.ts';
 import { machineMs } from '@partita/tool-history/clients/client-plan.ts';
 import { ClientProcesses } from '@partita/tool-history/clients/client-processes.ts';
 import type { AnomalyName } from '@partita/tool-history/findings.ts';
+import type { HistoryEvent } from '@partita/tool-history/history.ts';
 import { mergeHistories } from '@partita/tool-history/merged-history.ts';
 import { reportProducers } from '@partita/tool-history/producer-report.ts';
 import type { ProducerReport } from '@partita/tool-history/producer-report.ts';
@@ -23,6 +24,7 @@ const STOP_SECONDS_MAX = 75;
 const GOING_ON_MS = 1500;
 
 export interface Watched {
+  readonly history: readonly HistoryEvent[];
   readonly verdict: Verdict;
   readonly report: ProducerReport;
   /** Processes of clients that were killed. */
@@ -80,7 +82,8 @@ export class WatchedProducers {
     const folder = process.env['PARTITA_TEST_HISTORIES'];
     if (folder !== undefined)
       writeFileSync(join(folder, `${name}.jsonl`), history.map((event) => `${JSON.stringify(event)}\n`).join(''));
-    return { verdict: checkHistory(history), report: reportProducers(history), clientKillCount: clients.killCount };
+    const report = reportProducers(history);
+    return { history, verdict: checkHistory(history), report, clientKillCount: clients.killCount };
   }
 
   /** The same, and there must be nothing wrong in it. */

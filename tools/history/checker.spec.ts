@@ -253,6 +253,15 @@ describe('of sends', () => {
     expect(script.names).toEqual(['key-order']);
   });
 
+  it('key-order: not between requests, which have no order with anything', () => {
+    const script = history().send('x', -1, { recordKey: 'k', requestId: 'a' }).send('y', -1, { recordKey: 'k' });
+    script.poll([
+      [0, 'y'],
+      [1, 'x'],
+    ]);
+    expect(script.names).toEqual([]);
+  });
+
   it('key-order: not between processes, nor for a send of unknown outcome', () => {
     const script = history().send('x', -1, { recordKey: 'k' }).send('y', -1, { recordKey: 'k', process: 4 });
     script.begin('u', { recordKey: 'k' })('info');

@@ -14,7 +14,7 @@ export interface ValueFacts {
   state: 'none' | 'ok' | 'fail' | 'info';
   /** Process that sent it; -1 for none. */
   process: number;
-  /** Undefined of a request, too: its repeats go other ways than its first send, and one of them may be first. */
+  /** Of the record, where records of one key have an order. */
   recordKey: string | undefined;
   /** Its place among all values sent; that of its first send, when it was repeated. */
   sentNumber: number;
@@ -124,6 +124,7 @@ export class VersionOrder {
     if (facts.state !== 'ok') facts.state = 'info';
     if (facts.sentNumber >= 0) return;
     facts.process = event.process;
+    // A request has no order with other sends.
     if (event.requestId === undefined) facts.recordKey = event.recordKey;
     facts.sentNumber = this.#sentCount++;
   }

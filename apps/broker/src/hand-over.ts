@@ -10,10 +10,12 @@ import { inSyncIds } from '@partita/replication';
 import type { DirectoryView } from '@partita/rpc/server';
 import type { StateLines } from '@partita/runtime';
 import type { PartitionActor } from './partition-actor.ts';
-import type { PartitionRegistry } from './partition-registry.ts';
+
+/** What is looked at of a replica. */
+export type LedPartition = Pick<PartitionActor, 'state' | 'leader'>;
 
 export interface HandOverOptions {
-  readonly registry: Pick<PartitionRegistry, 'actors'>;
+  readonly registry: { actors(): Iterable<LedPartition> };
   readonly directory: Pick<DirectoryView, 'snapshot'>;
   /** True while some coordinator has this broker registered: nobody else moves leaders. */
   readonly hasCoordinator: () => boolean;
@@ -40,7 +42,7 @@ export async function handOver(options: HandOverOptions): Promise<void> {
   lines.write('broker leads nothing', { left: leadersOf(options).length, why: left, duration_ms });
 }
 
-function leadersOf({ registry }: HandOverOptions): PartitionActor[] {
+function leadersOf({ registry }: HandOverOptions): LedPartition[] {
   return [...registry.actors()].filter(({ leader }) => leader !== undefined);
 }
 
@@ -49,7 +51,7 @@ function movableCount(options: HandOverOptions): number {
   const { brokers } = options.directory.snapshot();
   const isUp = ({ state }: Broker) => state === BrokerState.BROKER_STATE_UP;
   const staying = new Set(brokers.filter(isUp).map(({ brokerId }) => brokerId));
-  const isMovable = ({ state, leader }: PartitionActor) =>
+  const isMovable = ({ state, leader }: LedPartition) =>
     leader !== undefined && inSyncIds(state, leader).some((id) => id !== state.self.brokerId && staying.has(id));
   return leadersOf(options).filter(isMovable).length;
 }

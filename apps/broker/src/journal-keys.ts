@@ -11,6 +11,9 @@ export const TOMBSTONE_PREFIX = 'tombstone/';
 /** What is kept of a replica that was deleted: KeptFloor. */
 export const FLOOR_PREFIX = 'floor/';
 
+/** The newest settings of the cluster that were heard of: ClusterSettings. */
+export const CLUSTER_SETTINGS_KEY = 'cluster-settings';
+
 export function replicaKey(partition: TopicPartition): string {
   return `${REPLICA_PREFIX}${partitionKey(partition)}`;
 }

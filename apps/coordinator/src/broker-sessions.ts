@@ -11,7 +11,7 @@ import {
   reviseLeaders,
   setBrokerStatus,
 } from '@partita/cluster';
-import type { TopicDefinition } from '@partita/cluster';
+import type { Tombstone, TopicDefinition } from '@partita/cluster';
 import { BROKER_HEARTBEAT_MS, PartitaError, SESSION_SILENCE_MS_MAX } from '@partita/domain';
 import type { Clock } from '@partita/domain';
 import { BrokerSessionServiceService } from '@partita/protocol';
@@ -28,7 +28,13 @@ import type { Logger } from '@partita/runtime';
 import { settingsForPeer } from './cluster-settings-codec.ts';
 import type { ClusterModel } from './cluster-model.ts';
 import type { Lease } from './lease.ts';
-import { inSyncReport, registrationFromMessage, reportFromMessage } from './peer-messages.ts';
+import {
+  definitionFromMessage,
+  inSyncReport,
+  registrationFromMessage,
+  reportFromMessage,
+  tombstoneFromMessage,
+} from './peer-messages.ts';
 import { directoryMessages } from './route-feed.ts';
 import type { DirectoryNews } from './route-feed.ts';
 import { checkNoTwin, checkPeer, endWhenDraining } from './session-rules.ts';
@@ -43,6 +49,8 @@ export interface BrokerSessionsOptions {
   readonly logger: Logger;
   /** A broker has registered, from this peer address, with these versions of topics. */
   readonly onRegistered: (brokerId: number, peerAddress: string, topics: readonly TopicDefinition[]) => void;
+  /** A broker has stored these, on whose order ever. */
+  readonly onStored: (topics: readonly TopicDefinition[], tombstones: readonly Tombstone[]) => void;
 }
 
 type Stream = ServerBidiStream<BrokerSessionResponse>;
@@ -66,6 +74,8 @@ export class BrokerSessions {
   readonly #sessions = new Map<number, Session>();
   /** Peer addresses as all sessions know them. */
   #peersSent = '';
+  /** Number of the lease that all sessions have been shown. */
+  #tokenShown = 0;
 
   constructor(options: BrokerSessionsOptions) {
     this.#options = options;
@@ -84,6 +94,7 @@ export class BrokerSessions {
       if (brokerIds.size > 0) this.#sendPeers();
       if (settings) this.#sendSettings();
     });
+    options.lease.onChange(() => this.#showLease());
   }
 
   service(): Implementation<BrokerSessionServiceService> {
@@ -162,17 +173,20 @@ export class BrokerSessions {
     );
     const accepted = { coordinatorRunId: runId, heartbeatMs: BROKER_HEARTBEAT_MS, active: lease.mayOrder() };
     stream.send({ message: { $case: 'accepted', accepted } });
-    const { routes, brokers, endpoints } = this.#options.view.snapshot();
-    this.#sendDirectory(stream, { reset: true, routes, deletedTopicIds: [], brokers, endpoints }, this.#peers());
+    this.#sendAll(stream);
     this.#sendSettings([session]);
     onRegistered(brokerId, peerAddress, topics);
     return session;
   }
 
-  #takeHeartbeat(session: Session, { changed, freeBytes, draining, wallMs }: BrokerHeartbeat): void {
-    const { model, clock } = this.#options;
+  #takeHeartbeat(session: Session, heartbeat: BrokerHeartbeat): void {
+    const { model, clock, onStored } = this.#options;
+    const { changed, freeBytes, draining, wallMs, topics, tombstones } = heartbeat;
     const { brokerId } = session;
     session.clockOffsetMs = clockOffset(wallMs, clock.wallMs());
+    // First, so that what is said of replicas meets the topics that they are of.
+    if (topics.length + tombstones.length > 0)
+      onStored(topics.map(definitionFromMessage), tombstones.map(tombstoneFromMessage));
     if (changed.length > 0) {
       const reports = changed.map(reportFromMessage);
       model.apply(reportReplicas(model.state, brokerId, reports));
@@ -240,6 +254,19 @@ export class BrokerSessions {
       const directory = { routes: undefined, leaseToken, peers: [], settings };
       stream.send({ message: { $case: 'directory', directory } });
     }
+  }
+
+  /** What was said under an older lease, or under none, brokers may have passed over. */
+  #showLease(): void {
+    const token = this.#options.lease.tokenNumber();
+    if (token === this.#tokenShown) return;
+    this.#tokenShown = token;
+    for (const { stream } of this.#sessions.values()) this.#sendAll(stream);
+  }
+
+  #sendAll(stream: Stream): void {
+    const { routes, brokers, endpoints } = this.#options.view.snapshot();
+    this.#sendDirectory(stream, { reset: true, routes, deletedTopicIds: [], brokers, endpoints }, this.#peers());
   }
 
   /** Silent brokers too: they may answer their peers. */

@@ -30,6 +30,8 @@ const IN_SYNC_NEWS_MS = 200;
 export class ClusterModel {
   readonly state = new ClusterState();
   readonly progress = new ReplicaProgress();
+  /** Where owners of group shards listened, by instance id, when the directory was written that this process has read. */
+  readonly formerAddresses = new Map<string, string>();
   readonly #listeners = new Set<(change: ModelChange) => void>();
   #topicIds = new Set<string>();
   #partitions = new Map<string, TopicPartition>();

@@ -27,6 +27,7 @@ import { clusterService } from './cluster-service.ts';
 import { EMBEDDED_STORE } from './config.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { ElectionMeter, LeaderMoveMeter, observeCoordinator } from './coordinator-metrics.ts';
+import { DIRECTORY_CHECK_MS } from './directory-anchor.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
 import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
@@ -45,6 +46,7 @@ import { PreferredLeaders } from './preferred-leaders.ts';
 import { Reassignments } from './reassignments.ts';
 import { ReplicaChanges } from './replica-changes.ts';
 import { ReplicaSteps } from './replica-steps.ts';
+import type { MoveLeader } from './replica-steps.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -60,6 +62,8 @@ export interface CoordinatorOptions {
   readonly runId: string;
   readonly tracing: TracingMode;
   readonly metrics: Metrics;
+  /** How often the directory is read back. Default: DIRECTORY_CHECK_MS, and never where it is in this process. */
+  readonly directoryCheckMs?: number | undefined;
   /** The store turned out to be another cluster's. */
   readonly onWrongCluster: (error: PartitaError) => void;
 }
@@ -120,6 +124,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     return {
       ready: { address: address.value, peerAddress, clusterId: config.clusterId, runId },
       async drain() {
+        parts.news.stop();
         await Promise.all([publicServer.drain(DRAIN_GRACE_MS), peerServer.drain(DRAIN_GRACE_MS)]);
       },
       close: stopAll,
@@ -134,13 +139,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
   const { config, store, clock, random, logger, runId, tracing, metrics, onWrongCluster } = options;
-  const { clusterId, expectedBrokers, rebuildIncomplete } = config;
+  const { clusterId, expectedBrokers = 1, rebuildIncomplete } = config;
+  const knowsBrokers = config.expectedBrokers !== undefined;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
   const brokersHolder = new DirectoryHolder(clock);
   const lines = new StateLines(logger, systemTimers);
   const base = { model, clock, random, logger, lines, tracing, expectedBrokers };
-  const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, onWrongCluster });
+  const checkMs = options.directoryCheckMs ?? (config.redisUrl === EMBEDDED_STORE ? Infinity : DIRECTORY_CHECK_MS);
+  const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, checkMs, onWrongCluster });
   const news = new PartitionNews({ model, lease, lines });
   news.start();
   const feed = new RouteFeed({ clusterId, runId, model, lease, holder, brokersHolder, address });
@@ -156,14 +163,16 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   });
   const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
   const leaders = leaderWork({ ...acting, elections, meter: new LeaderMoveMeter(metrics) });
-  const reassignments = new Reassignments({ ...base, lease, audit });
-  const steps = new ReplicaSteps({ ...acting, moveLeader: (at, brokerIds) => leaders.moves.move(at, brokerIds) });
-  const changes = new ReplicaChanges({ ...base, lease, steps, reassignments });
   const operator = new OperatorElections({ ...acting, elections, moves: leaders.moves, audit });
+  const reassignments = new Reassignments({ ...base, lease, audit });
+  const moveLeader: MoveLeader = (at, brokerIds) => leaders.moves.move(at, brokerIds);
+  const steps = new ReplicaSteps({ ...acting, moveLeader });
+  const changes = new ReplicaChanges({ ...base, lease, steps, reassignments });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
-  const shards = new GroupShards({ ...base, lease, creations, onAssigned: () => instanceSessions.sendShards() });
+  const sendShards = () => instanceSessions.sendShards();
+  const shards = new GroupShards({ ...base, lease, creations, knowsBrokers, onAssigned: sendShards });
   const groupReplicas = new GroupReplicas({ ...base, lease, updates });
   const session = { ...base, clusterId, runId, lease };
   const instanceSessions = new InstanceSessions({
@@ -180,6 +189,10 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       updates.brokerRegistered(brokerId, topics);
       deletions.reconcile();
       lease.wake();
+    },
+    onStored: (topics, tombstones) => {
+      for (const tombstone of tombstones) deletions.found(tombstone);
+      for (const topic of topics) updates.found(topic);
     },
   });
   const shownState = () => storeState(config, store, lease);
@@ -213,6 +226,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
   return {
     lines,
+    news,
     lease,
     feed,
     brokerSessions,

@@ -28,10 +28,11 @@ export function mergeSnapshot(model: ClusterModel, snapshot: MetadataSnapshot): 
   model.apply(repeatReports(state));
   model.apply(reviseLeaders(state));
   for (const hint of snapshot.groups) {
-    const instanceId = hintedInstance(hint);
-    if (instanceId !== undefined && !state.shards().has(hint.shard)) {
-      model.apply([{ type: 'shard_assigned', shard: hint.shard, instanceId }]);
-    }
+    const hinted = hintedInstance(hint);
+    if (hinted === undefined || state.shards().has(hint.shard)) continue;
+    const { instanceId, address } = hinted;
+    model.formerAddresses.set(instanceId, address);
+    model.apply([{ type: 'shard_assigned', shard: hint.shard, instanceId }]);
   }
 }
 

@@ -37,12 +37,19 @@ interface Planned extends Wish {
   readonly successorId: string;
 }
 
-/** Partitions that pause at once: each waits for the slowest of them, and for the syncs of all. */
-const AT_ONCE_COUNT = 64;
+/**
+ * Partitions that pause at once share calls, and each waits for the slowest of them and for the syncs of all. As many as are
+ * moved in this time, which the last ones tell; of very many at once more, or the last would wait for too long.
+ */
+const BATCH_MS_GOAL = 150;
+const BATCH_COUNT_MIN = 8;
+const BATCH_COUNT_MAX = 128;
+const BATCHES_COUNT_MAX = 32;
 const NO_NONCE = Buffer.alloc(0);
 
 export class LeaderMoves {
   readonly #options: LeaderMovesOptions;
+  #batchCount = BATCH_COUNT_MIN;
 
   constructor(options: LeaderMovesOptions) {
     this.#options = options;
@@ -57,8 +64,10 @@ export class LeaderMoves {
   /** Why moves failed; absent for those that are done. Never rejects. */
   async moveAll(moves: readonly LeaderMove[]): Promise<ReadonlyMap<LeaderMove, string>> {
     const failures = new Map<LeaderMove, string>();
-    for (let at = 0; at < moves.length; at += AT_ONCE_COUNT) {
-      const some = moves.slice(at, at + AT_ONCE_COUNT);
+    const countMin = Math.ceil(moves.length / BATCHES_COUNT_MAX);
+    for (let at = 0; at < moves.length;) {
+      const some = moves.slice(at, at + Math.min(BATCH_COUNT_MAX, Math.max(this.#batchCount, countMin)));
+      at += some.length;
       try {
         await this.#moveSome(some, failures);
       } catch (error) {
@@ -70,7 +79,7 @@ export class LeaderMoves {
   }
 
   async #moveSome(moves: readonly LeaderMove[], failures: Map<LeaderMove, string>): Promise<void> {
-    const { model, lease, elections, clock, meter } = this.#options;
+    const { model, lease, elections, clock, logger, meter } = this.#options;
     const planned = moves.flatMap((move) => {
       const plan = lease.mayOrder() ? planMove(model.state, move) : 'this coordinator is not the active one';
       if (typeof plan === 'string') failures.set(move, plan);
@@ -81,8 +90,10 @@ export class LeaderMoves {
         failures.set(move, 'an election is under way');
       const beganMs = clock.monotonicMs();
       const level = await this.#pause(held);
+      const pausedMs = clock.monotonicMs() - beganMs;
       await elections.electHeld(level);
       const tookMs = clock.monotonicMs() - beganMs;
+      logger.debug({ partitions: held.length, level: level.length, pausedMs, tookMs }, 'moved leaders');
       for (const plan of held) {
         const why = level.includes(plan)
           ? this.#whyNot(plan)
@@ -90,7 +101,14 @@ export class LeaderMoves {
         if (why !== undefined) failures.set(plan.move, why);
         meter.ended(why === undefined, tookMs);
       }
+      this.#tune(held.length, tookMs);
     });
+  }
+
+  /** Half or twice as many, by how long the last ones took. Few take no time, and tell nothing of more. */
+  #tune(count: number, tookMs: number): void {
+    if (tookMs > BATCH_MS_GOAL) this.#batchCount = Math.max(BATCH_COUNT_MIN, Math.floor(this.#batchCount / 2));
+    else if (count >= this.#batchCount) this.#batchCount = Math.min(BATCH_COUNT_MAX, this.#batchCount * 2);
   }
 
   /** Those whose leaders pause, with their successors level. */

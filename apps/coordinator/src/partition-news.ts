@@ -24,6 +24,7 @@ export class PartitionNews {
   /** Partitions with an election under way: that tells of them at its end, within its trace. */
   readonly #held = new Set<string>();
   #isTelling = false;
+  #isStopped = false;
 
   constructor(options: PartitionNewsOptions) {
     this.#options = options;
@@ -36,6 +37,11 @@ export class PartitionNews {
       for (const [key, at] of partitions) if (!this.#held.has(key)) this.#tell(key, at);
     });
     lease.onChange(() => this.#begun());
+  }
+
+  /** Brokers leave a coordinator that stops: that tells nothing of partitions. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   /** Does the work of an election, and tells then what came of it. */
@@ -52,7 +58,7 @@ export class PartitionNews {
 
   /** True while there is something to tell. Takes what is there for told when that begins. */
   #begun(): boolean {
-    const isTelling = this.#options.lease.mayOrder();
+    const isTelling = !this.#isStopped && this.#options.lease.mayOrder();
     if (isTelling && !this.#isTelling) this.#takeAll();
     if (!isTelling) this.#told.clear();
     this.#isTelling = isTelling;

@@ -30,9 +30,9 @@ export interface DirectoryState {
   /** Topic id -> what it was, and until when (monotonic) that is kept. */
   tombstones: Map<string, { readonly tombstone: TopicTombstone; readonly endsMs: number }>;
   groups: Map<number, string>;
+  settings: SettingsEntry | undefined;
   /** By reassignment id. */
   moves: Map<string, string>;
-  settings: SettingsEntry | undefined;
   /** Oldest first; the first has the number `auditStart`. */
   audit: AuditEntry[];
   auditStart: number;
@@ -67,8 +67,8 @@ function emptyState(): DirectoryState {
     partitions: new Map(),
     tombstones: new Map(),
     groups: new Map(),
-    moves: new Map(),
     settings: undefined,
+    moves: new Map(),
     audit: [],
     auditStart: 0,
   };

@@ -140,8 +140,8 @@ class MemoryMetadataStore implements MetadataStore {
         .filter(({ endsMs }) => endsMs > nowMs)
         .map(({ tombstone }) => tombstone),
       groups: [...state.groups].map(([shard, value]) => ({ shard, value })),
-      moves: [...state.moves].map(([reassignmentId, value]) => ({ reassignmentId, value })),
       settings: state.settings,
+      moves: [...state.moves].map(([reassignmentId, value]) => ({ reassignmentId, value })),
     };
   }
 
@@ -273,8 +273,8 @@ class MemoryMetadataStore implements MetadataStore {
     state.topics = new Map(content.topics.map((topic) => [topic.topicId, topic]));
     state.partitions = new Map();
     for (const { topicId, partition, entry } of content.partitions) entriesOf(state, topicId).set(partition, entry);
-    state.moves = new Map(content.moves.map(({ reassignmentId, value }) => [reassignmentId, value]));
     state.settings = content.settings;
+    state.moves = new Map(content.moves.map(({ reassignmentId, value }) => [reassignmentId, value]));
     state.groups = new Map(content.groups.map(({ shard, value }) => [shard, value]));
     for (const tombstone of content.tombstones) this.#bury(state, tombstone);
     const revision = (state.meta?.revision ?? 0) + 1;

@@ -98,9 +98,9 @@ export interface DirectoryContent {
   readonly partitions: readonly PartitionPublication[];
   readonly tombstones: readonly TopicTombstone[];
   readonly groups: readonly GroupHint[];
-  readonly moves: readonly MovesEntry[];
   /** Settings of the cluster; undefined = never changed. */
   readonly settings: SettingsEntry | undefined;
+  readonly moves: readonly MovesEntry[];
 }
 
 export interface MetadataSnapshot extends DirectoryContent {

@@ -20,8 +20,8 @@ describe.runIf(hasRedis)('a damaged directory in Redis', () => {
     partitions: [0, 1].map((partition) => ({ topicId: topic.topicId, partition, entry: partitionEntry(4) })),
     tombstones: [gone],
     groups: [{ shard: 2, value: '{}' }],
-    moves: [{ reassignmentId: randomUUID(), value: '{}' }],
     settings: { version: 3, settings: '{"v":1}' },
+    moves: [{ reassignmentId: randomUUID(), value: '{}' }],
   };
   const names = [
     ...[keys.meta, keys.lease, keys.leaseSeq, keys.brokers, keys.topics, keys.groups, keys.settings, keys.moves, keys.ops],
@@ -249,7 +249,11 @@ describe.runIf(hasRedis)('a damaged directory in Redis', () => {
     const type = await raw.type(key);
     if (how === 'gone') await raw.del(key);
     else if (['field', 'cut', 'new field'].includes(how)) {
-      if (type !== 'hash') return void (await raw.del(key), await raw.set(key, text));
+      if (type !== 'hash') {
+        await raw.del(key);
+        await raw.set(key, text);
+        return;
+      }
       const fields = await raw.hgetall(key);
       const field = Object.keys(fields).sort()[pick % Object.keys(fields).length] ?? 'x';
       const value = fields[field] ?? '';

@@ -78,13 +78,9 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
   const { keys } = reader;
   const faults: string[] = [];
   const hash = (reply: unknown): Hash => orFault(faults, () => hashOf(reply)) ?? {};
+  const { brokers: ofBrokers, topics: ofTopics, groups: ofGroups, settings: ofSettings, moves: ofMoves } = keys;
   const [brokers, names, groups, settings, reassignments] = await pipeline(reader, (queue) =>
-    queue
-      .hgetall(keys.brokers)
-      .hgetall(keys.topics)
-      .hgetall(keys.groups)
-      .hgetall(keys.settings)
-      .hgetall(keys.moves),
+    [ofBrokers, ofTopics, ofGroups, ofSettings, ofMoves].reduce((all, key) => all.hgetall(key), queue),
   );
   const topics: TopicEntry[] = [];
   const partitions: PartitionPublication[] = [];
@@ -115,7 +111,7 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
   );
   const tombstones = await readTombstones(reader, faults);
   const set = orFault(faults, () => decodeSettingsEntry(keys.settings, hashOf(settings)));
-  const content = { brokers: decoded, topics, partitions, tombstones, groups: hints, settings: set, moves };
+  const content = { brokers: decoded, topics, partitions, tombstones, groups: hints, moves, settings: set };
   return { content, faults };
 }
 

@@ -12,7 +12,6 @@ export const EMPTY: DirectoryContent = {
   partitions: [],
   tombstones: [],
   groups: [],
-  moves: [],
   settings: undefined,
   moves: [],
 };

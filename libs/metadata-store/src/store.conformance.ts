@@ -370,8 +370,8 @@ export function storeConformance(harness: () => StoreHarness): void {
         partitions: [{ topicId: old.topicId, partition: 0, entry: partitionEntry(9) }],
         tombstones: [{ topicId: randomUUID(), name: 'gone', deletedMs: 1 }],
         groups: [{ shard: 3, value: '{}' }],
-        moves: [{ reassignmentId: randomUUID(), value: '{}' }],
         settings: { version: 1, settings: '{}' },
+        moves: [{ reassignmentId: randomUUID(), value: '{}' }],
       });
       const topics = Array.from({ length: 120 }, (_, index) => topicEntry(`topic-${index}`));
       const partitions = topics.flatMap(({ topicId }) =>
@@ -394,8 +394,8 @@ export function storeConformance(harness: () => StoreHarness): void {
       expect(sorted(read?.partitions)).toEqual(sorted(partitions));
       expect(sorted(read?.brokers)).toEqual(sorted(content.brokers));
       expect(read?.groups).toEqual([]);
-      expect(read?.moves).toEqual(moves);
       expect(read?.settings).toBeUndefined();
+      expect(read?.moves).toEqual(moves);
       expect(read?.tombstones).toHaveLength(4);
     });
 

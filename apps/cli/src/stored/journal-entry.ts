@@ -1,9 +1,9 @@
 /**
  * What a broker's journal keeps by key: `replica/<topic id>/<partition>`, `start/<topic id>/<partition>` (lowest offset
- * kept, int64 little-endian), `floor/<topic id>/<partition>` (of a replica that was deleted), `tombstone/<topic id>` and
- * `boot-id`.
+ * kept, int64 little-endian), `floor/<topic id>/<partition>` (of a replica that was deleted), `tombstone/<topic id>`,
+ * `cluster-settings` and `boot-id`.
  */
-import { KeptFloor, ReplicaMeta, TopicTombstone } from '@partita/protocol';
+import { ClusterSettings, KeptFloor, ReplicaMeta, TopicTombstone } from '@partita/protocol';
 
 /** One value of the journal. */
 export type JournalEntry =
@@ -11,6 +11,7 @@ export type JournalEntry =
   | { readonly kind: 'start'; readonly partition: string; readonly logStart: bigint }
   | { readonly kind: 'floor'; readonly partition: string; readonly floor: KeptFloor }
   | { readonly kind: 'tombstone'; readonly topicId: string; readonly tombstone: TopicTombstone }
+  | { readonly kind: 'cluster-settings'; readonly settings: ClusterSettings }
   | { readonly kind: 'boot-id'; readonly bootId: string }
   | { readonly kind: 'unknown'; readonly why: string };
 
@@ -18,6 +19,7 @@ export type JournalEntry =
 export function parseJournalEntry(key: string, value: Uint8Array): JournalEntry {
   try {
     if (key === 'boot-id') return { kind: 'boot-id', bootId: Buffer.from(value).toString('utf8') };
+    if (key === 'cluster-settings') return { kind: key, settings: ClusterSettings.decode(value) };
     const slash = key.indexOf('/');
     const name = key.slice(slash + 1);
     if (key.startsWith('replica/')) return { kind: 'replica', partition: name, meta: ReplicaMeta.decode(value) };

@@ -63,20 +63,20 @@ export class SpecBroker {
   /** Answers orders to lead with a failure, this many times. */
   leadFailures = 0;
   stopped = false;
-  /** True = its replicas copy nothing. */
-  holdsBack = false;
   /** Brokers that it does not hear, and that do not hear it. */
   cutFromIds: readonly number[] = [];
-  /** Takes proposals and answers that nobody knows, this many times. */
-  unknownProposals = 0;
-  /** Sets that it has put into force, as leader. */
-  readonly proposed: ReplicaConfigRecord[] = [];
   /** Told with each heartbeat. */
   isDraining = false;
   /** Partitions of each call to pause. */
   readonly pausedCounts: number[] = [];
   /** Its followers do not draw level. */
   neverLevel = false;
+  /** True = its replicas copy nothing. */
+  holdsBack = false;
+  /** Takes proposals and answers that nobody knows, this many times. */
+  unknownProposals = 0;
+  /** Sets that it has put into force, as leader. */
+  readonly proposed: ReplicaConfigRecord[] = [];
   /** Most calls for promises that were under way at once. */
   promiseCallsAtOnceMax = 0;
   #promiseCallsNow = 0;
@@ -202,7 +202,7 @@ export class SpecBroker {
 
   heartbeat(keys: readonly string[]): void {
     const changed = keys.flatMap((key) => this.#report(key) ?? []);
-    const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: this.isDraining };
+    const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: this.isDraining, topics: [], tombstones: [] };
     for (const session of this.#sessions) session.send({ message: { $case: 'heartbeat', heartbeat } });
   }
 
