@@ -1,5 +1,7 @@
 /** What trials of a fault came to: a row of a report. */
 import type { AnomalyName } from '@partita/tool-history/findings.ts';
+import type { HistoryEvent } from '@partita/tool-history/history.ts';
+import type { PastSpell } from './nemesis.ts';
 import type { TrialResult } from './trial.ts';
 import { awayMs } from './unavailability.ts';
 
@@ -34,9 +36,9 @@ export function rowOf(fault: string, result: TrialResult): FaultRow {
   const { history, spells, verdict, problems } = result;
   const counts = { ok: 0, fail: 0, info: 0 };
   const awaySeconds: number[] = [];
-  for (const { fromMs, recoveredMs } of spells) {
-    const away = awayMs(history, { fromMs, toMs: recoveredMs });
-    awaySeconds.push(Math.max(0, ...away.values()) / 1000);
+  for (const spell of spells) {
+    const { fromMs, recoveredMs } = spell;
+    awaySeconds.push(spellAwaySeconds(history, spell));
     const begun = new Set<number>();
     for (const event of history) {
       if (event.f !== 'send') continue;
@@ -58,6 +60,11 @@ export function rowOf(fault: string, result: TrialResult): FaultRow {
     otherCount: Math.max(0, problems.length - (lostCount > 0 ? 1 : 0) - (duplicateCount > 0 ? 1 : 0)),
     awaySeconds: awaySeconds.toSorted((a, b) => a - b),
   };
+}
+
+/** Of the partition that was away longest, until the cluster had recovered. */
+export function spellAwaySeconds(history: readonly HistoryEvent[], { fromMs, recoveredMs }: PastSpell): number {
+  return Math.max(0, ...awayMs(history, { fromMs, toMs: recoveredMs }).values()) / 1000;
 }
 
 /** The smallest value that at least this share of them does not exceed; 0 of none. */

@@ -7,7 +7,7 @@ import { abilities } from './cluster/abilities.ts';
 import { ChaosCluster } from './cluster/chaos-cluster.ts';
 import { FAULTS, faultsNamed, whyNotHere } from './faults/catalog.ts';
 import type { Fault } from './faults/fault.ts';
-import { ROW_HEAD, rowCells, rowOf } from './fault-row.ts';
+import { ROW_HEAD, rowCells, rowOf, spellAwaySeconds } from './fault-row.ts';
 import { planMix, planRounds, spellText } from './plan.ts';
 import type { Spell } from './plan.ts';
 import { runTrial } from './trial.ts';
@@ -74,7 +74,12 @@ async function hurt(): Promise<number> {
   try {
     const { partitions: partitionCount, seed } = options;
     const result = await runTrial({ cluster, name: 'chaos', partitionCount, spells, seed, log: say });
-    const row = rowOf(options.each ? faults.map(({ name }) => name).join('+') : `mix of seed ${seed}`, result);
+    for (const spell of result.spells) {
+      const names = spell.injections.map(({ fault }) => fault).join(' + ');
+      say(`${names}: away for ${spellAwaySeconds(result.history, spell).toFixed(1)} s`);
+    }
+    const alone = faults.length === 1 ? (faults[0]?.name ?? '') : `each of ${faults.length}`;
+    const row = rowOf(options.each ? alone : `mix of seed ${seed}`, result);
     ROW_HEAD.forEach((name, index) => process.stdout.write(`${name.padEnd(26)}${rowCells(row)[index] ?? ''}\n`));
     process.stdout.write(`${'batches equal'.padEnd(26)}${result.batchCount}\n`);
     for (const problem of result.problems) process.stdout.write(`WRONG: ${problem}\n`);

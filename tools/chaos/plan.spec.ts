@@ -33,6 +33,7 @@ describe('the faults', () => {
   it('have names of their own, by which they and their likes are found', () => {
     expect(new Set(FAULTS.map(({ name }) => name)).size).toBe(FAULTS.length);
     expect(faultsNamed(['leader-killed']).map(({ name }) => name)).toEqual(['leader-killed']);
+    expect(faultsNamed(['brokers-killed']).map(({ name }) => name)).toEqual(['brokers-killed']);
     expect(faultsNamed(['isolated']).length).toBeGreaterThan(3);
     expect(() => faultsNamed(['nothing-like-it'])).toThrow('no fault is called nothing-like-it');
   });

@@ -3,34 +3,44 @@
  * reordered, replicas are equal, and the directory is what the disks say. In the long form each fault by itself, several
  * times, and mixes by seeds; here each kind once, several at a time.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { asPartitaError } from '@partita/domain';
+import { ClusterServiceService } from '@partita/protocol';
+import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { ChaosCluster } from '@partita/tool-chaos/cluster/chaos-cluster.ts';
 import { abilities } from '@partita/tool-chaos/cluster/abilities.ts';
 import { FAULTS, faultsNamed, whyNotHere } from '@partita/tool-chaos/faults/catalog.ts';
 import type { Fault } from '@partita/tool-chaos/faults/fault.ts';
 import { ROW_HEAD, rowCells, rowOf } from '@partita/tool-chaos/fault-row.ts';
+import { networkParts } from '@partita/tool-chaos/network/namespaces.ts';
+import { CLIENTS } from '@partita/tool-chaos/network/network-plan.ts';
 import { planMix, planRounds } from '@partita/tool-chaos/plan.ts';
 import type { Spell } from '@partita/tool-chaos/plan.ts';
 import { runTrial } from '@partita/tool-chaos/trial.ts';
 import type { TrialResult } from '@partita/tool-chaos/trial.ts';
 import type { RedisCommand } from '@partita/tool-dev/redis-server.ts';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { figureRow } from './figures.ts';
 import { redisBinary } from './redis-binary.ts';
 import { LONG } from './root.ts';
+import { until } from './until.ts';
 
 const PARTITION_COUNT = 3;
 const ROUND_COUNT = 5;
-const LONG_SECONDS = 10;
-const LONG_QUIET_MS = 2000;
+const LONG_SECONDS = 8;
+const LONG_QUIET_MS = 1000;
 const MIX_SEEDS = [1, 2, 3, 4, 5];
 const MIX_SECONDS = 60;
+/** A cluster ends and another begins. */
+const START_MS_MAX = 180_000;
 const TRIAL_MS_MAX = 15 * 60_000;
 /** In the short form each row is one spell: faults that happen at once, on different roles. */
 const SHORT_SPELLS: readonly (readonly string[])[] = [
-  ['leader-isolated', 'gateway-clock-ahead'],
-  ['follower-killed', 'coordinators-apart', 'shard-owner-clock-behind'],
-  ['leader-mute', 'redis-flushed', 'gateway-killed'],
-  ['leader-restarted-ahead', 'coordinator-stopped', 'shard-owner-isolated'],
+  ['leader-isolated', 'redis-clock-ahead'],
+  ['replica-moved', 'gateway-killed', 'shard-owner-clock-behind'],
+  ['leader-mute', 'redis-flushed'],
+  ['leader-restarted-ahead', 'coordinators-apart', 'shard-owner-isolated'],
   ['brokers-bridged', 'coordinator-clock-behind', 'gateway-isolated'],
 ];
 const SHORT_MS = 4000;
@@ -53,32 +63,83 @@ const impossible = FAULTS.filter((fault) => !possible.includes(fault));
 if (typeof binary === 'string') {
   it.skip('faults on a cluster are not tested', ({ skip }) => skip(binary));
 } else {
-  describe('under a checked history, nothing is lost by', () => suite(binary));
+  describe('chaos', () => suite(binary));
 }
 
 function suite(redisCommand: RedisCommand): void {
   let cluster: ChaosCluster;
   let trialCount = 0;
-  let isUnhurt = true;
-  beforeAll(async () => {
+  /** From the beginning of a trial until nothing was wrong in it. */
+  let isHurt = false;
+
+  const start = async (): Promise<void> => {
     cluster = await ChaosCluster.start({ abilities: able, redisCommand });
-  });
-  afterAll(async () => {
+  };
+  /** Whatever happened: no process, no network; the home of a cluster that was hurt stays. */
+  const end = async (): Promise<void> => {
     await cluster.stop();
-    if (isUnhurt && process.env['PARTITA_TEST_KEEP'] !== 'on') cluster.removeHome();
-    else console.log(`kept ${cluster.home}`);
+    expect(networkParts(cluster.network?.ownerPid ?? 0)).toEqual([]);
+    if (isHurt || process.env['PARTITA_TEST_KEEP'] === 'on') console.log(`kept ${cluster.home}`);
+    else cluster.removeHome();
+  };
+  beforeAll(start, START_MS_MAX);
+  afterAll(end, START_MS_MAX);
+  beforeEach(async () => {
+    if (!isHurt) return;
+    await end();
+    isHurt = false;
+    await start();
+  }, START_MS_MAX);
+
+  it.skipIf(able.noNetwork !== undefined)('cuts silently, in one direction, and heals', async () => {
+    const [gateway = ''] = cluster.file.gateways;
+    const ask = async (): Promise<string> => {
+      const pool = new ChannelPool({ clientId: 'e2e' });
+      const call = { deadlineMs: 1000 };
+      return callUnary(pool.client(gateway), ClusterServiceService.getCluster, {}, call)
+        .then(
+          () => 'answered',
+          (error: unknown) => asPartitaError(error).reason,
+        )
+        .finally(() => pool.close());
+    };
+    expect(await ask()).toBe('answered');
+    for (const cut of [
+      { from: CLIENTS, to: 'gateway' },
+      { from: 'gateway', to: CLIENTS },
+    ]) {
+      const heal = await cluster.cuts!.cut([cut]);
+      expect(await ask()).not.toBe('answered');
+      await heal();
+      expect(await ask()).toBe('answered');
+    }
+    const healOther = await cluster.cuts!.cut([{ from: 'gateway-2', to: 'gateway' }]);
+    expect(await ask()).toBe('answered');
+    await healOther();
+  });
+
+  it.skipIf(able.noClocks !== undefined)('sets the clock of one process', async () => {
+    cluster.clocks!.set('gateway', 3600);
+    await cluster.holdDown(['gateway']);
+    await cluster.release(['gateway']);
+    const log = join(cluster.home, 'logs/gateway.log');
+    await until('a line an hour ahead', 20, () => {
+      const times = [...readFileSync(log, 'utf8').matchAll(/"time":"([^"]+)"/g)].map(([, time]) => Date.parse(time!));
+      return Math.max(...times) > Date.now() + 3_500_000;
+    });
+    cluster.clocks!.set('gateway', 0);
   });
 
   const survive = async ({ what, spells, seed = 1, command }: Hurt): Promise<TrialResult> => {
     trialCount += 1;
     const name = `chaos-${trialCount}`;
-    isUnhurt = false;
+    isHurt = true;
     const result = await runTrial({ cluster, name, partitionCount: PARTITION_COUNT, spells, seed, log: console.log });
     figureRow('reliability', [...ROW_HEAD, 'command'], [...rowCells(rowOf(what, result)), `\`${command}\``]);
     expect(result.problems).toEqual([]);
     expect(result.verdict.ackedCount).toBeGreaterThan(100);
     expect(result.batchCount).toBeGreaterThan(100);
-    isUnhurt = true;
+    isHurt = false;
     return result;
   };
 
@@ -86,7 +147,7 @@ function suite(redisCommand: RedisCommand): void {
 
   if (!LONG) {
     it(
-      'each kind of fault',
+      'loses nothing by each kind of fault',
       async () => {
         const spells = SHORT_SPELLS.map((names) =>
           spellOf(faultsNamed(names).filter((fault) => possible.includes(fault))),
@@ -105,7 +166,7 @@ function suite(redisCommand: RedisCommand): void {
   }
 
   it.each(possible.map((fault) => [fault.name, fault] as const))(
-    '%s',
+    'loses nothing by %s',
     async (name, fault) => {
       const spells = planRounds([fault], ROUND_COUNT, LONG_SECONDS * 1000, LONG_QUIET_MS);
       const command = `npm run chaos -- --faults ${name} --each --rounds ${ROUND_COUNT} --seconds ${LONG_SECONDS}`;
@@ -116,7 +177,7 @@ function suite(redisCommand: RedisCommand): void {
   );
 
   it.each(MIX_SEEDS)(
-    'a mix of all of them, seed %d',
+    'loses nothing by a mix of all faults, seed %d',
     async (seed) => {
       const spells = planMix(possible, seed, MIX_SECONDS);
       const command = `npm run chaos -- --seed ${seed} --seconds ${MIX_SECONDS}`;

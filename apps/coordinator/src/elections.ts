@@ -76,9 +76,9 @@ export class Elections {
 
   /**
    * One election that an operator asks for, whether there is a leader or not; why it failed, or undefined. Waits for one that
-   * is under way. TIMED_OUT when that does not end, LEADER_NOT_AVAILABLE while no replica set is known.
+   * is under way. `without` is a broker that is not asked, and cannot win. TIMED_OUT when that does not end, LEADER_NOT_AVAILABLE while no replica set is known.
    */
-  async electNow(at: TopicPartition, judge: Judge | undefined, wanted = 0): Promise<string | undefined> {
+  async electNow(at: TopicPartition, judge: Judge | undefined, wanted = 0, without = 0): Promise<string | undefined> {
     const key = partitionKey(at);
     const endMs = this.#options.clock.monotonicMs() + 2 * PEER_CALL_MS_MAX;
     while (this.#busy.has(key)) {
@@ -91,7 +91,8 @@ export class Elections {
     try {
       let why: string | undefined;
       for (let attempt = 0; attempt < ATTEMPT_COUNT_MAX; attempt += 1) {
-        const plan = this.#plan(at, wanted);
+        const whole = this.#plan(at, wanted);
+        const plan = { ...whole, replicas: whole.replicas.filter(({ brokerId }) => brokerId !== without) };
         why = (await this.#options.calls.elect([plan], judge, 'called')).get(plan);
         if (why === undefined) break;
       }

@@ -5,6 +5,8 @@ import type { StateLines } from '@partita/runtime';
 import { balanceWork } from './balance-work.ts';
 import type { BalanceWork, BalanceWorkOptions } from './balance-work.ts';
 import type { BrokerOrders } from './broker-orders.ts';
+import { DesertedLeaders } from './deserted-leaders.ts';
+import type { DesertedLeadersOptions } from './deserted-leaders.ts';
 import { LeaderDrain } from './leader-drain.ts';
 import { LeaderMoves } from './leader-moves.ts';
 import type { LeaderMovesOptions } from './leader-moves.ts';
@@ -16,6 +18,7 @@ import { ReplicaSteps } from './replica-steps.ts';
 
 export interface MoveWorkOptions
   extends Omit<BalanceWorkOptions, 'reassignments' | 'lease' | 'model' | 'clock' | 'logger'>, LeaderMovesOptions {
+  readonly elections: LeaderMovesOptions['elections'] & DesertedLeadersOptions['elections'];
   readonly lease: BalanceWorkOptions['lease'];
   readonly orders: BrokerOrders;
   readonly random: Random;
@@ -38,6 +41,7 @@ export function moveWork(options: MoveWorkOptions): MoveWork {
   const isOn = () => effectiveClusterSettings(model.state.settings()).autoBalance;
   const drain = new LeaderDrain({ ...options, moves: leaderMoves, mayLead });
   const preferred = new PreferredLeaders({ ...options, moves: leaderMoves, isOn, mayLead });
+  const deserted = new DesertedLeaders(options);
   const reassignments = new Reassignments(options);
   const steps = new ReplicaSteps({ ...options, moveLeader: (at, brokerIds) => leaderMoves.move(at, brokerIds) });
   const changes = new ReplicaChanges({ ...options, steps, reassignments });
@@ -48,7 +52,7 @@ export function moveWork(options: MoveWorkOptions): MoveWork {
     changes,
     moving: { model, reassignments, publisher },
     run() {
-      for (const part of [drain, preferred, changes, balance]) part.run();
+      for (const part of [drain, preferred, deserted, changes, balance]) part.run();
     },
   };
 }

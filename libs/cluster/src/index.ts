@@ -56,7 +56,7 @@ export {
 } from './session-commands.ts';
 export type { InSyncReport, LedPartition } from './session-commands.ts';
 export { creationFate } from './creation-fate.ts';
-export { resignedLeaders, reviseLeaders } from './leadership.ts';
+export { desertedLeaders, resignedLeaders, reviseLeaders } from './leadership.ts';
 export { mergeInventory, mergeNewTopic, mergeStoredPartition, mergeStoredTopic, mergeTombstone } from './rebuild.ts';
 export type { StoredPartition, StoredTopic } from './rebuild.ts';
 export { canElect, liveReplica, partitionStatus } from './partition-status.ts';

@@ -5,7 +5,7 @@ import { creationFate } from './creation-fate.ts';
 import type { ReplicaReport, TopicDefinition } from './inventory.ts';
 import { evenKeyRanges } from './key-ranges.ts';
 import { planElections } from './leader-election.ts';
-import { canStillCommit, resignedLeaders, reviseLeaders } from './leadership.ts';
+import { canStillCommit, desertedLeaders, resignedLeaders, reviseLeaders } from './leadership.ts';
 import { electionQuorum } from './partition-status.ts';
 import type { ClusterRecord } from './records.ts';
 import { recordLeader, registerBroker, reportReplicas, setBrokerStatus } from './session-commands.ts';
@@ -81,6 +81,36 @@ function lose(brokerId: number): void {
 function known() {
   return state.partition(TOPIC, 0)!;
 }
+
+describe('a leader that is heard, but not by its followers,', () => {
+  it.each([
+    // R, m, followers that hear it, whether it is deserted
+    [3, 2, 0, true],
+    [3, 2, 1, false],
+    [3, 1, 0, false],
+    [2, 2, 0, false],
+    [3, 3, 1, false],
+    [5, 3, 1, true],
+    [5, 3, 2, false],
+  ])('of %i replicas with min ISR %i and %i that hear it is deserted: %s', (replicas, minInSync, following, is) => {
+    running(replicas, minInSync);
+    for (let id = 2 + following; id <= replicas; id += 1) report(id, { followingId: 0 });
+    const found = desertedLeaders(state);
+    expect(found).toEqual(is ? [{ topicId: TOPIC, partition: 0, leader: 1 }] : []);
+  });
+
+  it('is not deserted while the others could not elect one of themselves, or when it is silent itself', () => {
+    running(3, 2);
+    for (const id of [2, 3]) report(id, { followingId: 0 });
+    lose(2);
+    expect(desertedLeaders(state)).toEqual([]);
+    register(2);
+    for (const id of [2, 3]) report(id, { followingId: 0 });
+    expect(desertedLeaders(state)).toHaveLength(1);
+    lose(1);
+    expect(desertedLeaders(state)).toEqual([]);
+  });
+});
 
 describe('a silent leader', () => {
   it.each([

@@ -8,7 +8,7 @@ import { partitionKey } from '@partita/domain';
 import type { TopicPartition } from '@partita/domain';
 import type { ClusterPartition, ClusterState } from './cluster-state.ts';
 import type { ReplicaReport } from './inventory.ts';
-import { liveReplica } from './partition-status.ts';
+import { electionQuorum, liveReplica } from './partition-status.ts';
 import type { ClusterRecord } from './records.ts';
 
 /**
@@ -90,6 +90,32 @@ export function resignedLeaders(
     const isDoubtful = leadingEpoch < known.epoch || isOvertaken(state, topicId, known);
     return isDoubtful ? [{ topicId, partition, epoch: known.epoch }] : [];
   });
+}
+
+/**
+ * Leaders that are heard here, and by too few of their followers to commit: cut off from them alone. Named only where the
+ * others can elect one of themselves without it, and commit then. Followers need a moment to find a new leader: the caller
+ * acts on what stays so.
+ */
+export function desertedLeaders(
+  state: ClusterState,
+): { readonly topicId: string; readonly partition: number; readonly leader: number }[] {
+  return [...state.topics()].flatMap(({ definition: { topicId }, partitions }) =>
+    partitions
+      .filter((known) => isDeserted(state, topicId, known))
+      .map(({ partition, leader }) => ({ topicId, partition, leader })),
+  );
+}
+
+function isDeserted(state: ClusterState, topicId: string, known: ClusterPartition): boolean {
+  const { partition, config, leader, live } = known;
+  if (!live || config === undefined || config.minInSyncReplicas < 2) return false;
+  if ((state.broker(leader)?.facts.status ?? 'down') === 'down' || canStillCommit(state, topicId, known)) return false;
+  const others = config.replicas.filter(
+    (identity) => identity.brokerId !== leader && liveReplica(state, topicId, partition, identity) !== undefined,
+  );
+  const needed = Math.max(electionQuorum(config.replicas.length, config.minInSyncReplicas), config.minInSyncReplicas);
+  return others.length >= needed;
 }
 
 /**

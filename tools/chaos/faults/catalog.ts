@@ -19,11 +19,15 @@ export const FAULTS: readonly Fault[] = [
   ...REPLICA_MOVES,
 ];
 
-/** Faults whose names contain one of the words: `clock`, `leader-isolated`. Throws for a word that none contains. */
+/** Faults by their names, or by parts of them: `clock`, `leader-isolated`. Throws for a word that is in none. */
 export function faultsNamed(words: readonly string[]): Fault[] {
-  for (const word of words)
-    if (!FAULTS.some(({ name }) => name.includes(word))) throw new Error(`no fault is called ${word}`);
-  return FAULTS.filter(({ name }) => words.some((word) => name === word || name.includes(word)));
+  const wanted = words.map((word) => {
+    const exact = FAULTS.filter(({ name }) => name === word);
+    const found = exact.length > 0 ? exact : FAULTS.filter(({ name }) => name.includes(word));
+    if (found.length === 0) throw new Error(`no fault is called ${word}`);
+    return found;
+  });
+  return FAULTS.filter((fault) => wanted.flat().includes(fault));
 }
 
 /** Why this machine cannot do it; undefined = it can. */

@@ -41,6 +41,12 @@ export async function removeNetwork(ownerPid: number): Promise<void> {
     await ip('netns', 'delete', namespace).catch(() => undefined);
 }
 
+/** What there is of that owner's network, by name. */
+export function networkParts(ownerPid: number): string[] {
+  const isIts = (pid: number): boolean => pid === ownerPid;
+  return [...linksOf(isIts), ...namespacesOf(isIts)];
+}
+
 /** Networks of owners that are gone. What still runs in them keeps its namespace, without a cable. */
 export async function removeLeftNetworks(): Promise<void> {
   const owners = new Set<number>();

@@ -63,6 +63,8 @@ export class SpecBroker {
   /** Answers orders to lead with a failure, this many times. */
   leadFailures = 0;
   stopped = false;
+  /** Brokers that it does not hear, and that do not hear it. */
+  cutFromIds: readonly number[] = [];
   /** Told with each heartbeat. */
   isDraining = false;
   /** Partitions of each call to pause. */
@@ -237,6 +239,7 @@ export class SpecBroker {
     const { leaderId = 0, leaderEpoch = 0 } = this.#routes.get(topicId)?.partitions[partition] ?? {};
     const leader = this.#options.peer(leaderId);
     if (leaderId === this.disk.brokerId || leader?.leads(key) !== leaderEpoch) return 0;
+    if (this.cutFromIds.includes(leaderId) || leader.cutFromIds.includes(this.disk.brokerId)) return 0;
     if (leaderEpoch < replica.promisedEpoch) return 0;
     if (this.holdsBack) return leaderId;
     const { lastEpoch, logEnd, config } = leader.disk.replicas.get(key)!;
