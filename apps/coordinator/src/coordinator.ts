@@ -16,7 +16,7 @@ import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/s
 import { formatAddress, PRODUCT_VERSION, StateLines, systemTimers } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
-import type { ElectionPlan } from '@partita/cluster';
+import type { ElectionPlan, Tombstone, TopicDefinition } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
 import { BrokerOrders } from './broker-orders.ts';
 import { BrokerSessions } from './broker-sessions.ts';
@@ -182,21 +182,8 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     shards: () => shards.assignment(),
     onOwned: (instanceId, owned) => shards.owned(instanceId, owned),
   });
-  const brokerSessions = new BrokerSessions({
-    ...session,
-    view: brokersHolder,
-    onRegistered: (brokerId, peerAddress, topics) => {
-      // A channel that met a dead broker waits for seconds before it dials again; the broker is back now.
-      pool.forget(peerAddress);
-      updates.brokerRegistered(brokerId, topics);
-      deletions.reconcile();
-      lease.wake();
-    },
-    onStored: (topics, tombstones) => {
-      for (const tombstone of tombstones) deletions.found(tombstone);
-      for (const topic of topics) updates.found(topic);
-    },
-  });
+  const told = toldByBrokers({ pool, updates, deletions, lease });
+  const brokerSessions = new BrokerSessions({ ...session, ...told, view: brokersHolder });
   observeCoordinator(metrics, { model, lease, store, publisher });
   const relay = { pool, target: () => lease.relayTarget() };
   const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
@@ -221,6 +208,30 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };
+}
+
+/** What follows from what brokers say of themselves. */
+function toldByBrokers({ pool, updates, deletions, lease }: BrokerNewsTakers) {
+  return {
+    onRegistered: (brokerId: number, peerAddress: string, topics: readonly TopicDefinition[]): void => {
+      // A channel that met a dead broker waits for seconds before it dials again; the broker is back now.
+      pool.forget(peerAddress);
+      updates.brokerRegistered(brokerId, topics);
+      deletions.reconcile();
+      lease.wake();
+    },
+    onStored: (topics: readonly TopicDefinition[], tombstones: readonly Tombstone[]): void => {
+      for (const tombstone of tombstones) deletions.found(tombstone);
+      for (const topic of topics) updates.found(topic);
+    },
+  };
+}
+
+interface BrokerNewsTakers {
+  readonly pool: ChannelPool;
+  readonly updates: TopicUpdates;
+  readonly deletions: TopicDeletions;
+  readonly lease: Lease;
 }
 
 function beatOf(sessions: readonly { tick(): void }[], feed: RouteFeed): () => void {
