@@ -109,7 +109,12 @@ async function awayAndBack(topic: ReplicatedTopic): Promise<void> {
   });
   const beganMs = performance.now();
   await ended(await begin(topic.name, followers));
-  await ended(await begin(topic.name, followers.map(({ partition, from, to }) => ({ partition, from: to, to: from }))));
+  await ended(
+    await begin(
+      topic.name,
+      followers.map(({ partition, from, to }) => ({ partition, from: to, to: from })),
+    ),
+  );
   figure(AREA, 'seconds to move a replica of each of 3 partitions away and back', (performance.now() - beganMs) / 1000);
   const [first] = (await topic.describe()).partitions;
   if (first === undefined) throw new Error('the topic has no partition');
@@ -144,10 +149,16 @@ describe('under a checked history, nothing is lost while', () => {
         await wiped(victim);
         await until('the lost replicas to leave', 60, async () => {
           const { partitions } = await topic.describe();
-          return partitions.every(({ replicas }) => replicas.every(({ directoryId }) => directoryId !== old?.directoryId));
+          return partitions.every(({ replicas }) =>
+            replicas.every(({ directoryId }) => directoryId !== old?.directoryId),
+          );
         });
         await topic.untilWhole(3);
-        figure(AREA, 'seconds until 3 partitions are whole after a directory was wiped', (performance.now() - beganMs) / 1000);
+        figure(
+          AREA,
+          'seconds until 3 partitions are whole after a directory was wiped',
+          (performance.now() - beganMs) / 1000,
+        );
       }
     });
   });

@@ -37,7 +37,7 @@ export function describeCluster(options: DescriptionOptions, withPartitions: boo
       .map((broker) => brokerDescription(broker, counts.get(broker.facts.brokerId))),
     topicCount: topics.length,
     partitionCount: partitions.length,
-    underReplicatedCount: partitions.filter(isUnderReplicated).length,
+    underReplicatedCount: partitions.filter(({ topic, partition }) => isUnderReplicated(topic, partition)).length,
     offlineCount: partitions.filter(({ partition }) => !partition.live).length,
     partitions: withPartitions
       ? partitions.map(({ topic, partition }) => describePartition(options, topic, partition))
@@ -47,9 +47,8 @@ export function describeCluster(options: DescriptionOptions, withPartitions: boo
 }
 
 /** Some of its replicas are behind or gone, or it has fewer than its topic wants. */
-function isUnderReplicated({ topic, partition }: { topic: ClusterTopic; partition: ClusterPartition }): boolean {
-  const memberCount = partition.config?.replicas.length ?? 1;
-  return partition.inSync.length < Math.max(memberCount, topic.definition.replicationFactor);
+export function isUnderReplicated({ definition }: ClusterTopic, { config, inSync }: ClusterPartition): boolean {
+  return inSync.length < Math.max(config?.replicas.length ?? 1, definition.replicationFactor);
 }
 
 function count(

@@ -4,9 +4,11 @@
  */
 import type { MetadataStore } from '@partita/metadata-store';
 import type { CounterSeries, Metrics } from '@partita/telemetry';
+import { isUnderReplicated } from './cluster-description.ts';
 import type { ClusterModel } from './cluster-model.ts';
 import type { DirectoryPublisher } from './directory-publisher.ts';
 import type { Lease } from './lease.ts';
+import type { ReplicaChanges } from './replica-changes.ts';
 
 const MS_PER_S = 1000;
 
@@ -53,12 +55,13 @@ export interface ObservedCoordinator {
   readonly lease: Lease;
   readonly store: MetadataStore;
   readonly publisher: DirectoryPublisher;
+  readonly changes: ReplicaChanges;
 }
 
 /** Reports the state of the coordinator and of its cluster at each collection; returns how to stop. */
 export function observeCoordinator(
   metrics: Metrics,
-  { model, lease, store, publisher }: ObservedCoordinator,
+  { model, lease, store, publisher, changes }: ObservedCoordinator,
 ): () => void {
   const stops = [
     metrics.observe('partita.coordinator.active', (report) => report(lease.isHeld ? 1 : 0)),
@@ -68,6 +71,9 @@ export function observeCoordinator(
     }),
     metrics.observe('partita.coordinator.store.connected', (report) => report(store.state === 'up' ? 1 : 0)),
     metrics.observe('partita.coordinator.store.pending', (report) => report(publisher.pendingCount)),
+    metrics.observe('partita.coordinator.replica_changes.pending', (report) => {
+      if (lease.mayOrder()) report(changes.pendingCount);
+    }),
     metrics.observe('partita.coordinator.brokers', (report) => {
       if (!lease.mayOrder()) return;
       const statuses = [...model.state.brokers()].map(({ facts }) => facts.status);
@@ -116,13 +122,14 @@ function observeTopics(metrics: Metrics, model: ClusterModel, lease: Lease): (()
 /** As `partita cluster describe` counts: topics that are there, with the internal ones. */
 function countTopics({ state }: ClusterModel): TopicCounts {
   const counts: TopicCounts = { topics: 0, partitions: 0, offline: 0, underReplicated: 0 };
-  for (const { life, partitions } of state.topics()) {
+  for (const topic of state.topics()) {
+    const { life, partitions } = topic;
     if (life !== 'active') continue;
     counts.topics += 1;
     counts.partitions += partitions.length;
-    for (const { live, inSync, config } of partitions) {
-      if (!live) counts.offline += 1;
-      if (inSync.length < (config?.replicas.length ?? 1)) counts.underReplicated += 1;
+    for (const partition of partitions) {
+      if (!partition.live) counts.offline += 1;
+      if (isUnderReplicated(topic, partition)) counts.underReplicated += 1;
     }
   }
   return counts;

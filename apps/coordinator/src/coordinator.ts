@@ -16,8 +16,10 @@ import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/s
 import { formatAddress, PRODUCT_VERSION, StateLines, systemTimers } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
-import type { ElectionPlan, Tombstone, TopicDefinition } from '@partita/cluster';
+import { effectiveClusterSettings, isEmptied } from '@partita/cluster';
+import type { ElectionPlan, Tombstone } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
+import { balanceWork } from './balance-work.ts';
 import { BrokerOrders } from './broker-orders.ts';
 import { BrokerSessions } from './broker-sessions.ts';
 import { ClusterModel } from './cluster-model.ts';
@@ -32,10 +34,17 @@ import { Elections } from './elections.ts';
 import { GroupReplicas } from './group-replicas.ts';
 import { GroupShards } from './group-shards.ts';
 import { InstanceSessions } from './instance-sessions.ts';
+import { LeaderDrain } from './leader-drain.ts';
+import { LeaderMoves } from './leader-moves.ts';
+import type { LeaderMovesOptions } from './leader-moves.ts';
 import { Lease } from './lease.ts';
-import { moveWork } from './move-work.ts';
 import { OperatorElections } from './operator-elections.ts';
 import { PartitionNews } from './partition-news.ts';
+import { PreferredLeaders } from './preferred-leaders.ts';
+import { Reassignments } from './reassignments.ts';
+import { ReplicaChanges } from './replica-changes.ts';
+import { ReplicaSteps } from './replica-steps.ts';
+import type { MoveLeader } from './replica-steps.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -126,8 +135,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   }
 }
 
-/** What everything else rests on: the picture, the lease, who is told, and who is given orders. */
-function groundWork(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
+/** What everything else stands on: the model, the lease and the directory, who is told of changes, and the way to brokers. */
+function foundation(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
   const { config, store, clock, random, logger, runId, tracing, onWrongCluster } = options;
   const { clusterId, expectedBrokers = 1, rebuildIncomplete } = config;
   const model = new ClusterModel();
@@ -143,56 +152,64 @@ function groundWork(options: CoordinatorOptions, pool: ChannelPool, address: () 
   const publisher = new DirectoryPublisher({ ...base, store, lease });
   const orders = new BrokerOrders({ clusterId, coordinatorRunId: runId, model, pool });
   const audit = new AuditLog({ ...base, store, lease });
-  return { base, holder, brokersHolder, news, feed, acting: { ...base, lease, orders, publisher }, audit };
+  return { ...base, lease, news, feed, publisher, orders, audit, holder, brokersHolder };
 }
 
+type Foundation = ReturnType<typeof foundation>;
+
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
-  const { config, store, clock, runId, metrics } = options;
+  const { config, store, runId, metrics } = options;
   const { clusterId } = config;
   const knowsBrokers = config.expectedBrokers !== undefined;
-  const { base, holder, brokersHolder, news, feed, acting, audit } = groundWork(options, pool, address);
-  const { model, lines, lease, publisher } = acting;
-  const calls = new ElectionCalls({
-    ...acting,
-    news,
-    onTombstone: (tombstone) => deletions.found(tombstone),
-    onElected: (...elected) => noteLeader(model, audit, ...elected),
-  });
-  const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
-  const moves = moveWork({
-    ...acting,
-    store,
-    audit,
-    elections,
-    meter: new LeaderMoveMeter(metrics),
-    replaceAfterMs: config.replaceAfter,
-    storeState: () => storeState(config, store, lease),
-    clockOffsetsMs: () => brokerSessions.clockOffsetsMs(),
-  });
-  const operator = new OperatorElections({ ...acting, elections, moves: moves.leaderMoves, audit });
+  const acting = foundation(options, pool, address);
+  const { model, lease, news, feed, publisher, audit, lines, clock, holder, brokersHolder } = acting;
+  const { elections, leaders, operator } = electionWork(acting, metrics, (found) => deletions.found(found));
+  const { reassignments, changes } = replicaWork(acting, leaders.moves);
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
   const sendShards = () => instanceSessions.sendShards();
-  const shards = new GroupShards({ ...base, lease, creations, knowsBrokers, onAssigned: sendShards });
-  const groupReplicas = new GroupReplicas({ ...base, lease, updates });
-  const session = { ...base, clusterId, runId, lease };
+  const shards = new GroupShards({ ...acting, creations, knowsBrokers, onAssigned: sendShards });
+  const groupReplicas = new GroupReplicas({ ...acting, updates });
+  const session = { ...acting, clusterId, runId };
   const instanceSessions = new InstanceSessions({
     ...session,
     shards: () => shards.assignment(),
     onOwned: (instanceId, owned) => shards.owned(instanceId, owned),
   });
-  const told = toldByBrokers({ pool, updates, deletions, lease });
-  const brokerSessions = new BrokerSessions({ ...session, ...told, view: brokersHolder });
-  observeCoordinator(metrics, { model, lease, store, publisher });
+  const brokerSessions = new BrokerSessions({
+    ...session,
+    view: brokersHolder,
+    onRegistered: (brokerId, peerAddress, topics) => {
+      // A channel that met a dead broker waits for seconds before it dials again; the broker is back now.
+      pool.forget(peerAddress);
+      updates.brokerRegistered(brokerId, topics);
+      deletions.reconcile();
+      lease.wake();
+    },
+    onStored: (topics, tombstones) => {
+      for (const tombstone of tombstones) deletions.found(tombstone);
+      for (const topic of topics) updates.found(topic);
+    },
+  });
+  const shownState = () => storeState(config, store, lease);
+  const balance = balanceWork({
+    ...acting,
+    store,
+    reassignments,
+    replaceAfterMs: config.replaceAfter,
+    storeState: shownState,
+    clockOffsetsMs: () => brokerSessions.clockOffsetsMs(),
+  });
+  observeCoordinator(metrics, { model, lease, store, publisher, changes });
   const relay = { pool, target: () => lease.relayTarget() };
   const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
     for (const part of [creations, deletions, updates, shards, groupReplicas]) part.reconcile();
-    for (const part of [elections, moves, publisher, audit]) part.run();
+    for (const part of [elections, leaders.drain, leaders.preferred, changes, balance, publisher, audit]) part.run();
   };
-  const { moving, balance } = moves;
-  const shown = { clusterId, model, clock, operator, moving, balance, audit, relay, view: holder };
+  const moving = { model, reassignments, publisher };
+  const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
   return {
     lines,
     news,
@@ -203,35 +220,46 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     topicService: topicService({ model, creations, deletions, updates, audit, relay }),
     clusterService: clusterService({
       ...shown,
+      balance,
       directory: { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock },
-      storeState: () => storeState(config, store, lease),
+      storeState: shownState,
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };
 }
 
-/** What follows from what brokers say of themselves. */
-function toldByBrokers({ pool, updates, deletions, lease }: BrokerNewsTakers) {
-  return {
-    onRegistered: (brokerId: number, peerAddress: string, topics: readonly TopicDefinition[]): void => {
-      // A channel that met a dead broker waits for seconds before it dials again; the broker is back now.
-      pool.forget(peerAddress);
-      updates.brokerRegistered(brokerId, topics);
-      deletions.reconcile();
-      lease.wake();
-    },
-    onStored: (topics: readonly TopicDefinition[], tombstones: readonly Tombstone[]): void => {
-      for (const tombstone of tombstones) deletions.found(tombstone);
-      for (const topic of topics) updates.found(topic);
-    },
-  };
+/** Who elects. */
+function electionWork(acting: Foundation, metrics: Metrics, onTombstone: (tombstone: Tombstone) => void) {
+  const { model, audit } = acting;
+  const calls = new ElectionCalls({
+    ...acting,
+    onTombstone,
+    onElected: (...elected) => noteLeader(model, audit, ...elected),
+  });
+  const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
+  const leaders = leaderWork({ ...acting, elections, meter: new LeaderMoveMeter(metrics) });
+  const operator = new OperatorElections({ ...acting, elections, moves: leaders.moves });
+  return { elections, leaders, operator };
 }
 
-interface BrokerNewsTakers {
-  readonly pool: ChannelPool;
-  readonly updates: TopicUpdates;
-  readonly deletions: TopicDeletions;
-  readonly lease: Lease;
+/** Who changes replica sets. */
+function replicaWork(acting: Foundation, moves: LeaderMoves) {
+  const reassignments = new Reassignments(acting);
+  const moveLeader: MoveLeader = (at, brokerIds) => moves.move(at, brokerIds);
+  const steps = new ReplicaSteps({ ...acting, moveLeader });
+  const changes = new ReplicaChanges({ ...acting, steps, reassignments });
+  return { reassignments, changes };
+}
+
+/** Who moves leaders that are there. */
+function leaderWork(options: LeaderMovesOptions) {
+  const { state } = options.model;
+  const moves = new LeaderMoves(options);
+  const mayLead = (brokerId: number) => !isEmptied(state, brokerId);
+  const isOn = () => effectiveClusterSettings(state.settings()).autoBalance;
+  const drain = new LeaderDrain({ ...options, moves, mayLead });
+  const preferred = new PreferredLeaders({ ...options, moves, isOn, mayLead });
+  return { moves, drain, preferred };
 }
 
 function beatOf(sessions: readonly { tick(): void }[], feed: RouteFeed): () => void {

@@ -212,7 +212,12 @@ it('replica sets survive the directory with their learners and m, whatever the t
   const state = new ClusterState();
   const ranges = [{ hashMin: 0, hashMax: 0xffff_ffff }];
   const topic = { topicId: 't', name: 'orders', version: 1n, ranges, replicationFactor: 3, settings: {} };
-  state.apply({ type: 'topic_put', definition: { ...topic, createTimeMs: 1, requestId: '' }, name: 'orders', life: 'active' });
+  state.apply({
+    type: 'topic_put',
+    definition: { ...topic, createTimeMs: 1, requestId: '' },
+    name: 'orders',
+    life: 'active',
+  });
   const [a, b, c] = [1, 2, 3].map((brokerId) => ({ brokerId, directoryId: `d${brokerId}`, replicaId: `r${brokerId}` }));
   const config = { configVersion: 4, replicas: [a!, b!], learners: [c!], minInSyncReplicas: 1, flush: 'os' } as const;
   state.apply({ type: 'config_learned', topicId: 't', partition: 0, config });

@@ -36,7 +36,10 @@ export function reassignmentMessage(state: ClusterState, reassignment: KnownReas
       state: move.outcome === 'open' ? openState(progress.isBegun) : ENDED[move.outcome],
       errorReason: move.errorReason,
     })),
-    state: stateOf(reassignment, moves.some(({ progress }) => progress.isBegun)),
+    state: stateOf(
+      reassignment,
+      moves.some(({ progress }) => progress.isBegun),
+    ),
     createTime: timestamp(reassignment.createTimeMs),
     copiedBytes: sum('copied'),
     totalBytes: sum('total'),
@@ -58,14 +61,16 @@ function openState(isBegun: boolean): ReassignmentState {
 /** Bytes of the log that is copied, as its leader and its copy last reported them; none for a move that copies nothing. */
 function progressOf(state: ClusterState, move: AskedMove): { isBegun: boolean; copied: bigint; total: bigint } {
   const { topicId, partition, fromBrokerId: from, toBrokerId: to, outcome } = move;
-  const known = state.partition(topicId, partition);
-  const bytesOn = (brokerId: number) =>
-    state.broker(brokerId)?.replicas.get(partitionKey({ topicId, partition }))?.logBytes ?? 0n;
-  const everybody = [...(known?.config?.replicas ?? []), ...(known?.config?.learners ?? [])];
+  const { config, leader = 0 } = state.partition(topicId, partition) ?? {};
+  const everybody = config === undefined ? [] : [...config.replicas, ...config.learners];
   const isBegun = from !== to && everybody.some(({ brokerId }) => brokerId === to);
-  if (to === 0 || from === to || outcome === 'failed' || outcome === 'cancelled')
-    return { isBegun, copied: 0n, total: 0n };
-  const copied = isBegun ? bytesOn(to) : 0n;
-  const total = outcome === 'open' ? bytesOn(known?.leader ?? 0) : copied;
+  const copied = isBegun ? bytesOn(state, move, to) : 0n;
+  if (outcome === 'succeeded') return { isBegun, copied, total: copied };
+  if (outcome !== 'open' || to === 0 || from === to) return { isBegun, copied: 0n, total: 0n };
+  const total = bytesOn(state, move, leader);
   return { isBegun, copied: copied < total ? copied : total, total };
+}
+
+function bytesOn(state: ClusterState, { topicId, partition }: Move, brokerId: number): bigint {
+  return state.broker(brokerId)?.replicas.get(partitionKey({ topicId, partition }))?.logBytes ?? 0n;
 }

@@ -5,7 +5,7 @@
  * for is known then, and nothing of this is urgent.
  */
 import { placementBrokers, planReplicaChange, wantedReplicas } from '@partita/cluster';
-import type { ReplicaStep } from '@partita/cluster';
+import type { ClusterState, ReplicaStep } from '@partita/cluster';
 import { partitionKey, PartitaError, REPLICA_CHANGE_COUNT_MAX } from '@partita/domain';
 import type { Clock, Random, TopicPartition } from '@partita/domain';
 import { backoffDelayMs } from '@partita/rpc/client';
@@ -31,6 +31,8 @@ type Brokers = () => ReturnType<typeof placementBrokers>;
 
 /** All partitions are looked at this often, for what no event tells. */
 const SWEEP_MS = 2000;
+/** So many in one turn of the event loop. */
+const SWEEP_PART_COUNT = 250;
 /** Partitions not begun yet that are looked at in one turn: the others wait for room anyway. */
 const LOOK_COUNT_MAX = 200;
 /** Elections disturb writers: one that did not move the leader is not repeated before. */
@@ -43,8 +45,12 @@ export class ReplicaChanges {
   readonly #waiting = new Map<string, TopicPartition>();
   /** Those with a step under way. */
   readonly #busy = new Set<string>();
+  /** Brokers that a proposal under way gives a copy to begin. */
+  readonly #beginning = new Map<string, { readonly at: TopicPartition; readonly brokerId: number }>();
   readonly #failures = new Map<string, { count: number; notBeforeMs: number }>();
   #sweepAtMs = 0;
+  /** What is still to be looked at of a sweep under way. */
+  #sweeping: Iterator<TopicPartition, undefined> | undefined;
   #scheduled = false;
 
   constructor(options: ReplicaChangesOptions) {
@@ -67,29 +73,40 @@ export class ReplicaChanges {
     if (lease.anchoredToken() === undefined) {
       this.#begun.clear();
       this.#waiting.clear();
+      this.#sweeping = undefined;
       this.#sweepAtMs = 0;
       return;
     }
     reassignments.settle();
     const brokers = once(() => placementBrokers(model.state));
-    if (clock.monotonicMs() >= this.#sweepAtMs) this.#sweep(brokers);
+    this.#sweep(brokers, clock.monotonicMs());
     if (this.#begun.size + this.#waiting.size === 0) return;
     const slots = new CopySlots(model.state, this.#begun.values());
+    for (const { at, brokerId } of this.#beginning.values()) slots.take(at, brokerId);
     for (const [key, at] of [...this.#begun]) this.#look(key, at, slots, brokers);
     let left = LOOK_COUNT_MAX;
-    for (const [key, at] of [...this.#waiting]) {
+    for (const [key, at] of this.#inTurn()) {
       if (left === 0 || this.#busy.size >= REPLICA_CHANGE_COUNT_MAX) return;
       left -= 1;
       this.#look(key, at, slots, brokers);
     }
   }
 
+  /** Repairs come before moves. */
+  #inTurn(): readonly (readonly [string, TopicPartition])[] {
+    const { reassignments } = this.#options.model.state;
+    const isMove = ([, { topicId, partition }]: readonly [string, TopicPartition]) =>
+      reassignments.openMovesOf(topicId, partition).length > 0;
+    const all = [...this.#waiting];
+    return [...all.filter((entry) => !isMove(entry)), ...all.filter(isMove)];
+  }
+
   #note({ topicIds, partitions, copying, brokerIds, reassignmentIds }: ModelChange): void {
     const told = new Set([...partitions.values()].map(({ topicId }) => topicId));
     const isTopicChanged = [...topicIds].some((topicId) => !told.has(topicId));
     if (isTopicChanged || brokerIds.size > 0 || reassignmentIds.size > 0) this.#sweepAtMs = 0;
-    for (const [key, at] of partitions) if (!this.#begun.has(key)) this.#waiting.set(key, at);
-    if (this.#sweepAtMs === 0 || partitions.size + copying.size > 0) this.#soon();
+    const isAwaited = [...partitions.keys()].some((key) => this.#begun.has(key) || this.#waiting.has(key));
+    if (this.#sweepAtMs === 0 || isAwaited || copying.size > 0) this.#soon();
   }
 
   /** Many changes are one turn. */
@@ -102,19 +119,30 @@ export class ReplicaChanges {
     });
   }
 
-  #sweep(brokers: Brokers): void {
-    const { model, clock } = this.#options;
-    this.#sweepAtMs = clock.monotonicMs() + SWEEP_MS;
-    for (const { definition, partitions, life } of model.state.topics()) {
-      if (life !== 'active') continue;
-      const { topicId } = definition;
-      for (const { partition, config } of partitions) {
-        const key = partitionKey({ topicId, partition });
-        if (this.#begun.has(key)) continue;
-        if ((config?.learners.length ?? 0) > 0) this.#begun.set(key, { topicId, partition });
-        else if (this.#plan({ topicId, partition }, brokers).kind !== 'done') this.#waiting.set(key, { topicId, partition });
-      }
+  /** A part of the partitions that no step is known for; the next part follows at once. */
+  #sweep(brokers: Brokers, nowMs: number): void {
+    if (this.#sweeping === undefined) {
+      if (nowMs < this.#sweepAtMs) return;
+      this.#sweepAtMs = nowMs + SWEEP_MS;
+      this.#sweeping = activePartitions(this.#options.model.state);
     }
+    for (let count = 0; count < SWEEP_PART_COUNT; count += 1) {
+      const at = this.#sweeping.next().value;
+      if (at === undefined) {
+        this.#sweeping = undefined;
+        return;
+      }
+      this.#sort(at, brokers);
+    }
+    this.#soon();
+  }
+
+  #sort(at: TopicPartition, brokers: Brokers): void {
+    const key = partitionKey(at);
+    if (this.#begun.has(key) || this.#waiting.has(key)) return;
+    const { config } = this.#options.model.state.partition(at.topicId, at.partition) ?? {};
+    if ((config?.learners.length ?? 0) > 0) this.#begun.set(key, at);
+    else if (this.#plan(at, brokers).kind !== 'done') this.#waiting.set(key, at);
   }
 
   #plan({ topicId, partition }: TopicPartition, brokers: Brokers): ReplicaStep {
@@ -140,14 +168,17 @@ export class ReplicaChanges {
       slots.take(at, copyTo);
     }
     const begun = this.#options.steps.begin(at, step);
-    if (begun !== undefined) void this.#follow(key, at, begun);
+    if (begun === undefined) return;
+    if (copyTo !== undefined) this.#beginning.set(key, { at, brokerId: copyTo });
+    void this.#follow(key, at, begun);
   }
 
   /** Broker that a proposal gives a copy to begin; undefined for every other step. */
   #newLearnerOf({ topicId, partition }: TopicPartition, step: ReplicaStep): number | undefined {
     if (step.kind !== 'propose') return undefined;
     const before = this.#options.model.state.partition(topicId, partition)?.config?.learners ?? [];
-    return step.config.learners.find(({ replicaId }) => before.every((known) => known.replicaId !== replicaId))?.brokerId;
+    return step.config.learners.find(({ replicaId }) => before.every((known) => known.replicaId !== replicaId))
+      ?.brokerId;
   }
 
   /** Never rejects. */
@@ -168,9 +199,18 @@ export class ReplicaChanges {
       else logger.error(fields, 'a step of a replica set failed');
     } finally {
       this.#busy.delete(key);
+      this.#beginning.delete(key);
       this.#soon();
     }
   }
+}
+
+function* activePartitions(state: ClusterState): Generator<TopicPartition, undefined> {
+  for (const { definition, partitions, life } of state.topics()) {
+    if (life !== 'active') continue;
+    for (const { partition } of partitions) yield { topicId: definition.topicId, partition };
+  }
+  return undefined;
 }
 
 function once<Value>(make: () => Value): () => Value {

@@ -1,6 +1,11 @@
 import { PartitaError, REASSIGNMENT_KEPT_COUNT_MAX, REASSIGNMENT_MOVE_COUNT_MAX } from '@partita/domain';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { cancelReassignment, createReassignment, requireReassignment, settleReassignments } from './reassignment-commands.ts';
+import {
+  cancelReassignment,
+  createReassignment,
+  requireReassignment,
+  settleReassignments,
+} from './reassignment-commands.ts';
 import type { Move, Reassignment } from './reassignment.ts';
 import { updateTopic } from './topic-commands.ts';
 import { MODEL_TOPIC, ReplicaSetModel } from './testing/replica-set-model.ts';
@@ -63,8 +68,18 @@ describe('a reassignment', () => {
   });
 
   it('may move several replicas of a partition, each of its own', () => {
-    expect(reasonOf(() => create([[1, 4], [1, 5]]))).toBe('REPLICA_NOT_FOUND');
-    create([[1, 4], [2, 5]]);
+    expect(
+      reasonOf(() =>
+        create([
+          [1, 4],
+          [1, 5],
+        ]),
+      ),
+    ).toBe('REPLICA_NOT_FOUND');
+    create([
+      [1, 4],
+      [2, 5],
+    ]);
     model.settle();
     expect(model.members()[0]).toBe(4);
     expect(model.members().toSorted()).toEqual([3, 4, 5]);
@@ -111,7 +126,9 @@ describe('a reassignment', () => {
   it('fails with its topic, and when whoever carries it out gives up', () => {
     const { reassignmentId } = create([[3, 4]]);
     const [given] = settleReassignments(model.state, () => 'SERVICE_UNREACHABLE');
-    expect(given).toMatchObject({ reassignment: { moves: [{ outcome: 'failed', errorReason: 'SERVICE_UNREACHABLE' }] } });
+    expect(given).toMatchObject({
+      reassignment: { moves: [{ outcome: 'failed', errorReason: 'SERVICE_UNREACHABLE' }] },
+    });
     const tombstone = { topicId: MODEL_TOPIC, name: 'orders', deleteId: 'd', deleteTimeMs: 1 };
     model.state.apply({ type: 'topic_buried', tombstone });
     for (const record of settleReassignments(model.state)) model.state.apply(record);

@@ -130,7 +130,10 @@ function isReached(state: ClusterState, { topicId, partition, fromBrokerId: from
   return isGone && (to === 0 || isMember(to));
 }
 
-function hopeless(state: ClusterState, { topicId, partition, fromBrokerId: from, toBrokerId: to }: Move): ErrorReason | undefined {
+function hopeless(
+  state: ClusterState,
+  { topicId, partition, fromBrokerId: from, toBrokerId: to }: Move,
+): ErrorReason | undefined {
   const topic = state.topicById(topicId);
   if (state.tombstone(topicId) !== undefined || topic?.life === 'deleting') return 'TOPIC_NOT_FOUND';
   const replicas = topic?.partitions[partition]?.config?.replicas;
@@ -170,7 +173,10 @@ function checkMove(state: ClusterState, move: Move, before: readonly Move[]): vo
   checkFactor(topic, name, move, ids.length);
 }
 
-function requirePartition(state: ClusterState, { topicId, partition }: Move): { topic: ClusterTopic; members: number[] } {
+function requirePartition(
+  state: ClusterState,
+  { topicId, partition }: Move,
+): { topic: ClusterTopic; members: number[] } {
   const topic = state.topicById(topicId);
   if (topic?.life !== 'active') {
     throw new PartitaError('TOPIC_NOT_FOUND', `there is no topic ${topicId}; look with: partita topic list`, {
@@ -185,8 +191,7 @@ function requirePartition(state: ClusterState, { topicId, partition }: Move): { 
       { topic: topic.name, partition: String(partition), partition_count: String(topic.partitions.length) },
     );
   }
-  if (known.config !== undefined)
-    return { topic, members: known.config.replicas.map(({ brokerId }) => brokerId) };
+  if (known.config !== undefined) return { topic, members: known.config.replicas.map(({ brokerId }) => brokerId) };
   throw new PartitaError('REBUILDING', `nobody has told yet which replicas ${topic.name}/${partition} has: repeat`, {});
 }
 

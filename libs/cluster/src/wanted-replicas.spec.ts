@@ -97,14 +97,22 @@ describe('the replicas that are wanted', () => {
 
   it('do not change by a move that is made already', () => {
     expect(afterMoves([4, 2, 3], [{ topicId: '', partition: 0, fromBrokerId: 1, toBrokerId: 4 }])).toEqual([4, 2, 3]);
-    expect(afterMoves([1, 2, 3, 4], [{ topicId: '', partition: 0, fromBrokerId: 1, toBrokerId: 4 }])).toEqual([4, 2, 3]);
-    expect(afterMoves([4, 2, 3, 1], [{ topicId: '', partition: 0, fromBrokerId: 1, toBrokerId: 4 }])).toEqual([4, 2, 3]);
+    expect(afterMoves([1, 2, 3, 4], [{ topicId: '', partition: 0, fromBrokerId: 1, toBrokerId: 4 }])).toEqual([
+      4, 2, 3,
+    ]);
+    expect(afterMoves([4, 2, 3, 1], [{ topicId: '', partition: 0, fromBrokerId: 1, toBrokerId: 4 }])).toEqual([
+      4, 2, 3,
+    ]);
     expect(afterMoves([2, 3], [{ topicId: '', partition: 0, fromBrokerId: 1, toBrokerId: 4 }])).toEqual([2, 3, 4]);
     expect(afterMoves([1, 2, 3], [{ topicId: '', partition: 0, fromBrokerId: 2, toBrokerId: 0 }])).toEqual([1, 3]);
   });
 });
 
-type Act = { readonly kind: 'step' | 'stop' | 'start' | 'wipe' | 'move' | 'factor'; readonly broker: number; readonly other: number };
+type Act = {
+  readonly kind: 'step' | 'stop' | 'start' | 'wipe' | 'move' | 'factor';
+  readonly broker: number;
+  readonly other: number;
+};
 
 const acts = fc.array(
   fc.record<Act>({
@@ -164,9 +172,8 @@ describe('steps towards the replicas that are wanted', () => {
       expect(model.holders()).toEqual(model.members().toSorted());
       expect(model.state.reassignments.openMoves()).toEqual([]);
     };
-    fc.assert(
-      fc.property(fc.integer({ min: 2, max: 5 }), fc.integer({ min: 1, max: 4 }), acts, property),
-      { numRuns: 1500 },
-    );
+    fc.assert(fc.property(fc.integer({ min: 2, max: 5 }), fc.integer({ min: 1, max: 4 }), acts, property), {
+      numRuns: 1500,
+    });
   });
 });

@@ -118,7 +118,8 @@ function rankToGo({ state, topic, known, moves, brokers }: Place, ids: readonly 
   const brokerId = ids[index] ?? 0;
   const member = known.config?.replicas.find((replica) => replica.brokerId === brokerId);
   const live =
-    member !== undefined && liveReplica(state, topic.definition.topicId, known.partition, member)?.report.suspect === false;
+    member !== undefined &&
+    liveReplica(state, topic.definition.topicId, known.partition, member)?.report.suspect === false;
   const rack = rackOf(state, brokerId);
   const load = brokers().find((broker) => broker.brokerId === brokerId);
   const isMovedTo = moves.some(({ toBrokerId }) => toBrokerId === brokerId);

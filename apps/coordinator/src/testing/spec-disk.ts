@@ -76,7 +76,7 @@ export function deleteReplica(disk: SpecDisk, request: DeleteReplicaRequest): vo
   disk.floors.set(key, { configVersion, epoch: Math.max(leaderEpoch, replica.promisedEpoch) });
 }
 
-/** One member at a time, never the leader, and enough of both sets have to hold it. */
+/** One member at a time, never the leader, only one that has everything, and enough of both sets have to hold it. */
 export function checkProposal(
   leader: DiskReplica,
   config: ReplicaConfigRecord,
@@ -87,9 +87,11 @@ export function checkProposal(
   const ids = ({ replicas }: ReplicaConfigRecord) => replicas.map(({ replicaId }) => replicaId);
   const added = config.replicas.filter(({ replicaId }) => !ids(before).includes(replicaId));
   const gone = before.replicas.filter(({ replicaId }) => !ids(config).includes(replicaId));
+  const isBehind = added.some(({ brokerId }) => (replicaOn(brokerId)?.logEnd ?? -1n) < leader.logEnd);
   const isLeaderGone = gone.some(({ replicaId }) => replicaId === leader.made.replicaId);
   if (config.configVersion !== before.configVersion + 1 || added.length + gone.length > 1 || isLeaderGone)
     throw new PartitaError('REPLICA_CHANGE_REFUSED', 'not one step', { refusal: 'not-one-step' });
+  if (isBehind) throw new PartitaError('REPLICA_CHANGE_REFUSED', 'it lacks something', { refusal: 'not-caught-up' });
   for (const { replicas, minInSyncReplicas } of [before, config])
     if (replicas.filter(isHeld).length < minInSyncReplicas)
       throw new PartitaError('REPLICA_CHANGE_REFUSED', 'too few hold it', { refusal: 'not-enough-in-sync' });

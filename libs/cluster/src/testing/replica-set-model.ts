@@ -33,7 +33,12 @@ export class ReplicaSetModel {
   #fresh = 0;
   #version = 0n;
 
-  constructor(brokerCount: number, members: readonly number[], minInSyncReplicas?: number, rackOf = (id: number) => `r${id}`) {
+  constructor(
+    brokerCount: number,
+    members: readonly number[],
+    minInSyncReplicas?: number,
+    rackOf = (id: number) => `r${id}`,
+  ) {
     const ids = [...Array(brokerCount).keys()].map((index) => index + 1);
     this.#racks = new Map(ids.map((id) => [id, rackOf(id)]));
     const replicationFactor = members.length;
@@ -80,7 +85,14 @@ export class ReplicaSetModel {
   define(replicationFactor: number, settings: TopicSettings = {}): void {
     this.#version += 1n;
     const ranges = evenKeyRanges(1);
-    const own = { topicId: MODEL_TOPIC, name: 'orders', version: this.#version, ranges, createTimeMs: 1, requestId: '' };
+    const own = {
+      topicId: MODEL_TOPIC,
+      name: 'orders',
+      version: this.#version,
+      ranges,
+      createTimeMs: 1,
+      requestId: '',
+    };
     const definition = { ...own, replicationFactor, settings };
     this.#apply([{ type: 'topic_put', definition, name: 'orders', life: 'active' }]);
   }
@@ -101,7 +113,14 @@ export class ReplicaSetModel {
     const disk = this.disk(brokerId);
     disk.incarnation += 1n;
     const { directoryId, incarnation } = disk;
-    const facts = { brokerId, directoryId, incarnation, address: '', peerAddress: '', rack: this.#racks.get(brokerId) ?? '' };
+    const facts = {
+      brokerId,
+      directoryId,
+      incarnation,
+      address: '',
+      peerAddress: '',
+      rack: this.#racks.get(brokerId) ?? '',
+    };
     const rest = { version: '', replicas: [], topics: [], tombstones: [], knownBrokerIds: [] };
     this.#apply(registerBroker(this.state, { ...facts, ...rest }, 0));
     this.#report();
@@ -174,12 +193,19 @@ export class ReplicaSetModel {
     const { leader } = this;
     invariant(leader !== 0, 'a set is proposed to nobody');
     invariant(config.configVersion === before.configVersion + 1, 'one change at a time');
-    const isIn = (replica: ReplicaIdentity, set: readonly ReplicaIdentity[]) => set.some((other) => sameReplica(other, replica));
+    const isIn = (replica: ReplicaIdentity, set: readonly ReplicaIdentity[]) =>
+      set.some((other) => sameReplica(other, replica));
     const gone = before.replicas.filter((replica) => !isIn(replica, config.replicas));
     const added = config.replicas.filter((replica) => !isIn(replica, before.replicas));
     invariant(gone.length + added.length <= 1, 'one member at a time');
-    invariant(gone.every(({ brokerId }) => brokerId !== leader), 'the leader is moved first');
-    invariant(added.every((replica) => isIn(replica, before.learners) && this.#isUpWith(replica)), 'only a learner is added');
+    invariant(
+      gone.every(({ brokerId }) => brokerId !== leader),
+      'the leader is moved first',
+    );
+    invariant(
+      added.every((replica) => isIn(replica, before.learners) && this.#isUpWith(replica)),
+      'only a learner is added',
+    );
     for (const set of [before, config]) {
       const holding = set.replicas.filter((replica) => this.#isUpWith(replica)).length;
       if (holding < set.minInSyncReplicas) return;

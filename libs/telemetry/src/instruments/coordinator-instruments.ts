@@ -25,7 +25,7 @@ export const COORDINATOR_INSTRUMENTS = instruments({
   'partita.coordinator.partitions.under_replicated': {
     kind: 'gauge',
     unit: '{partition}',
-    description: 'Partitions whose in-sync set is smaller than their replica set.',
+    description: 'Partitions with fewer replicas in sync than they have, or than their topic wants.',
   },
   'partita.coordinator.elections': {
     kind: 'counter',
@@ -38,6 +38,11 @@ export const COORDINATOR_INSTRUMENTS = instruments({
     unit: 's',
     description: 'Elections, from when one began to when the partition has a leader or the election failed.',
     buckets: DURATION_BUCKETS,
+  },
+  'partita.coordinator.replica_changes.pending': {
+    kind: 'gauge',
+    unit: '{partition}',
+    description: 'Partitions whose replicas are not where they shall be: moving, being repaired, or waiting for that.',
   },
   'partita.coordinator.leader_moves': {
     kind: 'counter',
