@@ -4,6 +4,8 @@ import { BrokerState, ClusterServiceService, GroupServiceService } from '@partit
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { clearHome, clusterIdOf, releaseHome, takeHome } from './home.ts';
 import { PortBook } from './ports.ts';
+import { onLoopback } from './placement.ts';
+import type { Placer } from './placement.ts';
 import { removeReadyFile, writeReadyFile } from './ready-file.ts';
 import type { ReadyFile } from './ready-file.ts';
 import { removePrometheusTargets, writePrometheusTargets } from './prometheus-targets.ts';
@@ -37,6 +39,8 @@ export interface ClusterOptions {
   readonly traces: boolean;
   /** True = each service has an endpoint for Prometheus. */
   readonly metrics: boolean;
+  /** Where each process runs. Default: on loopback. */
+  readonly place?: Placer;
   /** Lines for people, on what happens. */
   readonly log: (line: string) => void;
   /** Ends the start: what was started is stopped, and `start` rejects. */
@@ -93,6 +97,7 @@ export class LocalCluster {
       const plan = await planCluster(
         {
           ...options,
+          place: options.place ?? onLoopback,
           clusterId: clusterIdOf(options.home),
           redisUrl: redis.url,
         },
@@ -141,6 +146,20 @@ export class LocalCluster {
         ...(this.#plan.console === undefined ? {} : { console: pids([this.#plan.console.name]) }),
       },
     };
+  }
+
+  /** Every process with its address; without an id while it is down. */
+  members(): { readonly name: string; readonly address: string; readonly pid: number | undefined }[] {
+    return servicesOf(this.#plan).map(({ name, address }) => ({ name, address, pid: this.#process(name).pid }));
+  }
+
+  /** That process is not started again when it dies, until it is released as often as it was held. */
+  hold(name: string): void {
+    this.#process(name).hold();
+  }
+
+  release(name: string): void {
+    this.#process(name).release();
   }
 
   get redisKind(): RedisSource {
@@ -211,6 +230,12 @@ export class LocalCluster {
     } catch {
       return false;
     }
+  }
+
+  #process(name: string): SupervisedProcess {
+    const found = this.#processes.find(({ spec }) => spec.name === name);
+    if (found === undefined) throw new Error(`no process of the cluster is called ${name}`);
+    return found;
   }
 
   #missing(): string {

@@ -22,7 +22,7 @@ const SPEC = defineConfig({
   'restart-wait-max': {
     kind: 'duration',
     default: '30s',
-    min: '1s',
+    min: '100ms',
     max: '10m',
     help: 'longest wait before one that dies again and again is started',
   },

@@ -7,8 +7,8 @@ import { randomInt } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { LOOPBACK } from './placement.ts';
 
-const HOST = '127.0.0.1';
 const PORT_MIN = 20_000;
 const PORT_MAX = 32_000;
 const TRY_COUNT_MAX = 200;
@@ -38,29 +38,30 @@ export class PortBook {
     }
   }
 
-  /** `127.0.0.1:port` of a listener by name: the known port when it is free, else a new one. */
-  async address(listener: string): Promise<string> {
+  /** `host:port` of a listener by name: the known port when it is free, else a new one. */
+  async address(listener: string, host = LOOPBACK): Promise<string> {
     const known = this.#ports.get(listener);
-    const port = known !== undefined && (await this.#isFree(known)) ? known : await this.#newPort();
+    const port = known !== undefined && (await this.#isFree(known, host)) ? known : await this.#newPort(host);
     this.#ports.set(listener, port);
     this.#chosen.add(port);
-    return `${HOST}:${port}`;
+    return `${host}:${port}`;
   }
 
   async save(): Promise<void> {
     await writeFile(this.#file, `${JSON.stringify(Object.fromEntries(this.#ports), null, 2)}\n`);
   }
 
-  async #newPort(): Promise<number> {
+  async #newPort(host: string): Promise<number> {
     for (let tries = 0; tries < TRY_COUNT_MAX; tries += 1) {
       const port = randomInt(PORT_MIN, PORT_MAX);
-      if (await this.#isFree(port)) return port;
+      if (await this.#isFree(port, host)) return port;
     }
-    throw new Error(`no free port between ${PORT_MIN} and ${PORT_MAX} on ${HOST}`);
+    throw new Error(`no free port between ${PORT_MIN} and ${PORT_MAX} on ${host}`);
   }
 
-  async #isFree(port: number): Promise<boolean> {
-    return !this.#chosen.has(port) && canListen(port);
+  /** An address that is not this machine's belongs to one process alone, and cannot be tried from here. */
+  async #isFree(port: number, host: string): Promise<boolean> {
+    return !this.#chosen.has(port) && (host !== LOOPBACK || canListen(port));
   }
 }
 
@@ -69,6 +70,6 @@ async function canListen(port: number): Promise<boolean> {
   const server = createServer();
   return new Promise((resolve) => {
     server.once('error', () => resolve(false));
-    server.listen(port, HOST, () => server.close(() => resolve(true)));
+    server.listen(port, LOOPBACK, () => server.close(() => resolve(true)));
   });
 }

@@ -7,6 +7,8 @@ import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LOOPBACK, onLoopback } from './placement.ts';
+import type { Placement } from './placement.ts';
 
 /** How to run redis-server: the binary, and the environment it needs beside the usual one. */
 export interface RedisCommand {
@@ -40,7 +42,7 @@ const OUTPUT_CHARS_MAX = 4_000;
 /** A loopback port that nobody listens on now. */
 export async function freeLoopbackPort(): Promise<number> {
   const probe = createServer();
-  probe.listen(0, '127.0.0.1');
+  probe.listen(0, LOOPBACK);
   await once(probe, 'listening');
   const address = probe.address();
   probe.close();
@@ -54,13 +56,19 @@ export async function startRedisServer(options: {
   readonly command: RedisCommand;
   readonly port: number;
   readonly dataDir: string;
+  /** Default: on loopback. */
+  readonly placement?: Placement;
 }): Promise<RedisProcess> {
-  const { command, port, dataDir } = options;
+  const { command, port, dataDir, placement = onLoopback('redis') } = options;
+  const { host, wrap, env } = placement;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dataDir, '--appendonly', 'yes', '--save', ''];
+  // Beyond loopback it is in a network of its own, whose members may all ask it.
+  const listen = ['--port', String(port), '--bind', host, ...(host === LOOPBACK ? [] : ['--protected-mode', 'no'])];
+  const keep = ['--dir', dataDir, '--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction'];
+  const [file, ...rest] = [...wrap, command.path, ...listen, ...keep, '--daemonize', 'no'];
   // A process group of its own: Ctrl-C in the terminal must reach the launcher only, which stops Redis last.
-  const child = spawn(command.path, [...args, '--maxmemory-policy', 'noeviction', '--daemonize', 'no'], {
-    env: { ...process.env, ...command.env },
+  const child = spawn(file, rest, {
+    env: { ...process.env, ...command.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
@@ -76,12 +84,12 @@ export async function startRedisServer(options: {
   });
   ended.catch(() => undefined);
   try {
-    await Promise.race([untilReady(port), ended]);
+    await Promise.race([untilReady(port, host), ended]);
   } catch (error) {
     await stop();
     throw error;
   }
-  return { pid: child.pid ?? 0, port, url: `redis://127.0.0.1:${port}`, exited, stop };
+  return { pid: child.pid ?? 0, port, url: `redis://${host}:${port}`, exited, stop };
 }
 
 function watchExit(child: ChildProcess): Promise<RedisExit> {
@@ -97,10 +105,10 @@ function watchExit(child: ChildProcess): Promise<RedisExit> {
   });
 }
 
-async function untilReady(port: number): Promise<void> {
+async function untilReady(port: number, host: string): Promise<void> {
   const end = performance.now() + READY_MS_MAX;
   while (performance.now() < end) {
-    if ((await askRedis(port, 'PING'))?.startsWith('+PONG') === true) return;
+    if ((await askRedis(port, 'PING', host))?.startsWith('+PONG') === true) return;
     await sleep(POLL_MS);
   }
   throw new Error(`Redis on port ${port} was not ready within ${READY_MS_MAX} ms`);
@@ -110,9 +118,9 @@ async function untilReady(port: number): Promise<void> {
  * Sends one inline command and returns the first bytes of the answer as text; undefined when nobody answers. Enough
  * for PING, CONFIG GET dir and SHUTDOWN, whose answers fit one packet.
  */
-export function askRedis(port: number, line: string): Promise<string | undefined> {
+export function askRedis(port: number, line: string, host = LOOPBACK): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = createConnection({ host: '127.0.0.1', port });
+    const socket = createConnection({ host, port });
     const finish = (answer: string | undefined): void => {
       socket.destroy();
       resolve(answer);

@@ -1,6 +1,8 @@
 /** Which processes make a cluster, and how each is started. */
 import { join, resolve } from 'node:path';
 import { withCompileCache } from './compile-cache.ts';
+import { LOOPBACK } from './placement.ts';
+import type { Placer } from './placement.ts';
 import type { PortBook } from './ports.ts';
 import type { ServiceSpec } from './supervise.ts';
 
@@ -20,6 +22,8 @@ export interface ClusterPlan {
   readonly traces: boolean;
   /** True = each service has an endpoint for Prometheus. */
   readonly metrics: boolean;
+  /** Where each process runs. */
+  readonly place: Placer;
 }
 
 export interface PlannedService extends ServiceSpec {
@@ -121,10 +125,12 @@ interface ServiceParts {
 
 async function service(plan: ClusterPlan, ports: PortBook, parts: ServiceParts): Promise<PlannedService> {
   const { name, app, peer, args, env } = parts;
-  const address = await ports.address(name);
-  const peerAddress = peer ? await ports.address(`${name}-peer`) : undefined;
-  const metricsAddress = plan.metrics ? await ports.address(`${name}-metrics`) : undefined;
+  const { host, wrap, env: placed } = plan.place(name);
+  const address = await ports.address(name, host);
+  const peerAddress = peer ? await ports.address(`${name}-peer`, host) : undefined;
+  const metricsAddress = plan.metrics ? await ports.address(`${name}-metrics`, host) : undefined;
   const listen = [
+    ...(host === LOOPBACK ? [] : ['--insecure']),
     ...['--listen', address],
     ...(peerAddress === undefined ? [] : ['--peer-listen', peerAddress]),
     ...(metricsAddress === undefined ? [] : ['--metrics-listen', metricsAddress]),
@@ -133,7 +139,8 @@ async function service(plan: ClusterPlan, ports: PortBook, parts: ServiceParts):
     name,
     entry: join(ROOT, 'apps', app, 'src', 'main.ts'),
     args: [...listen, ...args, '--log-level', plan.logLevel],
-    env,
+    env: { ...env, ...placed },
+    wrap,
     nodeArgs: app === 'broker' ? [BROKER_NEW_SPACE] : [],
     address,
     peerAddress,

@@ -7,6 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 import { RotatingLog } from './rotating-log.ts';
 
 const LAST_LINE_COUNT = 15;
+/** Before a process is started again that died, unless the longest wait is shorter. */
 export const RESTART_DELAY_MS_MIN = 1000;
 /** Up for this long, a process has earned the shortest delay again. */
 export const STEADY_MS = 60_000;
@@ -17,6 +18,8 @@ export interface ServiceSpec {
   readonly entry: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  /** A command that runs Node as its last arguments, in its own process; empty = Node itself. */
+  readonly wrap: readonly string[];
   /** For Node itself. */
   readonly nodeArgs: readonly string[];
 }
@@ -40,9 +43,10 @@ export class SupervisedProcess {
   #exited: Promise<void> = Promise.resolve();
   #lastLines: string[] = [];
   #restartTimer: NodeJS.Timeout | undefined;
-  #delayMs = RESTART_DELAY_MS_MIN;
+  #delayMs: number;
   #startedMs = 0;
   #stopping = false;
+  #holdCount = 0;
   /** True between its ready message and its end. */
   ready = false;
 
@@ -50,6 +54,11 @@ export class SupervisedProcess {
     this.spec = spec;
     this.#options = options;
     this.#log = new RotatingLog(options.logFolder, spec.name);
+    this.#delayMs = this.#delayMsMin;
+  }
+
+  get #delayMsMin(): number {
+    return Math.min(RESTART_DELAY_MS_MIN, this.#options.restartWaitMsMax);
   }
 
   get pid(): number | undefined {
@@ -63,9 +72,9 @@ export class SupervisedProcess {
   start(): void {
     this.#startedMs = performance.now();
     this.#lastLines = [];
-    const { entry, args, env, nodeArgs } = this.spec;
-    const execArgv = [...process.execArgv, ...nodeArgs];
-    const child = fork(entry, [...args], { env, execArgv, silent: true, detached: true });
+    const { entry, args, env, wrap, nodeArgs } = this.spec;
+    const [execPath = '', ...execArgv] = [...wrap, process.execPath, ...process.execArgv, ...nodeArgs];
+    const child = fork(entry, [...args], { env, execPath, execArgv, silent: true, detached: true });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8');
@@ -112,9 +121,22 @@ export class SupervisedProcess {
     this.#child?.kill('SIGKILL');
   }
 
+  /** From now on it is not started again when it dies, until as many calls of `release`. */
+  hold(): void {
+    this.#holdCount += 1;
+    clearTimeout(this.#restartTimer);
+  }
+
+  /** Started at once when nobody holds it any more. */
+  release(): void {
+    this.#holdCount -= 1;
+    if (this.#holdCount === 0 && this.#child === undefined && !this.#stopping) this.start();
+  }
+
   #onEnd(text: string): void {
     if (this.#stopping) return;
-    if (performance.now() - this.#startedMs > STEADY_MS) this.#delayMs = RESTART_DELAY_MS_MIN;
+    if (this.#holdCount > 0) return this.#options.onDeath(`${this.spec.name} ${text}; held`, this.#lastLines);
+    if (performance.now() - this.#startedMs > STEADY_MS) this.#delayMs = this.#delayMsMin;
     const next = this.#options.restart ? `; starting it again in ${this.#delayMs / 1000} s` : '';
     this.#options.onDeath(`${this.spec.name} ${text}${next}`, this.#lastLines);
     if (!this.#options.restart) return;

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Topic } from '@partita/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Api } from './api.ts';
-import { whyNot } from './debian-package.ts';
+import { whyNot } from '@partita/tool-dev/debian-package.ts';
 import { figure } from './figures.ts';
 import { loggedErrors, startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';

@@ -12,6 +12,8 @@ import { isAlive, killNow } from './processes.ts';
 import { until } from './until.ts';
 
 const PARTITION_COUNT = 6;
+/** Of members that vanish, and of those whose service dies: others wait for as long. */
+const SESSION_SECONDS = 3;
 const KEYS = Array.from({ length: 20 }, (_, index) => `key-${index}`);
 
 let cluster: Cluster;
@@ -31,7 +33,7 @@ afterAll(async () => {
 });
 
 function join(group: string, topic: string): Member {
-  const member = new Member(api, cluster.addresses.consumerGroup, group, [topic]);
+  const member = new Member(api, cluster.addresses.consumerGroup, group, [topic], SESSION_SECONDS);
   members.push(member);
   return member;
 }
@@ -200,7 +202,7 @@ describe('two consumer-group instances', () => {
       callUnary(twoApi.pool.client(address), GroupServiceService.describeGroup, { group }, { deadlineMs: 3000 });
     // Groups of both owners, each consumed through the first instance: half of the streams are passed on.
     const groups = Array.from({ length: 8 }, (_, index) => `pair-${index}`);
-    const joined = groups.map((group) => new Member(twoApi, first, group, ['pair']));
+    const joined = groups.map((group) => new Member(twoApi, first, group, ['pair'], SESSION_SECONDS));
     await Promise.all(joined.map((member) => member.untilHolding(PARTITION_COUNT)));
     const owners = await Promise.all(groups.map(async (group) => (await ask(first, group)).ownerAddress));
     expect(new Set(owners)).toEqual(new Set([first, second]));
@@ -222,7 +224,7 @@ describe('two consumer-group instances', () => {
     });
     expect(after.partitions.reduce((sum, { lagRecords }) => sum + lagRecords, 0n)).toBe(0n);
     await twoApi.produce('pair', [{ key: 'a', value: 'after' }]);
-    const back = new Member(twoApi, first, group, ['pair']);
+    const back = new Member(twoApi, first, group, ['pair'], SESSION_SECONDS);
     await until('the new record alone', 30, () => back.values.length > 0);
     expect(back.values).toEqual(['after']);
     for (const member of [...joined, back]) member.drop();

@@ -22,7 +22,8 @@ vi.setConfig({ testTimeout: 90_000, hookTimeout: 120_000 });
 const START_SECONDS_MAX = 60;
 const STOP_SECONDS_MAX = 40;
 const LAST_LINE_COUNT = 20;
-const RESTART_WAIT_MAX = '2s';
+/** Suites kill often: each would wait a second at first, and half a minute in the end. */
+const RESTART_WAIT_MAX = '300ms';
 /** Every process that the tests started and that has not ended: killed when the test process ends early. */
 const running = new Set<ChildProcess>();
 process.once('exit', () => killNow([...running].flatMap(({ pid }) => pid ?? [])));
@@ -39,6 +40,8 @@ export interface ClusterOptions {
   readonly traces?: boolean;
   /** True = with endpoints for Prometheus. */
   readonly metrics?: boolean;
+  /** Longest wait of the launcher before it starts again what died. Default RESTART_WAIT_MAX. */
+  readonly restartWaitMax?: string;
   /** Further arguments of the launcher. */
   readonly args?: readonly string[];
   /** A command that runs the launcher as its last arguments, in its own process: `unshare`, say. */
@@ -109,8 +112,7 @@ export async function launch(options: ClusterOptions = {}): Promise<Launcher> {
     installRedis(binary, join(home, 'test-bin'));
     env['PATH'] = [join(home, 'test-bin'), env['PATH'] ?? ''].join(delimiter);
   }
-  // Suites that kill often would wait half a minute each time: that is the launcher's, not the cluster's.
-  const waits = ['--restart-wait-max', RESTART_WAIT_MAX];
+  const waits = ['--restart-wait-max', options.restartWaitMax ?? RESTART_WAIT_MAX];
   const traces = options.traces === true ? [] : ['--no-traces'];
   const metrics = options.metrics === true ? [] : ['--no-metrics'];
   const args = ['--brokers', String(options.brokers ?? 3), ...waits, ...traces, ...metrics, ...(options.args ?? [])];

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { commandPath } from './debian-package.ts';
+import { commandPath } from '@partita/tool-dev/debian-package.ts';
 import { Hopeless, until, within } from './until.ts';
 
 export interface InjectionOptions {

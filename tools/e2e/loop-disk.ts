@@ -13,8 +13,8 @@ import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, readdirSyn
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
-import { commandPath, whyNot } from './debian-package.ts';
-import type { SystemCommand } from './debian-package.ts';
+import { commandPath, whyNot } from '@partita/tool-dev/debian-package.ts';
+import type { SystemCommand } from '@partita/tool-dev/debian-package.ts';
 import { isAlive, startTimeOf } from './processes.ts';
 import { until } from './until.ts';
 

@@ -44,8 +44,10 @@ export class Member {
   readonly #failures: string[] = [];
   #ackId = 0n;
 
-  constructor(api: Api, address: string, group: string, topics: readonly string[]) {
+  /** `sessionSeconds`: the session time-out, the service's own by default. */
+  constructor(api: Api, address: string, group: string, topics: readonly string[], sessionSeconds?: number) {
     this.group = group;
+    const sessionTimeout = sessionSeconds === undefined ? undefined : { seconds: BigInt(sessionSeconds) };
     this.#stream = openBidi(api.pool.client(address), GroupServiceService.consume, {
       onMessage: (message) => this.#take(message),
       onClose: (error) => {
@@ -54,7 +56,8 @@ export class Member {
       },
     });
     this.#heartbeat = setInterval(() => this.send({ $case: 'heartbeat', heartbeat: {} }), HEARTBEAT_MS);
-    this.send({ $case: 'initial', initial: { group, subscription: { topics: [...topics] }, credit: CREDIT } });
+    const subscription = { topics: [...topics] };
+    this.send({ $case: 'initial', initial: { group, subscription, credit: CREDIT, sessionTimeout } });
   }
 
   send(message: ConsumeMessage): void {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHECKPOINT_MS } from '@partita/domain';
 import { Api, valueOf } from './api.ts';
 import { outputOf, partita } from './command.ts';
-import { whyNot } from './debian-package.ts';
+import { whyNot } from '@partita/tool-dev/debian-package.ts';
 import { newHome, startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';
 import { anotherBoot } from './private-boot.ts';

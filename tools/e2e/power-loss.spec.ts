@@ -11,7 +11,7 @@ import { CHECKPOINT_MS } from '@partita/domain';
 import { FlushMode, PartitionState } from '@partita/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Api } from './api.ts';
-import { whyNot } from './debian-package.ts';
+import { whyNot } from '@partita/tool-dev/debian-package.ts';
 import { figure } from './figures.ts';
 import { loggedErrors, newHome, startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';

@@ -1,7 +1,7 @@
 /** Processes that see a machine that was started anew, so that what a power cut does to the page cache is told to them. */
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { commandPath } from './debian-package.ts';
+import { commandPath } from '@partita/tool-dev/debian-package.ts';
 
 /**
  * A command to run others by: they find a new boot id where the kernel shows its own, by a bind mount in a mount

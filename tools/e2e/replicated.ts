@@ -42,11 +42,11 @@ export class ReplicatedTopic {
     }
   }
 
-  /** Makes it, with three replicas by default, and waits until all are in sync. */
+  /** Makes it, once there are brokers for three replicas, and waits until all are in sync. */
   async create(): Promise<void> {
     const { name, partitionCount } = this;
     await until('the topic', 30, () =>
-      this.#withClient((client) => client.admin.createTopic({ name, partitionCount })),
+      this.#withClient((client) => client.admin.createTopic({ name, partitionCount, replicationFactor: 3 })),
     );
     await this.untilInSync(3);
   }

@@ -47,7 +47,7 @@ describe('a running cluster', () => {
   let cluster: Cluster;
   let api: Api;
   beforeAll(async () => {
-    cluster = await startCluster({ args: ['--gateways', '2'] });
+    cluster = await startCluster({ args: ['--gateways', '2'], restartWaitMax: '2s' });
     api = new Api(cluster);
   });
   afterAll(async () => {

@@ -32,6 +32,16 @@ describe('a good history of requests', () => {
     expect(script.poll([[0, 'x']]).names).toEqual([]);
   });
 
+  it('may be stored in another order than sent, as a repeat goes another way', () => {
+    const script = history().send('x', -1, { ...request, recordKey: 'k' });
+    script.send('y', -1, { requestId: 'q', recordKey: 'k' });
+    script.poll([
+      [0, 'y'],
+      [1, 'x'],
+    ]);
+    expect(script.names).toEqual([]);
+  });
+
   it('has several records of one request in a row', () => {
     const script = history().send(['x', 'y'], [0, 1], request).send(['x', 'y'], [0, 1], request);
     script.poll([

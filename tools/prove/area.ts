@@ -8,6 +8,16 @@ export interface Area {
   readonly suites: readonly string[];
   /** Only tests whose full name contains this; absent = all of the suites. */
   readonly tests?: string;
+  /** What holds for the figures: how they are meant, and what they say of a busy machine. Paragraphs of the report. */
+  readonly notes?: readonly string[];
+  /** Figures of other areas that belong here too, as their reports have them. */
+  readonly quotes?: readonly Quote[];
   /** Stopped and failed beyond this. */
   readonly minutesMax: number;
+}
+
+export interface Quote {
+  readonly area: string;
+  /** Whose names match. */
+  readonly figures: RegExp;
 }

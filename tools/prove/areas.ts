@@ -12,6 +12,7 @@ import { partitions } from './areas/partitions.ts';
 import { producers } from './areas/producers.ts';
 import { redis } from './areas/redis.ts';
 import { rolling } from './areas/rolling.ts';
+import { reliability } from './areas/reliability.ts';
 import { start } from './areas/start.ts';
 import { storage } from './areas/storage.ts';
 
@@ -30,4 +31,5 @@ export const AREAS: readonly Area[] = [
   partitions,
   redis,
   fuzz,
+  reliability,
 ];

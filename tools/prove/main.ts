@@ -1,13 +1,12 @@
 /** `npm run prove -- AREA`: the long form of an area's suites, with its figures in docs/reports/AREA.md. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROOT } from '@partita/tool-check/run-command.ts';
 import type { Area } from './area.ts';
 import { AREAS } from './areas.ts';
+import { quotedFigures, REPORTS } from './quoted-figures.ts';
 import { reportText, thisOccasion } from './report.ts';
 import { runSuites } from './suite-results.ts';
 
-const REPORTS = join(ROOT, 'docs/reports');
 const LIST = AREAS.map(({ name, claim }) => `  ${name.padEnd(12)}${claim}`).join('\n');
 const HELP = `npm run prove -- AREA...      runs the long form and writes docs/reports/AREA.md\n\nAreas\n${LIST}\n`;
 
@@ -34,7 +33,7 @@ async function run(area: Area): Promise<boolean> {
   const results = await runSuites(area);
   mkdirSync(REPORTS, { recursive: true });
   const path = join(REPORTS, `${area.name}.md`);
-  writeFileSync(path, reportText(area, results, thisOccasion()));
+  writeFileSync(path, reportText(area, results, { ...thisOccasion(), quoted: quotedFigures(area.quotes ?? []) }));
   process.stdout.write(`${area.name} ${results.passed ? 'passed' : 'FAILED'}: ${path}\n`);
   return results.passed;
 }

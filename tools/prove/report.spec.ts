@@ -1,9 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '@partita/tool-check/run-command.ts';
 import { check } from 'prettier';
 import { describe, expect, it } from 'vitest';
 import { AREAS } from './areas.ts';
+import { quotedFigures } from './quoted-figures.ts';
 import { reportText } from './report.ts';
 import { specFile } from './suite-results.ts';
 
@@ -13,6 +15,7 @@ const results = {
   ...{ passed: true, seconds: 12.3, failure: '' },
   tests: [{ name: 'a | b × c', status: 'passed' }],
   figures: [{ name: 'records', value: 4041 }],
+  rows: [],
 };
 
 describe('a report', () => {
@@ -30,6 +33,40 @@ describe('a report', () => {
     ];
     for (const part of parts) expect(text).toContain(part);
     expect(await check(text, { parser: 'markdown', printWidth: 120 })).toBe(true);
+  });
+
+  it('has a table for rows of one head, notes before it, and what other reports say after it', async () => {
+    const head = ['fault', 'acked', 'lost'];
+    const rows = [
+      { head, cells: ['leader-killed', '100', '0'] },
+      { head: ['other'], cells: ['x'] },
+      { head, cells: ['leader|deaf', '90', '0'] },
+    ];
+    const quoted = [{ area: 'core', day: '1970-01-01', name: 'seeds', value: '20000' }];
+    const text = reportText({ ...area, notes: ['Meant so.'] }, { ...results, rows }, { ...occasion, quoted });
+    expect(text).toContain('| leader-killed | 100   | 0    |\n| leader\\|deaf  | 90    | 0    |');
+    expect(text).toContain('| [core](core.md), 1970-01-01 | seeds  | 20000 |');
+    expect(text.indexOf('Meant so.')).toBeLessThan(text.indexOf('leader-killed'));
+    expect(await check(text, { parser: 'markdown', printWidth: 120 })).toBe(true);
+  });
+
+  it('quotes the figures of another as they are written there', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'partita-reports-'));
+    const figures = [
+      { name: 'seeds', value: 20_000 },
+      { name: 'mutants killed | all', value: '25 / 25' },
+      { name: 'records', value: 1 },
+    ];
+    writeFileSync(join(folder, 'kill.md'), reportText(area, { ...results, figures }, occasion));
+    const quotes = [
+      { area: 'kill', figures: /seeds|mutants/ },
+      { area: 'missing', figures: /./ },
+    ];
+    expect(quotedFigures(quotes, folder)).toEqual([
+      { area: 'kill', day: '1970-01-01', name: 'seeds', value: '20000' },
+      { area: 'kill', day: '1970-01-01', name: 'mutants killed | all', value: '25 / 25' },
+    ]);
+    rmSync(folder, { recursive: true });
   });
 
   it('says why a run failed', () => {

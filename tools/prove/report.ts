@@ -1,7 +1,8 @@
 /** docs/reports/<area>.md: the claim, where and when it was tried, the figures, the tests. */
 import { cpus, release, totalmem, type } from 'node:os';
 import type { Area } from './area.ts';
-import type { SuiteResults } from './suite-results.ts';
+import type { QuotedFigure } from './quoted-figures.ts';
+import type { FigureRow, SuiteResults } from './suite-results.ts';
 
 const GIB = 1024 ** 3;
 
@@ -9,6 +10,8 @@ export interface Occasion {
   readonly date: Date;
   readonly machine: string;
   readonly node: string;
+  /** Default: none. */
+  readonly quoted?: readonly QuotedFigure[];
 }
 
 /** Here and now. */
@@ -28,7 +31,7 @@ export function reportText(area: Area, results: SuiteResults, occasion: Occasion
     ['Node', occasion.node],
     ['Command', `\`npm run prove -- ${area.name}\``],
     ['Duration', `${results.seconds.toFixed(0)} s`],
-  ] as const;
+  ];
   const tests = results.tests.filter(({ status }) => status !== 'skipped' || area.tests === undefined);
   return (
     [
@@ -36,12 +39,9 @@ export function reportText(area: Area, results: SuiteResults, occasion: Occasion
       area.claim,
       table(['', ''], facts),
       '## Figures',
-      results.figures.length === 0
-        ? 'None.'
-        : table(
-            ['figure', 'value'],
-            results.figures.map(({ name, value }) => [name, String(value)]),
-          ),
+      ...(area.notes ?? []),
+      ...figureTables(results),
+      ...quotedSection(occasion.quoted ?? []),
       '## Tests',
       tests.length === 0
         ? 'None ran.'
@@ -56,10 +56,36 @@ export function reportText(area: Area, results: SuiteResults, occasion: Occasion
   );
 }
 
+/** Rows first: they are what a report that has them is about. */
+function figureTables({ figures, rows }: SuiteResults): string[] {
+  const byHead = new Map<string, FigureRow[]>();
+  for (const row of rows) byHead.set(row.head.join('|'), [...(byHead.get(row.head.join('|')) ?? []), row]);
+  const tables = [...byHead.values()].map((same) =>
+    table(
+      same[0]?.head ?? [],
+      same.map(({ cells }) => cells),
+    ),
+  );
+  if (figures.length > 0)
+    tables.push(
+      table(
+        ['figure', 'value'],
+        figures.map(({ name, value }) => [name, String(value)]),
+      ),
+    );
+  return tables.length === 0 ? ['None.'] : tables;
+}
+
+function quotedSection(quoted: readonly QuotedFigure[]): string[] {
+  if (quoted.length === 0) return [];
+  const rows = quoted.map(({ area, day, name, value }) => [`[${area}](${area}.md), ${day}`, name, value]);
+  return ['## From other reports', table(['report', 'figure', 'value'], rows)];
+}
+
 /** Padded as prettier pads it, so that a report passes the format check as it is written. */
-function table(head: readonly [string, string], rows: readonly (readonly [string, string])[]): string {
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
-  const widths = [0, 1].map((column) => Math.max(3, ...cells.map((row) => (row[column] ?? '').length)));
+  const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => (row[column] ?? '').length)));
   const line = (row: readonly string[]): string =>
     `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
   const [first = [], ...rest] = cells;

@@ -15,6 +15,12 @@ export interface Figure {
   readonly value: number | string;
 }
 
+/** A row of a table: those with the same head make one. */
+export interface FigureRow {
+  readonly head: readonly string[];
+  readonly cells: readonly string[];
+}
+
 export interface SuiteResults {
   readonly passed: boolean;
   readonly seconds: number;
@@ -22,6 +28,7 @@ export interface SuiteResults {
   readonly failure: string;
   readonly tests: readonly TestResult[];
   readonly figures: readonly Figure[];
+  readonly rows: readonly FigureRow[];
 }
 
 /** What vitest's JSON reporter writes, as far as it is read here. */
@@ -50,7 +57,7 @@ export async function runSuites(area: Area): Promise<SuiteResults> {
       seconds: result.durationMs / 1000,
       failure: result.failure,
       tests,
-      figures: readFigures(figures),
+      ...readFigures(figures),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -70,8 +77,8 @@ function readTests(path: string): TestResult[] {
   );
 }
 
-function readFigures(path: string): Figure[] {
-  if (!existsSync(path)) return [];
-  const lines = readFileSync(path, 'utf8').split('\n');
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Figure);
+function readFigures(path: string): { figures: Figure[]; rows: FigureRow[] } {
+  const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n') : [];
+  const told = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Figure | FigureRow);
+  return { figures: told.filter((line) => 'name' in line), rows: told.filter((line) => 'head' in line) };
 }

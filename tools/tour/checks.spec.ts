@@ -158,7 +158,10 @@ describe('the checks after a kill', () => {
   }));
 
   it('hold when each acknowledged record is in its place, in order', () => {
-    expect(acknowledgedAreKept(sends, records)).toMatchObject({ holds: true, detail: '100 acknowledged, all there' });
+    expect(acknowledgedAreKept('with its leader', sends, records)).toMatchObject({
+      holds: true,
+      detail: '100 acknowledged, all there',
+    });
     expect(inOrderOfSending(records).holds).toBe(true);
   });
 
@@ -166,19 +169,25 @@ describe('the checks after a kill', () => {
     fc.assert(
       fc.property(fc.nat(99), (index) => {
         const left = records.toSpliced(index, 1);
-        expect(acknowledgedAreKept(sends, left).detail).toBe(`1 lost, the first is number ${index}`);
-        expect(acknowledgedAreKept(sends.with(index, { ...sends[index]!, outcome: 'unknown' }), left).holds).toBe(true);
+        expect(acknowledgedAreKept('with its leader', sends, left).detail).toBe(`1 lost, the first is number ${index}`);
+        expect(
+          acknowledgedAreKept('with its leader', sends.with(index, { ...sends[index]!, outcome: 'unknown' }), left)
+            .holds,
+        ).toBe(true);
       }),
     );
   });
 
   it('find another record in the place of an acknowledged one', () => {
     const swapped = records.with(3, { ...records[3]!, number: 200 });
-    expect(acknowledgedAreKept(sends, swapped).holds).toBe(false);
+    expect(acknowledgedAreKept('with its leader', sends, swapped).holds).toBe(false);
   });
 
   it('do not hold when nothing was acknowledged', () => {
-    expect(acknowledgedAreKept([], records)).toMatchObject({ holds: false, detail: 'nothing was acknowledged' });
+    expect(acknowledgedAreKept('with its leader', [], records)).toMatchObject({
+      holds: false,
+      detail: 'nothing was acknowledged',
+    });
   });
 
   it('find a record stored twice, and two of a key that changed places', () => {

@@ -136,15 +136,15 @@ export function oneMemberAtATime(holds: readonly Hold[], arrivals: readonly Arri
   });
 }
 
-/** Each acknowledged record lies where its acknowledgement says. */
-export function acknowledgedAreKept(sends: readonly Send[], stored: readonly StoredRecord[]): Check {
+/** Each acknowledged record lies where its acknowledgement says. `what` is what they went through: `with its leader`. */
+export function acknowledgedAreKept(what: string, sends: readonly Send[], stored: readonly StoredRecord[]): Check {
   const places = new Map(stored.map((record) => [`${record.partition}/${record.offset}`, record]));
   const acked = sends.filter(({ outcome }) => typeof outcome === 'object');
   const lost = acked.filter(({ number, key, partition, outcome }) => {
     const found = typeof outcome === 'object' ? places.get(`${partition}/${outcome.offset}`) : undefined;
     return found?.number !== number || found.key !== key;
   });
-  return check('no acknowledged record was lost with its leader', acked.length > 0 && lost.length === 0, {
+  return check(`no acknowledged record was lost ${what}`, acked.length > 0 && lost.length === 0, {
     yes: `${acked.length} acknowledged, all there`,
     no:
       acked.length === 0

@@ -21,6 +21,7 @@ import { produceFlights } from './steps/produce-flights.ts';
 import { rankAirports } from './steps/rank-airports.ts';
 import { resizeGroup } from './steps/resize-group.ts';
 import { showSlowest } from './steps/show-slowest.ts';
+import { ownRedis, wipeRedis } from './steps/wipe-redis.ts';
 import { Terminal } from './terminal.ts';
 import { startTracing } from './tracing.ts';
 import type { TourTracing } from './tracing.ts';
@@ -48,10 +49,11 @@ const options = new Command('npm run tour --')
   .option('--home <dir>', 'home of a running cluster', process.env['PARTITA_HOME'] ?? '.partita')
   .option('--server <addresses>', 'any public address of a cluster, several by comma; default: PARTITA_SERVER')
   .option('--keep', 'leaves the topic and the group in the cluster', false)
-  .option('--no-kill', 'kills no broker of the cluster')
+  .option('--no-kill', 'kills no broker of the cluster and leaves its Redis alone')
   .addHelpText(
     'after',
-    '\nIt kills one of three brokers with SIGKILL, which the launcher starts again; with --server it kills none.' +
+    "\nIt empties the launcher's own Redis and kills one of three brokers with SIGKILL, which the launcher starts again;" +
+      '\nwith --server it does neither.' +
       '\nWithout a running cluster the tour starts one for itself and stops it at the end.',
   )
   .parse()
@@ -87,6 +89,7 @@ async function tour(): Promise<boolean> {
   await checkDelivery(stage, flights, sent, members);
   rankAirports(stage, flights, members.arrivals);
   await resize(stage, flights);
+  await loseRedis(stage, home, flights);
   const lost = await loseBroker(stage, home, flights);
   // Those who waited for a new leader waited longest.
   if (tracing !== undefined) await showSlowest(stage, lost ? stage.replicatedTopic : stage.topic, tracing);
@@ -100,6 +103,14 @@ async function resize(stage: Stage, flights: readonly Flight[]): Promise<void> {
     cleanUps.push(() => admin.deleteGroup(stage.movingGroup));
   }
   await resizeGroup(stage, flights);
+}
+
+/** Where Redis is the launcher's own: nobody else's is touched. */
+async function loseRedis(stage: Stage, home: string | undefined, flights: readonly Flight[]): Promise<void> {
+  const url = !options.kill || home === undefined ? undefined : ownRedis(home);
+  if (url === undefined) return;
+  if (!options.keep) cleanUps.push(() => stage.client.admin.deleteTopic(stage.wipedTopic));
+  await wipeRedis(stage, url, flights);
 }
 
 /** Where the tour may kill a broker, and there are enough of them. Returns whether it did. */
@@ -122,6 +133,7 @@ async function enter(): Promise<Pick<Entered, 'home' | 'tracing'> & { readonly s
     topic: `flights-${id}`,
     replicatedTopic: `flights-${id}-3`,
     movingTopic: `flights-${id}-12`,
+    wipedTopic: `flights-${id}-redis`,
     group: `tour-${id}`,
     movingGroup: `tour-${id}-moving`,
   };

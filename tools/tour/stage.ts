@@ -12,6 +12,8 @@ export interface Stage {
   readonly topic: string;
   /** Name of the topic of which a leader is killed, new for each tour. */
   readonly replicatedTopic: string;
+  /** Name of the topic that is written while Redis is wiped, new for each tour. */
+  readonly wipedTopic: string;
   /** Name of the topic whose group grows and shrinks, new for each tour. */
   readonly movingTopic: string;
   /** Id of the consumer group, new for each tour. */

@@ -4,6 +4,7 @@ import { BrokerState, ServiceKind } from '@partita/protocol';
 import type { Broker, BrokerRegister } from '@partita/protocol';
 import type { DirectoryHolder } from '@partita/rpc/server';
 import { PRODUCT_VERSION, systemClock } from '@partita/runtime';
+import type { HeardSettings } from './cluster-settings.ts';
 import type { DataDirectory } from './data-directory.ts';
 import type { PartitionRegistry } from './partition-registry.ts';
 import type { ReplicaStore } from './replica-store.ts';
@@ -13,6 +14,7 @@ export interface BrokerSelf {
   readonly registry: PartitionRegistry;
   readonly store: ReplicaStore;
   readonly directory: DirectoryHolder;
+  readonly settings: HeardSettings;
   readonly rack: string;
   /** As others are told. */
   readonly addresses: { readonly address: string; readonly peerAddress: string };
@@ -41,7 +43,15 @@ export function onlyThisBroker({ data, rack, addresses }: BrokerSelf): Parameter
 }
 
 /** All that a coordinator is told when a session begins. */
-export function registration({ data, registry, store, directory, rack, addresses }: BrokerSelf): BrokerRegister {
+export function registration({
+  data,
+  registry,
+  store,
+  directory,
+  settings,
+  rack,
+  addresses,
+}: BrokerSelf): BrokerRegister {
   const { clusterId, brokerId, dirUuid, incarnation } = data.identity;
   return {
     clusterId,
@@ -59,5 +69,6 @@ export function registration({ data, registry, store, directory, rack, addresses
     knownBrokers: [...directory.snapshot().brokers],
     version: PRODUCT_VERSION,
     wallMs: BigInt(systemClock.wallMs()),
+    settings: settings.stored,
   };
 }

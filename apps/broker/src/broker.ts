@@ -1,14 +1,8 @@
 /** The broker: its parts, how they are tied, and the order in which they start and stop. */
 import { DRAIN_MS_MAX, PartitaError, partitionKey } from '@partita/domain';
-import {
-  ElectionServiceService,
-  ProcessServiceService,
-  ReplicaServiceService,
-  ReplicationServiceService,
-} from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
-import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/server';
+import { DirectoryHolder } from '@partita/rpc/server';
 import type { RpcServer } from '@partita/rpc/server';
 import {
   checkResources,
@@ -28,11 +22,11 @@ import type { BrokerSelf } from './broker-self.ts';
 import { AppendDeadlines, CheckpointTask } from './broker-clock-work.ts';
 import { Appender } from './broker-service/append.ts';
 import type { BrokerConfig } from './config.ts';
+import { HeardSettings } from './cluster-settings.ts';
 import { CoordinatorSession } from './coordinator-session.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { asExit, openOrExit } from './start-failures.ts';
-import { DirectoryFeed } from './directory-feed.ts';
-import { electionMethods } from './election-service.ts';
+import { DirectoryFeed, ShownLeases } from './directory-feed.ts';
 import { handOver } from './hand-over.ts';
 import { inParallel } from './in-parallel.ts';
 import type { ActorHost } from './partition-actor.ts';
@@ -40,15 +34,15 @@ import { LogCare } from './log-care/log-care.ts';
 import { BrokerMetrics } from './metrics/broker-metrics.ts';
 import { LeaderMetrics } from './metrics/leader-metrics.ts';
 import { observeReplicas } from './metrics/replica-metrics.ts';
+import { peerServer } from './peer-server.ts';
 import { PartitionRegistry } from './partition-registry.ts';
 import { publicServer } from './public-server.ts';
 import { ReplicaNews } from './replica-news.ts';
-import { replicaMethods } from './replica-service.ts';
 import { ReplicaStore } from './replica-store.ts';
+import { CopyBudget } from './replication/copy-budget.ts';
 import { FollowingTask } from './replication/following-task.ts';
 import { LeaderLinks } from './replication/leader-links.ts';
 import { RecentBudget } from './replication/recent-batches.ts';
-import { replicationMethods } from './replication/replication-service.ts';
 import { RecoveryTrace } from './tracing/recovery-trace.ts';
 
 /** Time for calls and streams to end themselves when the broker drains; the rest is for closing logs. */
@@ -99,6 +93,8 @@ class Broker implements RunningService {
   readonly #recovery: RecoveryTrace;
   readonly #news: ReplicaNews;
   readonly #recent = new RecentBudget();
+  readonly #settings: HeardSettings;
+  readonly #copies: CopyBudget;
   readonly #directory = new DirectoryHolder(systemClock);
   readonly #registry: PartitionRegistry;
   readonly #store: ReplicaStore;
@@ -127,6 +123,9 @@ class Broker implements RunningService {
     this.#lines = new StateLines(logger, systemTimers);
     this.#news = new ReplicaNews(this.#lines, tracing, config.id);
     this.#registry = new PartitionRegistry(this.#directory, config.id);
+    this.#settings = new HeardSettings(data.journal);
+    const bytesPerSecond = () => this.#settings.moveBytesPerSecond;
+    this.#copies = new CopyBudget({ clock: systemClock, timers: systemTimers, bytesPerSecond });
     this.#store = new ReplicaStore({
       directory: data,
       registry: this.#registry,
@@ -201,7 +200,7 @@ class Broker implements RunningService {
     };
     this.#directory.update(onlyThisBroker(this.#self()));
     this.#recovery.listens(this.#registry.size, this.#data.isClean);
-    const lease = { token: 0n };
+    const leases = new ShownLeases();
     for (const coordinator of config.coordinators) {
       const session = new CoordinatorSession({
         address: formatAddress(coordinator),
@@ -210,7 +209,7 @@ class Broker implements RunningService {
         timers: systemTimers,
         random: systemRandom,
         logger,
-        feed: new DirectoryFeed(this.#directory, lease),
+        feed: new DirectoryFeed(this.#directory, leases),
         register: () => registration(this.#self()),
         heartbeat: () => ({
           freeBytes: BigInt(Math.floor(this.#data.device.space.freeBytes)),
@@ -220,6 +219,7 @@ class Broker implements RunningService {
         leaders: () => [...this.#registry.actors()].filter((actor) => actor.leader !== undefined),
         onPeers: (peers) => this.#links.setAddresses(new Map(peers.map((peer) => [peer.brokerId, peer.peerAddress]))),
         onRegistered: () => this.#recovery.registered(),
+        onSettings: (settings) => void this.#settings.hear(settings).catch((error: unknown) => this.#fail(error)),
         onClocks: (clocks) => this.#care.hear(clocks),
         onRefused: (error) => this.#options.fail(new ExitError(EXIT_CODES.refused, error.message, { cause: error })),
       });
@@ -301,7 +301,7 @@ class Broker implements RunningService {
         this.#checkpoints.note();
         for (const session of this.#sessions) {
           if (what === 'in-sync' || what === 'role') session.noteInSync(actor);
-          session.noteChange(actor, what === 'role' || what === 'followed');
+          session.noteChange(actor, what === 'role' || what === 'followed' || what === 'config');
         }
       },
       onDamaged: ({ topicId, partition }, error) => {
@@ -330,44 +330,19 @@ class Broker implements RunningService {
   }
 
   #peerServer(): RpcServer {
-    const { config, logger, tracing, metrics } = this.#options;
-    const server = createRpcServer({
-      name: 'broker-peer',
-      listen: formatAddress(config.peerListen),
-      limits: 'peer',
-      logger,
-      tracing,
-      metrics,
-      insecureOk: config.insecure,
+    return peerServer(this.#options, {
+      registry: this.#registry,
+      store: this.#store,
+      clusterId: this.#data.identity.clusterId,
+      brokerId: this.#options.config.id,
+      clock: systemClock,
+      timers: systemTimers,
+      metrics: this.#metrics,
+      copies: this.#copies,
+      onPaused: (actor) => this.#deadlines.watch(actor),
+      onOpened: (stream) => this.#following.add(stream),
+      onClosed: (stream) => this.#following.remove(stream),
     });
-    const { clusterId } = this.#data.identity;
-    server.addService(
-      ElectionServiceService,
-      electionMethods({
-        registry: this.#registry,
-        clusterId,
-        deleteIdOf: (topicId) => this.#store.deleteIdOf(topicId),
-        clock: systemClock,
-        timers: systemTimers,
-        onPaused: (actor) => this.#deadlines.watch(actor),
-      }),
-    );
-    server.addService(ProcessServiceService, processMethods(logger, 'peer'));
-    server.addService(ReplicaServiceService, replicaMethods({ store: this.#store, clusterId }));
-    const following = this.#following;
-    server.addService(
-      ReplicationServiceService,
-      replicationMethods({
-        registry: this.#registry,
-        clusterId,
-        brokerId: config.id,
-        clock: systemClock,
-        metrics: this.#metrics,
-        onOpened: (stream) => following.add(stream),
-        onClosed: (stream) => following.remove(stream),
-      }),
-    );
-    return server;
   }
 
   #self(): BrokerSelf {
@@ -376,6 +351,7 @@ class Broker implements RunningService {
       registry: this.#registry,
       store: this.#store,
       directory: this.#directory,
+      settings: this.#settings,
       rack: this.#options.config.rack ?? '',
       addresses: this.#addresses,
     };

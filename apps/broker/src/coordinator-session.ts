@@ -11,6 +11,7 @@ import type {
   BrokerRegister,
   BrokerSessionRequest,
   BrokerSessionResponse,
+  ClusterSettings,
 } from '@partita/protocol';
 import { backoffDelayMs, openBidi } from '@partita/rpc/client';
 import type { BidiStream, ChannelPool } from '@partita/rpc/client';
@@ -45,6 +46,8 @@ export interface CoordinatorSessionOptions {
   onRegistered(): void;
   /** The wall clocks of the others. */
   onClocks(clocks: OtherClocks): void;
+  /** Settings of the cluster, whatever their version. */
+  onSettings(settings: ClusterSettings): void;
   /** The cluster does not want this broker. */
   onRefused(error: PartitaError): void;
 }
@@ -166,6 +169,7 @@ export class CoordinatorSession {
         return;
       case 'directory':
         if (message.directory.peers.length > 0) this.#options.onPeers(message.directory.peers);
+        if (message.directory.settings !== undefined) this.#options.onSettings(message.directory.settings);
         this.#options.feed.apply(message.directory);
         return;
       case 'heartbeat':
@@ -184,6 +188,7 @@ export class CoordinatorSession {
     this.#timer?.cancel();
     this.#stream = undefined;
     this.#isAccepted = false;
+    this.#options.feed.close();
     if (this.#isClosed) return;
     const { address, clock, timers, random, logger } = this.#options;
     if (error !== undefined && this.#isFatal(error)) {

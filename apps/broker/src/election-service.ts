@@ -7,9 +7,9 @@ import {
   PartitaError,
   PEER_CALL_ENTRY_COUNT_MAX,
 } from '@partita/domain';
-import type { Clock, Timers } from '@partita/domain';
+import type { Clock, Timers, TopicPartition } from '@partita/domain';
 import { ElectionServiceService } from '@partita/protocol';
-import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult } from '@partita/protocol';
+import type { KeptFloor, LeadEntry, LeadResult, PromiseEntry, PromiseResult } from '@partita/protocol';
 import type { LeadOutcome, PromiseOutcome } from '@partita/replication';
 import { inCalledPart, toRpcStatus } from '@partita/rpc';
 import { implement, unary } from '@partita/rpc/server';
@@ -22,14 +22,32 @@ import { replicaConfigRecord } from './peer-messages.ts';
 
 const NONCE_BYTES = 16;
 
+const NO_PROMISE = {
+  granted: false,
+  promisedEpoch: 0,
+  lastEpoch: 0,
+  logEndOffset: 0n,
+  highWatermark: 0n,
+  suspect: false,
+  configs: [],
+  configFloor: 0,
+} as const satisfies Partial<PromiseResult>;
+
 /** Entries taken in before other requests get a turn; each costs some 50 µs. */
 const ENTRIES_PER_TURN_COUNT = 250;
+
+export interface DeletedHere {
+  /** Id of the deletion of a topic; undefined when it was not deleted here. */
+  deleteIdOf(topicId: string): string | undefined;
+  /** What is kept of replicas of the partition that were deleted here. */
+  floorOf(place: TopicPartition): KeptFloor | undefined;
+}
 
 export interface ElectionOptions {
   readonly registry: PartitionRegistry;
   readonly clusterId: string;
-  /** Id of the deletion of a topic that was deleted here; undefined when it was not. */
-  readonly deleteIdOf: (topicId: string) => string | undefined;
+  /** What the broker remembers of what was deleted here. */
+  readonly deleted: DeletedHere;
   readonly clock: Clock;
   readonly timers: Timers;
   /** Told of a partition that pauses, so that the pause ends. */
@@ -38,13 +56,13 @@ export interface ElectionOptions {
 
 /** All entries of a call are fed before any is awaited, so that few fsyncs of the journal serve them all. */
 export function electionMethods(options: ElectionOptions): Implementation<typeof ElectionServiceService> {
-  const { registry, clusterId, deleteIdOf } = options;
+  const { registry, clusterId, deleted } = options;
   return implement(ElectionServiceService, {
     promiseBatch: unary(async (request) => {
       checkCluster(clusterId, request.clusterId);
       const attributes = { 'partita.partition_count': request.entries.length };
       return inCalledPart('elect', 'grant promises', attributes, async (part) => {
-        const results = await inTurns(request.entries, (entry) => promise(registry, deleteIdOf, entry));
+        const results = await inTurns(request.entries, (entry) => promise(registry, deleted, entry));
         part.set('partita.granted_count', results.filter(({ granted }) => granted).length);
         return { results };
       });
@@ -110,13 +128,14 @@ async function inTurns<Entry, Result>(
   return Promise.all(answers);
 }
 
-async function promise(
-  registry: PartitionRegistry,
-  deleteIdOf: (topicId: string) => string | undefined,
-  entry: PromiseEntry,
-): Promise<PromiseResult> {
+async function promise(registry: PartitionRegistry, deleted: DeletedHere, entry: PromiseEntry): Promise<PromiseResult> {
   try {
-    checkNotDeleted(entry, deleteIdOf(entry.topicId));
+    checkNotDeleted(entry, deleted.deleteIdOf(entry.topicId));
+    if (find(registry, entry) === undefined) {
+      const kept = deleted.floorOf(entry);
+      // The replica is gone and votes no more; what it knew to be committed counts all the same.
+      if (kept !== undefined) return { ...NO_PROMISE, ...pick(kept), error: undefined };
+    }
     const actor = actorOf(registry, entry);
     const { epoch } = entry;
     const outcome = await new Promise<PromiseOutcome>((reply) =>
@@ -125,18 +144,12 @@ async function promise(
     const { logEnd: logEndOffset, configs, ...rest } = outcome;
     return { ...rest, logEndOffset, configs: configs.map(replicaConfigRecord), error: undefined };
   } catch (error) {
-    return {
-      granted: false,
-      promisedEpoch: 0,
-      lastEpoch: 0,
-      logEndOffset: 0n,
-      highWatermark: 0n,
-      suspect: false,
-      configs: [],
-      configFloor: 0,
-      error: toRpcStatus(asPartitaError(error)),
-    };
+    return { ...NO_PROMISE, error: toRpcStatus(asPartitaError(error)) };
   }
+}
+
+function pick({ promisedEpoch, configFloor }: KeptFloor): Pick<PromiseResult, 'promisedEpoch' | 'configFloor'> {
+  return { promisedEpoch, configFloor };
 }
 
 async function lead(registry: PartitionRegistry, entry: LeadEntry): Promise<LeadResult> {
@@ -158,10 +171,16 @@ function checkNotDeleted({ topicId }: PromiseEntry, deleteId: string | undefined
   throw new PartitaError('TOPIC_NOT_FOUND', `topic ${topicId} was deleted`, { topic_id: topicId, delete_id: deleteId });
 }
 
+/** The very replica, while it can be used. */
+function find(registry: PartitionRegistry, entry: PromiseEntry | LeadEntry): PartitionActor | undefined {
+  const actor = registry.actor(entry.topicId, entry.partition);
+  return actor?.isClosed === false && actor.replicaId === entry.replicaId ? actor : undefined;
+}
+
 function actorOf(registry: PartitionRegistry, entry: PromiseEntry | LeadEntry): PartitionActor {
   const { topicId, partition, replicaId, epoch } = entry;
-  const actor = registry.actor(topicId, partition);
-  if (actor === undefined || actor.isClosed || actor.replicaId !== replicaId) {
+  const actor = find(registry, entry);
+  if (actor === undefined) {
     const message = `this broker holds no replica ${replicaId} of partition ${partition} of topic ${topicId}`;
     throw new PartitaError('REPLICA_NOT_FOUND', message, { topic_id: topicId, partition: String(partition) });
   }

@@ -8,6 +8,11 @@ export const REPLICA_PREFIX = 'replica/';
 export const START_PREFIX = 'start/';
 /** Deleted topics, by id. */
 export const TOMBSTONE_PREFIX = 'tombstone/';
+/** What is kept of a replica that was deleted: KeptFloor. */
+export const FLOOR_PREFIX = 'floor/';
+
+/** The newest settings of the cluster that were heard of: ClusterSettings. */
+export const CLUSTER_SETTINGS_KEY = 'cluster-settings';
 
 export function replicaKey(partition: TopicPartition): string {
   return `${REPLICA_PREFIX}${partitionKey(partition)}`;
@@ -15,4 +20,8 @@ export function replicaKey(partition: TopicPartition): string {
 
 export function startKey(partition: TopicPartition): string {
   return `${START_PREFIX}${partitionKey(partition)}`;
+}
+
+export function floorKey(partition: TopicPartition): string {
+  return `${FLOOR_PREFIX}${partitionKey(partition)}`;
 }

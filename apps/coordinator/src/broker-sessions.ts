@@ -25,6 +25,7 @@ import type {
 import { bidi, implement } from '@partita/rpc/server';
 import type { BidiHandlers, CallContext, DirectoryView, Implementation, ServerBidiStream } from '@partita/rpc/server';
 import type { Logger } from '@partita/runtime';
+import { settingsForPeer } from './cluster-settings-codec.ts';
 import type { ClusterModel } from './cluster-model.ts';
 import type { Lease } from './lease.ts';
 import { inSyncReport, registrationFromMessage, reportFromMessage } from './peer-messages.ts';
@@ -65,6 +66,8 @@ export class BrokerSessions {
   readonly #sessions = new Map<number, Session>();
   /** Peer addresses as all sessions know them. */
   #peersSent = '';
+  /** Number of the lease that all sessions have been shown. */
+  #tokenShown = 0;
 
   constructor(options: BrokerSessionsOptions) {
     this.#options = options;
@@ -79,9 +82,11 @@ export class BrokerSessions {
       };
       for (const session of this.#sessions.values()) this.#sendDirectory(session.stream, { reset: false, ...news });
     });
-    options.model.onChange(({ brokerIds }) => {
+    options.model.onChange(({ brokerIds, settings }) => {
       if (brokerIds.size > 0) this.#sendPeers();
+      if (settings) this.#sendSettings();
     });
+    options.lease.onChange(() => this.#showLease());
   }
 
   service(): Implementation<BrokerSessionServiceService> {
@@ -159,8 +164,8 @@ export class BrokerSessions {
     );
     const accepted = { coordinatorRunId: runId, heartbeatMs: BROKER_HEARTBEAT_MS, active: lease.mayOrder() };
     stream.send({ message: { $case: 'accepted', accepted } });
-    const { routes, brokers, endpoints } = this.#options.view.snapshot();
-    this.#sendDirectory(stream, { reset: true, routes, deletedTopicIds: [], brokers, endpoints }, this.#peers());
+    this.#sendAll(stream);
+    this.#sendSettings([session]);
     onRegistered(brokerId, peerAddress, topics);
     return session;
   }
@@ -182,6 +187,11 @@ export class BrokerSessions {
   #takeInSync({ brokerId }: Session, reports: Parameters<typeof reportInSync>[2]): void {
     const { model } = this.#options;
     model.apply(reportInSync(model.state, brokerId, reports));
+  }
+
+  /** By how much each broker's wall clock is ahead of this one's. */
+  clockOffsetsMs(): ReadonlyMap<number, number> {
+    return new Map([...this.#sessions.values()].map((session) => [session.brokerId, session.clockOffsetMs]));
   }
 
   /** By how much the brokers' wall clocks are ahead of this one's. */
@@ -217,9 +227,33 @@ export class BrokerSessions {
   #sendDirectory(stream: Stream, news: DirectoryNews, peers: BrokerPeer[] = []): void {
     const leaseToken = BigInt(this.#options.lease.tokenNumber());
     for (const routes of directoryMessages(this.#options.view, news)) {
-      const directory = { routes, leaseToken, peers: routes.complete ? peers : [] };
+      const directory = { routes, leaseToken, peers: routes.complete ? peers : [], settings: undefined };
       stream.send({ message: { $case: 'directory', directory } });
     }
+  }
+
+  /** A broker keeps them, should the directory be lost. */
+  #sendSettings(sessions: Iterable<Session> = this.#sessions.values()): void {
+    const settings = settingsForPeer(this.#options.model.state.settings());
+    const leaseToken = BigInt(this.#options.lease.tokenNumber());
+    if (settings.version === 0n) return;
+    for (const { stream } of sessions) {
+      const directory = { routes: undefined, leaseToken, peers: [], settings };
+      stream.send({ message: { $case: 'directory', directory } });
+    }
+  }
+
+  /** What was said under an older lease, or under none, brokers may have passed over. */
+  #showLease(): void {
+    const token = this.#options.lease.tokenNumber();
+    if (token === this.#tokenShown) return;
+    this.#tokenShown = token;
+    for (const { stream } of this.#sessions.values()) this.#sendAll(stream);
+  }
+
+  #sendAll(stream: Stream): void {
+    const { routes, brokers, endpoints } = this.#options.view.snapshot();
+    this.#sendDirectory(stream, { reset: true, routes, deletedTopicIds: [], brokers, endpoints }, this.#peers());
   }
 
   /** Silent brokers too: they may answer their peers. */

@@ -16,8 +16,10 @@ import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/s
 import { formatAddress, PRODUCT_VERSION, StateLines, systemTimers } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
+import { effectiveClusterSettings, isEmptied } from '@partita/cluster';
 import type { ElectionPlan } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
+import { balanceWork } from './balance-work.ts';
 import { BrokerOrders } from './broker-orders.ts';
 import { BrokerSessions } from './broker-sessions.ts';
 import { ClusterModel } from './cluster-model.ts';
@@ -25,9 +27,11 @@ import { clusterService } from './cluster-service.ts';
 import { EMBEDDED_STORE } from './config.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { ElectionMeter, LeaderMoveMeter, observeCoordinator } from './coordinator-metrics.ts';
+import { DIRECTORY_CHECK_MS } from './directory-anchor.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
 import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
+import { GroupReplicas } from './group-replicas.ts';
 import { GroupShards } from './group-shards.ts';
 import { InstanceSessions } from './instance-sessions.ts';
 import { LeaderDrain } from './leader-drain.ts';
@@ -37,6 +41,10 @@ import { Lease } from './lease.ts';
 import { OperatorElections } from './operator-elections.ts';
 import { PartitionNews } from './partition-news.ts';
 import { PreferredLeaders } from './preferred-leaders.ts';
+import { Reassignments } from './reassignments.ts';
+import { ReplicaChanges } from './replica-changes.ts';
+import { ReplicaSteps } from './replica-steps.ts';
+import type { MoveLeader } from './replica-steps.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -133,7 +141,9 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const brokersHolder = new DirectoryHolder(clock);
   const lines = new StateLines(logger, systemTimers);
   const base = { model, clock, random, logger, lines, tracing, expectedBrokers };
-  const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, onWrongCluster });
+  // Nobody else writes what is in this process.
+  const checkMs = config.redisUrl === EMBEDDED_STORE ? Infinity : DIRECTORY_CHECK_MS;
+  const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, checkMs, onWrongCluster });
   const news = new PartitionNews({ model, lease, lines });
   news.start();
   const feed = new RouteFeed({ clusterId, runId, model, lease, holder, brokersHolder, address });
@@ -150,10 +160,15 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
   const leaders = leaderWork({ ...acting, elections, meter: new LeaderMoveMeter(metrics) });
   const operator = new OperatorElections({ ...acting, elections, moves: leaders.moves, audit });
+  const reassignments = new Reassignments({ ...base, lease, audit });
+  const moveLeader: MoveLeader = (at, brokerIds) => leaders.moves.move(at, brokerIds);
+  const steps = new ReplicaSteps({ ...acting, moveLeader });
+  const changes = new ReplicaChanges({ ...base, lease, steps, reassignments });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
   const shards = new GroupShards({ ...base, lease, creations, onAssigned: () => instanceSessions.sendShards() });
+  const groupReplicas = new GroupReplicas({ ...base, lease, updates });
   const session = { ...base, clusterId, runId, lease };
   const instanceSessions = new InstanceSessions({
     ...session,
@@ -171,14 +186,25 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       lease.wake();
     },
   });
+  const shownState = () => storeState(config, store, lease);
+  const balance = balanceWork({
+    ...acting,
+    store,
+    audit,
+    reassignments,
+    replaceAfterMs: config.replaceAfter,
+    storeState: shownState,
+    clockOffsetsMs: () => brokerSessions.clockOffsetsMs(),
+  });
   observeCoordinator(metrics, { model, lease, store, publisher });
   const relay = { pool, target: () => lease.relayTarget() };
   const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
-    for (const part of [creations, deletions, updates, shards]) part.reconcile();
-    for (const part of [elections, leaders.drain, leaders.preferred, publisher, audit]) part.run();
+    for (const part of [creations, deletions, updates, shards, groupReplicas]) part.reconcile();
+    for (const part of [elections, leaders.drain, leaders.preferred, changes, balance, publisher, audit]) part.run();
   };
-  const shown = { clusterId, model, clock, operator, audit, relay, view: holder };
+  const moving = { model, reassignments, publisher };
+  const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
   return {
     lines,
     news,
@@ -189,8 +215,9 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     topicService: topicService({ model, creations, deletions, updates, audit, relay }),
     clusterService: clusterService({
       ...shown,
+      balance,
       directory: { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock },
-      storeState: () => storeState(config, store, lease),
+      storeState: shownState,
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };
@@ -198,9 +225,12 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
 
 /** Who moves leaders that are there. */
 function leaderWork(options: LeaderMovesOptions) {
+  const { state } = options.model;
   const moves = new LeaderMoves(options);
-  const drain = new LeaderDrain({ ...options, moves });
-  const preferred = new PreferredLeaders({ ...options, moves, isOn: () => true, mayLead: () => true });
+  const mayLead = (brokerId: number) => !isEmptied(state, brokerId);
+  const isOn = () => effectiveClusterSettings(state.settings()).autoBalance;
+  const drain = new LeaderDrain({ ...options, moves, mayLead });
+  const preferred = new PreferredLeaders({ ...options, moves, isOn, mayLead });
   return { moves, drain, preferred };
 }
 

@@ -13,6 +13,8 @@ import type {
   ClusterPartition,
   ClusterState,
   ClusterTopic,
+  ReplicaConfig,
+  ReplicaIdentity,
   StoredPartition,
   StoredTopic,
   Tombstone,
@@ -23,10 +25,14 @@ import type {
   BrokerEntry,
   DirectoryContent,
   GroupHint,
+  PartitionEntry,
   PartitionPublication,
+  ReplicaIdentity as StoredIdentity,
   TopicEntry,
   TopicTombstone,
 } from '@partita/metadata-store';
+import { settingsEntry } from './cluster-settings-codec.ts';
+import { movesEntry } from './reassignment-codec.ts';
 
 interface SettingsJson {
   readonly v: 1;
@@ -96,11 +102,7 @@ export function partitionPublication(
   partition: ClusterPartition,
   nowMs: number,
 ): PartitionPublication {
-  const replicas = (partition.config?.replicas ?? []).map(({ brokerId, directoryId, replicaId }) => ({
-    brokerId,
-    dirUuid: directoryId,
-    replicaId,
-  }));
+  const replicas = (partition.config?.replicas ?? []).map(storedIdentity);
   return {
     topicId,
     partition: partition.partition,
@@ -114,11 +116,24 @@ export function partitionPublication(
       isrVersion: partition.inSyncVersion,
       status: partitionStatus(state, topicId, partition),
       updatedMs: nowMs,
+      config: partition.config && storedConfig(partition.config),
     },
   };
 }
 
-/** `known` gives what the store does not hold: min ISR and flush are part of the topic. */
+function storedConfig({ learners, minInSyncReplicas, flush }: ReplicaConfig): PartitionEntry['config'] {
+  return { learners: learners.map(storedIdentity), minInSync: minInSyncReplicas, flush };
+}
+
+function storedIdentity({ brokerId, directoryId, replicaId }: ReplicaIdentity): StoredIdentity {
+  return { brokerId, dirUuid: directoryId, replicaId };
+}
+
+function identity({ brokerId, dirUuid, replicaId }: StoredIdentity): ReplicaIdentity {
+  return { brokerId, directoryId: dirUuid, replicaId };
+}
+
+/** `known` gives what entries of earlier releases do not hold: there min ISR and flush were the topic's, and nobody learned. */
 export function storedPartition(
   { topicId, partition, entry }: PartitionPublication,
   known: ClusterTopic,
@@ -129,14 +144,10 @@ export function storedPartition(
     partition,
     config: {
       configVersion: entry.configVersion,
-      replicas: entry.replicas.map(({ brokerId, dirUuid, replicaId }) => ({
-        brokerId,
-        directoryId: dirUuid,
-        replicaId,
-      })),
-      learners: [],
-      minInSyncReplicas: inForce.minInSyncReplicas,
-      flush: inForce.flush,
+      replicas: entry.replicas.map(identity),
+      learners: entry.config?.learners.map(identity) ?? [],
+      minInSyncReplicas: entry.config?.minInSync ?? inForce.minInSyncReplicas,
+      flush: entry.config?.flush ?? inForce.flush,
     },
     epoch: entry.epoch,
     leader: entry.leader,
@@ -172,10 +183,12 @@ export function groupHints(state: ClusterState): GroupHint[] {
   });
 }
 
-export function hintedInstance({ value }: GroupHint): string | undefined {
+/** Who owned the shard when the directory was written, and where it listened; undefined when the hint makes no sense. */
+export function hintedInstance({ value }: GroupHint): { instanceId: string; address: string } | undefined {
   try {
-    const json = JSON.parse(value) as { readonly instanceId?: unknown } | null;
-    return typeof json?.instanceId === 'string' ? json.instanceId : undefined;
+    const json = JSON.parse(value) as { readonly instanceId?: unknown; readonly address?: unknown } | null;
+    if (typeof json?.instanceId !== 'string') return undefined;
+    return { instanceId: json.instanceId, address: typeof json.address === 'string' ? json.address : '' };
   } catch {
     return undefined;
   }
@@ -192,5 +205,7 @@ export function directoryContent(state: ClusterState, nowMs: number): DirectoryC
     ),
     tombstones: [...state.tombstones()].map(tombstoneEntry),
     groups: groupHints(state),
+    settings: settingsEntry(state.settings()),
+    moves: [...state.reassignments.all()].map(movesEntry),
   };
 }

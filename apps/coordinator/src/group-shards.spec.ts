@@ -4,7 +4,8 @@ import { InstanceSessionServiceService, ServiceKind } from '@partita/protocol';
 import type { InstanceSessionRequest, InstanceSessionResponse, ShardAssignment } from '@partita/protocol';
 import { openBidi } from '@partita/rpc/client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { GROUP_SHARD_COUNT } from './group-shards.ts';
+import { ClusterModel } from './cluster-model.ts';
+import { GROUP_SHARD_COUNT, GroupShards } from './group-shards.ts';
 import { eventually, SpecCluster } from './testing/spec-cluster.ts';
 
 let cluster: SpecCluster;
@@ -83,6 +84,44 @@ describe('consumer-group instances', () => {
     first.close();
     // The grace for instances of an earlier coordinator is over after three seconds.
     await eventually(() => second.shardsOf(second).length === GROUP_SHARD_COUNT);
+  });
+});
+
+describe('shards that the directory gives to instances of before', () => {
+  /** A coordinator that has just begun; its clock stands still, so that the time to come back never ends. */
+  function begun(owner: { readonly instanceId: string; readonly address: string }) {
+    const model = new ClusterModel();
+    const ranges = Array.from({ length: GROUP_SHARD_COUNT }, (_, shard) => ({ hashMin: shard, hashMax: shard }));
+    const about = { version: 1n, replicationFactor: 1, settings: {}, createTimeMs: 0, requestId: '' };
+    const definition = { topicId: 'groups', name: '__groups', ranges, ...about };
+    model.apply([{ type: 'topic_put', definition, name: '__groups', life: 'active' }]);
+    model.formerAddresses.set(owner.instanceId, owner.address);
+    for (const shard of ranges.keys()) model.apply([{ type: 'shard_assigned', shard, instanceId: owner.instanceId }]);
+    const parts = { lease: { mayOrder: () => true, onChange: () => undefined }, clock: { monotonicMs: () => 0 } };
+    const shards = new GroupShards({ model, expectedBrokers: 1, onAssigned: () => undefined, ...parts } as never);
+    const join = (instanceId: string, address: string): number => {
+      const facts = { service: 'consumer_group' as const, peerAddress: '', version: '', draining: false };
+      model.apply([{ type: 'instance_put', instance: { instanceId, address, ...facts } }]);
+      shards.reconcile();
+      return [...model.state.shards().values()].filter((id) => id === instanceId).length;
+    };
+    return join;
+  }
+
+  it('wait for those that may come back', () => {
+    const join = begun({ instanceId: 'former', address: 'host:1' });
+    expect(join('other', 'host:2')).toBe(0);
+    expect(join('former', 'host:1')).toBe(GROUP_SHARD_COUNT / 2);
+  });
+
+  it('do not wait for one at whose address another listens', () => {
+    const join = begun({ instanceId: 'former', address: 'host:1' });
+    expect(join('successor', 'host:1')).toBe(GROUP_SHARD_COUNT);
+  });
+
+  it('wait when the directory does not say where it listened', () => {
+    const join = begun({ instanceId: 'former', address: '' });
+    expect(join('other', '')).toBe(0);
   });
 });
 

@@ -11,7 +11,7 @@ import type { ClusterModel } from './cluster-model.ts';
 import type { Lease } from './lease.ts';
 import type { TopicCreations } from './topic-creation.ts';
 
-const GROUPS_TOPIC = '__groups';
+export const GROUPS_TOPIC = '__groups';
 /** Shards of all groups: enough to spread over more instances than a cluster has. Never changed once the topic is there. */
 export const GROUP_SHARD_COUNT = 16;
 /**
@@ -87,11 +87,18 @@ export class GroupShards {
     this.#assigningSinceMs ??= clock.monotonicMs();
     const inGrace = clock.monotonicMs() - this.#assigningSinceMs < SESSION_SILENCE_MS_MAX;
     this.#createTopic();
-    model.apply(assignShards(model.state, this.#shardCount(), () => inGrace));
+    model.apply(assignShards(model.state, this.#shardCount(), (instanceId) => inGrace && this.#mayReturn(instanceId)));
     const now = JSON.stringify(this.assignment());
     if (now === this.#sent) return;
     this.#sent = now;
     onAssigned();
+  }
+
+  /** Not when another listens where it did: that one has taken its place. */
+  #mayReturn(instanceId: string): boolean {
+    const { formerAddresses, state } = this.#options.model;
+    const address = formerAddresses.get(instanceId) ?? '';
+    return address === '' || ![...state.instances()].some((other) => other.address === address);
   }
 
   #shardCount(): number {

@@ -1,7 +1,8 @@
 /**
- * Leaders leave brokers that are about to stop, as long as others can lead (REPLICATION: "Controlled shutdown, leader move").
+ * Leaders leave brokers that are about to stop or are being emptied, as long as others can lead (REPLICATION: "Controlled shutdown, leader move").
  * What cannot be moved now is tried again with the next look, for as long as the broker is there.
  */
+import type { ClusterPartition } from '@partita/cluster';
 import { partitionKey } from '@partita/domain';
 import type { ClusterModel } from './cluster-model.ts';
 import { successors } from './leader-moves.ts';
@@ -12,6 +13,8 @@ export interface LeaderDrainOptions {
   readonly model: ClusterModel;
   readonly lease: Pick<Lease, 'mayOrder'>;
   readonly moves: LeaderMoves;
+  /** False for a broker that is to lead nothing: it is being emptied. */
+  readonly mayLead: (brokerId: number) => boolean;
 }
 
 export class LeaderDrain {
@@ -21,8 +24,8 @@ export class LeaderDrain {
 
   constructor(options: LeaderDrainOptions) {
     this.#options = options;
-    options.model.onChange(({ brokerIds }) => {
-      if (brokerIds.size > 0) this.run();
+    options.model.onChange(({ brokerIds, settings }) => {
+      if (brokerIds.size > 0 || settings) this.run();
     });
   }
 
@@ -30,8 +33,10 @@ export class LeaderDrain {
   run(): void {
     const { model, lease } = this.#options;
     if (!lease.mayOrder()) return;
-    for (const { facts } of model.state.brokers())
-      if (facts.status === 'draining' && !this.#busy.has(facts.brokerId)) void this.#drain(facts.brokerId);
+    for (const { facts } of model.state.brokers()) {
+      const leaves = facts.status === 'draining' || (facts.status === 'up' && !this.#options.mayLead(facts.brokerId));
+      if (leaves && !this.#busy.has(facts.brokerId)) void this.#drain(facts.brokerId);
+    }
   }
 
   /** Never rejects. Again while it makes progress: a partition may come to lead there meanwhile. */
@@ -43,6 +48,15 @@ export class LeaderDrain {
       moves = size < moves.length ? this.#movesOff(brokerId) : [];
     }
     this.#busy.delete(brokerId);
+  }
+
+  /** Brokers that are being emptied take over only from one that stops. */
+  #candidates(known: ClusterPartition, drained: number): number[] {
+    const { model, mayLead } = this.#options;
+    const ready = successors(model.state, known);
+    const free = ready.filter((brokerId) => mayLead(brokerId));
+    const stops = model.state.broker(drained)?.facts.status === 'draining';
+    return free.length > 0 || !stops ? free : ready;
   }
 
   /** Evenly over those that can take over; among equals the earlier replica. */
@@ -57,7 +71,7 @@ export class LeaderDrain {
       const { topicId } = definition;
       for (const known of partitions) {
         if (!known.live || known.leader !== drained) continue;
-        const candidateBrokerIds = successors(state, known).sort((a, b) => count(a) - count(b));
+        const candidateBrokerIds = this.#candidates(known, drained).sort((a, b) => count(a) - count(b));
         const [first] = candidateBrokerIds;
         if (first === undefined) continue;
         leaderCounts.set(first, count(first) + 1);

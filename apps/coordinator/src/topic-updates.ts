@@ -108,6 +108,8 @@ export class TopicUpdates {
 }
 
 function holders(topic: ClusterTopic): number[] {
-  const ids = topic.partitions.flatMap(({ config }) => config?.replicas.map(({ brokerId }) => brokerId) ?? []);
+  const ids = topic.partitions.flatMap(({ config }) =>
+    [...(config?.replicas ?? []), ...(config?.learners ?? [])].map(({ brokerId }) => brokerId),
+  );
   return [...new Set(ids)];
 }

@@ -3,6 +3,7 @@
  * the higher version of a topic holds, the highest epoch, the highest config; leaders that lead go on as they are. Only a
  * tombstone removes, and of two topics of one name the older keeps it.
  */
+import { mergeClusterSettings } from './cluster-settings.ts';
 import type { ClusterPartition, ClusterState } from './cluster-state.ts';
 import type { BrokerRegistration, ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
 import type { ClusterRecord, TopicLife } from './records.ts';
@@ -75,6 +76,7 @@ export function mergeInventory(
   apply: (record: ClusterRecord) => void,
 ): void {
   const each = (records: readonly ClusterRecord[]) => records.forEach(apply);
+  if (registration.settings !== undefined) each(mergeClusterSettings(state, registration.settings));
   for (const tombstone of registration.tombstones) each(mergeTombstone(state, tombstone));
   // A topic that a broker holds was asked for by somebody. Whether its creation was ever completed shows by its epochs; to
   // show an unfinished one is a nuisance, to hide a finished one would be a loss.

@@ -3,7 +3,7 @@
  * `{"address":"127.0.0.1:9101","peerAddress":"127.0.0.1:9201","dirUuid":"…","incarnation":"…","rack":"",
  * "state":"up","sinceMs":1760000000000}`.
  */
-import { field, oneOf, parseJson, text, whole } from './stored-fields.ts';
+import { field, oneOf, parseJson, STORED_ID_MAX, text, whole } from './stored-fields.ts';
 
 export const BROKER_STATES = ['up', 'draining', 'down'] as const;
 export type BrokerState = (typeof BROKER_STATES)[number];
@@ -32,7 +32,7 @@ export function encodeBrokerEntry(entry: BrokerEntry): string {
 export function decodeBrokerEntry(where: string, id: string, stored: string): BrokerEntry {
   const entry = parseJson(where, stored);
   return {
-    brokerId: whole({ where, value: id }, 1),
+    brokerId: whole({ where, value: id }, 1, STORED_ID_MAX),
     address: text(field(entry, 'address')),
     peerAddress: text(field(entry, 'peerAddress')),
     dirUuid: text(field(entry, 'dirUuid')),

@@ -4,6 +4,7 @@ export type { RedisMetadataStoreOptions } from './redis-metadata-store.ts';
 export { createMemoryMetadataStore } from './memory-metadata-store.ts';
 export type { MemoryMetadataStoreOptions } from './memory-metadata-store.ts';
 export { MemoryDirectory } from './memory-directory.ts';
+export { isMalformed as isDirectoryDamage } from './stored-fields.ts';
 export { metadataKeys } from './keys.ts';
 export type { MetadataKeys } from './keys.ts';
 export type {
@@ -16,6 +17,7 @@ export type {
   MetadataSnapshot,
   MetadataStore,
   MetaReading,
+  MovesEntry,
   PartitionPublication,
   Published,
   PublishOutcome,
@@ -29,6 +31,7 @@ export { comparePartitionVersions, PARTITION_STATUSES } from './partition-entry.
 export type { PartitionEntry, PartitionStatus, ReplicaIdentity } from './partition-entry.ts';
 export type { AuditEntry, AuditPage } from './audit-entry.ts';
 export { BROKER_STATES } from './broker-entry.ts';
+export type { SettingsEntry } from './settings-entry.ts';
 export type { BrokerEntry, BrokerState } from './broker-entry.ts';
 export { FLUSH_MODES, TOPIC_STATES } from './topic-entry.ts';
 export type { FlushMode, TopicEntry, TopicState, TopicTombstone } from './topic-entry.ts';

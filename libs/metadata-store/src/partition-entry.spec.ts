@@ -10,17 +10,27 @@ import {
 } from './partition-entry.ts';
 import { decodeTopicEntry, encodeTopicEntry, FLUSH_MODES, TOPIC_STATES } from './topic-entry.ts';
 
-const count = fc.nat({ max: 2 ** 31 - 1 });
+const count = fc.nat({ max: 2 ** 30 });
+const time = fc.nat({ max: 999_999_999_999_999 });
 const id = fc.integer({ min: 1, max: 2 ** 31 - 1 });
+const replica = fc.record({ brokerId: id, dirUuid: fc.string(), replicaId: fc.string() });
 const partition = fc.record({
   configVersion: count,
-  replicas: fc.array(fc.record({ brokerId: id, dirUuid: fc.string(), replicaId: fc.string() }), { maxLength: 5 }),
+  replicas: fc.array(replica, { maxLength: 5 }),
   leader: count,
   epoch: count,
   isr: fc.array(id, { maxLength: 5 }),
   isrVersion: count,
   status: fc.constantFrom(...PARTITION_STATUSES),
-  updatedMs: fc.maxSafeNat(),
+  updatedMs: time,
+  config: fc.option(
+    fc.record({
+      learners: fc.array(replica, { maxLength: 2 }),
+      minInSync: id,
+      flush: fc.constantFrom(...FLUSH_MODES),
+    }),
+    { nil: undefined },
+  ),
 });
 const broker = fc.record({
   brokerId: id,
@@ -30,7 +40,7 @@ const broker = fc.record({
   incarnation: fc.string(),
   rack: fc.string(),
   state: fc.constantFrom(...BROKER_STATES),
-  sinceMs: fc.maxSafeNat(),
+  sinceMs: time,
 });
 const topic = fc.record({
   topicId: fc.uuid(),

@@ -14,6 +14,7 @@ import { Redis } from 'ioredis';
 import type { StoreState } from './metadata-store.ts';
 import { SCRIPT_NAMES, type ScriptName, scriptSource } from './scripts.ts';
 import { storeClosed } from './store-errors.ts';
+import { malformed } from './stored-fields.ts';
 
 /** How ioredis calls a command that `defineCommand` made. */
 type ScriptCommand = (keyCount: number, ...keysAndArguments: (string | number)[]) => Promise<unknown>;
@@ -90,10 +91,12 @@ export class RedisConnection {
 
   /** Runs a script. EVALSHA, and EVAL when Redis has forgotten it, are ioredis' own business. */
   async script(name: ScriptName, keys: readonly string[], args: readonly (string | number)[]): Promise<ScriptReply> {
-    const reply = await this.run((redis) => {
+    const reply = await this.run(async (redis) => {
       // `defineCommand` adds the method at run time; its type cannot know.
       const command = Reflect.get(redis, commandName(name)) as ScriptCommand;
-      return command.call(redis, keys.length, ...keys, ...args);
+      return command.call(redis, keys.length, ...keys, ...args).catch((error: unknown) => {
+        throw isDamage(error) ? malformed(`the keys of ${name}`, 'of another type, or no number') : error;
+      });
     });
     const [code, ...rest] = Array.isArray(reply) ? (reply as unknown[]) : [];
     if (typeof code !== 'number') throw this.#unavailable(`the script ${name} answered without a code`);
@@ -120,6 +123,11 @@ export class RedisConnection {
 export interface ScriptReply {
   readonly code: number;
   readonly rest: readonly unknown[];
+}
+
+/** A script met a key of another type, or counts on from what is no number. */
+function isDamage(error: unknown): boolean {
+  return error instanceof Error && /WRONGTYPE|not an integer|would overflow/.test(error.message);
 }
 
 function commandName(name: ScriptName): string {

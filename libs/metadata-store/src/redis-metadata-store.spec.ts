@@ -1,16 +1,5 @@
-/**
- * Against a real redis-server: PARTITA_TEST_REDIS_SERVER names the binary (PARTITA_TEST_REDIS_LIBRARY_PATH its
- * libraries), else the one on the PATH; without one these tests are skipped.
- */
-import { type ChildProcess, spawn } from 'node:child_process';
+/** Against a real redis-server (testing/own-redis.ts); without one these tests are skipped. */
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { metadataKeys } from './keys.ts';
 import type { LeaseToken, MetadataStore } from './metadata-store.ts';
@@ -19,83 +8,24 @@ import { EMPTY, brokerEntry, partitionEntry, refusal, topicEntry } from './sampl
 import { storeConformance } from './store.conformance.ts';
 import type { StoreHarness } from './store.conformance.ts';
 import { auditConformance } from './audit.conformance.ts';
+import { settingsConformance } from './settings.conformance.ts';
+import { CLUSTER_ID, hasRedis, OwnRedis } from './testing/own-redis.ts';
 
-const server = setting('PARTITA_TEST_REDIS_SERVER') ?? onPath('redis-server');
-const libraries = setting('PARTITA_TEST_REDIS_LIBRARY_PATH');
-const CLUSTER_ID = '0c9e3f5a-0000-4000-8000-000000000001';
 const keys = metadataKeys('test');
 
-function setting(name: string): string | undefined {
-  const value = process.env[name];
-  return value === '' ? undefined : value;
-}
+if (!hasRedis) it.skip('the metadata store in Redis is not tested: set PARTITA_TEST_REDIS_SERVER to a redis-server');
 
-function onPath(name: string): string | undefined {
-  const candidates = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, name));
-  return candidates.find((candidate) => {
-    try {
-      accessSync(candidate, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
-
-if (server === undefined) {
-  it.skip('the metadata store in Redis is not tested: set PARTITA_TEST_REDIS_SERVER to a redis-server');
-}
-
-describe.runIf(server !== undefined)('the metadata store in Redis', () => {
-  let folder = '';
-  let port = 0;
-  let child: ChildProcess | undefined;
-  let raw: Redis;
-
-  async function startServer(): Promise<void> {
-    const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--appendonly', 'yes', '--save', ''];
-    const env = libraries === undefined ? process.env : { ...process.env, LD_LIBRARY_PATH: libraries };
-    child = spawn(server ?? '', args, { stdio: 'ignore', env });
-    for (let poll = 0; poll < 500; poll += 1) {
-      const answer = await raw.ping().catch(() => undefined);
-      if (answer === 'PONG') return;
-      await sleep(20);
-    }
-    throw new Error('redis-server did not start');
-  }
-  async function stopServer(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    if (child === undefined) return;
-    const exited = once(child, 'exit');
-    child.kill(signal);
-    await exited;
-    child = undefined;
-  }
-  function open(clusterId = CLUSTER_ID): MetadataStore {
-    return createRedisMetadataStore({ url: `redis://127.0.0.1:${port}`, cluster: 'test', clusterId });
-  }
+describe.runIf(hasRedis)('the metadata store in Redis', () => {
+  let redis: OwnRedis;
+  let raw: OwnRedis['raw'];
+  const open = (clusterId?: string): MetadataStore => redis.open(clusterId);
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'partita-metadata-'));
-    port = await freePort();
-    raw = new Redis(port, '127.0.0.1', { retryStrategy: () => 50, maxRetriesPerRequest: 0, enableOfflineQueue: false });
-    raw.on('error', () => undefined);
-    await startServer();
+    redis = await OwnRedis.start();
+    raw = redis.raw;
     await raw.config('SET', 'appendfsync', 'always');
   });
-  afterAll(async () => {
-    raw.disconnect();
-    await stopServer();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  afterAll(() => redis.dispose());
 
   const harness = (): StoreHarness => ({
     open,
@@ -112,6 +42,7 @@ describe.runIf(server !== undefined)('the metadata store in Redis', () => {
     },
   });
   storeConformance(harness);
+  describe('with settings of the cluster', () => settingsConformance(harness));
   describe('with an empty directory', () => {
     beforeEach(async () => {
       await raw.flushall();
@@ -180,7 +111,7 @@ describe.runIf(server !== undefined)('the metadata store in Redis', () => {
     it('fails fast while Redis is away, and goes on where it was when it is back', { timeout: 30_000 }, async () => {
       const states: string[] = [];
       store.onStateChange((state) => states.push(state));
-      await stopServer();
+      await redis.stop();
       await expect.poll(() => store.state).toBe('down');
       const began = performance.now();
       for (const work of [store.readAll(), publish(5), store.leaseRenew(token), store.leaseHolder()]) {
@@ -188,7 +119,7 @@ describe.runIf(server !== undefined)('the metadata store in Redis', () => {
         expect(refused.reason).toBe('METADATA_STORE_UNAVAILABLE');
       }
       expect(performance.now() - began).toBeLessThan(500);
-      await startServer();
+      await redis.start();
       await expect.poll(() => store.state, { timeout: 10_000 }).toBe('up');
       expect(states).toEqual(['down', 'up']);
       expect(await store.readMeta()).toMatchObject({ status: 'current' });
@@ -197,18 +128,18 @@ describe.runIf(server !== undefined)('the metadata store in Redis', () => {
 
     it('ends calls in flight when Redis is killed', async () => {
       const calls = Array.from({ length: 20 }, () => store.readAll().catch((error: unknown) => error));
-      await stopServer('SIGKILL');
+      await redis.stop('SIGKILL');
       for (const answer of await Promise.all(calls)) expect(answer).toBeDefined();
-      await startServer();
+      await redis.start();
       await expect.poll(() => store.state, { timeout: 10_000 }).toBe('up');
     });
 
     it('times out when Redis takes commands and answers none', { timeout: 30_000 }, async () => {
-      child?.kill('SIGSTOP');
+      redis.child?.kill('SIGSTOP');
       const began = performance.now();
       expect((await refusal(publish(5))).reason).toBe('METADATA_STORE_UNAVAILABLE');
       expect(performance.now() - began).toBeLessThan(3_500);
-      child?.kill('SIGCONT');
+      redis.child?.kill('SIGCONT');
       await expect
         .poll(() => publish(6).catch(() => 'not yet'), { timeout: 10_000, interval: 100 })
         .toEqual({
@@ -218,34 +149,18 @@ describe.runIf(server !== undefined)('the metadata store in Redis', () => {
     });
 
     it('starts without Redis, down, and connects later', { timeout: 30_000 }, async () => {
-      await stopServer();
+      await redis.stop();
       const late = open();
       await late.connect();
       expect(late.state).toBe('down');
       const refused = await refusal(late.leaseHolder());
       expect(refused).toEqual({
         reason: 'METADATA_STORE_UNAVAILABLE',
-        metadata: { address: `127.0.0.1:${port}` },
+        metadata: { address: `127.0.0.1:${redis.port}` },
       });
-      await startServer();
+      await redis.start();
       await expect.poll(() => late.state, { timeout: 10_000 }).toBe('up');
       await late.close();
-    });
-
-    it.each([
-      ['a partition that is no JSON', () => raw.hset(keys.part(topic.topicId), '0', 'garbage')],
-      ['a partition without an epoch', () => raw.hset(keys.part(topic.topicId), '0', '{"leader":1}')],
-      ['a partition whose number is none', () => raw.hset(keys.part(topic.topicId), 'x', '{}')],
-      ['a broker that is a list', () => raw.hset(keys.brokers, '1', '[]')],
-      ['a topic in an unknown state', () => raw.hset(keys.topic(topic.topicId), 'state', 'dreaming')],
-      ['a name without its topic', () => raw.hset(keys.topics, 'ghost', randomUUID())],
-      ['a revision that is no number', () => raw.hset(keys.meta, 'revision', 'many')],
-      ['a tombstone that is no JSON', () => raw.set(keys.tomb(randomUUID()), '{')],
-      ['a hash that is a string', () => raw.set(keys.groups, 'text')],
-      ['a lease count that is no number', () => raw.set(keys.leaseSeq, 'x')],
-    ])('answers a typed error for %s', async (_what, spoil) => {
-      await spoil();
-      expect((await refusal(store.readAll())).reason).toBe('METADATA_STORE_UNAVAILABLE');
     });
 
     it('refuses a directory of a later schema', async () => {
@@ -253,16 +168,11 @@ describe.runIf(server !== undefined)('the metadata store in Redis', () => {
       expect((await refusal(store.readAll())).reason).toBe('VERSION_NOT_SUPPORTED');
     });
 
-    it('publishes over a stored entry that is none, and answers a typed error for keys of another type', async () => {
+    it('publishes over a stored entry that is none', async () => {
       for (const garbage of ['{', '[]', '7', '{"epoch":"x","configVersion":1,"isrVersion":1}']) {
         await raw.hset(keys.part(topic.topicId), '0', garbage);
         expect(await publish(5)).toEqual({ status: 'published', outcomes: ['published'] });
       }
-      await raw.set(keys.brokers, 'text');
-      expect((await refusal(store.putBroker(token, brokerEntry(1)))).reason).toBe('METADATA_STORE_UNAVAILABLE');
-      await raw.set(keys.lease, 'text');
-      expect((await refusal(store.leaseHolder())).reason).toBe('METADATA_STORE_UNAVAILABLE');
-      expect((await refusal(publish(6))).reason).toBe('METADATA_STORE_UNAVAILABLE');
     });
 
     it('reads none while a rebuild is half done, and the next rebuild completes it', async () => {

@@ -14,6 +14,7 @@ import type {
   MetadataSnapshot,
   MetadataStore,
   MetaReading,
+  MovesEntry,
   PartitionPublication,
   Published,
   PublishOutcome,
@@ -27,6 +28,7 @@ import { readAuditTrail } from './redis-audit.ts';
 import { RedisConnection, type ScriptReply } from './redis-connection.ts';
 import { rebuildDirectory } from './redis-rebuild.ts';
 import { readDirectory, readDirectoryMeta } from './redis-snapshot.ts';
+import { encodeSettingsEntry, type SettingsEntry } from './settings-entry.ts';
 import { SCRIPT_CODES } from './script-codes.ts';
 import type { ScriptName } from './scripts.ts';
 import { isOlder, isRolledBack, SeenDirectory } from './seen-directory.ts';
@@ -89,10 +91,12 @@ class RedisMetadataStore implements MetadataStore {
     if (code === SCRIPT_CODES.WRONG_CLUSTER) throw wrongCluster(this.clusterId, String(rest[0]));
     if (code === SCRIPT_CODES.HELD) {
       const [heldRun, heldUrl, number, remainingMs] = rest;
-      return { heldBy: this.#holder(String(heldRun), String(heldUrl), number, Number(remainingMs)) };
+      const holder = this.#holder(String(heldRun), String(heldUrl), number, Number(remainingMs));
+      this.#seen.leaseGiven(holder.number);
+      return { heldBy: holder };
     }
     const token = { run, number: whole({ where: this.keys.leaseSeq, value: rest[0] }, 1) };
-    this.#seen.held(token);
+    this.#seen.leaseGiven(token.number);
     return { token };
   }
 
@@ -116,9 +120,10 @@ class RedisMetadataStore implements MetadataStore {
 
   async readMeta(): Promise<MetaReading> {
     const seen = this.#seen.mark;
-    const { meta, leaseNumberGiven } = await readDirectoryMeta(this);
+    const { meta, leaseNumberGiven, fault } = await readDirectoryMeta(this);
     if (meta === undefined) return { status: 'empty' };
-    return { status: isRolledBack(seen, meta, leaseNumberGiven) ? 'rolled_back' : 'current', meta };
+    const isLost = fault !== undefined || isRolledBack(seen, meta, leaseNumberGiven);
+    return { status: isLost ? 'rolled_back' : 'current', meta };
   }
 
   async readAll(): Promise<MetadataSnapshot | undefined> {
@@ -126,7 +131,8 @@ class RedisMetadataStore implements MetadataStore {
     const read = await readDirectory(this);
     if (read === undefined) return undefined;
     this.#seen.adopt(read.meta.generation, read.meta.revision);
-    return { ...read.content, meta: read.meta, rolledBack: isOlder(seen, read.meta, read.leaseNumberGiven) };
+    const { meta, content, faults } = read;
+    return { ...content, meta, rolledBack: isOlder(seen, meta, read.leaseNumberGiven), faults };
   }
 
   createTopic(token: LeaseToken, topic: TopicEntry): Promise<WriteOutcome> {
@@ -164,9 +170,23 @@ class RedisMetadataStore implements MetadataStore {
     return this.#write('hash-put', token, [this.keys.brokers], args);
   }
 
+  removeBroker(token: LeaseToken, brokerId: number): Promise<WriteOutcome> {
+    return this.#write('broker-remove', token, [this.keys.brokers], [brokerId]);
+  }
+
+  putSettings(token: LeaseToken, settings: SettingsEntry): Promise<WriteOutcome> {
+    const args = [settings.version, ...encodeSettingsEntry(settings)];
+    return this.#write('settings-put', token, [this.keys.settings], args);
+  }
+
   putGroups(token: LeaseToken, groups: readonly GroupHint[]): Promise<WriteOutcome> {
     const fields = groups.flatMap(({ shard, value }) => [shard, value]);
     return this.#write('hash-put', token, [this.keys.groups], ['groups_put', ...fields]);
+  }
+
+  putMoves(token: LeaseToken, moves: readonly MovesEntry[]): Promise<WriteOutcome> {
+    const fields = moves.flatMap(({ reassignmentId, value }) => [reassignmentId, value]);
+    return this.#write('hash-put', token, [this.keys.moves], ['moves_put', ...fields]);
   }
 
   async publishPartitions(

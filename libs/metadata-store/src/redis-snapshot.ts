@@ -3,20 +3,22 @@
  * meanwhile it reads again, and in the end takes what it has, as long as the generation stayed: every entry carries
  * its own version, and a topic without a partition yet is nothing new to a coordinator.
  */
-import { METADATA_CHUNK_COUNT_MAX, PartitaError } from '@partita/domain';
+import { isUuid, METADATA_CHUNK_COUNT_MAX, PartitaError } from '@partita/domain';
 import type { Redis } from 'ioredis';
 import { decodeBrokerEntry } from './broker-entry.ts';
 import type { MetadataKeys } from './keys.ts';
 import type { DirectoryContent, DirectoryMeta, PartitionPublication } from './metadata-store.ts';
 import { decodePartitionEntry } from './partition-entry.ts';
 import { wrongCluster } from './store-errors.ts';
-import { field, malformed, text, whole } from './stored-fields.ts';
+import { decodeSettingsEntry } from './settings-entry.ts';
+import { field, isMalformed, malformed, STORED_ID_MAX, uuid, whole } from './stored-fields.ts';
 import { type TopicEntry, type TopicTombstone, decodeTombstone, decodeTopicEntry } from './topic-entry.ts';
 import type { RedisConnection } from './redis-connection.ts';
 
 /** Version of the layout in keys.ts. */
 export const DIRECTORY_SCHEMA = 1;
 const TRY_COUNT_MAX = 5;
+const FAULT_COUNT_MAX = 20;
 
 type Hash = Readonly<Record<string, string>>;
 export interface DirectoryReader {
@@ -25,30 +27,45 @@ export interface DirectoryReader {
   readonly clusterId: string;
 }
 
-/** The meta of a finished build and the highest token given; meta is undefined when there is no such build. */
-export async function readDirectoryMeta(
-  reader: DirectoryReader,
-): Promise<{ meta: DirectoryMeta | undefined; leaseNumberGiven: number }> {
+export interface StoredMeta {
+  /** Undefined when there is no finished build of this cluster. */
+  readonly meta: DirectoryMeta | undefined;
+  readonly leaseNumberGiven: number;
+  /** What is wrong with the keys, see MetadataSnapshot.faults. */
+  readonly fault: string | undefined;
+}
+
+/** The meta of a finished build and the highest token given. What is damaged counts as absent. */
+export async function readDirectoryMeta(reader: DirectoryReader): Promise<StoredMeta> {
   const { keys } = reader;
   const [hash, given] = await pipeline(reader, (queue) => queue.hgetall(keys.meta).get(keys.leaseSeq));
-  const leaseNumberGiven = given === null ? 0 : whole({ where: keys.leaseSeq, value: given });
-  return { meta: decodeMeta(reader, hash as Hash), leaseNumberGiven };
+  const faults: string[] = [];
+  const number = typeof given === 'string' ? given : '0';
+  const leaseNumberGiven = orFault(faults, () => whole({ where: keys.leaseSeq, value: number })) ?? 0;
+  if (hash instanceof PartitaError || given instanceof PartitaError) faults.push(`${keys.meta}: keys of another type`);
+  const meta = decodeMeta(reader, hash instanceof PartitaError ? {} : (hash as Hash), faults);
+  return { meta, leaseNumberGiven, fault: faults[0] };
+}
+
+export interface StoredDirectory {
+  readonly meta: DirectoryMeta;
+  readonly leaseNumberGiven: number;
+  readonly content: DirectoryContent;
+  readonly faults: readonly string[];
 }
 
 /** The directory and its meta as of one generation; undefined when there is no finished build. */
-export async function readDirectory(
-  reader: DirectoryReader,
-): Promise<{ meta: DirectoryMeta; leaseNumberGiven: number; content: DirectoryContent } | undefined> {
+export async function readDirectory(reader: DirectoryReader): Promise<StoredDirectory | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     const before = await readDirectoryMeta(reader);
     if (before.meta === undefined) return undefined;
-    const content = await attemptContent(reader);
+    const { content, faults } = await readContent(reader);
     const { meta, leaseNumberGiven } = await readDirectoryMeta(reader);
     if (meta === undefined) return undefined;
     const same = meta.generation === before.meta.generation;
     if (same && (meta.revision === before.meta.revision || attempt >= TRY_COUNT_MAX)) {
-      if (content instanceof PartitaError) throw content;
-      return { meta: before.meta, leaseNumberGiven, content };
+      const all = before.fault === undefined ? faults : [before.fault, ...faults];
+      return { meta: before.meta, leaseNumberGiven, content, faults: all.slice(0, FAULT_COUNT_MAX) };
     }
     if (attempt >= TRY_COUNT_MAX) {
       throw new PartitaError('METADATA_STORE_UNAVAILABLE', 'the directory is being rebuilt; try again', {});
@@ -56,24 +73,20 @@ export async function readDirectory(
   }
 }
 
-/** A malformed entry is an error only if nothing changed while it was read. */
-async function attemptContent(reader: DirectoryReader): Promise<DirectoryContent | PartitaError> {
-  try {
-    return await readContent(reader);
-  } catch (error) {
-    if (error instanceof PartitaError) return error;
-    throw error;
-  }
-}
-
-async function readContent(reader: DirectoryReader): Promise<DirectoryContent> {
+/** What can be read, and what is wrong with the rest: no key spoils another. */
+async function readContent(reader: DirectoryReader): Promise<{ content: DirectoryContent; faults: string[] }> {
   const { keys } = reader;
-  const [brokers, names, groups] = await pipeline(reader, (queue) =>
-    queue.hgetall(keys.brokers).hgetall(keys.topics).hgetall(keys.groups),
+  const faults: string[] = [];
+  const hash = (reply: unknown): Hash => orFault(faults, () => hashOf(reply)) ?? {};
+  const { brokers: ofBrokers, topics: ofTopics, groups: ofGroups, settings: ofSettings, moves: ofMoves } = keys;
+  const [brokers, names, groups, settings, reassignments] = await pipeline(reader, (queue) =>
+    [ofBrokers, ofTopics, ofGroups, ofSettings, ofMoves].reduce((all, key) => all.hgetall(key), queue),
   );
-  const topicIds = Object.values(names as Hash);
   const topics: TopicEntry[] = [];
   const partitions: PartitionPublication[] = [];
+  const topicIds = Object.entries(hash(names)).flatMap(
+    ([name, value]) => orFault(faults, () => uuid({ where: `${keys.topics} ${name}`, value })) ?? [],
+  );
   for (let from = 0; from < topicIds.length; from += METADATA_CHUNK_COUNT_MAX) {
     const ids = topicIds.slice(from, from + METADATA_CHUNK_COUNT_MAX);
     const hashes = await pipeline(reader, (queue) => {
@@ -81,47 +94,83 @@ async function readContent(reader: DirectoryReader): Promise<DirectoryContent> {
       return queue;
     });
     for (const [index, id] of ids.entries()) {
-      topics.push(decodeTopicEntry(keys.topic(id), id, hashes[2 * index] as Hash));
-      partitions.push(...decodePartitions(keys.part(id), id, hashes[2 * index + 1] as Hash));
+      const topic = orFault(faults, () => decodeTopicEntry(keys.topic(id), id, hashOf(hashes[2 * index])));
+      if (topic !== undefined) topics.push(topic);
+      partitions.push(...decodePartitions(keys.part(id), id, hash(hashes[2 * index + 1]), faults));
     }
   }
-  return {
-    brokers: Object.entries(brokers as Hash).map(([id, stored]) =>
-      decodeBrokerEntry(`${keys.brokers} ${id}`, id, stored),
-    ),
-    topics,
-    partitions,
-    tombstones: await readTombstones(reader),
-    groups: Object.entries(groups as Hash).map(([shard, value]) => ({
-      shard: whole({ where: `${keys.groups} ${shard}`, value: shard }),
-      value,
-    })),
-  };
+  const decoded = Object.entries(hash(brokers)).flatMap(
+    ([id, stored]) => orFault(faults, () => decodeBrokerEntry(`${keys.brokers} ${id}`, id, stored)) ?? [],
+  );
+  const hints = Object.entries(hash(groups)).flatMap(
+    ([shard, value]) =>
+      orFault(faults, () => ({ shard: partitionNumber(`${keys.groups} ${shard}`, shard), value })) ?? [],
+  );
+  const moves = Object.entries(hash(reassignments)).flatMap(
+    ([id, value]) => orFault(faults, () => ({ reassignmentId: uuid({ where: `${keys.moves} ${id}`, value: id }), value })) ?? [],
+  );
+  const tombstones = await readTombstones(reader, faults);
+  const set = orFault(faults, () => decodeSettingsEntry(keys.settings, hashOf(settings)));
+  const content = { brokers: decoded, topics, partitions, tombstones, groups: hints, moves, settings: set };
+  return { content, faults };
 }
 
-function decodePartitions(key: string, topicId: string, hash: Hash): PartitionPublication[] {
-  return Object.entries(hash).map(([partition, stored]) => ({
-    topicId,
-    partition: whole({ where: `${key} ${partition}`, value: partition }),
-    entry: decodePartitionEntry(`${key} ${partition}`, stored),
-  }));
+function decodePartitions(key: string, topicId: string, hash: Hash, faults: string[]): PartitionPublication[] {
+  return Object.entries(hash).flatMap(([number, stored]) => {
+    const where = `${key} ${number}`;
+    const decode = () => ({
+      topicId,
+      partition: partitionNumber(where, number),
+      entry: decodePartitionEntry(where, stored),
+    });
+    return orFault(faults, decode) ?? [];
+  });
 }
 
-async function readTombstones(reader: DirectoryReader): Promise<TopicTombstone[]> {
-  const keys = await scanKeys(reader, reader.keys.tombPattern);
+function partitionNumber(where: string, value: string): number {
+  return whole({ where, value }, 0, STORED_ID_MAX);
+}
+
+async function readTombstones(reader: DirectoryReader, faults: string[]): Promise<TopicTombstone[]> {
   const tombstones: TopicTombstone[] = [];
+  for (const { key, topicId, stored } of await storedTombstones(reader)) {
+    const tombstone = orFault(faults, () => decodeTombstone(key, topicId, stored));
+    if (tombstone !== undefined) tombstones.push(tombstone);
+  }
+  return tombstones;
+}
+
+/** Keys of tombstones that hold none. */
+export async function brokenTombstones(reader: DirectoryReader): Promise<string[]> {
+  const stored = await storedTombstones(reader);
+  return stored.flatMap(({ key, topicId, stored: text }) =>
+    orFault([], () => decodeTombstone(key, topicId, text)) === undefined ? [key] : [],
+  );
+}
+
+interface StoredTombstone {
+  readonly key: string;
+  readonly topicId: string;
+  readonly stored: string;
+}
+
+async function storedTombstones(reader: DirectoryReader): Promise<StoredTombstone[]> {
+  const keys = await scanKeys(reader, reader.keys.tombPattern);
+  const found: StoredTombstone[] = [];
   for (let from = 0; from < keys.length; from += METADATA_CHUNK_COUNT_MAX) {
     const chunk = keys.slice(from, from + METADATA_CHUNK_COUNT_MAX);
     const values = await reader.connection.run((redis) => redis.mget(...chunk));
+    const types = await pipeline(reader, (queue) => {
+      for (const key of chunk) queue.type(key);
+      return queue;
+    });
     for (const [index, key] of chunk.entries()) {
-      const stored = values[index];
-      // One that ended between the two commands is absent.
-      if (typeof stored === 'string') {
-        tombstones.push(decodeTombstone(key, key.slice(reader.keys.tomb('').length), stored));
-      }
+      // One that ended between the commands is absent; one of another type has no text.
+      if (types[index] === 'none') continue;
+      found.push({ key, topicId: key.slice(reader.keys.tomb('').length), stored: values[index] ?? '' });
     }
   }
-  return tombstones;
+  return found;
 }
 
 /** The keys that match, each once. */
@@ -139,14 +188,23 @@ export async function scanKeys(reader: DirectoryReader, pattern: string): Promis
   return [...found];
 }
 
-function decodeMeta(reader: DirectoryReader, hash: Hash): DirectoryMeta | undefined {
+/** `faults` is told of what is there and makes no sense. A revision that is none reads as 0, below any that was seen. */
+function decodeMeta(reader: DirectoryReader, hash: Hash, faults: string[]): DirectoryMeta | undefined {
   const { keys, clusterId } = reader;
   const found = hash['cluster_id'];
-  if (found !== undefined && found !== clusterId) throw wrongCluster(clusterId, found);
+  if (found !== undefined && found !== clusterId) {
+    if (isUuid(found)) throw wrongCluster(clusterId, found);
+    faults.push(`${keys.meta} cluster_id: not a lower-case UUID`);
+    return undefined;
+  }
   if (hash['generation'] === undefined) return undefined;
   const meta = { where: keys.meta, value: hash };
-  if (found === undefined) throw malformed(keys.meta, 'a generation without a cluster id');
-  const schema = whole(field(meta, 'schema'), 1);
+  const generation = orFault(faults, () => uuid(field(meta, 'generation')));
+  if (generation === undefined || found === undefined) {
+    faults.push(`${keys.meta}: no cluster id, or no generation`);
+    return undefined;
+  }
+  const schema = orFault(faults, () => whole(field(meta, 'schema'), 1)) ?? DIRECTORY_SCHEMA;
   if (schema > DIRECTORY_SCHEMA) {
     throw new PartitaError(
       'VERSION_NOT_SUPPORTED',
@@ -154,9 +212,27 @@ function decodeMeta(reader: DirectoryReader, hash: Hash): DirectoryMeta | undefi
       { schema: String(schema) },
     );
   }
-  return { clusterId, generation: text(field(meta, 'generation')), revision: whole(field(meta, 'revision')) };
+  return { clusterId, generation, revision: orFault(faults, () => whole(field(meta, 'revision'))) ?? 0 };
 }
 
+/** What `decode` returns, or undefined and a fault noted. */
+function orFault<Decoded>(faults: string[], decode: () => Decoded): Decoded | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    if (!isMalformed(error)) throw error;
+    faults.push(`${error.metadata['key']}: ${error.metadata['fault']}`);
+    return undefined;
+  }
+}
+
+/** A reply as a hash; throws what `pipeline` found. */
+function hashOf(reply: unknown): Hash {
+  if (reply instanceof PartitaError) throw reply;
+  return (reply ?? {}) as Hash;
+}
+
+/** Replies in order; in the place of one about a key of another type stands the error. */
 async function pipeline(
   reader: DirectoryReader,
   fill: (queue: ReturnType<Redis['pipeline']>) => ReturnType<Redis['pipeline']>,
@@ -165,7 +241,8 @@ async function pipeline(
     const replies = (await fill(redis.pipeline()).exec()) ?? [];
     return replies.map(([error, reply]) => {
       if (error === null) return reply;
-      throw error.message.startsWith('WRONGTYPE') ? malformed(reader.keys.meta, 'keys of another type') : error;
+      if (error.message.startsWith('WRONGTYPE')) return malformed(reader.keys.meta, 'keys of another type');
+      throw error;
     });
   });
 }

@@ -2,7 +2,7 @@
  * What one store has seen of the directory, to tell when it was wiped or restored old. The generation is replaced only
  * by a reader of the whole picture or by a rebuild; within one generation the revision only grows.
  */
-import type { DirectoryMeta, LeaseToken } from './metadata-store.ts';
+import type { DirectoryMeta } from './metadata-store.ts';
 
 /** What had been seen at one moment. */
 export interface SeenMark {
@@ -26,7 +26,7 @@ export class SeenDirectory {
     return this.#revision;
   }
 
-  /** The highest token number that this store ever held; 0 if none. */
+  /** The highest token number that this store ever held, or saw another hold; 0 if none. */
   get leaseNumber(): number {
     return this.#leaseNumber;
   }
@@ -42,8 +42,8 @@ export class SeenDirectory {
     if (this.#generation !== undefined) this.#revision = Math.max(this.#revision, revision);
   }
 
-  held(token: LeaseToken): void {
-    this.#leaseNumber = Math.max(this.#leaseNumber, token.number);
+  leaseGiven(number: number): void {
+    this.#leaseNumber = Math.max(this.#leaseNumber, number);
   }
 
   /** Take it before a reading is asked for: what is written meanwhile says nothing about the answer. */

@@ -2,7 +2,7 @@
  * Reading what others may have written: each function returns the field in its type or throws a typed error that
  * names the Redis key. Light by design: a type and a range for each field, no rule that belongs to the coordinator.
  */
-import { PartitaError } from '@partita/domain';
+import { isUuid, PartitaError } from '@partita/domain';
 
 /** A value under test, and where it lies. */
 export interface Stored {
@@ -10,13 +10,26 @@ export interface Stored {
   readonly value: unknown;
 }
 
+/** Largest number that a key of the directory may hold; far below 2^53, so that counting on from it stays exact. */
+export const STORED_NUMBER_MAX = 999_999_999_999_999;
+/** Largest epoch or version of a partition that is believed: an election each second takes 34 years to it. */
+export const STORED_VERSION_MAX = 2 ** 30;
+
 /** METADATA_STORE_UNAVAILABLE: the key holds what Partita did not write. The directory is rebuilt without it. */
 export function malformed(where: string, fault: string): PartitaError {
   return new PartitaError(
     'METADATA_STORE_UNAVAILABLE',
-    `Redis holds no valid metadata at ${where}: ${fault}. Delete the keys of this cluster; the coordinator rebuilds them from the brokers`,
+    `Redis holds no valid metadata at ${where}: ${fault}. The coordinator writes the directory anew: repeat in a few seconds`,
     { key: where, fault },
   );
+}
+
+/** Largest id of a broker, number of a partition, or count of these: what the wire holds. */
+export const STORED_ID_MAX = 2 ** 31 - 1;
+
+/** True for what `malformed` made: Redis answers, but part of the directory is not what was written. */
+export function isMalformed(error: unknown): error is PartitaError {
+  return error instanceof PartitaError && error.metadata['fault'] !== undefined;
 }
 
 export function parseJson(where: string, text: string): Stored {
@@ -39,14 +52,21 @@ export function text(stored: Stored): string {
   return stored.value;
 }
 
-/** A whole number from `min` to 2^53-1; hashes of Redis hold it as decimal text. */
-export function whole(stored: Stored, min = 0): number {
+/** A whole number from `min` to `max`; hashes of Redis hold it as decimal text. */
+export function whole(stored: Stored, min = 0, max = STORED_NUMBER_MAX): number {
   const { value, where } = stored;
   const number = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : value;
-  if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < min) {
-    throw malformed(where, `not a whole number of at least ${min}`);
+  if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < min || number > max) {
+    throw malformed(where, `not a whole number from ${min} to ${max}`);
   }
   return number;
+}
+
+/** A lower-case UUID. */
+export function uuid(stored: Stored): string {
+  const found = text(stored);
+  if (!isUuid(found)) throw malformed(stored.where, 'not a lower-case UUID');
+  return found;
 }
 
 export function oneOf<Value extends string>(stored: Stored, values: readonly Value[]): Value {

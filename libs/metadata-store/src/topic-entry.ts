@@ -3,7 +3,7 @@
  * flush, version, state and settings; and what stays of a deleted one, `tomb:<id>`, the JSON text
  * `{"name":"orders","deletedMs":1760000000000}`.
  */
-import { field, malformed, oneOf, parseJson, text, whole } from './stored-fields.ts';
+import { field, malformed, oneOf, parseJson, STORED_ID_MAX, text, whole } from './stored-fields.ts';
 
 export const TOPIC_STATES = ['creating', 'active', 'deleting'] as const;
 export type TopicState = (typeof TOPIC_STATES)[number];
@@ -56,9 +56,9 @@ export function decodeTopicEntry(where: string, topicId: string, hash: Readonly<
   return {
     topicId,
     name: text(field(entry, 'name')),
-    partitionCount: whole(field(entry, 'partitions'), 1),
-    replicationFactor: whole(field(entry, 'replication_factor'), 1),
-    minInSync: whole(field(entry, 'min_insync'), 1),
+    partitionCount: whole(field(entry, 'partitions'), 1, STORED_ID_MAX),
+    replicationFactor: whole(field(entry, 'replication_factor'), 1, STORED_ID_MAX),
+    minInSync: whole(field(entry, 'min_insync'), 1, STORED_ID_MAX),
     flush: oneOf(field(entry, 'flush'), FLUSH_MODES),
     version: whole(field(entry, 'version')),
     state: oneOf(field(entry, 'state'), TOPIC_STATES),

@@ -20,7 +20,7 @@ import type {
 } from './messages.ts';
 import type { PartitionState } from './partition-state.ts';
 import { NOT_LEVEL } from './pause.ts';
-import { leadRefusal, promiseOutcome } from './promise.ts';
+import { leadRefusal, promiseOutcome, stepDown } from './promise.ts';
 import { failUnanswered } from './refusals.ts';
 import type { ReplicaConfig } from './replica-config.ts';
 
@@ -114,6 +114,18 @@ export class PartitionRunner {
     } finally {
       this.#isRunning = false;
     }
+  }
+
+  /** The replica is no longer here: answers whoever waits, takes nothing in any more. What is on disk stays as it is. */
+  end(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    const { state } = this.#options;
+    for (const effect of [...stepDown(state), ...failUnanswered(state)]) this.#carryOut(effect);
+    const { grant, role } = state;
+    for (const reply of grant?.replies ?? []) reply(promiseOutcome(state, false));
+    if (role.kind === 'becoming-leader') for (const reply of role.replies) reply(leadRefusal(state));
+    this.#refuseWaiting();
   }
 
   #run(input: ReplicaInput): void {
@@ -236,12 +248,16 @@ export class PartitionRunner {
   #stop(error: unknown): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    const waiting = this.#waiting;
-    this.#waiting = [];
     const { state } = this.#options;
     for (const effect of [...failUnanswered(state), ...doubtChange(state)]) this.#carryOut(effect);
-    for (const input of waiting) this.#refuse(input);
+    this.#refuseWaiting();
     this.#options.observer.onStopped(error);
+  }
+
+  #refuseWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const input of waiting) this.#refuse(input);
   }
 
   /** The answer of a replica that has stopped: nothing is taken in any more. */

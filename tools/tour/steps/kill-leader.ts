@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readReadyFile } from '@partita/tool-dev/ready-file.ts';
 import type { Topic } from '@partita/protocol';
 import { acknowledgedAreKept, check, inOrderOfSending, longestGapMs } from '../checks.ts';
-import type { Send, StoredRecord } from '../checks.ts';
-import { ROW_HEADER } from '../flights.ts';
+import type { Send } from '../checks.ts';
 import type { Flight } from '../flights.ts';
 import { nowMs } from '../member-report.ts';
+import { readAll, tellSends } from '../sends-told.ts';
 import { PARTITION_COUNT, REPLICA_COUNT } from '../stage.ts';
 import type { Stage } from '../stage.ts';
 import { SteadySends } from '../steady-sends.ts';
@@ -47,10 +47,10 @@ export async function killLeader(stage: Stage, home: string, flights: readonly F
   tellLeaders(stage, after, 'now broker');
   tellOutage(stage, producing.sends, { killedMs, orphans });
   terminal.line(`the broker is back and every replica in sync ${seconds(wholeMs)} after the kill`);
-  const stored = await readAll(stage);
+  const stored = await readAll(stage, name);
   tellSends(stage, producing.sends, stored);
   checks.push(
-    acknowledgedAreKept(producing.sends, stored),
+    acknowledgedAreKept('with its leader', producing.sends, stored),
     inOrderOfSending(stored),
     check('the killed broker came back, and every replica is in sync', isWhole(after), {
       yes: `${PARTITION_COUNT} partitions, ${REPLICA_COUNT} replicas each`,
@@ -111,32 +111,6 @@ function tellOutage(
   terminal.line(
     `new leaders acknowledge ${seconds(Math.min(...goesOnMs))} to ${seconds(Math.max(...goesOnMs))} after the kill`,
   );
-}
-
-function tellSends({ terminal }: Stage, sends: readonly Send[], stored: readonly StoredRecord[]): void {
-  const doubtful = sends.filter(({ outcome }) => outcome === 'unknown');
-  const numbersStored = new Set(stored.map(({ number }) => number));
-  const kept = doubtful.filter(({ number }) => numbersStored.has(number)).length;
-  const count = (outcome: Send['outcome']): number => sends.filter((send) => send.outcome === outcome).length;
-  const acked = sends.length - doubtful.length - count('refused');
-  const figure = (value: number): string => value.toLocaleString('en-US');
-  terminal.line(
-    `${figure(sends.length)} records sent, ${figure(acked)} acknowledged, ${figure(count('refused'))} refused`,
-  );
-  terminal.line(
-    `${figure(doubtful.length)} in doubt (OUTCOME_UNKNOWN), of which ${figure(kept)} are stored: the session has repeated ` +
-      'each until its time was up',
-  );
-}
-
-async function readAll({ client, replicatedTopic }: Stage): Promise<StoredRecord[]> {
-  const text = new TextDecoder();
-  const stored: StoredRecord[] = [];
-  for await (const { key, partition, offset, headers } of client.read({ topic: replicatedTopic })) {
-    const row = headers.find((header) => header.name === ROW_HEADER)?.value;
-    stored.push({ number: Number(text.decode(row)), key: text.decode(key), partition, offset });
-  }
-  return stored;
 }
 
 function numbers(partitions: Topic['partitions']): string {

@@ -11,13 +11,14 @@ import {
 } from '@partita/domain';
 import type { Clock } from '@partita/domain';
 import type { Join, ReplicateAck, ReplicateOpen, ReplicateRequest, ReplicateResponse } from '@partita/protocol';
-import { FollowerSender } from '@partita/replication';
+import { countsInSome, FollowerSender } from '@partita/replication';
 import type { JoinOutcome, OutgoingAppend, SenderStream } from '@partita/replication';
 import type { BidiHandlers, ServerBidiStream } from '@partita/rpc/server';
 import { checkCluster } from '../cluster-check.ts';
 import type { BrokerMetrics } from '../metrics/broker-metrics.ts';
 import type { PartitionActor } from '../partition-actor.ts';
 import type { PartitionRegistry } from '../partition-registry.ts';
+import type { CopyBudget } from './copy-budget.ts';
 import { Outbox } from './outbox.ts';
 
 export interface FollowerStreamOptions {
@@ -26,6 +27,8 @@ export interface FollowerStreamOptions {
   readonly brokerId: number;
   readonly clock: Clock;
   readonly metrics: Pick<BrokerMetrics, 'sent'>;
+  /** Of all that this broker sends to replicas that are being made. */
+  readonly copies: CopyBudget;
   /** Called for each stream that was opened, so that the clock reaches it. */
   readonly onOpened: (stream: FollowerStream) => void;
   readonly onClosed: (stream: FollowerStream) => void;
@@ -48,6 +51,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
   #creditBytes = 0;
   #heardAtMs: number;
   #isClosed = false;
+  readonly #goOnCopying = (): void => this.#pumpAll();
 
   constructor(stream: ServerBidiStream<ReplicateResponse>, options: FollowerStreamOptions) {
     this.#stream = stream;
@@ -95,6 +99,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
   onClose(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#options.copies.forget(this.#goOnCopying);
     for (const key of [...this.#followed.keys()]) this.#drop(key);
     this.#options.onClosed(this);
   }
@@ -166,7 +171,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
       brokerId: this.followerId,
       nonce,
       source: actor.senderSource,
-      stream: this.#senderStream(actor, join.nonce),
+      stream: this.#senderStream(actor, join),
     });
     this.#followed.set(partitionKey(join), { actor, nonce, sender });
     actor.addSender(sender);
@@ -175,14 +180,20 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
     sender.begin(outcome);
   }
 
-  #senderStream(actor: PartitionActor, nonce: Uint8Array): SenderStream<Uint8Array> {
+  #senderStream(actor: PartitionActor, { nonce, replica }: Join): SenderStream<Uint8Array> {
     const { topicId, partition } = actor;
-    const canSend = () => !this.#isClosed && this.#outbox.isEmpty && this.#stream.writable && this.#creditBytes > 0;
+    const { copies } = this.#options;
+    const isMember = () => countsInSome(actor.state, replica?.replicaId ?? '');
+    const hasRoom = () => !this.#isClosed && this.#outbox.isEmpty && this.#stream.writable && this.#creditBytes > 0;
+    const canSend = () => hasRoom() && (isMember() || copies.maySend(this.#goOnCopying));
     return {
       get canSend() {
         return canSend();
       },
-      append: (message) => this.#append(actor, nonce, message),
+      append: (message) => {
+        if (!isMember()) copies.spend(message.batches?.bytes ?? 0);
+        this.#append(actor, nonce, message);
+      },
       snapshot: ({ epoch, baseOffset, content }) =>
         this.#push({
           $case: 'snapshot',

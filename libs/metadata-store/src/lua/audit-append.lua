@@ -10,7 +10,6 @@ local PER_ENTRY = 5
 local refused = check_fence()
 if refused then return refused end
 for at = 6, #ARGV, PER_ENTRY do
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', LIMIT.AUDIT_COUNT, '*',
-    'op', ARGV[at], 'subject', ARGV[at + 1], 'client', ARGV[at + 2], 'time', ARGV[at + 3], 'details', ARGV[at + 4])
+  note('op', ARGV[at], 'subject', ARGV[at + 1], 'client', ARGV[at + 2], 'time', ARGV[at + 3], 'details', ARGV[at + 4])
 end
 return { CODE.OK, unchanged()[2] }

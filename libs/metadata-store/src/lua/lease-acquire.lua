@@ -1,28 +1,49 @@
 -- Takes the coordinator lease if nobody holds it.
 -- KEYS  meta, lease, lease_seq, ops
--- ARGV  cluster id, run, highest token that the caller ever held, url, ttl in ms
+-- ARGV  cluster id, run, highest token that the caller ever held or saw, url, ttl in ms
 -- Returns {OK, token}, {HELD, run, url, token, remaining ms} or {WRONG_CLUSTER, cluster id}.
 -- @include check-fence
 
 local refused = check_cluster()
 if refused then return refused end
 
-local held = redis.call('HMGET', KEYS[2], 'run', 'url', 'token')
-if held[1] == ARGV[2] and held[3] then
-  redis.call('PEXPIRE', KEYS[2], ARGV[5])
-  return { CODE.OK, tonumber(held[3]) }
-end
-if held[1] then
-  return { CODE.HELD, held[1], held[2] or '', tonumber(held[3] or '') or 0, redis.call('PTTL', KEYS[2]) }
+-- A wiped or restored count must not give out a token again that this caller has held.
+local function next_token()
+  local token = math.max(token_given(), tonumber(ARGV[3])) + 1
+  if token > LIMIT.COUNT then token = 1 end
+  local text = string.format('%d', token)
+  redis.call('SET', KEYS[3], text)
+  return token, text
 end
 
--- A wiped or restored count must not give out a token again that this caller has held.
-local given = tonumber(redis.call('GET', KEYS[3]) or '') or 0
-local token = math.max(given, tonumber(ARGV[3])) + 1
-local token_text = string.format('%d', token)
-redis.call('SET', KEYS[3], token_text)
-redis.call('HSET', KEYS[2], 'run', ARGV[2], 'url', ARGV[4], 'token', token_text, 'ttl_ms', ARGV[5])
+local held = fields(KEYS[2], 'run', 'url', 'token')
+local token, left = whole(held[3]), redis.call('PTTL', KEYS[2])
+if held[1] and token and left ~= 0 then
+  if held[1] == ARGV[2] and token >= token_given() then
+    redis.call('HSET', KEYS[2], 'url', ARGV[4], 'ttl_ms', ARGV[5])
+    redis.call('PEXPIRE', KEYS[2], ARGV[5])
+    redis.call('SET', KEYS[3], held[3])
+    return { CODE.OK, token }
+  end
+  if held[1] ~= ARGV[2] then
+    -- Every lease ends by itself: one that would not, or later than any is given for, was not left so by a coordinator.
+    if left < 0 or left > tonumber(ARGV[5]) then
+      redis.call('PEXPIRE', KEYS[2], ARGV[5])
+      left = tonumber(ARGV[5])
+    end
+    -- It was given by a wiped count. Brokers go by the higher token, so its holder gets one; it learns at its next renewal.
+    if token < tonumber(ARGV[3]) then
+      local text
+      token, text = next_token()
+      redis.call('HSET', KEYS[2], 'token', text)
+    end
+    return { CODE.HELD, held[1], held[2] or '', token, left }
+  end
+end
+
+local given, text = next_token()
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], 'run', ARGV[2], 'url', ARGV[4], 'token', text, 'ttl_ms', ARGV[5])
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
-redis.call('XADD', KEYS[4], 'MAXLEN', '~', LIMIT.AUDIT_COUNT, '*',
-  'op', 'lease_acquire', 'subject', ARGV[4], 'token', token_text, 'revision', '')
-return { CODE.OK, token }
+note('op', 'lease_acquire', 'subject', ARGV[4], 'token', text, 'revision', '')
+return { CODE.OK, given }

@@ -7,6 +7,5 @@
 local refused = check_lease()
 if refused then return refused end
 redis.call('DEL', KEYS[2])
-redis.call('XADD', KEYS[4], 'MAXLEN', '~', LIMIT.AUDIT_COUNT, '*',
-  'op', 'lease_release', 'subject', '', 'token', ARGV[3], 'revision', '')
+note('op', 'lease_release', 'subject', '', 'token', ARGV[3], 'revision', '')
 return { CODE.OK }

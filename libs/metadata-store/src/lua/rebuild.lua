@@ -15,12 +15,14 @@
 local refused = check_lease()
 if refused then return refused end
 local step, new_generation = ARGV[6], ARGV[7]
-local meta = redis.call('HMGET', KEYS[1], 'generation', 'rebuilding', 'revision')
-local revision = tonumber(meta[3] or '') or 0
+local generation, revision = stored_build()
+local rebuilding = fields(KEYS[1], 'rebuilding')[1]
 
 if step == 'begin' then
-  if meta[1] == new_generation then return unchanged() end
-  if (meta[1] or '') ~= ARGV[8] and meta[2] ~= new_generation then return rolled_back() end
+  if generation == new_generation and revision then return unchanged() end
+  if (generation or '') ~= ARGV[8] and rebuilding ~= new_generation then return rolled_back() end
+  if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
+  if not revision then redis.call('HDEL', KEYS[1], 'revision') end
   revision = record_change('rebuild_begin', new_generation)
   redis.call('HDEL', KEYS[1], 'generation')
   redis.call('HSET', KEYS[1], 'cluster_id', ARGV[1], 'rebuilding', new_generation)
@@ -28,8 +30,8 @@ if step == 'begin' then
   return { CODE.OK, revision }
 end
 
-if step == 'end' and meta[1] == new_generation then return unchanged() end
-if meta[1] or meta[2] ~= new_generation then return rolled_back() end
+if step == 'end' and generation == new_generation then return unchanged() end
+if generation or not revision or rebuilding ~= new_generation then return rolled_back() end
 if step == 'delete' then
   for at = 5, #KEYS do redis.call('DEL', KEYS[at]) end
 elseif step == 'put' then

@@ -4,15 +4,23 @@
 --   ARGV[4] generation and ARGV[5] revision last seen ('' and 0: none)
 -- Returns nil when the caller may write, else what the script answers:
 --   {WRONG_CLUSTER, cluster id}, {LEASE_LOST, url of the holder or ''}, {ROLLED_BACK, generation or '', revision}
+-- @include read-stored
+
+-- The generation of a finished build of this cluster, or nil, and its revision, or nil where that is none.
+local function stored_build()
+  local meta = fields(KEYS[1], 'generation', 'revision', 'cluster_id')
+  if not is_uuid(meta[1]) or meta[3] ~= ARGV[1] then return nil, whole(meta[2]) end
+  return meta[1], whole(meta[2])
+end
 
 local function rolled_back()
-  local meta = redis.call('HMGET', KEYS[1], 'generation', 'revision')
-  return { CODE.ROLLED_BACK, meta[1] or '', tonumber(meta[2] or '') or 0 }
+  local generation, revision = stored_build()
+  return { CODE.ROLLED_BACK, generation or '', revision or 0 }
 end
 
 local function check_cluster()
-  local cluster = redis.call('HGET', KEYS[1], 'cluster_id')
-  if cluster and cluster ~= ARGV[1] then return { CODE.WRONG_CLUSTER, cluster } end
+  local cluster = fields(KEYS[1], 'cluster_id')[1]
+  if is_uuid(cluster) and cluster ~= ARGV[1] then return { CODE.WRONG_CLUSTER, cluster } end
   return nil
 end
 
@@ -20,9 +28,8 @@ local function check_lease()
   local refused = check_cluster()
   if refused then return refused end
   -- Tokens only grow, so a lower count is an older copy of the data, or an empty one.
-  local given = tonumber(redis.call('GET', KEYS[3]) or '') or 0
-  if given < tonumber(ARGV[3]) then return rolled_back() end
-  local lease = redis.call('HMGET', KEYS[2], 'run', 'token', 'url')
+  if token_given() < tonumber(ARGV[3]) then return rolled_back() end
+  local lease = fields(KEYS[2], 'run', 'token', 'url')
   if lease[1] ~= ARGV[2] or lease[2] ~= ARGV[3] then return { CODE.LEASE_LOST, lease[3] or '' } end
   return nil
 end
@@ -30,9 +37,9 @@ end
 local function check_fence()
   local refused = check_lease()
   if refused then return refused end
-  local meta = redis.call('HMGET', KEYS[1], 'generation', 'revision')
-  if not meta[1] then return rolled_back() end
+  local generation, revision = stored_build()
+  if not generation or not revision then return rolled_back() end
   if ARGV[4] == '' then return nil end
-  if meta[1] ~= ARGV[4] or (tonumber(meta[2] or '') or 0) < tonumber(ARGV[5]) then return rolled_back() end
+  if generation ~= ARGV[4] or revision < tonumber(ARGV[5]) then return rolled_back() end
   return nil
 end

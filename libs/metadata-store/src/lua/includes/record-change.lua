@@ -9,12 +9,11 @@ end
 
 local function record_change(op, subject)
   local revision = count_change()
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', LIMIT.AUDIT_COUNT, '*',
-    'op', op, 'subject', subject, 'token', ARGV[3], 'revision', revision)
+  note('op', op, 'subject', subject, 'token', ARGV[3], 'revision', revision)
   return revision
 end
 
 -- The answer of a script that had nothing to change.
 local function unchanged()
-  return { CODE.UNCHANGED, tonumber(redis.call('HGET', KEYS[1], 'revision') or '') or 0 }
+  return { CODE.UNCHANGED, whole(fields(KEYS[1], 'revision')[1]) or 0 }
 end

@@ -1,6 +1,6 @@
 /**
- * Commands that suites of disk faults need: found on this machine, or installed from the distribution where that is
- * allowed (root on Debian or Ubuntu). No other suite installs anything.
+ * Commands that suites of faults of disks, networks and clocks need: found on this machine, or installed from the
+ * distribution where that is allowed (root on Debian or Ubuntu). No other suite installs anything.
  */
 import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
@@ -18,6 +18,10 @@ const PACKAGES = {
   losetup: 'mount',
   mount: 'mount',
   unshare: 'util-linux',
+  nsenter: 'util-linux',
+  ip: 'iproute2',
+  nft: 'nftables',
+  faketime: 'faketime',
 };
 
 export type SystemCommand = keyof typeof PACKAGES;
