@@ -88,7 +88,7 @@ export default tseslint.config(
     linterOptions: { reportUnusedDisableDirectives: 'error', reportUnusedInlineConfigs: 'error' },
     languageOptions: {
       parserOptions: {
-        projectService: { allowDefaultProject: ['vitest.config.ts'] },
+        project: './tsconfig.all.json',
         tsconfigRootDir: import.meta.dirname,
       },
     },

@@ -89,16 +89,16 @@ export class Api {
   }
 
   /** Appends a batch at its leader, past the gateway and its queue. Answers the reason of the refusal, or `stored`. */
-  append(topic: Topic, partition: number, records: readonly PlainRecord[]): Promise<string> {
-    return this.appendBatch(topic, partition, stockBatch(records));
+  append(topic: Topic, partition: number, records: readonly PlainRecord[], deadlineMs?: number): Promise<string> {
+    return this.appendBatch(topic, partition, stockBatch(records), deadlineMs);
   }
 
-  async appendBatch(topic: Topic, partition: number, batch: RecordBatch): Promise<string> {
+  async appendBatch(topic: Topic, partition: number, batch: RecordBatch, deadlineMs = APPEND_MS_MAX): Promise<string> {
     const { leaderAddress } = await this.partition(topic.name, partition);
     const recordBatches = stockBytes(batch);
     const entry = AppendEntry.fromPartial({ topicId: topic.topicId, partition, recordBatches, acks: Acks.ACKS_ALL });
     const client = this.pool.client(leaderAddress);
-    const call = { append: true, deadlineMs: APPEND_MS_MAX };
+    const call = { append: true, deadlineMs };
     const { results } = await callUnary(client, BrokerServiceService.append, { entries: [entry] }, call);
     const outcome = results[0]?.outcome;
     return outcome?.$case === 'error' ? fromRpcStatus(outcome.error).reason : 'stored';

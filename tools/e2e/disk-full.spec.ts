@@ -32,6 +32,8 @@ const ROOM_MIB = 34;
 const RESERVE_MIB_LEFT = 16;
 /** Time on the full disk: several checkpoints. */
 const FULL_MS = 3000;
+/** Deadline of appends that wait for room on a disk that shall stay full. */
+const REFUSED_MS_MAX = 2000;
 
 const reason = await whyNoLoopDisk();
 
@@ -89,10 +91,10 @@ function suite(): void {
   };
   const next = ledger.writer();
   /** Appends a record at the leader; what is refused for certain is struck from the books, which find it when stored. */
-  const send = async (): Promise<string> => {
+  const send = async (deadlineMs?: number): Promise<string> => {
     const record = next();
     const outcome = await api
-      .append(topic, 0, [record])
+      .append(topic, 0, [record], deadlineMs)
       .catch((error: unknown) => (error instanceof PartitaError ? error.reason : String(error)));
     if (outcome === 'stored') ledger.acked.add(record.value);
     if (outcome === 'STORAGE_FULL') ledger.sent.delete(record.value);
@@ -136,7 +138,7 @@ function suite(): void {
 
   const untilRefused = (): Promise<true> =>
     until('an append to be refused', 40, async () => {
-      expect(await send()).toBe('STORAGE_FULL');
+      expect(await send(REFUSED_MS_MAX)).toBe('STORAGE_FULL');
       return true;
     });
 

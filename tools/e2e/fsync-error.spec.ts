@@ -17,6 +17,9 @@ import { until } from './until.ts';
 import { Ledger, writeSdk, writeUnary } from './writers.ts';
 
 const ROUND_COUNT = LONG ? 5 : 1;
+/** Of the launcher, and a deadline that is over before: later the gateway would have the record stored. */
+const RESTART_WAIT = '1s';
+const DEADLINE_MS = 900;
 /** A write to a log is synced by the call itself. */
 const SYNCED_WRITES = ['pwrite64', 'pwritev', 'fdatasync'];
 /** Times that a write meets ENOSPC before it is let through. */
@@ -39,7 +42,7 @@ function suite(): void {
   let topic: Topic;
   let logFile: string;
   beforeAll(async () => {
-    cluster = await startCluster({ brokers: 1 });
+    cluster = await startCluster({ brokers: 1, restartWaitMax: RESTART_WAIT });
     api = new Api(cluster);
     topic = await until('the topic', 20, () => api.createTopic(ledger.topic, 1));
     logFile = join(cluster.home, 'broker-1', topic.topicId, '0', `${'0'.repeat(20)}.log`);
@@ -83,8 +86,7 @@ function suite(): void {
     const [pid = 0] = cluster.file.pids.broker;
     const deaths = deathCount();
     const failing = await inject(SYNCED_WRITES, 'EIO');
-    // Less than the launcher waits before it starts the broker again: later the gateway would have it stored.
-    const outcome = await send(ledger.writer()(), 900).catch((error: unknown) => error);
+    const outcome = await send(ledger.writer()(), DEADLINE_MS).catch((error: unknown) => error);
     expect(outcome).toMatchObject({ reason: expect.toBeOneOf(['OUTCOME_UNKNOWN', 'STORAGE_FAILED']) as unknown });
     await untilBack(failing, pid, deaths);
     await ledger.check(api);

@@ -18,7 +18,7 @@ import { until } from './until.ts';
 
 const PARTITION_COUNT = LONG ? 500 : 60;
 const MEMBER_COUNT = LONG ? 50 : 10;
-const CALM_MS = LONG ? 15_000 : 3000;
+const CALM_MS = LONG ? 15_000 : 2000;
 const AFTER_MS = LONG ? 5000 : 1500;
 const GROUP_COUNT = LONG ? 100 : 10;
 const MEMBERS_PER_GROUP = 10;

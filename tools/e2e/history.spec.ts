@@ -17,7 +17,7 @@ import { killNow } from './processes.ts';
 import { LONG } from './root.ts';
 import { until } from './until.ts';
 
-const WORK_MS = LONG ? 60_000 : 5000;
+const WORK_MS = LONG ? 60_000 : 2500;
 const PARTITION_COUNT = 3;
 const BROKER_COUNT = 2;
 let cluster: Cluster;

@@ -11,7 +11,7 @@ import { until } from './until.ts';
 import { Ledger, writeSdk, writeUnary } from './writers.ts';
 
 const ROUND_COUNT = LONG ? 20 : 1;
-const WRITE_MS = 2000;
+const WRITE_MS = LONG ? 2000 : 1000;
 const ledger = new Ledger('killed', 6);
 let cluster: Cluster;
 beforeAll(async () => {

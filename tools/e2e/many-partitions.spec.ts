@@ -54,7 +54,7 @@ let cluster: Cluster;
 let api: Api;
 let emptyBrokerBytes = 0;
 beforeAll(async () => {
-  cluster = await startCluster({ brokers: 1, env: stallProbe(stallFolder) });
+  cluster = await startCluster({ brokers: 1, env: stallProbe(stallFolder), restartWaitMax: '1s' });
   emptyBrokerBytes = memoryOf(brokerPid()).residentBytes;
   api = new Api(cluster);
 });

@@ -17,8 +17,9 @@ import { until } from './until.ts';
 
 const TOPIC = 'operated';
 const SECONDS_MAX = 20;
-/** Three heartbeats of every kind, and more. */
+/** Three heartbeats of every kind, and more; until then what was before has ended. */
 const IDLE_MS = 3500;
+const SETTLE_MS = 1500;
 let sink: OtlpSink;
 let cluster: Cluster;
 let api: Api;
@@ -133,7 +134,7 @@ describe('an operation is a trace of its own though calls begin none', () => {
   });
 
   it('and nothing else: while nothing happens there is no trace', async () => {
-    await sleep(IDLE_MS);
+    await sleep(SETTLE_MS);
     const before = sink.spans.length;
     await sleep(IDLE_MS);
     expect(sink.spans.slice(before).map(({ service, name }) => `${service}: ${name}`)).toEqual([]);

@@ -19,7 +19,7 @@ import type { Watched } from './watched-group.ts';
 const PARTITION_COUNT = 12;
 const WORK_MS = 6000;
 /** A group that a bug has hurt may never have everything. */
-const CONSUMED_SECONDS_MAX = 5;
+const CONSUMED_SECONDS_MAX = LONG ? 5 : 2;
 const LOADER = fileURLToPath(new URL('./plant-bug.ts', import.meta.url));
 const BUGS = LONG ? PLANTED_GROUP_BUGS : PLANTED_GROUP_BUGS.slice(0, 1);
 

@@ -8,10 +8,12 @@ import { startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';
 import { killNow } from './processes.ts';
 import { ReplicatedTopic } from './replicated.ts';
+import { LONG } from './root.ts';
 import { until } from './until.ts';
 
 /** What a broker says of the damage, which the test has done. */
 const DAMAGE = [/a replica is damaged/, /found damage/, /lost acknowledged records/];
+const WRITE_MS = LONG ? 2000 : 1000;
 let cluster: Cluster;
 let topic: ReplicatedTopic;
 let topicCount = 0;
@@ -55,7 +57,7 @@ function broker(id: number | undefined) {
 describe('a replica with a flipped bit is copied anew', () => {
   it('when it is found at a start', async () => {
     await topic.workDuring('flipped bit found at a start', async () => {
-      await sleep(2000);
+      await sleep(WRITE_MS);
       const { topicId, leaderId } = await partition();
       const victim = broker(cluster.file.brokers.map(({ id }) => id).find((id) => id !== leaderId));
       process.kill(victim.pid, 'SIGSTOP');
@@ -70,7 +72,7 @@ describe('a replica with a flipped bit is copied anew', () => {
 
   it('when a reader meets it at the leader', async () => {
     await topic.workDuring('flipped bit met by a reader', async () => {
-      await sleep(2000);
+      await sleep(WRITE_MS);
       const { topicId, leaderId } = await partition();
       const victim = broker(leaderId);
       flip(victim.dataDir, topicId, 1 / 3);

@@ -109,7 +109,7 @@ describe('under a checked history', () => {
     async () => {
       const producers = new WatchedProducers(() => cluster, 'moved', PARTITION_COUNT, { clientCount: CLIENT_COUNT });
       const { history } = await producers.workDuring('leaders moved', async () => {
-        await sleep(1000);
+        await sleep(3000);
         const api = new Api(cluster);
         for (let move = 0; move < MOVE_COUNT; move += 1) {
           const partition = move % PARTITION_COUNT;

@@ -1,5 +1,6 @@
 /** `npm start` from an empty home, with each source of Redis; its ready file, its restarts and its ends. */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readyFilePath } from '@partita/tool-dev/ready-file.ts';
 import { Api } from './api.ts';
@@ -145,7 +146,8 @@ describe('the launcher with --no-restart', () => {
       const report = cluster.launcher.output.slice(cluster.launcher.output.indexOf('gateway was ended'));
       expect(report).not.toContain('starting it again');
       expect(report.split('\n')[1]).toMatch(/^ {4}\S/);
-      await new Promise((resolve) => setTimeout(resolve, 2000));
+      // Three times what it waits before it starts again what died, unless it is told not to.
+      await sleep(1000);
       const processes = processesOf(cluster.home);
       expect(processes.filter(({ command }) => command.includes('producer-gateway'))).toEqual([]);
     } finally {

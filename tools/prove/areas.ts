@@ -11,8 +11,8 @@ import { kill } from './areas/kill.ts';
 import { partitions } from './areas/partitions.ts';
 import { producers } from './areas/producers.ts';
 import { redis } from './areas/redis.ts';
-import { rolling } from './areas/rolling.ts';
 import { reliability } from './areas/reliability.ts';
+import { rolling } from './areas/rolling.ts';
 import { start } from './areas/start.ts';
 import { storage } from './areas/storage.ts';
 

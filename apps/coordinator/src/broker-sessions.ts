@@ -31,7 +31,7 @@ import type { Lease } from './lease.ts';
 import { inSyncReport, registrationFromMessage, reportFromMessage } from './peer-messages.ts';
 import { directoryMessages } from './route-feed.ts';
 import type { DirectoryNews } from './route-feed.ts';
-import { checkPeer, endWhenDraining } from './session-rules.ts';
+import { checkNoTwin, checkPeer, endWhenDraining } from './session-rules.ts';
 
 export interface BrokerSessionsOptions {
   readonly clusterId: string;
@@ -144,6 +144,7 @@ export class BrokerSessions {
     checkBrokerId(model.state, registration);
     const { brokerId, incarnation, peerAddress, replicas, topics } = registration;
     const replaced = this.#sessions.get(brokerId);
+    checkNoTwin(registration, replaced, clock.monotonicMs());
     const session = {
       stream,
       brokerId,

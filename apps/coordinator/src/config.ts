@@ -43,9 +43,9 @@ const SPEC = defineConfig({
   },
   'expected-brokers': {
     kind: 'integer',
-    default: 1,
+    optional: true,
     min: 0,
-    help: 'Brokers that must report before an empty directory counts as rebuilt.',
+    help: 'Brokers of the cluster, which must report before an empty directory counts as rebuilt; default: one, or more.',
   },
   'rebuild-incomplete': {
     kind: 'flag',

@@ -60,6 +60,8 @@ export interface CoordinatorOptions {
   readonly runId: string;
   readonly tracing: TracingMode;
   readonly metrics: Metrics;
+  /** How often the directory is read back. Default: DIRECTORY_CHECK_MS, and never where it is in this process. */
+  readonly directoryCheckMs?: number | undefined;
   /** The store turned out to be another cluster's. */
   readonly onWrongCluster: (error: PartitaError) => void;
 }
@@ -135,14 +137,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
 function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => string) {
   const { config, store, clock, random, logger, runId, tracing, metrics, onWrongCluster } = options;
-  const { clusterId, expectedBrokers, rebuildIncomplete } = config;
+  const { clusterId, expectedBrokers = 1, rebuildIncomplete } = config;
+  const knowsBrokers = config.expectedBrokers !== undefined;
   const model = new ClusterModel();
   const holder = new DirectoryHolder(clock);
   const brokersHolder = new DirectoryHolder(clock);
   const lines = new StateLines(logger, systemTimers);
   const base = { model, clock, random, logger, lines, tracing, expectedBrokers };
-  // Nobody else writes what is in this process.
-  const checkMs = config.redisUrl === EMBEDDED_STORE ? Infinity : DIRECTORY_CHECK_MS;
+  const checkMs = options.directoryCheckMs ?? (config.redisUrl === EMBEDDED_STORE ? Infinity : DIRECTORY_CHECK_MS);
   const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, checkMs, onWrongCluster });
   const news = new PartitionNews({ model, lease, lines });
   news.start();
@@ -167,7 +169,8 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
-  const shards = new GroupShards({ ...base, lease, creations, onAssigned: () => instanceSessions.sendShards() });
+  const sendShards = () => instanceSessions.sendShards();
+  const shards = new GroupShards({ ...base, lease, creations, knowsBrokers, onAssigned: sendShards });
   const groupReplicas = new GroupReplicas({ ...base, lease, updates });
   const session = { ...base, clusterId, runId, lease };
   const instanceSessions = new InstanceSessions({

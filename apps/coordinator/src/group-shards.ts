@@ -29,8 +29,9 @@ export interface GroupShardsOptions {
   readonly creations: TopicCreations;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Brokers that the cluster is said to have; 0 and 1 say nothing. */
   readonly expectedBrokers: number;
+  /** True = the cluster was said to have so many brokers; else there may be more. */
+  readonly knowsBrokers: boolean;
   /** The assignment is new, or this coordinator has begun to assign. */
   readonly onAssigned: () => void;
 }
@@ -138,7 +139,7 @@ export class GroupShards {
 
   /** True when enough brokers are up for the replicas that the topic shall have, or no more are to be waited for. */
   #brokersAreThere(): boolean {
-    const { model, clock, expectedBrokers } = this.#options;
+    const { model, clock, expectedBrokers, knowsBrokers } = this.#options;
     const count = [...model.state.brokers()].filter(({ facts }) => facts.status === 'up').length;
     if (count === 0) return false;
     if (count >= REPLICATION_FACTOR_DEFAULT) return true;
@@ -147,6 +148,6 @@ export class GroupShards {
       this.#brokersSeen = { count, sinceMs: nowMs, firstMs: this.#brokersSeen?.firstMs ?? nowMs };
     if (nowMs - this.#brokersSeen.firstMs >= BROKERS_WAIT_MS_MAX) return true;
     if (count < expectedBrokers || model.state.missingBrokerIds().length > 0) return false;
-    return expectedBrokers > 1 || nowMs - this.#brokersSeen.sinceMs >= BROKERS_SETTLE_MS;
+    return knowsBrokers || nowMs - this.#brokersSeen.sinceMs >= BROKERS_SETTLE_MS;
   }
 }

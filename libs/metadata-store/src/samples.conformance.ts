@@ -13,7 +13,6 @@ export const EMPTY: DirectoryContent = {
   tombstones: [],
   groups: [],
   settings: undefined,
-  moves: [],
 };
 
 export function topicEntry(name: string, topicId: string = randomUUID()): TopicEntry {
