@@ -35,7 +35,7 @@ const options = new Command('npm run chaos --')
   .option('--each', 'each fault alone, in turn, instead of a mix', false)
   .option('--rounds <n>', 'with --each: how often', wholeNumber, 1)
   .option('--partitions <n>', 'of the topic', wholeNumber, 3)
-  .option('--brokers <n>', 'of the cluster', wholeNumber, 3)
+  .option('--brokers <n>', 'of the cluster', wholeNumber, 4)
   .option('--list', 'lists the faults, and which of them this machine can do', false)
   .option('--keep', 'keeps the directory of the cluster, with all logs, also when nothing is wrong', false)
   .addHelpText(

@@ -2,13 +2,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { machineMs } from '@partita/tool-history/clients/client-plan.ts';
 import type { Stage } from './faults/fault.ts';
-import { spellMs } from './plan.ts';
 import type { PlannedFault, Spell } from './plan.ts';
 
 export interface Injection {
   readonly fault: string;
   /** What was hit; undefined = nobody had the role, and nothing happened. */
   readonly target: string | undefined;
+  /** What the fault itself saw that must not be; empty = nothing. */
+  readonly wrong: string;
 }
 
 export interface PastSpell {
@@ -42,11 +43,6 @@ export async function carryOut(spells: readonly Spell[], options: NemesisOptions
   return past;
 }
 
-/** How long a plan takes when recovery takes no time. */
-export function planMs(spells: readonly Spell[]): number {
-  return spells.reduce((sum, spell) => sum + spellMs(spell) + spell.quietMs, 0);
-}
-
 async function befall({ fault, afterMs, lastMs }: PlannedFault, { stage, log }: NemesisOptions): Promise<Injection> {
   await sleep(afterMs);
   let injected;
@@ -54,13 +50,13 @@ async function befall({ fault, afterMs, lastMs }: PlannedFault, { stage, log }: 
     injected = await fault.inject(stage);
   } catch (error) {
     log(`${fault.name} did not happen: ${error instanceof Error ? error.message : String(error)}`);
-    return { fault: fault.name, target: undefined };
+    return { fault: fault.name, target: undefined, wrong: '' };
   }
   log(`${fault.name}: ${injected.target}`);
   await sleep(lastMs);
-  await injected.heal();
+  const wrong = await injected.heal().catch((error: unknown) => String(error));
   log(`${fault.name} healed`);
-  return { fault: fault.name, target: injected.target };
+  return { fault: fault.name, target: injected.target, wrong: wrong ?? '' };
 }
 
 function seconds(ms: number): string {

@@ -1,11 +1,17 @@
 /** When a cluster is itself again: every partition led, every replica in sync, records acknowledged in each. */
 import { connect } from '@partita/client';
+import { ClusterServiceService, ReassignmentState } from '@partita/protocol';
 import { until } from '@partita/tool-dev/until.ts';
 import type { HistoryEvent } from '@partita/tool-history/history.ts';
 import { keyOf } from '@partita/tool-history/history.ts';
 import type { ChaosCluster } from './cluster/chaos-cluster.ts';
+import { askCoordinators } from './cluster/coordinator-calls.ts';
 
 const ANSWER_MS_MAX = 3000;
+const OPEN: ReadonlySet<ReassignmentState> = new Set([
+  ReassignmentState.REASSIGNMENT_STATE_PENDING,
+  ReassignmentState.REASSIGNMENT_STATE_RUNNING,
+]);
 
 export interface Wanted {
   readonly topic: string;
@@ -29,6 +35,18 @@ export async function untilRecovered(
       if (event?.f === 'send' && event.type === 'ok' && event.key !== undefined) open.delete(event.key);
     }
     if (open.size > 0) throw new Error(`none in ${[...open].join()}`);
+    return true;
+  });
+}
+
+/** No replica is on its way anywhere: a picture taken now is one of a cluster at rest. */
+export async function untilAtRest(cluster: ChaosCluster, secondsMax: number): Promise<void> {
+  await until('the end of all moves', secondsMax, async () => {
+    const method = ClusterServiceService.listReassignments;
+    const request = { pageSize: 1000, pageToken: '' };
+    const { reassignments } = await askCoordinators(cluster, method, { request, secondsMax });
+    const open = reassignments.filter(({ state }) => OPEN.has(state));
+    if (open.length > 0) throw new Error(`${open.length} are under way, the first: ${JSON.stringify(open[0]?.moves)}`);
     return true;
   });
 }

@@ -5,6 +5,7 @@
 import { keyHash } from '@partita/batch';
 import { connect } from '@partita/client';
 import { ClusterServiceService, GroupServiceService } from '@partita/protocol';
+import type { Topic } from '@partita/protocol';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { until } from '@partita/tool-dev/until.ts';
 import type { SeededRandom } from '@partita/testkit';
@@ -69,6 +70,11 @@ export class Roles {
     });
   }
 
+  /** The topic that is worked on, as the cluster sees it. */
+  topic(): Promise<Topic> {
+    return until('the topic', SECONDS_MAX, () => this.#topic(this.#subject.topic));
+  }
+
   /** Every process of a service that is up: `broker`, `coordinator`, `gateway`, `consumer-group`. */
   async namesOf(service: string): Promise<string[]> {
     const members = await this.#cluster.members();
@@ -97,7 +103,7 @@ export class Roles {
     return [...counts].toSorted((a, b) => b[1] - a[1] || a[0] - b[0]).map(([id]) => `broker-${id}`);
   }
 
-  async #topic(topic: string) {
+  async #topic(topic: string): Promise<Topic> {
     const client = await connect({ servers: this.#cluster.endpoints, clientId: 'chaos' });
     try {
       return await client.admin.getTopic(topic, { deadlineMs: ANSWER_MS_MAX });

@@ -12,7 +12,7 @@ import { checkReplicas } from './load/replica-check.ts';
 import { carryOut } from './nemesis.ts';
 import type { PastSpell } from './nemesis.ts';
 import type { Spell } from './plan.ts';
-import { untilInSync, untilRecovered } from './recovery.ts';
+import { untilAtRest, untilInSync, untilRecovered } from './recovery.ts';
 import { Roles } from './roles.ts';
 
 const RECOVERY_SECONDS_MAX = 90;
@@ -25,8 +25,6 @@ export interface TrialOptions {
   readonly partitionCount: number;
   readonly spells: readonly Spell[];
   readonly seed: number;
-  /** Replicas of each partition that come back; fewer than 3 once a directory was lost. */
-  readonly replicaCount?: number;
   readonly log: (line: string) => void;
 }
 
@@ -45,9 +43,9 @@ export interface TrialResult {
 
 /** Rejects only when the trial could not be made; what went wrong in it are its problems. */
 export async function runTrial(options: TrialOptions): Promise<TrialResult> {
-  const { cluster, name, partitionCount, spells, seed, log, replicaCount = REPLICA_COUNT } = options;
+  const { cluster, name, partitionCount, spells, seed, log } = options;
   const subject = { topic: name, group: `of-${name}` };
-  const wanted = { topic: name, partitionCount, replicaCount };
+  const wanted = { topic: name, partitionCount, replicaCount: REPLICA_COUNT };
   await createTopic(cluster, name, partitionCount);
   await untilInSync(cluster, wanted, RECOVERY_SECONDS_MAX);
   const roles = new Roles(cluster, subject, new SeededRandom(seed));
@@ -62,6 +60,9 @@ export async function runTrial(options: TrialOptions): Promise<TrialResult> {
     log(`${name}: all clients work`);
     const stage = { cluster, roles, random: new SeededRandom(seed) };
     past = await carryOut(spells, { stage, recovered, log });
+    problems.push(
+      ...past.flatMap(({ injections }) => injections.flatMap(({ wrong }) => (wrong === '' ? [] : [wrong]))),
+    );
     problems.push(...(await load.finish()));
   } catch (error) {
     problems.push(String(error));
@@ -70,6 +71,7 @@ export async function runTrial(options: TrialOptions): Promise<TrialResult> {
     roles.close();
   }
   log(`${name}: reading and checking`);
+  await untilAtRest(cluster, RECOVERY_SECONDS_MAX).catch((error: unknown) => problems.push(String(error)));
   const history = load.history();
   const verdict = checkHistory(history);
   const replicas = await checkReplicas(cluster, name).catch(failure);

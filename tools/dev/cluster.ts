@@ -127,6 +127,7 @@ export class LocalCluster {
       consumerGroup: consumerGroups[0]?.address ?? '',
       consumerGroups: consumerGroups.map(({ address }) => address),
       coordinators: coordinators.map((coordinator) => coordinator.address),
+      coordinatorPeers: coordinators.map(({ peerAddress }) => peerAddress ?? ''),
       brokers: brokers.map((broker) => ({
         id: broker.id,
         address: broker.address,

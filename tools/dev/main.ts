@@ -3,10 +3,18 @@ import { resolve } from 'node:path';
 import { defineConfig, LOG_LEVELS, parseConfig, PRODUCT_VERSION } from '@partita/runtime';
 import type { ReadyFile } from './ready-file.ts';
 import { LocalCluster } from './cluster.ts';
+import { JoinedBroker } from './joined-broker.ts';
 import { REDIS_SOURCES } from './redis.ts';
 
 const SPEC = defineConfig({
   home: { kind: 'text', default: '.partita', help: 'directory for data, logs and cluster.json' },
+  join: {
+    kind: 'integer',
+    optional: true,
+    min: 1,
+    max: 2 ** 31 - 1,
+    help: 'instead of a cluster: one more broker, with this id, for the one that runs in the same home',
+  },
   brokers: { kind: 'integer', default: 3, min: 1, max: 16, help: 'number of brokers' },
   coordinators: { kind: 'integer', default: 1, min: 1, max: 5, help: 'number of coordinators; several need a Redis' },
   gateways: { kind: 'integer', default: 1, min: 1, max: 5, help: 'number of producer-gateways' },
@@ -50,9 +58,60 @@ if (parsed.kind === 'exit') {
   process.stderr.write(parsed.stderr ?? '');
   process.exit(parsed.code);
 }
-await run(parsed.config);
+if (parsed.config.join === undefined) await run(parsed.config);
+else await join({ ...parsed.config, join: parsed.config.join });
 
-async function run(config: Extract<typeof parsed, { kind: 'run' }>['config']): Promise<void> {
+type Config = Extract<typeof parsed, { kind: 'run' }>['config'];
+
+async function join(config: Config & { readonly join: number }): Promise<void> {
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const starting = new AbortController();
+  let broker: JoinedBroker | undefined;
+  let signals = 0;
+  const stop = (signal: string): void => {
+    signals += 1;
+    if (signals > 1) {
+      broker?.kill();
+      process.exit(1);
+    }
+    say(`\n${signal}: stopping broker ${config.join}; its data stays. Again to end at once.`);
+    if (broker === undefined) starting.abort();
+    else void broker.stop().then(() => process.exit(0));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(signal));
+  try {
+    broker = await JoinedBroker.start({
+      home: resolve(config.home),
+      brokerId: config.join,
+      restart: config.restart,
+      restartWaitMsMax: config.restartWaitMax,
+      logLevel: config.logLevel,
+      brokerConfig: config.brokerConfig === undefined ? undefined : resolve(config.brokerConfig),
+      metrics: config.metrics,
+      log: say,
+      signal: starting.signal,
+    });
+  } catch (error) {
+    say(`The broker did not start: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(starting.signal.aborted ? 130 : 1);
+  }
+  process.stdout.write(joinedText(broker.plan.id, broker.plan.address, config.home));
+}
+
+function joinedText(id: number, address: string, home: string): string {
+  return `
+Broker ${id} has joined, on ${address}; logs: ${home}/logs/broker-${id}.log
+
+It takes its share of replicas and leaders by itself. Next, in another terminal:
+    npx partita broker list
+    npx partita cluster rebalance --dry-run
+    npx partita broker drain ${id}
+
+Ctrl-C stops this broker; its data stays.
+`;
+}
+
+async function run(config: Config): Promise<void> {
   const home = resolve(config.home);
   const startedMs = performance.now();
   const say = (line: string): void => void process.stderr.write(`${line}\n`);

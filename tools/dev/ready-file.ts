@@ -10,6 +10,8 @@ export interface ReadyFile {
   readonly consumerGroup: string;
   readonly consumerGroups: readonly string[];
   readonly coordinators: readonly string[];
+  /** Where the coordinators listen for brokers and the other services. */
+  readonly coordinatorPeers: readonly string[];
   readonly brokers: readonly {
     readonly id: number;
     readonly address: string;

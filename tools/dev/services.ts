@@ -26,6 +26,9 @@ export interface ClusterPlan {
   readonly place: Placer;
 }
 
+/** What a broker needs of the plan. */
+export type BrokerPlan = Pick<ClusterPlan, 'home' | 'clusterId' | 'brokerConfig' | 'metrics' | 'logLevel' | 'place'>;
+
 export interface PlannedService extends ServiceSpec {
   readonly address: string;
   readonly peerAddress: string | undefined;
@@ -59,7 +62,7 @@ const BROKER_NEW_SPACE = '--max-semi-space-size=2';
 
 /** Chooses ports and arguments. The addresses of the coordinators are known before anything runs. */
 export async function planCluster(plan: ClusterPlan, ports: PortBook): Promise<PlannedCluster> {
-  const { clusterId, redisUrl, home } = plan;
+  const { clusterId, redisUrl } = plan;
   const traces = plan.traces ? await traceConsole(plan, ports) : undefined;
   const env = { ...serviceEnvironment(), ...(traces === undefined ? {} : exportTo(traces.address)) };
   const coordinators: PlannedService[] = [];
@@ -71,13 +74,7 @@ export async function planCluster(plan: ClusterPlan, ports: PortBook): Promise<P
   }
   const peers = ['--coordinators', coordinators.map((coordinator) => coordinator.peerAddress).join(',')];
   const brokers: PlannedBroker[] = [];
-  for (let id = 1; id <= plan.brokerCount; id += 1) {
-    const name = `broker-${id}`;
-    const dataDir = join(home, name);
-    const config = plan.brokerConfig === undefined ? [] : ['--config', plan.brokerConfig];
-    const args = ['--id', String(id), '--data-dir', dataDir, '--cluster-id', clusterId, ...peers, ...config];
-    brokers.push({ ...(await service(plan, ports, { name, app: 'broker', peer: true, args, env })), id, dataDir });
-  }
+  for (let id = 1; id <= plan.brokerCount; id += 1) brokers.push(await broker(plan, ports, { id, peers, env }));
   const instances = async (name: string, app: string, count: number): Promise<PlannedService[]> => {
     const planned: PlannedService[] = [];
     for (let index = 1; index <= count; index += 1) {
@@ -90,6 +87,30 @@ export async function planCluster(plan: ClusterPlan, ports: PortBook): Promise<P
   const consumerGroups = await instances('consumer-group', 'consumer-group', plan.consumerGroupCount);
   await ports.save();
   return { coordinators, brokers, gateways, consumerGroups, console: traces };
+}
+
+/** One more broker for a cluster that runs; `coordinatorPeers` are where its coordinators listen for brokers. */
+export async function planJoiningBroker(
+  plan: BrokerPlan,
+  ports: PortBook,
+  { id, coordinatorPeers }: { readonly id: number; readonly coordinatorPeers: readonly string[] },
+): Promise<PlannedBroker> {
+  const peers = ['--coordinators', coordinatorPeers.join(',')];
+  const planned = await broker(plan, ports, { id, peers, env: serviceEnvironment() });
+  await ports.save();
+  return planned;
+}
+
+async function broker(
+  plan: BrokerPlan,
+  ports: PortBook,
+  { id, peers, env }: { readonly id: number; readonly peers: readonly string[]; readonly env: NodeJS.ProcessEnv },
+): Promise<PlannedBroker> {
+  const name = `broker-${id}`;
+  const dataDir = join(plan.home, name);
+  const config = plan.brokerConfig === undefined ? [] : ['--config', plan.brokerConfig];
+  const args = ['--id', String(id), '--data-dir', dataDir, '--cluster-id', plan.clusterId, ...peers, ...config];
+  return { ...(await service(plan, ports, { name, app: 'broker', peer: true, args, env })), id, dataDir };
 }
 
 /** Its own spans go nowhere. */
@@ -123,7 +144,11 @@ interface ServiceParts {
   readonly env: NodeJS.ProcessEnv;
 }
 
-async function service(plan: ClusterPlan, ports: PortBook, parts: ServiceParts): Promise<PlannedService> {
+async function service(
+  plan: Pick<ClusterPlan, 'metrics' | 'logLevel' | 'place'>,
+  ports: PortBook,
+  parts: ServiceParts,
+): Promise<PlannedService> {
   const { name, app, peer, args, env } = parts;
   const { host, wrap, env: placed } = plan.place(name);
   const address = await ports.address(name, host);

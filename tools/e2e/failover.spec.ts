@@ -169,23 +169,17 @@ describe('after kill -9 of a leader', () => {
 });
 
 describe('a broker whose directory is wiped', () => {
-  it('comes back blank, counts for nothing, and costs nothing that was acknowledged', async () => {
+  it('comes back blank, costs nothing that was acknowledged, and gets new replicas by itself', async () => {
     const victim = await topic.busiestLeader();
-    await topic.workDuring(
-      'directory wiped',
-      async () => {
-        await sleep(QUIET_MS);
-        const { pid, dataDir } = broker(victim);
-        process.kill(pid, 'SIGSTOP');
-        rmSync(dataDir, { recursive: true, force: true });
-        killNow([pid]);
-        await until('the broker to be back', 60, () => broker(victim).pid !== pid);
-      },
-      2,
-    );
-    const api = new Api(cluster);
-    const { partitions } = await api.getTopic(topic.name);
-    api.close();
-    for (const { inSyncIds } of partitions) expect(inSyncIds).not.toContain(victim);
+    await topic.workDuring('directory wiped', async () => {
+      await sleep(QUIET_MS);
+      const { pid, dataDir } = broker(victim);
+      process.kill(pid, 'SIGSTOP');
+      rmSync(dataDir, { recursive: true, force: true });
+      killNow([pid]);
+      await until('the broker to be back', 60, () => broker(victim).pid !== pid);
+    });
+    const { partitions } = await topic.describe();
+    for (const { inSyncIds } of partitions) expect(inSyncIds).toContain(victim);
   });
 });

@@ -11,9 +11,20 @@ type Mode =
   /** Each command gets this error; `-` and the line's end are added. */
   | { readonly kind: 'error'; readonly text: string };
 
+const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+
+/** A connection of a client, and the ids that the client has named on it. */
+interface Passage {
+  readonly client: Socket;
+  readonly redis: Socket;
+  readonly named: Set<string>;
+}
+
 export class RedisProxy {
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #passages = new Set<Passage>();
+  /** Whoever names this id gets through no more, nor does anybody new. */
+  #isolated: string | undefined;
   #target: number;
   #mode: Mode = { kind: 'pass' };
 
@@ -46,8 +57,14 @@ export class RedisProxy {
     this.cut();
   }
 
+  /** Cuts off the client that names this id, a coordinator's run, and keeps others as they are. Undefined = ends that. */
+  isolate(id: string | undefined): void {
+    this.#isolated = id;
+    for (const { client, named } of this.#passages) if (id !== undefined && named.has(id)) client.destroy();
+  }
+
   cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const { client } of this.#passages) client.destroy();
   }
 
   close(): void {
@@ -56,18 +73,21 @@ export class RedisProxy {
   }
 
   #serve(client: Socket): void {
+    if (this.#isolated !== undefined) return void client.destroy();
     const redis = createConnection({ host: '127.0.0.1', port: this.#target });
+    const passage = { client, redis, named: new Set<string>() };
+    this.#passages.add(passage);
     for (const socket of [client, redis]) {
-      this.#sockets.add(socket);
       socket.on('error', () => undefined);
       socket.on('close', () => {
-        this.#sockets.delete(socket);
+        this.#passages.delete(passage);
         client.destroy();
         redis.destroy();
       });
     }
     client.on('data', (bytes) => {
       const mode = this.#mode;
+      for (const [id] of bytes.toString('latin1').matchAll(UUID)) if (passage.named.size < 1000) passage.named.add(id);
       if (mode.kind === 'error') client.write(`-${mode.text}\r\n`.repeat(commandCount(bytes)));
       else if (mode.kind !== 'hang') redis.write(bytes);
     });

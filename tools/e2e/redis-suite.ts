@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisCommand } from '@partita/tool-dev/redis-server.ts';
 import type { Topic, TopicSettings } from '@partita/protocol';
-import { TopicServiceService, ClusterServiceService } from '@partita/protocol';
+import { ClusterServiceService, Topic as TopicMessage, TopicServiceService } from '@partita/protocol';
 import { callUnary } from '@partita/rpc/client';
 import { expect } from 'vitest';
 import { Api } from './api.ts';
@@ -12,6 +12,8 @@ import { startCluster } from './harness.ts';
 import type { Cluster, ClusterOptions } from './harness.ts';
 import { Member } from './member.ts';
 import { RedisSite } from './redis-site.ts';
+import { ReplicatedTopic } from './replicated.ts';
+import { LONG } from './root.ts';
 import { until } from './until.ts';
 import { Ledger, writeSdk, writeUnary } from './writers.ts';
 
@@ -29,6 +31,8 @@ export class RedisSuite {
   readonly cluster: Cluster;
   readonly api: Api;
   readonly ledger: Ledger;
+  /** Three replicas, under a checked history. */
+  readonly replicated: ReplicatedTopic;
   #groups = 0;
   #created = 0;
 
@@ -37,6 +41,7 @@ export class RedisSuite {
     this.cluster = cluster;
     this.api = new Api(cluster);
     this.ledger = new Ledger(topic, PARTITION_COUNT);
+    this.replicated = new ReplicatedTopic(() => cluster, 'redis', `${topic}-replicated`, PARTITION_COUNT);
   }
 
   static async start(command: RedisCommand, topic: string, options: ClusterOptions = {}): Promise<RedisSuite> {
@@ -45,6 +50,7 @@ export class RedisSuite {
     const cluster = await startCluster({ ...options, redis: 'url', env });
     const suite = new RedisSuite(site, cluster, topic);
     await until('the topic', 20, () => suite.api.createTopic(topic, PARTITION_COUNT, SETTINGS));
+    await suite.replicated.create();
     return suite;
   }
 
@@ -54,8 +60,21 @@ export class RedisSuite {
     await this.site.dispose();
   }
 
-  /** Runs writers and a consumer while `disaster` happens; returns how many records were acknowledged. None of it may fail. */
-  async whileTraffic(disaster: () => Promise<void>): Promise<number> {
+  /**
+   * Runs writers and a consumer while `disaster` happens, and in the long form work under a checked history too; returns how
+   * many records were acknowledged. None of it may fail.
+   */
+  async whileTraffic(what: string, disaster: () => Promise<void>): Promise<number> {
+    let acked = 0;
+    const plain = async () => {
+      acked = await this.#whileWriters(disaster);
+    };
+    if (LONG) await this.replicated.workDuring(what, plain);
+    else await plain();
+    return acked;
+  }
+
+  async #whileWriters(disaster: () => Promise<void>): Promise<number> {
     const { api, ledger, cluster } = this;
     const member = new Member(api, cluster.addresses.consumerGroup, `group-${(this.#groups += 1)}`, [ledger.topic]);
     await member.untilHolding(PARTITION_COUNT);
@@ -100,6 +119,21 @@ export class RedisSuite {
     return `${part?.slice(0, part.lastIndexOf(':part:'))}:${name}`;
   }
 
+  /** The same without asking a coordinator. */
+  async keyDirect(name: string): Promise<string> {
+    const [meta] = await this.site.raw.keys('partita:{*}:meta');
+    return `${meta?.slice(0, -'meta'.length)}${name}`;
+  }
+
+  async createAt(coordinator: string, name: string): Promise<Topic | undefined> {
+    const request = {
+      topic: TopicMessage.fromPartial({ name, partitionCount: 1, replicationFactor: 1 }),
+      requestId: '',
+      validateOnly: false,
+    };
+    return (await callUnary(this.api.pool.client(coordinator), TopicServiceService.createTopic, request)).topic;
+  }
+
   /** What survives everything: versions and settings of all topics, replica sets, and epochs, which may only grow. */
   async picture(): Promise<Picture> {
     const topics = await this.topics();
@@ -108,7 +142,10 @@ export class RedisSuite {
       { topicId, version, settings, partitionCount, replicationFactor },
     ]);
     const replicas = topics.flatMap(({ topicId, partitions }) =>
-      partitions.map(({ partition, replicas: set }) => [`${topicId}/${partition}`, set.map(({ brokerId }) => brokerId)]),
+      partitions.map(({ partition, replicas: set }) => [
+        `${topicId}/${partition}`,
+        set.map(({ brokerId }) => brokerId),
+      ]),
     );
     const epochs = topics.flatMap(({ topicId, partitions }) =>
       partitions.map(({ partition, leaderEpoch }) => [`${topicId}/${partition}`, leaderEpoch] as const),
@@ -141,12 +178,17 @@ export class RedisSuite {
     await callUnary(client, TopicServiceService.deleteTopic, { topic, etag: '', requestId: '' });
   }
 
-  /** A new topic can be made: the coordinator is active and its directory is in step. Seconds that it took. */
-  async untilWritable(secondsMax = 20): Promise<number> {
-    const beganMs = performance.now();
+  /** A new topic can be made: the coordinator is active and its directory is in step, and every broker hears it. */
+  async untilWritable(secondsMax = 20): Promise<void> {
     const name = `writable-${(this.#created += 1)}`;
     await until('a topic to be created', secondsMax, () => this.api.createTopic(name, 1));
-    return (performance.now() - beganMs) / 1000;
+    for (const { id, address } of this.cluster.file.brokers) {
+      await until(`broker ${id} to know ${name}`, secondsMax, async () => {
+        const client = this.api.pool.client(address);
+        const { routes } = await callUnary(client, ClusterServiceService.getRoutes, { topics: [] });
+        return routes.some(({ topic }) => topic === name);
+      });
+    }
   }
 
   /** Addresses of the coordinators that say of themselves that they are active. */

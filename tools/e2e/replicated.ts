@@ -1,7 +1,8 @@
 /** A topic with replicas under a checked history: work on it while something happens, then see whether it was hurt. */
 import { connect } from '@partita/client';
-import type { PartitaClient } from '@partita/client';
+import type { PartitaClient, TopicChange } from '@partita/client';
 import { ClusterServiceService } from '@partita/protocol';
+import type { Topic } from '@partita/protocol';
 import { callUnary } from '@partita/rpc/client';
 import { checkHistory } from '@partita/tool-history/checker.ts';
 import type { Verdict } from '@partita/tool-history/checker.ts';
@@ -42,13 +43,38 @@ export class ReplicatedTopic {
     }
   }
 
-  /** Makes it, once there are brokers for three replicas, and waits until all are in sync. */
-  async create(): Promise<void> {
+  /** Makes it, once there are brokers for its replicas, and waits until all are in sync. */
+  async create(replicationFactor = 3): Promise<void> {
     const { name, partitionCount } = this;
     await until('the topic', 30, () =>
-      this.#withClient((client) => client.admin.createTopic({ name, partitionCount, replicationFactor: 3 })),
+      this.#withClient((client) => client.admin.createTopic({ name, partitionCount, replicationFactor })),
     );
-    await this.untilInSync(3);
+    await this.untilInSync(replicationFactor);
+  }
+
+  describe(): Promise<Topic> {
+    return this.#withClient((client) => client.admin.getTopic(this.name));
+  }
+
+  /** Other settings, or another replication factor. */
+  async update(change: TopicChange): Promise<void> {
+    await until('the topic to be changed', 20, () =>
+      this.#withClient((client) => client.admin.updateTopic(this.name, change)),
+    );
+  }
+
+  /** Each partition has a leader and exactly so many replicas, all of them in sync. */
+  async untilWhole(count: number, secondsMax = 60): Promise<void> {
+    await until(`exactly ${count} replicas of each partition, in sync`, secondsMax, async () => {
+      const { partitions } = await this.describe();
+      const odd = partitions.find(
+        ({ leaderId, replicas, inSyncIds }) =>
+          leaderId === 0 || replicas.length !== count || replicas.some(({ brokerId }) => !inSyncIds.includes(brokerId)),
+      );
+      if (odd === undefined) return true;
+      const ids = odd.replicas.map(({ brokerId }) => brokerId).join();
+      throw new Error(`partition ${odd.partition} has ${ids}, in sync ${odd.inSyncIds.join()}`);
+    });
   }
 
   /** Each partition has a leader and so many replicas in sync. */
@@ -75,10 +101,14 @@ export class ReplicatedTopic {
    * Producers and readers work while it happens and a moment after; then everything is read. Lost, duplicate, reordered and
    * divergent records are anomalies; there must be none, and replicas must be equal.
    */
-  async workDuring(what: string, happening: () => Promise<void>, replicaCount = 3): Promise<Verdict> {
+  async workDuring(
+    what: string,
+    happening: (recorder: Recorder) => Promise<void>,
+    replicaCount = 3,
+  ): Promise<Verdict> {
     const recorder = new Recorder();
     const workload = await Workload.start({ endpoints: this.endpoints, topic: this.name, recorder });
-    await happening();
+    await happening(recorder);
     await this.untilInSync(replicaCount, 60);
     const before = recorder.events.length;
     await until('work to go on', 20, () => recorder.events.length > before + 400);

@@ -2,6 +2,8 @@
  * Every service of a cluster is stopped and started again under load, as for an upgrade: whoever retries as it is told sees no
  * error, nothing is lost, and nothing of a session is stored twice. Leaders are moved before their brokers stop, and go back.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClusterServiceService } from '@partita/protocol';
 import { callUnary } from '@partita/rpc/client';
@@ -12,7 +14,7 @@ import { Api } from './api.ts';
 import { figure } from './figures.ts';
 import { startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';
-import { activeCoordinator } from './replicated.ts';
+import { activeCoordinator, ReplicatedTopic } from './replicated.ts';
 import { redisBinary } from './redis-binary.ts';
 import { RollingRestart } from './rolling-restart.ts';
 import { LONG } from './root.ts';
@@ -27,6 +29,10 @@ const MOVE_COUNT = LONG ? 60 : 12;
 const TEST_MS_MAX = LONG ? 900_000 : 90_000;
 /** What a controlled move may cost. */
 const LEADERLESS_MS_MAX = 500;
+/** A third of it is led by each broker. */
+const MANY_COUNT = 3000;
+const MANY_TOPIC_COUNT = 5;
+const HAND_OVER_SECONDS_MAX = 15;
 const hasRedis = typeof (await redisBinary()) !== 'string';
 let cluster: Cluster;
 beforeAll(async () => {
@@ -54,6 +60,13 @@ function tellTimes(what: string, times: readonly number[]): void {
   figure('rolling', `${what}: changes of a leader under load`, sorted.length);
   figure('rolling', `${what}: ms without a leader, median`, sorted[Math.floor(sorted.length / 2)] ?? 0);
   figure('rolling', `${what}: ms without a leader, longest`, sorted.at(-1) ?? 0);
+}
+
+/** The line with which a broker told how it gave up its leaders last. */
+function handOverLine(brokerId: number): { readonly left: number; readonly duration_ms: number } {
+  const log = readFileSync(join(cluster.home, 'logs', `broker-${brokerId}.log`), 'utf8');
+  const line = log.split('\n').findLast((text) => text.includes('"broker leads nothing"'));
+  return JSON.parse(line ?? '{}') as ReturnType<typeof handOverLine>;
 }
 
 describe('under a checked history', () => {
@@ -110,6 +123,27 @@ describe('under a checked history', () => {
       tellTimes('moves by wish', times);
       expect(times.length).toBeGreaterThanOrEqual(MOVE_COUNT);
       expect(Math.max(...times)).toBeLessThan(LEADERLESS_MS_MAX);
+    },
+    TEST_MS_MAX,
+  );
+});
+
+describe('a broker that leads a thousand partitions', () => {
+  it.runIf(LONG)(
+    `hands them over in less than ${HAND_OVER_SECONDS_MAX} s`,
+    async () => {
+      const count = MANY_COUNT / MANY_TOPIC_COUNT;
+      const topics = Array.from(
+        { length: MANY_TOPIC_COUNT },
+        (_, number) => new ReplicatedTopic(() => cluster, 'rolling', `many-${number}`, count),
+      );
+      for (const topic of topics) await topic.create();
+      const { pid = 0, id = 0 } = cluster.file.brokers[0] ?? {};
+      await new RollingRestart(() => cluster, topics).restart(pid);
+      const { left, duration_ms } = handOverLine(id);
+      figure('rolling', `leaders of ${MANY_COUNT / 3} partitions and more handed over in s`, duration_ms / 1000);
+      expect(left).toBe(0);
+      expect(duration_ms / 1000).toBeLessThan(HAND_OVER_SECONDS_MAX);
     },
     TEST_MS_MAX,
   );

@@ -23,7 +23,7 @@ export class RollingRestart {
   /** Coordinators, gateways, instances of consumer groups, brokers: each once, each after the one before is back. */
   async everything(): Promise<void> {
     const { coordinator, gateway, consumerGroup } = this.#cluster().file.pids;
-    for (const pid of [...coordinator, ...gateway, ...consumerGroup]) await this.#restart(pid);
+    for (const pid of [...coordinator, ...gateway, ...consumerGroup]) await this.restart(pid);
     for (const { id } of this.#cluster().file.brokers) await this.#restartBroker(id);
   }
 
@@ -54,16 +54,8 @@ export class RollingRestart {
     });
   }
 
-  async #restartBroker(id: number): Promise<void> {
-    const beganMs = performance.now();
-    const { pid = 0 } = this.#cluster().file.brokers.find((broker) => broker.id === id) ?? {};
-    await this.#restart(pid);
-    for (const topic of this.#topics) await topic.untilInSync(3);
-    this.brokerSecondsMax = Math.max(this.brokerSecondsMax, (performance.now() - beganMs) / 1000);
-  }
-
-  /** The launcher starts it again. */
-  async #restart(pid: number): Promise<void> {
+  /** SIGTERM; the launcher starts it again. */
+  async restart(pid: number): Promise<void> {
     const count = this.#cluster().servicePids.length;
     process.kill(pid, 'SIGTERM');
     await until(`process ${pid} to be gone`, BACK_SECONDS_MAX, () => !isAlive(pid));
@@ -71,5 +63,13 @@ export class RollingRestart {
       const { servicePids } = this.#cluster();
       return servicePids.length === count && !servicePids.includes(pid);
     });
+  }
+
+  async #restartBroker(id: number): Promise<void> {
+    const beganMs = performance.now();
+    const { pid = 0 } = this.#cluster().file.brokers.find((broker) => broker.id === id) ?? {};
+    await this.restart(pid);
+    for (const topic of this.#topics) await topic.untilInSync(3);
+    this.brokerSecondsMax = Math.max(this.brokerSecondsMax, (performance.now() - beganMs) / 1000);
   }
 }

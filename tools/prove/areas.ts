@@ -12,6 +12,7 @@ import { partitions } from './areas/partitions.ts';
 import { producers } from './areas/producers.ts';
 import { redis } from './areas/redis.ts';
 import { reliability } from './areas/reliability.ts';
+import { rolling } from './areas/rolling.ts';
 import { start } from './areas/start.ts';
 import { storage } from './areas/storage.ts';
 
@@ -19,6 +20,7 @@ export const AREAS: readonly Area[] = [
   start,
   kill,
   failover,
+  rolling,
   groups,
   producers,
   storage,

@@ -15,6 +15,7 @@ import type { Stage } from './stage.ts';
 import { checkDelivery } from './steps/check-delivery.ts';
 import { consumeAsGroup } from './steps/consume-as-group.ts';
 import { createTopic } from './steps/create-topic.ts';
+import { joinBroker } from './steps/join-broker.ts';
 import { joinGroup } from './steps/join-group.ts';
 import { killLeader } from './steps/kill-leader.ts';
 import { produceFlights } from './steps/produce-flights.ts';
@@ -49,11 +50,14 @@ const options = new Command('npm run tour --')
   .option('--home <dir>', 'home of a running cluster', process.env['PARTITA_HOME'] ?? '.partita')
   .option('--server <addresses>', 'any public address of a cluster, several by comma; default: PARTITA_SERVER')
   .option('--keep', 'leaves the topic and the group in the cluster', false)
-  .option('--no-kill', 'kills no broker of the cluster and leaves its Redis alone')
+  .option(
+    '--no-kill',
+    'changes nothing about the cluster itself: no broker is added or killed, its Redis is left alone',
+  )
   .addHelpText(
     'after',
-    "\nIt empties the launcher's own Redis and kills one of three brokers with SIGKILL, which the launcher starts again;" +
-      '\nwith --server it does neither.' +
+    "\nIt adds a broker for a while, empties the launcher's own Redis, and kills one of three brokers with SIGKILL, which the launcher starts again;" +
+      '\nwith --server it does none of that.' +
       '\nWithout a running cluster the tour starts one for itself and stops it at the end.',
   )
   .parse()
@@ -89,6 +93,7 @@ async function tour(): Promise<boolean> {
   await checkDelivery(stage, flights, sent, members);
   rankAirports(stage, flights, members.arrivals);
   await resize(stage, flights);
+  await addBroker(stage, home, flights);
   await loseRedis(stage, home, flights);
   const lost = await loseBroker(stage, home, flights);
   // Those who waited for a new leader waited longest.
@@ -103,6 +108,13 @@ async function resize(stage: Stage, flights: readonly Flight[]): Promise<void> {
     cleanUps.push(() => admin.deleteGroup(stage.movingGroup));
   }
   await resizeGroup(stage, flights);
+}
+
+/** Where the launcher may start one more. */
+async function addBroker(stage: Stage, home: string | undefined, flights: readonly Flight[]): Promise<void> {
+  if (!options.kill || home === undefined) return;
+  if (!options.keep) cleanUps.push(() => stage.client.admin.deleteTopic(stage.growingTopic));
+  await joinBroker(stage, home, flights);
 }
 
 /** Where Redis is the launcher's own: nobody else's is touched. */
@@ -133,6 +145,7 @@ async function enter(): Promise<Pick<Entered, 'home' | 'tracing'> & { readonly s
     topic: `flights-${id}`,
     replicatedTopic: `flights-${id}-3`,
     movingTopic: `flights-${id}-12`,
+    growingTopic: `flights-${id}-4`,
     wipedTopic: `flights-${id}-redis`,
     group: `tour-${id}`,
     movingGroup: `tour-${id}-moving`,

@@ -14,6 +14,8 @@ export interface Stage {
   readonly replicatedTopic: string;
   /** Name of the topic that is written while Redis is wiped, new for each tour. */
   readonly wipedTopic: string;
+  /** Name of the topic that is written while a broker joins and leaves, new for each tour. */
+  readonly growingTopic: string;
   /** Name of the topic whose group grows and shrinks, new for each tour. */
   readonly movingTopic: string;
   /** Id of the consumer group, new for each tour. */

@@ -46,7 +46,7 @@ import { RecentBudget } from './replication/recent-batches.ts';
 import { RecoveryTrace } from './tracing/recovery-trace.ts';
 
 /** Time for calls and streams to end themselves when the broker drains; the rest is for closing logs. */
-const GRACE_MS = DRAIN_MS_MAX / 3;
+const GRACE_MS = DRAIN_MS_MAX / 5;
 /** The same for calls of peers, after those of clients. */
 const PEER_GRACE_MS = DRAIN_MS_MAX / 10;
 /** Damage that readers meet again and again is said this often. */
@@ -133,6 +133,8 @@ class Broker implements RunningService {
       clock: systemClock,
       logger,
       segmentBytesDefault: config.segmentBytes,
+      onTopic: (topic) => this.#sessions.forEach((session) => session.noteTopic(topic)),
+      onTombstone: (tombstone) => this.#sessions.forEach((session) => session.noteTombstone(tombstone)),
     });
     this.#appender = new Appender({
       registry: this.#registry,

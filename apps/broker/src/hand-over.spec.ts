@@ -12,7 +12,7 @@ class StoppingBroker {
   nowMs = 0;
   hasCoordinator = true;
   leads: number[][];
-  readonly states = new Map([2, 3].map((id) => [id, BROKER_STATE_UP]));
+  readonly states = new Map<number, BrokerState>([2, 3].map((id) => [id, BROKER_STATE_UP]));
   readonly lines: unknown[] = [];
   /** What happens at a time, in order. */
   readonly events: [number, () => void][] = [];
@@ -82,7 +82,7 @@ it('waits for no broker that is about to stop, too', async () => {
 it('does not wait for ever, and not at all without a coordinator', async () => {
   const late = new StoppingBroker([2]);
   expect(await late.stop()).toBe(LEADER_DRAIN_MS_MAX);
-  expect(late.lines.at(-1)).toMatchObject(['broker leads nothing', { left: 1, why: 'others do not lead after 10 s' }]);
+  expect(late.lines.at(-1)).toMatchObject(['broker leads nothing', { left: 1, why: 'others do not lead after 15 s' }]);
   const alone = new StoppingBroker([2]);
   alone.events.push([70, () => (alone.hasCoordinator = false)]);
   expect(await alone.stop()).toBe(100);

@@ -3,8 +3,11 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PartitaError } from '@partita/domain';
+import { createNodeDisk, openJournal } from '@partita/log';
+import { ReplicaServiceService } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
-import { batchOf, entryFor } from './testing/broker.fixture.ts';
+import { callUnary } from '@partita/rpc/client';
+import { batchOf, CLUSTER_ID, entryFor } from './testing/broker.fixture.ts';
 import { Appending, ReplicaChange } from './testing/replica-change.fixture.ts';
 import { ReplicaSet, TOPIC_ID } from './testing/replica-set.fixture.ts';
 
@@ -123,6 +126,66 @@ describe('a replica that moves to another broker', () => {
     await set.elect([3, 1]);
     const { baseOffset } = await set.broker(3).appendOk(entryFor(set.topic, batchOf('a')));
     await set.untilEqual([1, 3], baseOffset + 1n);
+  });
+});
+
+describe('a replica that is deleted', () => {
+  it('leaves nothing once its topic is deleted, too', async () => {
+    const change = await start(2, 2, 1);
+    const [first, second] = set.replicas;
+    await change.change(1, { replicas: [first!] });
+    await change.delete(second!);
+    const tombstone = { topicId: TOPIC_ID, deleteId: first!.replicaId, deleteTimeMs: BigInt(Date.now()) };
+    const request = { clusterId: CLUSTER_ID, tombstone };
+    await callUnary(set.broker(2).peer, ReplicaServiceService.deleteTopicReplicas, request);
+    await change.delete(second!);
+    const answer = await change.ask(second!, 9);
+    expect(fromRpcStatus(answer.error!).reason).toBe('TOPIC_NOT_FOUND');
+    await set.broker(2).stop();
+    const journal = await openJournal({ disk: createNodeDisk(), dir: set.broker(2).dir });
+    const keys = [...journal.entries()].map(([key]) => key);
+    await journal.close();
+    expect(keys.filter((key) => key.includes(TOPIC_ID))).toEqual([`tombstone/${TOPIC_ID}`]);
+    await set.startBroker(2, set.broker(2).dir);
+  });
+
+  it('may be one whose files are damaged, or whose broker has not heard that it was removed', async () => {
+    const change = await start(3, 3, 2);
+    const [first, second, third] = set.replicas;
+    await set.broker(1).appendOk(entryFor(set.topic, batchOf('x'.repeat(30_000))));
+    await set.broker(3).stop();
+    await change.change(1, { replicas: [first!, second!] });
+    const dir = join(set.broker(3).dir, TOPIC_ID, '0');
+    for (const name of await readdir(dir)) await writeFile(join(dir, name), 'no log of ours');
+    await writeFile(join(set.broker(3).dir, 'clean-shutdown'), 'gone');
+    await set.startBroker(3, set.broker(3).dir);
+    await change.delete(third!);
+    expect(await filesOf(3)).toEqual([]);
+    expect(await change.ask(third!, 9)).toMatchObject({ granted: false, configFloor: 2, error: undefined });
+  });
+});
+
+describe('a replica that has left its set and is not deleted', () => {
+  it('costs its leader nothing, serves nobody, and does not vote', async () => {
+    const change = await start(3, 3, 2);
+    const [first, second, third] = set.replicas;
+    await set.broker(1).appendOk(entryFor(set.topic, batchOf('a')));
+    await set.untilInSync(1, 2, 3);
+    await change.change(1, { replicas: [first!, second!] });
+    await set.untilInSync(1, 2);
+    // More than what is sent ahead to one that does not acknowledge.
+    for (let count = 0; count < 12; count += 1) {
+      await set.broker(1).appendOk(entryFor(set.topic, batchOf('x'.repeat(1024 * 1024 - 1024))));
+    }
+    const queued = async () => {
+      const scraped = await set.broker(1).scrape();
+      return scraped.get('partita_broker_queue_bytes{queue="replicate"}');
+    };
+    await expect.poll(queued, { timeout: 5000 }).toBe(0);
+    const fetched = await set.broker(3).fetch({ topic: set.topic, offset: 0n });
+    expect(fromRpcStatus(fetched.error!)).toMatchObject({ reason: 'NOT_LEADER', metadata: { leader: '1' } });
+    await expect.poll(async () => (await change.ask(third!, 9)).configFloor).toBe(2);
+    expect(await change.ask(third!, 9)).toMatchObject({ granted: false, error: undefined });
   });
 });
 

@@ -25,6 +25,9 @@ export interface DeletionOrder extends TopicPartition {
   readonly leaderEpoch: number;
 }
 
+/** Where files lie, and the journal that says of which replicas. */
+type Files = Pick<DataDirectory, 'dir' | 'journal'>;
+
 export interface DeletionPlace {
   readonly directory: DataDirectory;
   readonly registry: PartitionRegistry;
@@ -115,10 +118,7 @@ function notFound({ topicId, partition, replicaId }: DeletionOrder): PartitaErro
  * Removes what is left of the files of replicas that are deleted, and forgets those of which nobody can ask any more. Call it
  * before anything is opened.
  */
-export async function finishReplicaDeletions(
-  directory: DataDirectory,
-  isOld: (floor: KeptFloor) => boolean,
-): Promise<void> {
+export async function finishReplicaDeletions(directory: Files, isOld: (floor: KeptFloor) => boolean): Promise<void> {
   const { journal, dir } = directory;
   const topicIds = new Set(await readdir(dir));
   const old: string[] = [];
@@ -134,7 +134,7 @@ export async function finishReplicaDeletions(
 
 /** Of a replica that the journal no longer has; the topic's own file goes with the last one, unless another is coming. */
 export async function removeReplicaFiles(
-  directory: DataDirectory,
+  directory: Files,
   place: TopicPartition,
   topic: 'remove the last' | 'keep the topic' = 'remove the last',
 ): Promise<void> {
@@ -146,7 +146,7 @@ export async function removeReplicaFiles(
 }
 
 /** True when the journal has a replica of the topic. */
-function holdsTopic({ journal }: DataDirectory, topicId: string): boolean {
+function holdsTopic({ journal }: Files, topicId: string): boolean {
   const prefix = `${REPLICA_PREFIX}${topicId}/`;
   for (const [key] of journal.entries()) if (key.startsWith(prefix)) return true;
   return false;

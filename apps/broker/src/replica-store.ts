@@ -27,6 +27,7 @@ import { knownConfigs } from './peer-messages.ts';
 import { badField, creationFault, diskFull, firstMeta } from './replica-creation.ts';
 import { deleteReplica, finishReplicaDeletions, removeReplicaFiles } from './replica-deletion.ts';
 import type { DeletionOrder } from './replica-deletion.ts';
+import { asStorageFailure } from './storage-failure.ts';
 import { knownTopic } from './topic-settings.ts';
 import type { KnownTopic } from './topic-settings.ts';
 
@@ -51,6 +52,9 @@ export interface ReplicaStoreOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly segmentBytesDefault: number;
+  /** A config, or a deletion, was stored: durable, and known to nobody else yet. */
+  readonly onTopic: (config: TopicConfig) => void;
+  readonly onTombstone: (tombstone: TopicTombstone) => void;
 }
 
 export class ReplicaStore {
@@ -191,7 +195,7 @@ export class ReplicaStore {
     try {
       await this.#open(topic, replica.partition, meta, true);
     } catch (error) {
-      return asPartitaError(error);
+      return asPartitaError(asStorageFailure(error));
     }
     this.#unfinished.delete(key);
     // Those of a new topic are many, and nobody waits to hear of them.
@@ -224,6 +228,7 @@ export class ReplicaStore {
       const key = `${TOMBSTONE_PREFIX}${tombstone.topicId}`;
       if (journal.get(key) === undefined) {
         await journal.put(new Map([[key, TopicTombstone.encode(tombstone).finish()]]));
+        this.#options.onTombstone(tombstone);
       }
       const actors = this.#options.registry.removeTopic(tombstone.topicId);
       await inParallel(actors, OPEN_CONCURRENCY_MAX, async (actor) => {
@@ -329,6 +334,7 @@ export class ReplicaStore {
     await directory.disk.syncDirectory(directory.dir);
     await writeTopicConfigFile(directory.disk, dir, TopicConfig.encode(config).finish());
     registry.putTopic(knownTopic(config, segmentBytesDefault));
+    this.#options.onTopic(config);
   }
 
   async #readTopic(topicId: string): Promise<KnownTopic | undefined> {
@@ -370,7 +376,11 @@ export class ReplicaStore {
   async #exclusively<Result>(change: () => Promise<Result>): Promise<Result> {
     const mine = this.#last.then(change);
     this.#last = mine.catch(() => undefined);
-    return mine;
+    try {
+      return await mine;
+    } catch (error) {
+      throw asStorageFailure(error);
+    }
   }
 }
 

@@ -11,7 +11,7 @@ import {
   reviseLeaders,
   setBrokerStatus,
 } from '@partita/cluster';
-import type { TopicDefinition } from '@partita/cluster';
+import type { Tombstone, TopicDefinition } from '@partita/cluster';
 import { BROKER_HEARTBEAT_MS, PartitaError, SESSION_SILENCE_MS_MAX } from '@partita/domain';
 import type { Clock } from '@partita/domain';
 import { BrokerSessionServiceService } from '@partita/protocol';
@@ -28,10 +28,16 @@ import type { Logger } from '@partita/runtime';
 import { settingsForPeer } from './cluster-settings-codec.ts';
 import type { ClusterModel } from './cluster-model.ts';
 import type { Lease } from './lease.ts';
-import { inSyncReport, registrationFromMessage, reportFromMessage } from './peer-messages.ts';
+import {
+  definitionFromMessage,
+  inSyncReport,
+  registrationFromMessage,
+  reportFromMessage,
+  tombstoneFromMessage,
+} from './peer-messages.ts';
 import { directoryMessages } from './route-feed.ts';
 import type { DirectoryNews } from './route-feed.ts';
-import { checkPeer, endWhenDraining } from './session-rules.ts';
+import { checkNoTwin, checkPeer, endWhenDraining } from './session-rules.ts';
 
 export interface BrokerSessionsOptions {
   readonly clusterId: string;
@@ -43,6 +49,8 @@ export interface BrokerSessionsOptions {
   readonly logger: Logger;
   /** A broker has registered, from this peer address, with these versions of topics. */
   readonly onRegistered: (brokerId: number, peerAddress: string, topics: readonly TopicDefinition[]) => void;
+  /** A broker has stored these, on whose order ever. */
+  readonly onStored: (topics: readonly TopicDefinition[], tombstones: readonly Tombstone[]) => void;
 }
 
 type Stream = ServerBidiStream<BrokerSessionResponse>;
@@ -144,6 +152,7 @@ export class BrokerSessions {
     checkBrokerId(model.state, registration);
     const { brokerId, incarnation, peerAddress, replicas, topics } = registration;
     const replaced = this.#sessions.get(brokerId);
+    checkNoTwin(registration, replaced, clock.monotonicMs());
     const session = {
       stream,
       brokerId,
@@ -170,10 +179,14 @@ export class BrokerSessions {
     return session;
   }
 
-  #takeHeartbeat(session: Session, { changed, freeBytes, draining, wallMs }: BrokerHeartbeat): void {
-    const { model, clock } = this.#options;
+  #takeHeartbeat(session: Session, heartbeat: BrokerHeartbeat): void {
+    const { model, clock, onStored } = this.#options;
+    const { changed, freeBytes, draining, wallMs, topics, tombstones } = heartbeat;
     const { brokerId } = session;
     session.clockOffsetMs = clockOffset(wallMs, clock.wallMs());
+    // First, so that what is said of replicas meets the topics that they are of.
+    if (topics.length + tombstones.length > 0)
+      onStored(topics.map(definitionFromMessage), tombstones.map(tombstoneFromMessage));
     if (changed.length > 0) {
       const reports = changed.map(reportFromMessage);
       model.apply(reportReplicas(model.state, brokerId, reports));

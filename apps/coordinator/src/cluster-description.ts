@@ -37,15 +37,19 @@ export function describeCluster(options: DescriptionOptions, withPartitions: boo
       .map((broker) => brokerDescription(broker, counts.get(broker.facts.brokerId))),
     topicCount: topics.length,
     partitionCount: partitions.length,
-    underReplicatedCount: partitions.filter(
-      ({ partition }) => partition.inSync.length < (partition.config?.replicas.length ?? 1),
-    ).length,
+    underReplicatedCount: partitions.filter(isUnderReplicated).length,
     offlineCount: partitions.filter(({ partition }) => !partition.live).length,
     partitions: withPartitions
       ? partitions.map(({ topic, partition }) => describePartition(options, topic, partition))
       : [],
     endpoints: [...view.snapshot().endpoints],
   };
+}
+
+/** Some of its replicas are behind or gone, or it has fewer than its topic wants. */
+function isUnderReplicated({ topic, partition }: { topic: ClusterTopic; partition: ClusterPartition }): boolean {
+  const memberCount = partition.config?.replicas.length ?? 1;
+  return partition.inSync.length < Math.max(memberCount, topic.definition.replicationFactor);
 }
 
 function count(

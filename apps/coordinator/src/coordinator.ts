@@ -60,6 +60,8 @@ export interface CoordinatorOptions {
   readonly runId: string;
   readonly tracing: TracingMode;
   readonly metrics: Metrics;
+  /** How often the directory is read back. Default: DIRECTORY_CHECK_MS, and never where it is in this process. */
+  readonly directoryCheckMs?: number | undefined;
   /** The store turned out to be another cluster's. */
   readonly onWrongCluster: (error: PartitaError) => void;
 }
@@ -142,8 +144,7 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const brokersHolder = new DirectoryHolder(clock);
   const lines = new StateLines(logger, systemTimers);
   const base = { model, clock, random, logger, lines, tracing, expectedBrokers };
-  // Nobody else writes what is in this process.
-  const checkMs = config.redisUrl === EMBEDDED_STORE ? Infinity : DIRECTORY_CHECK_MS;
+  const checkMs = options.directoryCheckMs ?? (config.redisUrl === EMBEDDED_STORE ? Infinity : DIRECTORY_CHECK_MS);
   const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, checkMs, onWrongCluster });
   const news = new PartitionNews({ model, lease, lines });
   news.start();
@@ -186,6 +187,10 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       updates.brokerRegistered(brokerId, topics);
       deletions.reconcile();
       lease.wake();
+    },
+    onStored: (topics, tombstones) => {
+      for (const tombstone of tombstones) deletions.found(tombstone);
+      for (const topic of topics) updates.found(topic);
     },
   });
   const shownState = () => storeState(config, store, lease);

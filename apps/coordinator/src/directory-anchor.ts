@@ -71,9 +71,13 @@ export class DirectoryAnchor {
     this.#complete &&= memoryHolds;
   }
 
-  /** A write was answered with it, or a reading: the directory has lost what was written. */
-  lostWrites(found: Pick<RolledBack, 'generation' | 'revision'>): void {
+  /**
+   * A write was answered with it, or a reading: the directory has lost what was written. `certain` = the answer is not that
+   * to a write which a rebuild under way has overtaken.
+   */
+  lostWrites(found: Pick<RolledBack, 'generation' | 'revision'>, certain: boolean): void {
     this.#anchored = false;
+    this.#spoiled ||= certain;
     this.#generationToReplace = found.generation;
     this.#check.forget();
     this.#options.onSuspect();
@@ -99,7 +103,6 @@ export class DirectoryAnchor {
   async hold(token: LeaseToken): Promise<void> {
     if (this.#anchored) {
       if (await this.#isAsBefore()) return this.#readBack();
-      if (this.#anchored) return;
     } else if (this.#complete && !this.#spoiled && (await this.#isAsBefore())) {
       this.#becomeAnchored();
       return;
@@ -127,7 +130,7 @@ export class DirectoryAnchor {
     const reading = await this.#options.store.readMeta();
     const generation = reading.status === 'empty' ? undefined : reading.meta.generation;
     if (reading.status === 'current' && generation === this.#generation) return true;
-    this.lostWrites({ generation, revision: reading.status === 'empty' ? 0 : reading.meta.revision });
+    this.lostWrites({ generation, revision: reading.status === 'empty' ? 0 : reading.meta.revision }, true);
     return false;
   }
 

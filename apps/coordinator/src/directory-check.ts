@@ -45,7 +45,8 @@ function differences(
   return found;
 }
 
-function entriesOf({ brokers, topics, partitions, tombstones, groups }: DirectoryContent): Map<string, string> {
+function entriesOf(content: DirectoryContent): Map<string, string> {
+  const { brokers, topics, partitions, tombstones, groups, moves, settings } = content;
   const entries = new Map<string, string>();
   for (const topic of topics) entries.set(`topic ${topic.topicId}`, JSON.stringify(topic));
   for (const { topicId, partition, entry } of partitions) {
@@ -55,6 +56,8 @@ function entriesOf({ brokers, topics, partitions, tombstones, groups }: Director
   }
   for (const broker of brokers) entries.set(`broker ${broker.brokerId}`, JSON.stringify({ ...broker, sinceMs: 0 }));
   for (const { shard, value } of groups) entries.set(`group shard ${shard}`, value);
+  for (const { reassignmentId, value } of moves) entries.set(`reassignment ${reassignmentId}`, value);
+  if (settings !== undefined) entries.set('settings', JSON.stringify(settings));
   for (const tombstone of tombstones) entries.set(tombstoneName(tombstone), '');
   return entries;
 }

@@ -265,7 +265,9 @@ export class DirectoryPublisher {
 
   /** Who alone writes the directory has never written what is above its own memory. */
   #judgeStale(refused: readonly PartitionPublication[]): void {
-    const names = refused.map(({ topicId, partition }) => `partition ${topicId}/${partition}: newer than it was written`);
+    const names = refused.map(
+      ({ topicId, partition }) => `partition ${topicId}/${partition}: newer than it was written`,
+    );
     if (names.length > 0) this.#options.lease.foundForeign(names.slice(0, 5));
   }
 

@@ -1,8 +1,11 @@
 /** Leaders on the move, over real calls: by wish, and off a broker that is about to stop. */
+import { BrokerState } from '@partita/protocol';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { eventually, SpecCluster } from './testing/spec-cluster.ts';
 
 const PARTITION_COUNT = 150;
+/** On a machine that is busy with other suites, too. */
+const MOVED_MS_MAX = 20_000;
 let cluster: SpecCluster;
 let client: ReturnType<SpecCluster['client']>;
 let topicId: string;
@@ -39,11 +42,11 @@ it('moves everything off a broker that is about to stop, in few calls, evenly, a
   const broker = cluster.broker(1)!;
   broker.isDraining = true;
   broker.heartbeat([]);
-  await eventually(async () => (await leaderCounts())[0] === 0);
+  await eventually(async () => (await leaderCounts())[0] === 0, MOVED_MS_MAX);
   const [, second = 0, third = 0] = await leaderCounts();
   expect(Math.abs(second - third)).toBeLessThanOrEqual(1);
   expect(broker.pausedCounts.reduce((sum, count) => sum + count, 0)).toBe(first);
-  expect(broker.pausedCounts.length).toBeLessThan(13);
+  expect(broker.pausedCounts.length).toBeLessThan(8);
   expect(await client.elect('orders', 0, 1)).toMatchObject({ errorReason: 'LEADER_NOT_AVAILABLE' });
 });
 
@@ -56,15 +59,25 @@ it('leaves the leader where it is when its follower does not draw level, and tri
   expect((await leaderCounts())[0]).toBe(PARTITION_COUNT / 3);
   expect(broker.leadingEpochs().every((epoch) => epoch === 1)).toBe(true);
   broker.neverLevel = false;
-  await eventually(async () => (await leaderCounts())[0] === 0);
+  await eventually(async () => (await leaderCounts())[0] === 0, MOVED_MS_MAX);
 });
 
-it('moves nothing to another broker that is about to stop, and nothing where nobody else is in sync', async () => {
-  for (const id of [1, 2, 3]) {
-    cluster.broker(id)!.isDraining = true;
-    cluster.broker(id)!.heartbeat([]);
+it('moves nothing to another broker that is about to stop', async () => {
+  // Nothing moves before all of them are known to stop: their heartbeats come one by one.
+  for (const broker of cluster.brokers) {
+    broker.neverLevel = true;
+    broker.isDraining = true;
   }
+  const isDraining = async () =>
+    (await client.describe()).brokers.every(({ broker }) => broker?.state === BrokerState.BROKER_STATE_DRAINING);
+  await eventually(isDraining);
   const before = await leaderCounts();
+  // Calls that were under way are over by then.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  for (const broker of cluster.brokers) {
+    broker.neverLevel = false;
+    broker.pausedCounts.length = 0;
+  }
   await new Promise((resolve) => setTimeout(resolve, 1200));
   expect(await leaderCounts()).toEqual(before);
   expect(cluster.brokers.flatMap(({ pausedCounts }) => pausedCounts)).toEqual([]);

@@ -41,10 +41,10 @@ interface Planned extends Wish {
  * Partitions that pause at once share calls, and each waits for the slowest of them and for the syncs of all. As many as are
  * moved in this time, which the last ones tell; of very many at once more, or the last would wait for too long.
  */
-const BATCH_MS_GOAL = 100;
-const BATCH_COUNT_MIN = 4;
+const BATCH_MS_GOAL = 150;
+const BATCH_COUNT_MIN = 8;
 const BATCH_COUNT_MAX = 128;
-const BATCHES_COUNT_MAX = 64;
+const BATCHES_COUNT_MAX = 32;
 const NO_NONCE = Buffer.alloc(0);
 
 export class LeaderMoves {

@@ -128,7 +128,9 @@ export class Lease {
 
   /** The token for writes, when the directory is in step with memory. */
   anchoredToken(): LeaseToken | undefined {
-    return this.#anchor.isAnchored && this.status() === 'active' && this.#options.store.state === 'up' ? this.#token : undefined;
+    return this.#anchor.isAnchored && this.status() === 'active' && this.#options.store.state === 'up'
+      ? this.#token
+      : undefined;
   }
 
   /** The token, or the error that tells why nothing can be changed now. */
@@ -162,7 +164,7 @@ export class Lease {
 
   /** The store was found to have lost writes. */
   lostWrites(found: RolledBack): void {
-    this.#anchor.lostWrites(found);
+    this.#anchor.lostWrites(found, false);
   }
 
   /** What the store answered to a write or a reading: a damaged directory is replaced. */
@@ -225,9 +227,11 @@ export class Lease {
     } catch (error) {
       if (!(error instanceof PartitaError)) throw error;
       if (error.reason === 'WRONG_CLUSTER') throw error;
-      if (error.reason === 'NOT_ACTIVE_COORDINATOR') return this.wake();
-      if (!answered) this.#state.storeSilent(sentAtMs);
-      this.#noteFailure(error);
+      if (error.reason === 'NOT_ACTIVE_COORDINATOR') this.wake();
+      else {
+        if (!answered) this.#state.storeSilent(sentAtMs);
+        this.#noteFailure(error);
+      }
     } finally {
       this.#tell();
     }
@@ -285,7 +289,7 @@ export class Lease {
         this.#state.held(token.number, sentAtMs);
         return true;
       }
-      this.lostWrites(outcome);
+      this.#anchor.lostWrites(outcome, true);
     } catch (error) {
       if (!(error instanceof PartitaError) || error.reason !== 'NOT_ACTIVE_COORDINATOR') throw error;
       const holder = await store.leaseHolder().catch(() => undefined);

@@ -1,12 +1,13 @@
 /** What crosses an edge comes back as it was: settings as messages, topics and partitions as entries of the store. */
 import { ClusterState, CODECS, mergeStoredTopic, settingsInForce } from '@partita/cluster';
-import type { TopicSettings } from '@partita/cluster';
+import type { Reassignment, TopicSettings } from '@partita/cluster';
 import { PartitaError } from '@partita/domain';
 import { FlushMode, TopicConfig, TopicSettings as TopicSettingsMessage } from '@partita/protocol';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { hintedInstance, partitionPublication, storedPartition, storedTopic, topicEntry } from './directory-codec.ts';
 import { definitionFromMessage, definitionMessage } from './peer-messages.ts';
+import { movesEntry, storedReassignment } from './reassignment-codec.ts';
 import { settingsFromMessage, settingsMessage } from './setting-messages.ts';
 
 const count = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
@@ -101,7 +102,27 @@ it('what somebody else wrote into the store is passed over', () => {
     life: 'active',
     partitions: [],
   });
-  for (const settings of ['', 'null', '{"v":2}', '[]']) expect(storedTopic({ ...entry, settings })).toBeUndefined();
+  const whole = JSON.parse(entry.settings) as object;
+  const lies = [
+    { v: 2 },
+    { name: 'a b' },
+    { name: 7 },
+    { ranges: null },
+    { ranges: [[0]] },
+    { ranges: [[0, 2 ** 32]] },
+    { ranges: [[5, 4]] },
+    { ranges: [[0, 1]] },
+    { settings: null },
+    { settings: { retentionAge: 'short' } },
+    { settings: { retentionAge: 0.5 } },
+    { settings: { flush: 'never' } },
+    { settings: { colour: 'red' } },
+    { createTimeMs: '0' },
+    { requestId: null },
+  ].map((lie) => JSON.stringify({ ...whole, ...lie }));
+  expect(storedTopic(entry)).toBeDefined();
+  for (const settings of ['', 'null', '{"v":1}', '[]', ...lies])
+    expect(storedTopic({ ...entry, settings }), settings).toBeUndefined();
   for (const value of ['', 'null', '{"instanceId":1}']) expect(hintedInstance({ shard: 0, value })).toBeUndefined();
   expect(hintedInstance({ shard: 0, value: '{"instanceId":"i"}' })).toEqual({ instanceId: 'i', address: '' });
 });
@@ -158,4 +179,47 @@ it('ownership survives the entry of the store, and a leader that is away keeps i
   });
   const lossy = { ...publication, entry: { ...publication.entry, status: 'lossy' as const } };
   expect(storedPartition(lossy, state.topicById('t')!).lossy).toBe(true);
+});
+
+it('reassignments survive the directory, and what is none is passed over', () => {
+  const move = fc.record({
+    topicId: fc.uuid(),
+    partition: fc.nat(9999),
+    fromBrokerId: fc.nat(100),
+    toBrokerId: fc.nat(100),
+    outcome: fc.constantFrom('open', 'succeeded', 'failed', 'cancelled'),
+    errorReason: fc.constantFrom('', 'BROKER_NOT_FOUND', 'TOPIC_NOT_FOUND'),
+  });
+  const any: fc.Arbitrary<Reassignment> = fc.record({
+    reassignmentId: fc.uuid(),
+    version: fc.integer({ min: 1, max: 1000 }),
+    reason: fc.constantFrom('operator', 'balance', 'drain'),
+    requestId: fc.string(),
+    createTimeMs: count,
+    moves: fc.array(move, { minLength: 1, maxLength: 5 }),
+  });
+  fc.assert(
+    fc.property(any, fc.json(), (reassignment, garbage) => {
+      const entry = movesEntry(reassignment);
+      expect(storedReassignment(entry)).toEqual(reassignment);
+      expect(storedReassignment({ ...entry, value: garbage })).toBeUndefined();
+      expect(storedReassignment({ ...entry, value: entry.value.slice(1) })).toBeUndefined();
+    }),
+  );
+});
+
+it('replica sets survive the directory with their learners and m, whatever the topic says meanwhile', () => {
+  const state = new ClusterState();
+  const ranges = [{ hashMin: 0, hashMax: 0xffff_ffff }];
+  const topic = { topicId: 't', name: 'orders', version: 1n, ranges, replicationFactor: 3, settings: {} };
+  state.apply({ type: 'topic_put', definition: { ...topic, createTimeMs: 1, requestId: '' }, name: 'orders', life: 'active' });
+  const [a, b, c] = [1, 2, 3].map((brokerId) => ({ brokerId, directoryId: `d${brokerId}`, replicaId: `r${brokerId}` }));
+  const config = { configVersion: 4, replicas: [a!, b!], learners: [c!], minInSyncReplicas: 1, flush: 'os' } as const;
+  state.apply({ type: 'config_learned', topicId: 't', partition: 0, config });
+  const known = state.topicById('t')!;
+  const publication = partitionPublication(state, 't', known.partitions[0]!, 5);
+  expect(storedPartition(publication, known).config).toEqual(config);
+  const { config: _none, ...old } = publication.entry;
+  const asBefore = storedPartition({ ...publication, entry: old }, known).config;
+  expect(asBefore).toEqual({ ...config, learners: [], minInSyncReplicas: 2, flush: 'fsync' });
 });

@@ -120,7 +120,7 @@ export function inSyncReport(entry: IsrEntry): InSyncReport {
   };
 }
 
-function tombstoneFromMessage({ topicId, deleteId, deleteTimeMs }: TopicTombstone): Tombstone {
+export function tombstoneFromMessage({ topicId, deleteId, deleteTimeMs }: TopicTombstone): Tombstone {
   return { topicId, name: '', deleteId, deleteTimeMs: Number(deleteTimeMs) };
 }
 

@@ -2,7 +2,7 @@
 import type { ClusterPartition, ReplicaConfig, ReplicaIdentity, ReplicaReport, ReplicaStep } from '@partita/cluster';
 import { partitionKey, PartitaError } from '@partita/domain';
 import type { TopicPartition } from '@partita/domain';
-import type { Logger } from '@partita/runtime';
+import type { StateLines } from '@partita/runtime';
 import type { BrokerOrders } from './broker-orders.ts';
 import type { ClusterModel } from './cluster-model.ts';
 
@@ -13,7 +13,7 @@ export interface ReplicaStepsOptions {
   readonly model: ClusterModel;
   readonly orders: BrokerOrders;
   readonly moveLeader: MoveLeader;
-  readonly logger: Logger;
+  readonly lines: StateLines;
 }
 
 /** A step under way. */
@@ -66,20 +66,19 @@ export class ReplicaSteps {
   }
 
   async #propose(at: TopicPartition, config: ReplicaConfig, { leader, epoch }: ClusterPartition): Promise<void> {
-    const { model, orders, logger } = this.#options;
+    const { model, orders, lines } = this.#options;
     await orders.proposeConfig(leader, { ...at, leaderEpoch: epoch, config });
     model.apply([{ type: 'config_learned', ...at, config }]);
-    logger.info(
-      {
-        topic: model.state.topicById(at.topicId)?.name,
-        partition: at.partition,
-        config: config.configVersion,
-        replicas: config.replicas.map(({ brokerId }) => brokerId),
-        learners: config.learners.map(({ brokerId }) => brokerId),
-        minInSyncReplicas: config.minInSyncReplicas,
-      },
-      'a partition has another replica set',
-    );
+    const { configVersion: version, minInSyncReplicas } = config;
+    lines.write('replica set changed', {
+      topic: model.state.topicById(at.topicId)?.name ?? at.topicId,
+      partition: at.partition,
+      epoch,
+      version,
+      replicas: config.replicas.map(({ brokerId }) => brokerId),
+      learners: config.learners.map(({ brokerId }) => brokerId),
+      min_in_sync: minInSyncReplicas,
+    });
   }
 
   async #make(

@@ -1,5 +1,5 @@
 /** Changing settings: one step in memory, then on the brokers that hold the topic, whoever misses it until it has it. */
-import { storedByEnough, updateQuorum, updateTopic } from '@partita/cluster';
+import { mergeNewTopic, storedByEnough, updateQuorum, updateTopic } from '@partita/cluster';
 import type { ClusterTopic, TopicDefinition, UpdateTopicCommand } from '@partita/cluster';
 import { PartitaError } from '@partita/domain';
 import type { Logger } from '@partita/runtime';
@@ -58,6 +58,12 @@ export class TopicUpdates {
       const known = this.#options.model.state.topicById(topicId);
       if (known !== undefined && known.definition.version > version) this.#markBehind(brokerId, topicId);
     }
+  }
+
+  /** A broker has stored a version that this coordinator may not know: another one has made or changed the topic. */
+  found(definition: TopicDefinition): void {
+    const { model, publisher } = this.#options;
+    if (mergeNewTopic(model.state, definition, model.applyOne)) publisher.publishTopic(definition.topicId);
   }
 
   reconcile(): void {

@@ -57,7 +57,7 @@ export {
 export type { InSyncReport, LedPartition } from './session-commands.ts';
 export { creationFate } from './creation-fate.ts';
 export { resignedLeaders, reviseLeaders } from './leadership.ts';
-export { mergeInventory, mergeStoredPartition, mergeStoredTopic, mergeTombstone } from './rebuild.ts';
+export { mergeInventory, mergeNewTopic, mergeStoredPartition, mergeStoredTopic, mergeTombstone } from './rebuild.ts';
 export type { StoredPartition, StoredTopic } from './rebuild.ts';
 export { canElect, liveReplica, partitionStatus } from './partition-status.ts';
 export type { PartitionStatus } from './partition-status.ts';

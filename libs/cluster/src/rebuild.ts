@@ -84,6 +84,19 @@ export function mergeInventory(
   for (const report of registration.replicas) each(mergeReport(state, registration.brokerId, report));
 }
 
+/** A topic that a broker has stored on the order of another coordinator: new, or a newer version of a known one. */
+export function mergeNewTopic(state: ClusterState, definition: TopicDefinition, apply: (record: ClusterRecord) => void): boolean {
+  const records = mergeTopic(state, definition, 'active');
+  records.forEach(apply);
+  // Brokers may have told of its replicas before anybody told of the topic.
+  for (const { facts, replicas } of records.length === 0 ? [] : state.brokers()) {
+    if (facts.status === 'down') continue;
+    for (const report of replicas.values())
+      if (report.topicId === definition.topicId) mergeReport(state, facts.brokerId, report).forEach(apply);
+  }
+  return records.length > 0;
+}
+
 /** What one replica's report tells about its partition. */
 export function mergeReport(state: ClusterState, brokerId: number, report: ReplicaReport): ClusterRecord[] {
   const { topicId, partition, config, leadingEpoch } = report;

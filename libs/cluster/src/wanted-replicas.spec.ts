@@ -98,6 +98,7 @@ describe('the replicas that are wanted', () => {
   it('do not change by a move that is made already', () => {
     expect(afterMoves([4, 2, 3], [{ topicId: '', partition: 0, fromBrokerId: 1, toBrokerId: 4 }])).toEqual([4, 2, 3]);
     expect(afterMoves([1, 2, 3, 4], [{ topicId: '', partition: 0, fromBrokerId: 1, toBrokerId: 4 }])).toEqual([4, 2, 3]);
+    expect(afterMoves([4, 2, 3, 1], [{ topicId: '', partition: 0, fromBrokerId: 1, toBrokerId: 4 }])).toEqual([4, 2, 3]);
     expect(afterMoves([2, 3], [{ topicId: '', partition: 0, fromBrokerId: 1, toBrokerId: 4 }])).toEqual([2, 3, 4]);
     expect(afterMoves([1, 2, 3], [{ topicId: '', partition: 0, fromBrokerId: 2, toBrokerId: 0 }])).toEqual([1, 3]);
   });

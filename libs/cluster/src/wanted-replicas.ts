@@ -54,12 +54,13 @@ export function afterMoves(brokerIds: readonly number[], moves: readonly Move[])
   return moves.reduce((ids, move) => afterMove(ids, move), [...brokerIds]);
 }
 
+/** Who comes takes the place of who goes, or keeps its own where that is further in front. */
 function afterMove(ids: readonly number[], { fromBrokerId: from, toBrokerId: to }: Move): number[] {
   if (from === to) return ids.includes(to) ? [to, ...ids.filter((id) => id !== to)] : [...ids];
-  const others = ids.filter((id) => id !== to || to === 0);
-  if (to === 0) return others.filter((id) => id !== from);
-  if (from !== 0 && ids.includes(from)) return others.map((id) => (id === from ? to : id));
-  return ids.includes(to) ? [...ids] : [...ids, to];
+  if (to === 0) return ids.filter((id) => id !== from);
+  const places = [from, to].map((id) => ids.indexOf(id)).filter((index) => index >= 0);
+  const others = ids.filter((id) => id !== from && id !== to);
+  return places.length === 0 ? [...ids, to] : others.toSpliced(Math.min(...places), 0, to);
 }
 
 function filledUp(place: Place, brokerIds: readonly number[]): number[] {

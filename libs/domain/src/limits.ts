@@ -278,7 +278,7 @@ export const RECONCILE_MS = 500;
 /** How long the preferred leader of a partition has to be up and in sync before it leads again. */
 export const PREFERRED_LEADER_WAIT_MS = 5000;
 /** How long a broker that stops waits for others to lead what it leads. */
-export const LEADER_DRAIN_MS_MAX = 10_000;
+export const LEADER_DRAIN_MS_MAX = 15_000;
 /** How long a client waits for its topic to be created; after that the creation goes on in the background. */
 export const TOPIC_CREATION_MS_MAX = 25_000;
 

@@ -31,6 +31,11 @@ export function countsInSome(state: Readonly<PartitionState>, replicaId: string)
   return configsToMeet(state).some((config) => isMember(config, replicaId));
 }
 
+/** True when the replica may copy the log, by some set. */
+export function belongsToSome(state: Readonly<PartitionState>, replicaId: string): boolean {
+  return configsToMeet(state).some((config) => belongsTo(config, replicaId));
+}
+
 /** True when the partition has no other replica, nor is to have one. */
 export function isAlone(state: Readonly<PartitionState>): boolean {
   return configsToMeet(state).every((config) => config.replicas.length === 1 && isMember(config, state.self.replicaId));

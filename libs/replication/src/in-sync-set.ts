@@ -5,7 +5,7 @@
 import { invariant, LEADER_STALL_MS_MAX, NEW_EPOCH_WAIT_MS_MAX, REPLICA_LAG_MS_MAX } from '@partita/domain';
 import { hasEnoughInSync, notEnoughReplicas } from './append-rules.ts';
 import { advance } from './commitment.ts';
-import { configsToMeet, countsInSome, hearFloor, isAlone } from './config-in-force.ts';
+import { belongsToSome, countsInSome, hearFloor, isAlone } from './config-in-force.ts';
 import { doubtChange } from './config-outcome.ts';
 import { commonEnd, lastEpoch } from './epoch-history.ts';
 import { isLevel } from './follower-level.ts';
@@ -22,14 +22,12 @@ import type { Follower, LeaderRole, PartitionState, Progress } from './partition
 import { expirePause } from './pause.ts';
 import { stepDown } from './promise.ts';
 import { outcomeUnknown, refused } from './refusals.ts';
-import { belongsTo } from './replica-config.ts';
 
 /** A follower opens its stream: tells it where the logs part. It counts for nothing until it acknowledges. */
 export function onJoin(state: PartitionState, role: LeaderRole, input: JoinInput): ReplicaEffect[] {
   const { epoch, brokerId, replicaId, nonce, history, logEnd, reply, configFloor } = input;
   const heard = epoch === role.epoch ? hearFloor(state, configFloor) : [];
-  const isKnown = configsToMeet(state).some((config) => belongsTo(config, replicaId));
-  if (epoch !== role.epoch || state.grant !== undefined || !isKnown) {
+  if (epoch !== role.epoch || state.grant !== undefined || !belongsToSome(state, replicaId)) {
     const refusal: ReplicaEffect = { kind: 'answer-join', reply, outcome: joinRefusal(state) };
     return heard.length === 0 ? [refusal] : [...heard, refusal, ...advance(state, role)];
   }

@@ -1,6 +1,6 @@
 /** One partition's replica: promises, leadership, following, commitment. PROTOCOL.md beside src/ tells the rules. */
 export { inSyncIds } from './append-rules.ts';
-export { countsInSome, currentConfig, isRemoved } from './config-in-force.ts';
+export { belongsToSome, countsInSome, currentConfig, isRemoved } from './config-in-force.ts';
 export type { ConfigOutcome, ConfigRefusal } from './config-messages.ts';
 export { divergence, lastEpoch } from './epoch-history.ts';
 export type { EpochStart } from './epoch-history.ts';

@@ -22,6 +22,11 @@ export const STATE_LINES = {
   'partition is offline': { service: 'coordinator', level: 'warn', fields: PARTITION },
   'in-sync set shrank': { service: 'coordinator', level: 'info', fields: [...PARTITION, 'left'] },
   'in-sync set grew': { service: 'coordinator', level: 'info', fields: [...PARTITION, 'joined'] },
+  'replica set changed': {
+    service: 'coordinator',
+    level: 'info',
+    fields: ['topic', 'partition', 'epoch', 'version', 'replicas', 'learners', 'min_in_sync'],
+  },
   'lease taken': { service: 'coordinator', level: 'info', fields: ['token'] },
   'lease lost': { service: 'coordinator', level: 'warn', fields: ['token', 'holder'] },
   'lease given back': { service: 'coordinator', level: 'info', fields: ['token'] },

@@ -28,7 +28,7 @@ const OUTPUT_CHARS_MAX = 8000;
 export interface ChaosClusterOptions {
   readonly abilities: Abilities;
   readonly redisCommand: RedisCommand;
-  /** Default 3 brokers, and 2 of everything else. */
+  /** Default 4 brokers, of which each partition has 3, and 2 of everything else. */
   readonly brokerCount?: number;
   readonly coordinatorCount?: number;
   readonly gatewayCount?: number;
@@ -58,7 +58,7 @@ export class ChaosCluster {
     const cluster = new ChaosCluster(
       {
         home: mkdtempSync(join(tmpdir(), 'partita-chaos-')),
-        brokerCount: options.brokerCount ?? 3,
+        brokerCount: options.brokerCount ?? 4,
         coordinatorCount: options.coordinatorCount ?? 2,
         gatewayCount: options.gatewayCount ?? 2,
         consumerGroupCount: options.consumerGroupCount ?? 2,

@@ -17,7 +17,7 @@ export type Need = 'network' | 'clocks';
 export interface Injected {
   /** What was hit, for people: `broker-2`. */
   readonly target: string;
-  /** Resolves when the cause is gone; the cluster recovers by itself from then on. */
+  /** Resolves when the cause is gone; the cluster recovers by itself from then on. Rejects when it saw what must not be. */
   readonly heal: () => Promise<void>;
 }
 
@@ -27,10 +27,7 @@ export interface Fault {
   /** What happens, one line. */
   readonly says: string;
   readonly needs: readonly Need[];
-  /**
-   * False: it takes a replica for good, which is made anew by whoever replaces a broker; once in the life of a cluster, and
-   * never while another fault lasts.
-   */
+  /** False: never while another fault lasts, which would take the copies that this one leaves. */
   readonly mixes: boolean;
   readonly inject: (stage: Stage) => Promise<Injected>;
 }

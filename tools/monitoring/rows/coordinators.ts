@@ -55,6 +55,18 @@ export const COORDINATORS: Row = {
       queries: halfAndWorst('partita_coordinator_election_duration_seconds'),
     },
     {
+      title: 'Moves of leaders',
+      about: 'Controlled moves by how they ended: wished, off a broker that stops, back to the preferred one.',
+      unit: 'cps',
+      queries: [{ expr: ratePerSecond('partita_coordinator_leader_moves_total', 'outcome'), legend: '{{outcome}}' }],
+    },
+    {
+      title: 'Time of a move of a leader',
+      about: 'From the order to pause appends until another replica leads: appends wait for so long.',
+      unit: 's',
+      queries: halfAndWorst('partita_coordinator_leader_move_duration_seconds'),
+    },
+    {
       title: 'Redis connected',
       about: 'Without it producing and consuming go on; topics cannot be created, changed or deleted.',
       unit: 'short',

@@ -9,7 +9,6 @@ import type { World } from './world.ts';
 
 /** Back-offs of everybody, one after the other, take less. */
 const SETTLE_MS_MAX = 60_000;
-const PUBLISH_MS = 3000;
 const READ_BYTES = 64 * 1024;
 
 export async function endSeed(world: World): Promise<void> {
@@ -29,9 +28,8 @@ export async function endSeed(world: World): Promise<void> {
   }
   await until(world, 'every partition takes records again', () => [...left].map(({ name }) => name));
   tally.add('virtual ms until all partitions took records again', time.nowMs - startMs);
-  await world.run(PUBLISH_MS);
+  await checkDirectory(world);
   for (const topic of clients.topics.all) await checkTopic(world, topic);
-  checkDirectory(world);
 }
 
 /** L1 is promised where enough replicas are whole. */

@@ -22,6 +22,7 @@ export class Faults {
   readonly #backups: DirectoryBackup[] = [];
   /** The one whose disk may fail. */
   readonly #weak: BrokerNode;
+  #hasFailed = false;
   #isOver = false;
 
   constructor(world: World) {
@@ -46,6 +47,8 @@ export class Faults {
     redis.answerMsMax = 1;
     redis.change(undefined);
     for (const broker of brokers) broker.disk.faults.calm();
+    // A replica that could not be read at a start stays offline until the next one.
+    if (this.#hasFailed) this.#weak.kill();
     for (const node of nodes) {
       node.goOn();
       node.start();
@@ -132,6 +135,7 @@ export class Faults {
     },
     'disk fails': () => {
       if (this.#weak.process === undefined) return false;
+      this.#hasFailed = true;
       this.#weak.disk.faults.failAt(this.#upTo(CALL_COUNT_MAX), 'EIO');
     },
     'wall clock jumps': () => {

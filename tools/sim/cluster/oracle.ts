@@ -169,3 +169,16 @@ export class Oracle {
     this.#world.violated(`${which}: replica ${replicaId} of ${topicId}/${partition} ${what}`);
   }
 }
+
+/** A replica in one line, for who reads a trace. */
+export function describeReplica({ actor, brokerId }: OpenReplica): string {
+  const { topicId, partition, replicaId, state } = actor;
+  const { role, meta, following, logStart, logEnd, durableEnd, highWatermark } = state;
+  const epoch = 'epoch' in role ? ` ${role.epoch}` : '';
+  const whom = following === undefined ? 'nobody' : `${following.leaderId} in ${following.epoch} (${following.phase})`;
+  return [
+    `replica ${replicaId} of ${topicId}/${partition} on broker ${brokerId}: ${role.kind}${epoch}, follows ${whom}`,
+    `promised ${meta.promisedEpoch}${meta.suspect ? ', suspect' : ''}`,
+    `log ${logStart}..${logEnd}, durable ${durableEnd}, watermark ${highWatermark}`,
+  ].join('; ');
+}

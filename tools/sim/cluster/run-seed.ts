@@ -3,6 +3,7 @@ import { runToResult } from '../seed-run.ts';
 import type { RunOptions, RunResult } from '../seed-run.ts';
 import { endSeed } from './ending.ts';
 import { Faults } from './faults.ts';
+import { describeReplica } from './oracle.ts';
 import { World } from './world.ts';
 
 /** Time for the first elections before anything goes wrong. */
@@ -23,6 +24,9 @@ export async function runClusterSeed(
     process.on('unhandledRejection', onRejection);
     try {
       await live(world);
+    } catch (error) {
+      for (const replica of world.oracle.replicas) trace.note(describeReplica(replica));
+      throw error;
     } finally {
       process.off('unhandledRejection', onRejection);
       time.restore();

@@ -11,7 +11,7 @@ import {
 } from '@partita/domain';
 import type { Clock } from '@partita/domain';
 import type { Join, ReplicateAck, ReplicateOpen, ReplicateRequest, ReplicateResponse } from '@partita/protocol';
-import { countsInSome, FollowerSender } from '@partita/replication';
+import { belongsToSome, countsInSome, FollowerSender } from '@partita/replication';
 import type { JoinOutcome, OutgoingAppend, SenderStream } from '@partita/replication';
 import type { BidiHandlers, ServerBidiStream } from '@partita/rpc/server';
 import { checkCluster } from '../cluster-check.ts';
@@ -38,7 +38,13 @@ interface Followed {
   readonly actor: PartitionActor;
   readonly nonce: string;
   readonly sender: FollowerSender<Uint8Array>;
+  readonly replicaId: string;
+  /** Looks at the clock since it left the set. */
+  tickCountOut: number;
 }
+
+/** A replica that has left its set is told so meanwhile; then nothing is kept for it. */
+const TICKS_OUT_COUNT_MAX = 3;
 
 const MESSAGE_HEAD_BYTES = 128;
 
@@ -118,8 +124,11 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
       return;
     }
     if (beat && this.#stream.writable) this.#stream.send({ message: { $case: 'heartbeat', heartbeat: {} } });
-    for (const [key, { actor, sender }] of this.#followed) {
-      if (sender.isCurrent && !actor.isClosed) sender.tell();
+    for (const [key, followed] of this.#followed) {
+      const { actor, sender, replicaId } = followed;
+      followed.tickCountOut = belongsToSome(actor.state, replicaId) ? 0 : followed.tickCountOut + 1;
+      const isOver = followed.tickCountOut > TICKS_OUT_COUNT_MAX;
+      if (sender.isCurrent && !actor.isClosed && !isOver) sender.tell();
       else this.#drop(key);
     }
   }
@@ -173,7 +182,8 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
       source: actor.senderSource,
       stream: this.#senderStream(actor, join),
     });
-    this.#followed.set(partitionKey(join), { actor, nonce, sender });
+    const replicaId = join.replica?.replicaId ?? '';
+    this.#followed.set(partitionKey(join), { actor, nonce, sender, replicaId, tickCountOut: 0 });
     actor.addSender(sender);
     const joinAck = { topicId, partition, epoch, nonce: join.nonce, truncateTo, fromSnapshot, unclean: [...unclean] };
     this.#push({ $case: 'joinAck', joinAck });

@@ -23,8 +23,7 @@ describe('partition move', () => {
   it('moves several replicas, waits for the end and shows it', async () => {
     const { code, text, notes } = await run('partition', 'move', 't/0', 't/1', '--from', '1', '--to', '2');
     expect(code).toBe(0);
-    const [{ moves }] = cluster.moving.created as [{ moves: unknown[] }];
-    expect(moves).toMatchObject([
+    expect(cluster.moving.created[0]?.moves).toMatchObject([
       { partition: { topic: 't', partition: 0 }, fromBrokerId: 1, toBrokerId: 2 },
       { partition: { topic: 't', partition: 1 }, fromBrokerId: 1, toBrokerId: 2 },
     ]);

@@ -1,6 +1,7 @@
 /** The part of a small cluster that moves replicas: each look at a reassignment brings it on by one move. */
 import { PartitaError } from '@partita/domain';
 import {
+  BrokerState,
   DiagnoseClusterResponse,
   FindingSeverity,
   Reassignment,
@@ -86,8 +87,9 @@ export class MovingCluster {
   /** Broker 3 as a description shows it. */
   describeBrokers() {
     const replicaCount = this.replicasLeft;
+    const state = BrokerState.BROKER_STATE_UP;
     this.replicasLeft = Math.max(0, this.replicasLeft - 1);
-    return [{ broker: { brokerId: 3, address: 'b3:1', rack: 'r', state: 1, version: '1' }, replicaCount, leaderCount: 0 }];
+    return [{ broker: { brokerId: 3, address: 'b3:1', rack: 'r', state, version: '1' }, replicaCount, leaderCount: 0 }];
   }
 
   #begin(moves: Parameters<typeof Reassignment.fromPartial>[0]['moves'], validateOnly: boolean): Reassignment {

@@ -200,7 +200,7 @@ export class SpecBroker {
 
   heartbeat(keys: readonly string[]): void {
     const changed = keys.flatMap((key) => this.#report(key) ?? []);
-    const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: this.isDraining };
+    const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: this.isDraining, topics: [], tombstones: [] };
     for (const session of this.#sessions) session.send({ message: { $case: 'heartbeat', heartbeat } });
   }
 
