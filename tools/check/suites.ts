@@ -27,7 +27,6 @@ export async function runSuite(name: SuiteName, { minutesMax, env }: SuiteOption
       '--passWithNoTests',
       '--reporter=default',
       `--reporter=${join(import.meta.dirname, 'reporter.ts')}`,
-      ...(name === 'e2e' ? ['--dir', 'tools/e2e'] : []),
     ],
     {
       secondsMax: minutesMax * 60,

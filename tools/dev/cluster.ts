@@ -17,7 +17,7 @@ import { SupervisedProcess } from './supervise.ts';
 import { SupervisedRedis } from './supervised-redis.ts';
 
 const READY_SECONDS_MAX = 60;
-const POLL_MS = 100;
+const POLL_MS = 50;
 const STOP_GRACE_MS = 32_000;
 
 export interface ClusterOptions {

@@ -97,7 +97,8 @@ describe('partita topic and cluster', () => {
   });
 });
 
-describe('partita --server', () => {
+// Each test is a few short processes of its own, which leave a core free when they come one by one.
+describe.concurrent('partita --server', () => {
   it.for(['gateway', 'consumerGroup', 'coordinator', 'broker'] as const)(
     'takes the address of a %s',
     async (service) => {
@@ -119,7 +120,7 @@ describe('partita --server', () => {
   });
 });
 
-describe('the exit code of partita', () => {
+describe.concurrent('the exit code of partita', () => {
   it.for<[number, string, string[], RegExp]>([
     [2, 'an unknown command', ['topics'], /topic/],
     [2, 'an unknown option', ['topic', 'list', '--jason'], /--jason/],

@@ -12,7 +12,7 @@ import type { Cluster } from './harness.ts';
 import { killNow } from './processes.ts';
 import { activeCoordinator, ReplicatedTopic } from './replicated.ts';
 import { redisBinary } from './redis-binary.ts';
-import { LONG } from './root.ts';
+import { faultsInGate, LONG } from './root.ts';
 import { until } from './until.ts';
 
 const QUIET_MS = LONG ? 5000 : 500;
@@ -114,7 +114,7 @@ const FAULTS: readonly Fault[] = [
 ];
 
 describe('under a checked history, nothing is lost when', () => {
-  it.skipIf(LONG)(
+  it.runIf(faultsInGate('failover'))(
     'each broker is killed, all are, the leader stands still, and the active coordinator is killed',
     async () => {
       await topic.workDuring('each fault once', async () => {

@@ -10,7 +10,7 @@ import { startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';
 import { killNow } from './processes.ts';
 import { redisBinary } from './redis-binary.ts';
-import { LONG } from './root.ts';
+import { faultsInGate, LONG } from './root.ts';
 import { until } from './until.ts';
 import { WatchedGroup } from './watched-group.ts';
 import type { Watched } from './watched-group.ts';
@@ -92,7 +92,7 @@ function expectMishaps({ members }: Watched): void {
 }
 
 describe('under a checked history a group skips nothing and has one owner for each partition, when', () => {
-  it.skipIf(LONG)(
+  it.runIf(faultsInGate('group-history'))(
     'members come, go, crash and stand still, the owner and leaders are killed, and an operator resets its offsets',
     async () => {
       const watched = await group.workDuring('each fault once', async (work) => {

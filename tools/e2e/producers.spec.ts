@@ -15,7 +15,7 @@ import type { Cluster } from './harness.ts';
 import { produceBatch } from './produce-batch.ts';
 import { killNow } from './processes.ts';
 import { redisBinary } from './redis-binary.ts';
-import { LONG } from './root.ts';
+import { faultsInGate, LONG } from './root.ts';
 import { stockBatch } from './stock-batch.ts';
 import { until } from './until.ts';
 import { WatchedProducers } from './watched-producers.ts';
@@ -137,7 +137,7 @@ describe('a retry that is older than what the leader remembers', () => {
 });
 
 describe('under a checked history, everything is stored once and in order, when', () => {
-  it.skipIf(LONG)(
+  it.runIf(faultsInGate('producers'))(
     'gateways are killed, one of them and all, and one stands still while clients and a leader are killed',
     async () => {
       const producers = new WatchedProducers(() => cluster, 'watched', PARTITION_COUNT, { clientCount: CLIENT_COUNT });

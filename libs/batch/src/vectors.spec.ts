@@ -1,6 +1,6 @@
 /**
  * The test vectors in ../vectors: what a codec in any language must give, as JSON (bytes in hex, 64-bit numbers as
- * text). `vitest run -u --dir libs/batch` writes them anew; a change there is a change of the format. The compressed
+ * text). `vitest run -u libs/batch` writes them anew; a change there is a change of the format. The compressed
  * batches are kept as they were first made, since another version of a compressor may pack them differently: delete
  * the file to make it anew.
  */
