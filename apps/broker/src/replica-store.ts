@@ -198,9 +198,9 @@ export class ReplicaStore {
       return asPartitaError(asStorageFailure(error));
     }
     this.#unfinished.delete(key);
-    // Those of a new topic are many, and nobody waits to hear of them.
-    const actor = meta.configFloor > 1 ? registry.actor(replica.topicId, replica.partition) : undefined;
-    if (actor !== undefined) host.onChanged(actor, 'config');
+    // Who made it knows; other coordinators hear of it with the next heartbeat.
+    const actor = registry.actor(replica.topicId, replica.partition);
+    if (actor !== undefined) host.onChanged(actor, 'log-end');
     return undefined;
   }
 
