@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { loadCluster } from './cluster/loading.ts';
 import { COMMIT_BY_MINIMUM } from './core/mutants.ts';
 import { runChangesSeed, runCoreSeed } from './core/run-seed.ts';
 import { loadVariant } from './core/variants.ts';
@@ -11,7 +12,7 @@ import { runLogSeed } from './log-run.ts';
 import type { RunOptions, RunResult } from './seed-run.ts';
 
 /** What can be simulated. */
-export type Subject = 'log' | 'journal' | 'core' | 'core-by-minimum' | 'changes' | 'groups';
+export type Subject = 'log' | 'journal' | 'core' | 'core-by-minimum' | 'changes' | 'groups' | 'cluster';
 
 export const RUNNERS: Readonly<Record<Subject, (seed: number, options?: RunOptions) => Promise<RunResult>>> = {
   log: runLogSeed,
@@ -19,6 +20,7 @@ export const RUNNERS: Readonly<Record<Subject, (seed: number, options?: RunOptio
   core: runCoreSeed,
   changes: runChangesSeed,
   groups: runGroupsSeed,
+  cluster: async (seed, options) => (await loadCluster())(seed, options),
   'core-by-minimum': async (seed) => (await loadVariant(COMMIT_BY_MINIMUM))(seed),
 };
 

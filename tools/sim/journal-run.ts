@@ -134,7 +134,7 @@ class JournalRun {
       values.set(this.#random.pick(KEYS), isPut ? value : undefined);
     }
     const change: Change = { values, isAnswered: false, entry: 0 };
-    const done = isPut ? journal.put(values as ReadonlyMap<string, Buffer>) : journal.delete(values.keys());
+    const done = isPut ? journal.put(values) : journal.delete(values.keys());
     this.#changes.push(change);
     this.trace.note(`  ${isPut ? 'put' : 'delete'} ${[...values.keys()].join(' ')}`);
     this.tally.add('changes');

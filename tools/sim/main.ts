@@ -7,7 +7,7 @@
  *   main.ts mutants|change-mutants|group-mutants [hunt COUNT]                   the core with a guard taken away, as JSON
  *
  * SUITE is core (when none is given), changes (the core, with changes of replica sets in every seed), disk (the log), journal,
- * groups (the core of consumer groups), or core-by-minimum (the core with the other rule of commitment); SUBJECT is one of these, with log for disk.
+ * groups (the core of consumer groups), cluster (brokers and coordinators as they ship), or core-by-minimum (the core with the other rule of commitment); SUBJECT is one of these, with log for disk.
  */
 import { parseArgs } from 'node:util';
 import { RUNNERS, runInProcesses, runSeeds } from './campaign.ts';
@@ -25,6 +25,7 @@ const SUITES: Readonly<Record<string, Subject>> = {
   'core-by-minimum': 'core-by-minimum',
   changes: 'changes',
   groups: 'groups',
+  cluster: 'cluster',
 };
 const MUTANT_SUITES: Readonly<Record<string, MutantSuite>> = {
   mutants: {

@@ -45,6 +45,23 @@ const PROMISES: Readonly<Record<Reported, readonly (readonly [string, string])[]
   ],
   core: CORE_PROMISES,
   changes: CORE_PROMISES,
+  cluster: [
+    ['I1: acknowledged records lost', 'I1'],
+    ['I2: epochs with two leaders', 'I2'],
+    ['I3: replicas that differ below their watermarks', 'I3'],
+    ['I4: leaders without what was committed', 'I4'],
+    ['I6: watermarks that fall', 'I6'],
+    ['I7: promises broken', 'I7'],
+    ['I8: suspect replicas that lead', 'I8'],
+    ['I9: replicas deleted by nobody', 'I9'],
+    ['I11: refused appends in the log', 'I11'],
+    ['I13: records of a session out of order', 'I13'],
+    ['I14: records stored twice', 'I14'],
+    ['I20: directory entries that fall', 'I20'],
+    ['L1: partitions, topics or calls that stay stuck', 'L1'],
+    ['directories that are not what brokers hold', 'the directory'],
+    ['deleted topics that are still there', 'deleted topic'],
+  ],
 };
 
 /** The report that a subject's figures belong to. */
@@ -54,6 +71,7 @@ const AREAS: Readonly<Record<Reported, string>> = {
   core: 'core',
   changes: 'core',
   groups: 'group-core',
+  cluster: 'cluster',
 };
 
 /** Tells what a campaign did, met and found. */

@@ -18,7 +18,7 @@ export class AppendDeadlines {
     this.#timers = timers;
   }
 
-  /** The partition gets an append whose deadline must be kept. */
+  /** The partition gets an append whose deadline must be kept, or pauses. */
   watch(actor: PartitionActor): void {
     this.#waiting.add(actor);
     this.#timer ??= this.#timers.after(APPEND_EXPIRY_MS, () => this.#look());
@@ -34,7 +34,9 @@ export class AppendDeadlines {
     const nowMs = this.#clock.monotonicMs();
     for (const actor of this.#waiting) {
       actor.feed({ kind: 'expire', nowMs });
-      if (actor.state.unanswered.length === 0) this.#waiting.delete(actor);
+      const { unanswered, role } = actor.state;
+      const isPaused = role.kind === 'leader' && role.pause !== undefined;
+      if (unanswered.length === 0 && !isPaused) this.#waiting.delete(actor);
     }
     if (this.#waiting.size > 0) this.#timer = this.#timers.after(APPEND_EXPIRY_MS, () => this.#look());
   }

@@ -1,17 +1,14 @@
 /** The broker: its parts, how they are tied, and the order in which they start and stop. */
 import { DRAIN_MS_MAX, PartitaError, partitionKey } from '@partita/domain';
 import {
-  BrokerServiceService,
-  ClusterServiceService,
   ElectionServiceService,
   ProcessServiceService,
   ReplicaServiceService,
   ReplicationServiceService,
-  ServiceKind,
 } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
-import { createRpcServer, DirectoryHolder, directoryMethods, processMethods } from '@partita/rpc/server';
+import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/server';
 import type { RpcServer } from '@partita/rpc/server';
 import {
   checkResources,
@@ -19,7 +16,6 @@ import {
   EXIT_CODES,
   ExitError,
   formatAddress,
-  PRODUCT_VERSION,
   StateLines,
   systemClock,
   systemRandom,
@@ -31,13 +27,13 @@ import { onlyThisBroker, registration } from './broker-self.ts';
 import type { BrokerSelf } from './broker-self.ts';
 import { AppendDeadlines, CheckpointTask } from './broker-clock-work.ts';
 import { Appender } from './broker-service/append.ts';
-import { brokerMethods } from './broker-service/broker-service.ts';
 import type { BrokerConfig } from './config.ts';
 import { CoordinatorSession } from './coordinator-session.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { asExit, openOrExit } from './start-failures.ts';
 import { DirectoryFeed, ShownLeases } from './directory-feed.ts';
 import { electionMethods } from './election-service.ts';
+import { handOver } from './hand-over.ts';
 import { inParallel } from './in-parallel.ts';
 import type { ActorHost } from './partition-actor.ts';
 import { LogCare } from './log-care/log-care.ts';
@@ -45,6 +41,7 @@ import { BrokerMetrics } from './metrics/broker-metrics.ts';
 import { LeaderMetrics } from './metrics/leader-metrics.ts';
 import { observeReplicas } from './metrics/replica-metrics.ts';
 import { PartitionRegistry } from './partition-registry.ts';
+import { publicServer } from './public-server.ts';
 import { ReplicaNews } from './replica-news.ts';
 import { replicaMethods } from './replica-service.ts';
 import { ReplicaStore } from './replica-store.ts';
@@ -55,7 +52,7 @@ import { replicationMethods } from './replication/replication-service.ts';
 import { RecoveryTrace } from './tracing/recovery-trace.ts';
 
 /** Time for calls and streams to end themselves when the broker drains; the rest is for closing logs. */
-const GRACE_MS = DRAIN_MS_MAX / 2;
+const GRACE_MS = DRAIN_MS_MAX / 3;
 /** The same for calls of peers, after those of clients. */
 const PEER_GRACE_MS = DRAIN_MS_MAX / 10;
 /** Damage that readers meet again and again is said this often. */
@@ -114,6 +111,7 @@ class Broker implements RunningService {
   readonly #following: FollowingTask;
   readonly #servers: { readonly publicServer: RpcServer; readonly peerServer: RpcServer };
   readonly #sessions: CoordinatorSession[] = [];
+  readonly #lines: StateLines;
   #addresses = { address: '', peerAddress: '' };
   #isDraining = false;
   #hasFailed = false;
@@ -126,7 +124,8 @@ class Broker implements RunningService {
     this.#metrics = metrics;
     this.#leaderMetrics = new LeaderMetrics(options.metrics, systemClock);
     const { config, logger, tracing } = options;
-    this.#news = new ReplicaNews(new StateLines(logger, systemTimers), tracing, config.id);
+    this.#lines = new StateLines(logger, systemTimers);
+    this.#news = new ReplicaNews(this.#lines, tracing, config.id);
     this.#registry = new PartitionRegistry(this.#directory, config.id);
     this.#store = new ReplicaStore({
       directory: data,
@@ -135,6 +134,8 @@ class Broker implements RunningService {
       clock: systemClock,
       logger,
       segmentBytesDefault: config.segmentBytes,
+      onTopic: (topic) => this.#sessions.forEach((session) => session.noteTopic(topic)),
+      onTombstone: (tombstone) => this.#sessions.forEach((session) => session.noteTombstone(tombstone)),
     });
     this.#appender = new Appender({
       registry: this.#registry,
@@ -231,11 +232,22 @@ class Broker implements RunningService {
     this.#care.start();
   }
 
-  /** Refuses appends, tells coordinators and clients, and waits until the calls under way are answered. */
+  /**
+   * Lets others lead what they can, as long as it serves; then refuses appends, tells clients, and waits until the calls under
+   * way are answered.
+   */
   async drain(): Promise<void> {
     this.#isDraining = true;
-    this.#appender.drain();
     for (const session of this.#sessions) session.beat();
+    await handOver({
+      registry: this.#registry,
+      directory: this.#directory,
+      hasCoordinator: () => this.#sessions.some(({ isUp }) => isUp),
+      clock: systemClock,
+      timers: systemTimers,
+      lines: this.#lines,
+    });
+    this.#appender.drain();
     const { publicServer, peerServer } = this.#servers;
     // Appends under way are answered once followers have them: their streams go on until then.
     await publicServer.drain(GRACE_MS);
@@ -291,7 +303,7 @@ class Broker implements RunningService {
         this.#checkpoints.note();
         for (const session of this.#sessions) {
           if (what === 'in-sync' || what === 'role') session.noteInSync(actor);
-          session.noteChange(actor, what === 'role' || what === 'followed');
+          session.noteChange(actor, what === 'role' || what === 'followed' || what === 'config');
         }
       },
       onDamaged: ({ topicId, partition }, error) => {
@@ -308,35 +320,15 @@ class Broker implements RunningService {
   }
 
   #publicServer(): RpcServer {
-    const { config, logger, tracing, metrics } = this.#options;
-    const server = createRpcServer({
-      name: 'broker-public',
-      listen: formatAddress(config.listen),
-      limits: 'public',
-      logger,
-      tracing,
-      metrics,
-      insecureOk: config.insecure,
-    });
-    const options = {
+    return publicServer(this.#options, {
       registry: this.#registry,
       appender: this.#appender,
       clock: systemClock,
       timers: systemTimers,
       metrics: this.#metrics,
       graceMs: GRACE_MS,
-    };
-    server.addService(BrokerServiceService, brokerMethods(options));
-    server.addService(ProcessServiceService, processMethods(logger, 'public'));
-    server.addService(
-      ClusterServiceService,
-      directoryMethods(this.#directory, {
-        service: ServiceKind.SERVICE_KIND_BROKER,
-        version: PRODUCT_VERSION,
-        clock: systemClock,
-      }),
-    );
-    return server;
+      directory: this.#directory,
+    });
   }
 
   #peerServer(): RpcServer {
@@ -356,7 +348,10 @@ class Broker implements RunningService {
       electionMethods({
         registry: this.#registry,
         clusterId,
-        deleteIdOf: (topicId) => this.#store.deleteIdOf(topicId),
+        deleted: this.#store,
+        clock: systemClock,
+        timers: systemTimers,
+        onPaused: (actor) => this.#deadlines.watch(actor),
       }),
     );
     server.addService(ProcessServiceService, processMethods(logger, 'peer'));

@@ -11,6 +11,8 @@ import type {
   BrokerRegister,
   BrokerSessionRequest,
   BrokerSessionResponse,
+  TopicConfig,
+  TopicTombstone,
 } from '@partita/protocol';
 import { backoffDelayMs, openBidi } from '@partita/rpc/client';
 import type { BidiStream, ChannelPool } from '@partita/rpc/client';
@@ -35,8 +37,8 @@ export interface CoordinatorSessionOptions {
   readonly feed: DirectoryFeed;
   /** The whole inventory, anew for each session. */
   register(): BrokerRegister;
-  /** What goes with the changed replicas. */
-  heartbeat(): Omit<BrokerHeartbeat, 'changed'>;
+  /** What goes with all that has changed. */
+  heartbeat(): Omit<BrokerHeartbeat, 'changed' | 'topics' | 'tombstones'>;
   /** Partitions that are led here: a new session is told of their in-sync sets. */
   leaders(): Iterable<PartitionActor>;
   /** Where brokers listen for their peers. */
@@ -52,6 +54,8 @@ export interface CoordinatorSessionOptions {
 export class CoordinatorSession {
   readonly #options: CoordinatorSessionOptions;
   readonly #changed = new Set<PartitionActor>();
+  readonly #topics = new Map<string, TopicConfig>();
+  readonly #tombstones = new Map<string, TopicTombstone>();
   readonly #inSync = new Set<PartitionActor>();
   #inSyncTimer: TimerHandle | undefined;
   #beatIsDue = false;
@@ -84,6 +88,8 @@ export class CoordinatorSession {
     });
     // What changes from here on goes into the first heartbeat.
     this.#changed.clear();
+    this.#topics.clear();
+    this.#tombstones.clear();
     this.#stream.send({ message: { $case: 'register', register: this.#options.register() } });
     logger.debug({ coordinator: address }, 'registering with a coordinator');
     this.#beatLater();
@@ -92,7 +98,23 @@ export class CoordinatorSession {
   /** The replica's next report differs. `urgent`: others wait for it, it goes out at once. */
   noteChange(actor: PartitionActor, urgent: boolean): void {
     this.#changed.add(actor);
-    if (!urgent || this.#beatIsDue) return;
+    if (urgent) this.#beatSoon();
+  }
+
+  /** The config of a topic is stored: a coordinator that did not order it has to know of it, too. */
+  noteTopic(config: TopicConfig): void {
+    this.#topics.set(config.topicId, config);
+    this.#beatSoon();
+  }
+
+  /** The deletion of a topic is stored. */
+  noteTombstone(tombstone: TopicTombstone): void {
+    this.#tombstones.set(tombstone.topicId, tombstone);
+    this.#beatSoon();
+  }
+
+  #beatSoon(): void {
+    if (this.#beatIsDue) return;
     this.#beatIsDue = true;
     // A broker that is lost or found changes many replicas in one turn.
     setImmediate(() => {
@@ -119,7 +141,10 @@ export class CoordinatorSession {
     if (!this.#isAccepted || this.#stream?.writable !== true) return;
     const changed = [...this.#changed].filter((actor) => !actor.isClosed).map((actor) => actor.inventory());
     this.#changed.clear();
-    this.#stream.send({ message: { $case: 'heartbeat', heartbeat: { ...this.#options.heartbeat(), changed } } });
+    const topics = take(this.#topics, PEER_CALL_ENTRY_COUNT_MAX);
+    const tombstones = take(this.#tombstones, PEER_CALL_ENTRY_COUNT_MAX);
+    const heartbeat = { ...this.#options.heartbeat(), changed, topics, tombstones };
+    this.#stream.send({ message: { $case: 'heartbeat', heartbeat } });
   }
 
   /** What finds no room waits for the next time; of a set that changes on and on the last state is told. */
@@ -211,4 +236,11 @@ export class CoordinatorSession {
     this.#refusedSinceMs ??= nowMs;
     return nowMs - this.#refusedSinceMs > REFUSAL_MS_MAX;
   }
+}
+
+/** Takes so many of the values out. */
+function take<Value>(from: Map<string, Value>, countMax: number): Value[] {
+  const taken = [...from].slice(0, countMax);
+  for (const [key] of taken) from.delete(key);
+  return taken.map(([, value]) => value);
 }

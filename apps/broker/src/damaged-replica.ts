@@ -29,7 +29,7 @@ export class DamagedReplica implements TopicPartition {
 
   /** As coordinators are told of it: it holds nothing that counts, but keeps its promise and its configs. */
   inventory(): ReplicaInventory {
-    const { replicaId, promisedEpoch, initialConfig, configFloor } = this.#meta;
+    const { replicaId, promisedEpoch, initialConfig, committedConfig, configFloor } = this.#meta;
     return {
       topicId: this.topicId,
       partition: this.partition,
@@ -40,7 +40,7 @@ export class DamagedReplica implements TopicPartition {
       highWatermark: 0n,
       logStartOffset: 0n,
       suspect: true,
-      config: initialConfig,
+      config: committedConfig ?? initialConfig,
       configFloor,
       leadingEpoch: 0,
       logBytes: 0n,

@@ -8,6 +8,8 @@ export const REPLICA_PREFIX = 'replica/';
 export const START_PREFIX = 'start/';
 /** Deleted topics, by id. */
 export const TOMBSTONE_PREFIX = 'tombstone/';
+/** What is kept of a replica that was deleted: KeptFloor. */
+export const FLOOR_PREFIX = 'floor/';
 
 export function replicaKey(partition: TopicPartition): string {
   return `${REPLICA_PREFIX}${partitionKey(partition)}`;
@@ -15,4 +17,8 @@ export function replicaKey(partition: TopicPartition): string {
 
 export function startKey(partition: TopicPartition): string {
   return `${START_PREFIX}${partitionKey(partition)}`;
+}
+
+export function floorKey(partition: TopicPartition): string {
+  return `${FLOOR_PREFIX}${partitionKey(partition)}`;
 }

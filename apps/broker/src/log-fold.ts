@@ -15,10 +15,10 @@ export interface ReplicaFold {
   readonly claim: Claim;
 }
 
-/** Reads the state of a log; `initial` is the config given at the creation, which holds until the log has one. */
-export function replicaFold(state: LogState, initial: ReplicaConfig): ReplicaFold {
+/** Reads the state of a log; `known` are the configs that are known without it. */
+export function replicaFold(state: LogState, known: readonly ReplicaConfig[]): ReplicaFold {
   const byVersion = new Map<number, ReplicaConfig>();
-  for (const config of [...state.configs.map(configOf), initial]) {
+  for (const config of [...state.configs.map(configOf), ...known]) {
     if (!byVersion.has(config.version)) byVersion.set(config.version, config);
   }
   const configs = [...byVersion.values()].sort((a, b) => b.version - a.version);

@@ -3,7 +3,7 @@ import { openPartitionLog } from '@partita/log';
 import { recoveredState } from '@partita/replication';
 import { logSettings, PartitionActor } from './partition-actor.ts';
 import type { ActorOptions } from './partition-actor.ts';
-import { durableMeta, replicaConfig } from './peer-messages.ts';
+import { durableMeta, knownConfigs } from './peer-messages.ts';
 import { logFacts } from './replica-log.ts';
 import { ReplicaTraces } from './tracing/replica-traces.ts';
 
@@ -12,7 +12,7 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
   const { host, topic, partition, dir, cleanShutdown, knownSynced, logStart } = options;
   const { topicId } = topic.config;
   const meta = { value: options.meta };
-  const config = replicaConfig(options.meta.initialConfig);
+  const known = knownConfigs(options.meta);
   const suspect = async (): Promise<void> => {
     if (meta.value.suspect) return;
     meta.value = { ...meta.value, suspect: true };
@@ -28,7 +28,7 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     clusterId: host.clusterId,
     topicId,
     partition,
-    settings: logSettings(topic, config.flush),
+    settings: logSettings(topic, known[0].flush),
     cleanShutdown,
     knownSynced,
     logStart,
@@ -56,7 +56,7 @@ export async function openActor(options: ActorOptions): Promise<PartitionActor> 
     partition,
     meta: durableMeta(meta.value),
     highWatermark: options.highWatermark,
-    ...logFacts(log, config),
+    ...logFacts(log, known),
   });
   opened.actor = new PartitionActor(options, { log, state, meta, traces });
   return opened.actor;

@@ -18,7 +18,7 @@ import type {
   ReplicaInput,
   SenderSource,
 } from '@partita/replication';
-import { replicaConfig, replicaConfigRecord, replicaMeta } from './peer-messages.ts';
+import { knownConfigs, replicaConfigRecord, replicaMeta } from './peer-messages.ts';
 import { replicaLog } from './replica-log.ts';
 import { leaderLog } from './replication/leader-log.ts';
 import { RecentBatches } from './replication/recent-batches.ts';
@@ -105,6 +105,9 @@ export class PartitionActor implements TopicPartition {
   #notedStart: bigint;
   readonly #listeners = new Set<() => void>();
   #isClosed = false;
+  #isRetired = false;
+  /** The journal entry under way, or the last one. */
+  #persisting: Promise<void> = Promise.resolve();
   /** True once the log is to be copied anew. */
   isRefetching = false;
 
@@ -130,8 +133,9 @@ export class PartitionActor implements TopicPartition {
         log,
         seed: this.seed,
         brokerId: host.brokerId,
-        initialConfig: replicaConfig(options.meta.initialConfig),
+        knownConfigs: () => knownConfigs(meta.value),
         afterInstall: async (logStart) => {
+          if (this.#isRetired) return;
           this.#notedStart = logStart;
           await host.noteLogStart(this, logStart);
         },
@@ -140,10 +144,13 @@ export class PartitionActor implements TopicPartition {
       links: host.linksOf(() => this),
       clock: host.clock,
       journal: {
-        persist: async (decided) => {
-          const next = replicaMeta(meta.value, decided);
-          await host.persist(this, next);
-          meta.value = next;
+        persist: (decided) => {
+          if (this.#isRetired) return Promise.resolve();
+          const next = replicaMeta(meta.value, decided, this.state.configs);
+          this.#persisting = host.persist(this, next).then(() => {
+            meta.value = next;
+          });
+          return this.#persisting;
         },
       },
       observer: {
@@ -182,6 +189,11 @@ export class PartitionActor implements TopicPartition {
   /** True when the partition was deleted or the broker stops: readers give up. */
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** True when this replica, or this run of it, is over while the partition and its topic go on. */
+  get isRetired(): boolean {
+    return this.#isRetired;
   }
 
   feed(input: ReplicaInput): void {
@@ -309,6 +321,19 @@ export class PartitionActor implements TopicPartition {
     return this.log.close({ clean });
   }
 
+  /**
+   * Ends the replica for good: whoever waits is answered, and nothing of it reaches the journal any more once this resolves.
+   * What is on disk stays as it is.
+   */
+  async retire(): Promise<void> {
+    this.#isRetired = true;
+    this.#isClosed = true;
+    this.#runner.end();
+    // A journal that fails ends the broker.
+    await this.#persisting.catch(() => undefined);
+    await this.close(false);
+  }
+
   /** The in-sync set as coordinators are told of it; undefined when nothing is led here. */
   inSyncReport(): IsrEntry | undefined {
     const { leader } = this;
@@ -320,7 +345,9 @@ export class PartitionActor implements TopicPartition {
 
   /** The replica as coordinators are told of it. */
   inventory(): ReplicaInventory {
-    const { meta, role, history, durableEnd, highWatermark, following } = this.state;
+    const { meta, role, history, durableEnd, highWatermark, following, configs } = this.state;
+    // What the journal knows: replicas are made and deleted by what is reported here.
+    const config = configs.find(({ version }) => version <= meta.configFloor) ?? currentConfig(this.state);
     return {
       topicId: this.topicId,
       partition: this.partition,
@@ -331,7 +358,7 @@ export class PartitionActor implements TopicPartition {
       highWatermark,
       logStartOffset: this.log.logStart,
       suspect: meta.suspect,
-      config: replicaConfigRecord(currentConfig(this.state)),
+      config: replicaConfigRecord(config),
       configFloor: meta.configFloor,
       leadingEpoch: role.kind === 'leader' ? role.epoch : 0,
       logBytes: BigInt(this.log.bytes + this.log.queuedBytes),

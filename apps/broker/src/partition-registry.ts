@@ -1,5 +1,6 @@
 /** Every topic and replica that this broker holds, and the way from a request to the partition it names. */
 import { PartitaError } from '@partita/domain';
+import type { TopicPartition } from '@partita/domain';
 import type { DirectoryView } from '@partita/rpc/server';
 import type { DamagedReplica } from './damaged-replica.ts';
 import { leaderElsewhere, unknownHere } from './not-here.ts';
@@ -80,6 +81,13 @@ export class PartitionRegistry {
     return this.#byId.get(topicId)?.damaged.get(partition);
   }
 
+  /** Forgets a replica that is no longer here, its topic not. */
+  removeReplica({ topicId, partition }: TopicPartition): void {
+    const held = this.#byId.get(topicId);
+    held?.actors.delete(partition);
+    held?.damaged.delete(partition);
+  }
+
   /** Forgets a topic; returns its replicas, which the caller closes. */
   removeTopic(topicId: string): PartitionActor[] {
     const held = this.#byId.get(topicId);
@@ -127,7 +135,7 @@ export class PartitionRegistry {
 
   /** NOT_LEADER for a replica that this broker holds, with what the directory knows. */
   notLeader(actor: PartitionActor): PartitaError {
-    if (actor.isClosed && this.actor(actor.topicId, actor.partition) !== actor) {
+    if (actor.isClosed && !actor.isRetired && this.actor(actor.topicId, actor.partition) !== actor) {
       const { topic } = actor.topic.config;
       return new PartitaError('TOPIC_NOT_FOUND', `topic "${topic}" was deleted`, { topic });
     }

@@ -31,6 +31,15 @@ export function replicaConfigRecord(config: ReplicaConfig): ReplicaConfigRecord 
   };
 }
 
+/** The sets that a replica knows of without its log, newest first: the newest that is committed, the one it was made with. */
+export function knownConfigs({
+  committedConfig,
+  initialConfig,
+}: ReplicaMeta): readonly [ReplicaConfig, ...ReplicaConfig[]] {
+  const initial = replicaConfig(initialConfig);
+  return committedConfig === undefined ? [initial] : [replicaConfig(committedConfig), initial];
+}
+
 /** What the core keeps of a journal entry. */
 export function durableMeta(meta: ReplicaMeta): DurableMeta {
   return {
@@ -42,8 +51,8 @@ export function durableMeta(meta: ReplicaMeta): DurableMeta {
   };
 }
 
-/** A journal entry with what the core has decided; the rest stays. */
-export function replicaMeta(meta: ReplicaMeta, decided: DurableMeta): ReplicaMeta {
+/** A journal entry with what the core has decided; the rest stays. `configs`: those that the core knows. */
+export function replicaMeta(meta: ReplicaMeta, decided: DurableMeta, configs: readonly ReplicaConfig[]): ReplicaMeta {
   return {
     ...meta,
     promisedEpoch: decided.promisedEpoch,
@@ -51,7 +60,19 @@ export function replicaMeta(meta: ReplicaMeta, decided: DurableMeta): ReplicaMet
     ledEpoch: decided.ledEpoch,
     suspect: decided.suspect,
     configFloor: decided.configFloor,
+    committedConfig: committedConfig(meta, decided.configFloor, configs),
   };
+}
+
+/** What is kept of the newest committed config: nothing where it is the one that the replica was made with. */
+function committedConfig(
+  { initialConfig, committedConfig: before }: ReplicaMeta,
+  floor: number,
+  configs: readonly ReplicaConfig[],
+): ReplicaConfigRecord | undefined {
+  if (initialConfig?.configVersion === floor || before?.configVersion === floor) return before;
+  const config = configs.find(({ version }) => version === floor);
+  return config === undefined ? before : replicaConfigRecord(config);
 }
 
 function invalid(field: string, value: string, range: string): PartitaError {

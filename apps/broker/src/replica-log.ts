@@ -8,10 +8,10 @@ import type { LogFacts, PartitionLogPort, ReplicaConfig, Stamp } from '@partita/
 import { replicaFold } from './log-fold.ts';
 import { replicaConfigRecord } from './peer-messages.ts';
 
-/** What the core has to know of a log. `initial`: the config that the replica was made with. */
-export function logFacts(log: PartitionLog, initial: ReplicaConfig): LogFacts {
+/** What the core has to know of a log. `known`: the configs that are known without it. */
+export function logFacts(log: PartitionLog, known: readonly ReplicaConfig[]): LogFacts {
   return {
-    ...replicaFold(log.state, initial),
+    ...replicaFold(log.state, known),
     history: log.epochHistory.map((start) => ({ ...start })),
     logStart: log.logStart,
     logEnd: log.logEnd,
@@ -26,14 +26,15 @@ export interface ReplicaLogOptions {
   readonly seed: number;
   /** Broker of this replica. */
   readonly brokerId: number;
-  readonly initialConfig: ReplicaConfig;
+  /** The configs that are known without the log, as they are now. */
+  readonly knownConfigs: () => readonly ReplicaConfig[];
   /** Makes durable where the log begins now. */
   readonly afterInstall: (logStart: bigint) => Promise<void>;
   readonly trim: (toOffset: bigint) => void;
 }
 
 export function replicaLog(options: ReplicaLogOptions): PartitionLogPort {
-  const { log, seed, brokerId, initialConfig } = options;
+  const { log, seed, brokerId, knownConfigs } = options;
   const attempt = (work: () => void): PartitaError | undefined => {
     try {
       work();
@@ -60,12 +61,12 @@ export function replicaLog(options: ReplicaLogOptions): PartitionLogPort {
     store: ({ batch }) => attempt(() => log.appendReplicated(batch)),
     cut: async (toOffset) => {
       await log.truncate(toOffset);
-      return logFacts(log, initialConfig);
+      return logFacts(log, knownConfigs());
     },
     install: async (baseOffset, content) => {
       await log.restart(baseOffset, content);
       await options.afterInstall(baseOffset);
-      return logFacts(log, initialConfig);
+      return logFacts(log, knownConfigs());
     },
     trim: options.trim,
   };

@@ -1,7 +1,7 @@
 /** ReplicaService: which replicas this broker holds, and the settings of their topics. All calls may be repeated. */
 import { PartitaError } from '@partita/domain';
 import { ReplicaServiceService } from '@partita/protocol';
-import { toRpcStatus } from '@partita/rpc';
+import { passedOnDeadlineMs, toRpcStatus } from '@partita/rpc';
 import { implement, unary } from '@partita/rpc/server';
 import type { Implementation } from '@partita/rpc/server';
 import { checkCluster } from './cluster-check.ts';
@@ -27,6 +27,15 @@ export function replicaMethods(options: {
         });
       }
       return { removedCount: await store.deleteTopic(tombstone) };
+    }),
+    deleteReplica: unary(async ({ clusterId: cluster, ...order }) => {
+      checkCluster(clusterId, cluster);
+      await store.delete(order);
+      return {};
+    }),
+    proposeConfig: unary(async (request, { deadlineMs }) => {
+      checkCluster(clusterId, request.clusterId);
+      return store.propose(request, passedOnDeadlineMs(deadlineMs));
     }),
     updateTopicConfigs: unary(async (request) => {
       checkCluster(clusterId, request.clusterId);

@@ -6,21 +6,28 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asPartitaError, isUuid, METADATA_TOMBSTONE_MS, PARTITION_COUNT_MAX, PartitaError } from '@partita/domain';
+import { asPartitaError, isUuid, METADATA_TOMBSTONE_MS, PartitaError, partitionKey } from '@partita/domain';
 import type { Clock, TopicPartition } from '@partita/domain';
 import { diskErrorCode, readTopicConfigFile, writeTopicConfigFile } from '@partita/log';
 import { FlushMode, ReplicaMeta, TopicConfig, TopicTombstone } from '@partita/protocol';
-import type { ReplicaToCreate } from '@partita/protocol';
-import { currentConfig, isMember } from '@partita/replication';
+import type { KeptFloor, ProposeConfigRequest, ProposeConfigResponse, ReplicaToCreate } from '@partita/protocol';
+import { currentConfig } from '@partita/replication';
+import type { ReplicaConfig } from '@partita/replication';
 import type { Logger } from '@partita/runtime';
 import { DamagedReplica, putAside } from './damaged-replica.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { inParallel } from './in-parallel.ts';
-import { REPLICA_PREFIX, replicaKey, START_PREFIX, startKey, TOMBSTONE_PREFIX } from './journal-keys.ts';
+import { FLOOR_PREFIX, REPLICA_PREFIX, replicaKey, START_PREFIX, startKey, TOMBSTONE_PREFIX } from './journal-keys.ts';
+import { keptFloor } from './kept-floors.ts';
 import { openActor } from './open-actor.ts';
 import type { ActorHost } from './partition-actor.ts';
 import type { PartitionRegistry } from './partition-registry.ts';
-import { replicaConfig } from './peer-messages.ts';
+import { proposeConfig } from './config-proposal.ts';
+import { knownConfigs } from './peer-messages.ts';
+import { badField, creationFault, diskFull, firstMeta } from './replica-creation.ts';
+import { deleteReplica, finishReplicaDeletions, removeReplicaFiles } from './replica-deletion.ts';
+import type { DeletionOrder } from './replica-deletion.ts';
+import { asStorageFailure } from './storage-failure.ts';
 import { knownTopic } from './topic-settings.ts';
 import type { KnownTopic } from './topic-settings.ts';
 
@@ -45,12 +52,17 @@ export interface ReplicaStoreOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly segmentBytesDefault: number;
+  /** A config, or a deletion, was stored: durable, and known to nobody else yet. */
+  readonly onTopic: (config: TopicConfig) => void;
+  readonly onTombstone: (tombstone: TopicTombstone) => void;
 }
 
 export class ReplicaStore {
   readonly #options: ReplicaStoreOptions;
   /** The change under way and those behind it; their number is bounded by the peer listener's streams. */
   #last: Promise<unknown> = Promise.resolve();
+  /** Partitions whose replica was begun in this run and did not open. */
+  readonly #unfinished = new Set<string>();
 
   constructor(options: ReplicaStoreOptions) {
     this.#options = options;
@@ -64,6 +76,11 @@ export class ReplicaStore {
   deleteIdOf(topicId: string): string | undefined {
     const stored = this.#options.directory.journal.get(`${TOMBSTONE_PREFIX}${topicId}`);
     return stored === undefined ? undefined : TopicTombstone.decode(stored).deleteId;
+  }
+
+  /** What is kept of replicas of the partition that were deleted here. */
+  floorOf(place: TopicPartition): KeptFloor | undefined {
+    return keptFloor(this.#options.directory.journal, place);
   }
 
   /** Recovers every replica; one that cannot be opened is left alone and reported. */
@@ -109,7 +126,7 @@ export class ReplicaStore {
   async #suspectLost(replicas: StoredReplica[]): Promise<void> {
     const { directory, logger } = this.#options;
     if (!directory.pageCacheLost) return;
-    const lost = replicas.filter(({ meta }) => !meta.suspect && meta.initialConfig?.flush === FlushMode.FLUSH_MODE_OS);
+    const lost = replicas.filter(({ meta }) => !meta.suspect && isOfPageCache(meta));
     for (const replica of lost) {
       const { topicId, partition } = replica;
       replica.meta = { ...replica.meta, suspect: true };
@@ -137,21 +154,70 @@ export class ReplicaStore {
         ({ topicId, partition }, index) =>
           faults[index] === undefined && this.#options.registry.actor(topicId, partition) === undefined,
       );
-      const metas = new Map(fresh.map((replica) => [replica, firstMeta(replica)]));
-      await this.#options.directory.journal.put(
+      await this.#clearPlaces(fresh);
+      const { journal } = this.#options.directory;
+      const metas = new Map(fresh.map((replica) => [replica, firstMeta(replica, keptFloor(journal, replica))]));
+      await journal.put(
         new Map([...metas].map(([replica, meta]) => [replicaKey(replica), ReplicaMeta.encode(meta).finish()])),
       );
       await inParallel(metas, OPEN_CONCURRENCY_MAX, async ([replica, meta]) => {
-        const topic = this.#options.registry.topic(replica.topicId);
-        if (topic === undefined) return;
-        try {
-          await this.#open(topic, replica.partition, meta);
-        } catch (error) {
-          faults[wanted.indexOf(replica)] = asPartitaError(error);
-        }
+        const fault = await this.#openFirst(replica, meta);
+        if (fault !== undefined) faults[wanted.indexOf(replica)] = fault;
       });
       return faults;
     });
+  }
+
+  #creationFault(wanted: ReplicaToCreate): PartitaError | undefined {
+    const { topicId } = wanted;
+    if (this.#isDeleted(topicId))
+      return new PartitaError('TOPIC_NOT_FOUND', `topic ${topicId} was deleted`, { topic: topicId });
+    const { directory, registry, host } = this.#options;
+    const isUnfinished = (place: TopicPartition) => this.#unfinished.has(partitionKey(place));
+    return creationFault(wanted, { directory, registry, brokerId: host.brokerId, isUnfinished });
+  }
+
+  /** Where a replica was deleted before nothing of it may be left, nor a line in the checkpoint that speaks of its log. */
+  async #clearPlaces(wanted: readonly ReplicaToCreate[]): Promise<void> {
+    const { directory, host } = this.#options;
+    const again = wanted.filter((replica) => keptFloor(directory.journal, replica) !== undefined);
+    if (again.length === 0) return;
+    for (const replica of again) await removeReplicaFiles(directory, replica, 'keep the topic');
+    await host.noteCut();
+  }
+
+  async #openFirst(replica: ReplicaToCreate, meta: ReplicaMeta): Promise<PartitaError | undefined> {
+    const { registry, host } = this.#options;
+    const topic = registry.topic(replica.topicId);
+    if (topic === undefined) return undefined;
+    const key = partitionKey(replica);
+    this.#unfinished.add(key);
+    try {
+      await this.#open(topic, replica.partition, meta, true);
+    } catch (error) {
+      return asPartitaError(asStorageFailure(error));
+    }
+    this.#unfinished.delete(key);
+    // Those of a new topic are many, and nobody waits to hear of them.
+    const actor = meta.configFloor > 1 ? registry.actor(replica.topicId, replica.partition) : undefined;
+    if (actor !== undefined) host.onChanged(actor, 'config');
+    return undefined;
+  }
+
+  /** Deletes one replica; throws what DeleteReplica answers. Repeating it changes nothing. */
+  async delete(order: DeletionOrder): Promise<void> {
+    await this.#exclusively(async () => {
+      if (this.#isDeleted(order.topicId)) return;
+      const { directory, registry, clock } = this.#options;
+      await deleteReplica(order, { directory, registry, wallMs: clock.wallMs() });
+      this.#options.logger.info({ ...order }, 'deleted a replica that left its set');
+    });
+  }
+
+  /** Asks the leader here to change its replica set; throws what ProposeConfig answers. */
+  async propose(request: ProposeConfigRequest, deadlineMs: number): Promise<ProposeConfigResponse> {
+    const { registry, clock } = this.#options;
+    return proposeConfig(request, { registry, clock, deadlineMs });
   }
 
   /** Deletes a topic; returns how many replicas were removed. */
@@ -162,6 +228,7 @@ export class ReplicaStore {
       const key = `${TOMBSTONE_PREFIX}${tombstone.topicId}`;
       if (journal.get(key) === undefined) {
         await journal.put(new Map([[key, TopicTombstone.encode(tombstone).finish()]]));
+        this.#options.onTombstone(tombstone);
       }
       const actors = this.#options.registry.removeTopic(tombstone.topicId);
       await inParallel(actors, OPEN_CONCURRENCY_MAX, async (actor) => {
@@ -194,12 +261,12 @@ export class ReplicaStore {
    */
   async refetch(place: TopicPartition): Promise<void> {
     const actor = this.#options.registry.actor(place.topicId, place.partition);
-    if (actor === undefined || actor.isRefetching || currentConfig(actor.state).replicas.length === 1) return;
+    if (actor === undefined || actor.isRefetching || isOnlyCopy(currentConfig(actor.state), actor.replicaId)) return;
     actor.isRefetching = true;
     await actor.becomeSuspect();
     await this.#exclusively(async () => {
       if (actor.isClosed) return;
-      await actor.close(false);
+      await actor.retire();
       await this.#beginAnew(actor.topic, actor.partition, actor.meta);
     });
   }
@@ -218,7 +285,7 @@ export class ReplicaStore {
   async #setAside(topic: KnownTopic, place: TopicPartition, meta: ReplicaMeta, error: unknown): Promise<void> {
     const { logger, registry } = this.#options;
     const damaged = isDamage(error);
-    if (damaged && (meta.initialConfig?.replicas.length ?? 1) > 1) {
+    if (damaged && !isOnlyCopy(knownConfigs(meta)[0], meta.replicaId)) {
       logger.error({ err: error, ...place }, 'a replica is damaged; its files are put aside');
       if (!meta.suspect) await this.persist(place, { ...meta, suspect: true });
       await this.#beginAnew(topic, place.partition, meta);
@@ -246,70 +313,14 @@ export class ReplicaStore {
     registry.putActor(actor);
   }
 
-  #creationFault({ topicId, partition, replicaId, config: record }: ReplicaToCreate): PartitaError | undefined {
-    const { registry, directory } = this.#options;
-    if (this.#isDeleted(topicId)) {
-      return new PartitaError('TOPIC_NOT_FOUND', `topic ${topicId} was deleted`, { topic: topicId });
-    }
-    const topic = registry.topic(topicId);
-    if (topic === undefined) return badField('topics', topicId, 'the config of each topic with a new replica');
-    if (partition < 0 || partition >= PARTITION_COUNT_MAX || !isUuid(replicaId)) {
-      return badField('replica', `${partition}/${replicaId}`, 'a partition and a lower-case UUID');
-    }
-    const actor = registry.actor(topicId, partition);
-    if (actor !== undefined) {
-      if (actor.replicaId === replicaId) return undefined;
-      return badField('replica_id', replicaId, `${actor.replicaId}, the replica that is there`);
-    }
-    const fault = this.#offlineFault(topicId, partition) ?? this.#configFault(record, replicaId);
-    if (fault !== undefined) return fault;
-    const { space } = directory.device;
-    return space.isFull(topic.settings.segmentBytes) ? this.#full(topicId) : undefined;
-  }
-
-  /** A replica that did not open is never made anew: it would forget what it promised. */
-  #offlineFault(topicId: string, partition: number): PartitaError | undefined {
-    const { registry, directory } = this.#options;
-    const damaged = registry.damagedReplica(topicId, partition);
-    if (damaged !== undefined) return damaged.error;
-    const stored = directory.journal.get(replicaKey({ topicId, partition }));
-    if (stored === undefined || !hasPromised(stored)) return undefined;
-    const message = `replica ${partition} of topic ${topicId} is there and offline; see the broker's log`;
-    return new PartitaError('STORAGE_FAILED', message, { topic_id: topicId, partition: String(partition) });
-  }
-
-  #configFault(record: ReplicaToCreate['config'], replicaId: string): PartitaError | undefined {
-    const { host } = this.#options;
-    try {
-      const config = replicaConfig(record);
-      const own = [...config.replicas, ...config.learners].find((replica) => replica.replicaId === replicaId);
-      if (own?.brokerId !== host.brokerId || own.directoryId !== host.directoryId) {
-        return badField('config', replicaId, `a set with this replica on broker ${host.brokerId}, this directory`);
-      }
-      if (!isMember(config, replicaId))
-        return badField('config', replicaId, 'a set with this replica as a full member');
-    } catch (error) {
-      return asPartitaError(error);
-    }
-    return undefined;
-  }
-
-  #full(topicId: string): PartitaError {
-    const { directory, registry, segmentBytesDefault } = this.#options;
-    const { space } = directory.device;
-    const segmentBytes = registry.topic(topicId)?.settings.segmentBytes ?? segmentBytesDefault;
-    return new PartitaError('STORAGE_FULL', "the broker's disk is full; free some space or choose another broker", {
-      free_bytes: String(space.freeBytes),
-      reserve_bytes: String(Math.round(space.reserveBytes(segmentBytes))),
-    });
-  }
-
   async #putNewTopic(config: TopicConfig): Promise<void> {
     try {
       await this.#putTopic(config);
     } catch (error) {
       if (diskErrorCode(error) !== 'ENOSPC') throw error;
-      throw this.#full(config.topicId);
+      const { registry, segmentBytesDefault, directory } = this.#options;
+      const segmentBytes = registry.topic(config.topicId)?.settings.segmentBytes ?? segmentBytesDefault;
+      throw diskFull(directory, segmentBytes);
     }
   }
 
@@ -323,6 +334,7 @@ export class ReplicaStore {
     await directory.disk.syncDirectory(directory.dir);
     await writeTopicConfigFile(directory.disk, dir, TopicConfig.encode(config).finish());
     registry.putTopic(knownTopic(config, segmentBytesDefault));
+    this.#options.onTopic(config);
   }
 
   async #readTopic(topicId: string): Promise<KnownTopic | undefined> {
@@ -340,8 +352,10 @@ export class ReplicaStore {
     const { clock, directory } = this.#options;
     const { tombstones } = this;
     await this.#removeFiles(new Set(tombstones.map(({ topicId }) => topicId)));
-    const isOld = ({ deleteTimeMs }: TopicTombstone) => clock.wallMs() - Number(deleteTimeMs) > METADATA_TOMBSTONE_MS;
+    const isOld = ({ deleteTimeMs }: { deleteTimeMs: bigint }) =>
+      clock.wallMs() - Number(deleteTimeMs) > METADATA_TOMBSTONE_MS;
     await directory.journal.delete(tombstones.filter(isOld).map(({ topicId }) => `${TOMBSTONE_PREFIX}${topicId}`));
+    await finishReplicaDeletions(directory, isOld);
   }
 
   /** One look at the journal serves all topics: it has an entry for each of ten thousand replicas. */
@@ -350,7 +364,7 @@ export class ReplicaStore {
     for (const topicId of topicIds) await rm(join(directory.dir, topicId), { recursive: true, force: true });
     const isOfThem = (key: string) => {
       const [prefix = '', topicId = ''] = key.split('/');
-      return topicIds.has(topicId) && [REPLICA_PREFIX, START_PREFIX].includes(`${prefix}/`);
+      return topicIds.has(topicId) && [REPLICA_PREFIX, START_PREFIX, FLOOR_PREFIX].includes(`${prefix}/`);
     };
     await directory.journal.delete([...directory.journal.entries()].map(([key]) => key).filter(isOfThem));
   }
@@ -362,30 +376,24 @@ export class ReplicaStore {
   async #exclusively<Result>(change: () => Promise<Result>): Promise<Result> {
     const mine = this.#last.then(change);
     this.#last = mine.catch(() => undefined);
-    return mine;
+    try {
+      return await mine;
+    } catch (error) {
+      throw asStorageFailure(error);
+    }
   }
 }
 
-function hasPromised(stored: Uint8Array): boolean {
-  return ReplicaMeta.decode(stored).promisedEpoch > 0;
+/** True when what the replica acknowledges may be in the page cache alone. A set that does not say so is fsynced. */
+function isOfPageCache({ committedConfig, initialConfig }: ReplicaMeta): boolean {
+  return (committedConfig ?? initialConfig)?.flush === FlushMode.FLUSH_MODE_OS;
+}
+
+/** True when there is nobody to copy the log from: a learner has its members. */
+function isOnlyCopy({ replicas }: ReplicaConfig, replicaId: string): boolean {
+  return replicas.every((replica) => replica.replicaId === replicaId);
 }
 
 function isDamage(error: unknown): boolean {
   return error instanceof PartitaError && error.reason === 'CORRUPT_BATCH';
-}
-
-function firstMeta(replica: ReplicaToCreate): ReplicaMeta {
-  return {
-    promisedEpoch: 0,
-    grantNonce: Buffer.alloc(0),
-    ledEpoch: 0,
-    suspect: false,
-    configFloor: replica.config?.configVersion ?? 0,
-    replicaId: replica.replicaId,
-    initialConfig: replica.config,
-  };
-}
-
-function badField(field: string, value: string, range: string): PartitaError {
-  return new PartitaError('INVALID_REQUEST', `${field} "${value}" must be ${range}`, { field, value, range });
 }

@@ -15,6 +15,13 @@ export function wholeNumber(what: string, min: number, max: number): (text: stri
   };
 }
 
+const BROKER_ID_MAX = 2 ** 31 - 1;
+
+/** Id of a broker. */
+export function brokerId(what: string): (text: string) => number {
+  return wholeNumber(what, 1, BROKER_ID_MAX);
+}
+
 /** One of some words. */
 export function oneOf<Word extends string>(what: string, words: readonly Word[]): (text: string) => Word {
   return (text) => {

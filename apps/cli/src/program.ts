@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { ClientError } from '@partita/client';
 import { PartitaError } from '@partita/domain';
 import { PRODUCT_VERSION } from '@partita/runtime';
+import { addBrokerCommand } from './commands/broker.ts';
 import { addClusterCommand } from './commands/cluster.ts';
 import { addConsumeCommand } from './commands/consume.ts';
 import { addGroupCommand } from './commands/group.ts';
@@ -45,7 +46,8 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addTopicCommand(program, terminal);
   addProduceCommand(program, terminal, (result) => (code = result));
   addConsumeCommand(program, terminal, (result) => (code = result));
-  addClusterCommand(program, terminal);
+  addClusterCommand(program, terminal, (result) => (code = result));
+  addBrokerCommand(program, terminal);
   addPartitionCommand(program, terminal, (result) => (code = result));
   addGroupCommand(program, terminal, (result) => (code = result));
   addTraceCommand(program, terminal);

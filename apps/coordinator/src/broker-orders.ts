@@ -1,7 +1,7 @@
 /** The coordinator's orders to brokers, as calls. Each is idempotent, so whoever sends one may send it again. */
 import type { ReplicaConfig, Tombstone, TopicDefinition } from '@partita/cluster';
 import type { ClusterModel } from './cluster-model.ts';
-import { PartitaError, PEER_CALL_ENTRY_COUNT_MAX, PEER_CALL_MS_MAX } from '@partita/domain';
+import { LEADER_PAUSE_MS_MAX, PartitaError, PEER_CALL_ENTRY_COUNT_MAX, PEER_CALL_MS_MAX } from '@partita/domain';
 import { ElectionServiceService, ReplicaServiceService } from '@partita/protocol';
 import type { LeadEntry, LeadResult, PromiseEntry, PromiseResult, ReplicaToCreate } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
@@ -21,6 +21,27 @@ export interface NewReplica {
   readonly partition: number;
   readonly replicaId: string;
   readonly config: ReplicaConfig;
+  /** Epoch of the leader that took it in as a learner; absent for the first replicas of a topic. */
+  readonly promisedEpoch?: number;
+}
+
+/** What a leader is asked to put into its log. */
+export interface ConfigProposal {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly leaderEpoch: number;
+  readonly config: ReplicaConfig;
+}
+
+/** A replica that left the set. */
+export interface LeftReplica {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly replicaId: string;
+  /** Committed, and without it. */
+  readonly configVersion: number;
+  /** Epoch of the leader that knows that. */
+  readonly leaderEpoch: number;
 }
 
 export class BrokerOrders {
@@ -35,12 +56,12 @@ export class BrokerOrders {
     const { clusterId } = this.#options;
     const topics = [definitionMessage(definition)];
     for (const chunk of chunks(replicas)) {
-      const entries = chunk.map(({ partition, replicaId, config }): ReplicaToCreate => ({
+      const entries = chunk.map(({ partition, replicaId, config, promisedEpoch = 0 }): ReplicaToCreate => ({
         topicId: definition.topicId,
         partition,
         replicaId,
         config: configMessage(config),
-        promisedEpoch: 0,
+        promisedEpoch,
       }));
       const request = { clusterId, topics, replicas: entries };
       const { results } = await callUnary(this.#client(brokerId), ReplicaServiceService.createReplicas, request, {
@@ -49,6 +70,26 @@ export class BrokerOrders {
       const fault = results.find(({ code }) => code !== 0);
       if (fault !== undefined) throw fromRpcStatus(fault);
       if (results.length !== entries.length) throw badAnswer(brokerId);
+    }
+  }
+
+  /** Answers when the set is committed. OUTCOME_UNKNOWN: it may be, or may be yet. */
+  async proposeConfig(brokerId: number, { config, ...rest }: ConfigProposal): Promise<void> {
+    const request = { clusterId: this.#options.clusterId, ...rest, config: configMessage(config) };
+    await callUnary(this.#client(brokerId), ReplicaServiceService.proposeConfig, request, {
+      deadlineMs: PEER_CALL_MS_MAX,
+    });
+  }
+
+  /** Answers when it is gone, also when it was gone before. */
+  async deleteReplica(brokerId: number, replica: LeftReplica): Promise<void> {
+    const request = { clusterId: this.#options.clusterId, ...replica };
+    try {
+      await callUnary(this.#client(brokerId), ReplicaServiceService.deleteReplica, request, {
+        deadlineMs: PEER_CALL_MS_MAX,
+      });
+    } catch (error) {
+      if (!(error instanceof PartitaError) || error.reason !== 'REPLICA_NOT_FOUND') throw error;
     }
   }
 
@@ -82,6 +123,17 @@ export class BrokerOrders {
     const { results } = await callUnary(this.#client(brokerId), ElectionServiceService.leadBatch, request, options);
     if (results.length !== entries.length) throw badAnswer(brokerId);
     return results;
+  }
+
+  /** Ends of the logs whose leaders pause, their followers level; -1 where that is not so. */
+  async pause(brokerId: number, entries: LeadEntry[]): Promise<readonly bigint[]> {
+    const request = { clusterId: this.#options.clusterId, entries };
+    // What comes later is of no use: the pauses are over.
+    const options = { deadlineMs: LEADER_PAUSE_MS_MAX };
+    const client = this.#client(brokerId);
+    const { logEndOffsets } = await callUnary(client, ElectionServiceService.pauseAppends, request, options);
+    if (logEndOffsets.length !== entries.length) throw badAnswer(brokerId);
+    return logEndOffsets;
   }
 
   #client(brokerId: number): ReturnType<ChannelPool['client']> {

@@ -11,7 +11,7 @@ import {
   reviseLeaders,
   setBrokerStatus,
 } from '@partita/cluster';
-import type { TopicDefinition } from '@partita/cluster';
+import type { Tombstone, TopicDefinition } from '@partita/cluster';
 import { BROKER_HEARTBEAT_MS, PartitaError, SESSION_SILENCE_MS_MAX } from '@partita/domain';
 import type { Clock } from '@partita/domain';
 import { BrokerSessionServiceService } from '@partita/protocol';
@@ -25,9 +25,16 @@ import type {
 import { bidi, implement } from '@partita/rpc/server';
 import type { BidiHandlers, CallContext, DirectoryView, Implementation, ServerBidiStream } from '@partita/rpc/server';
 import type { Logger } from '@partita/runtime';
+import { settingsForPeer } from './cluster-settings-codec.ts';
 import type { ClusterModel } from './cluster-model.ts';
 import type { Lease } from './lease.ts';
-import { inSyncReport, registrationFromMessage, reportFromMessage } from './peer-messages.ts';
+import {
+  definitionFromMessage,
+  inSyncReport,
+  registrationFromMessage,
+  reportFromMessage,
+  tombstoneFromMessage,
+} from './peer-messages.ts';
 import { directoryMessages } from './route-feed.ts';
 import type { DirectoryNews } from './route-feed.ts';
 import { checkPeer, endWhenDraining } from './session-rules.ts';
@@ -42,6 +49,8 @@ export interface BrokerSessionsOptions {
   readonly logger: Logger;
   /** A broker has registered, from this peer address, with these versions of topics. */
   readonly onRegistered: (brokerId: number, peerAddress: string, topics: readonly TopicDefinition[]) => void;
+  /** A broker has stored these, on whose order ever. */
+  readonly onStored: (topics: readonly TopicDefinition[], tombstones: readonly Tombstone[]) => void;
 }
 
 type Stream = ServerBidiStream<BrokerSessionResponse>;
@@ -81,8 +90,9 @@ export class BrokerSessions {
       };
       for (const session of this.#sessions.values()) this.#sendDirectory(session.stream, { reset: false, ...news });
     });
-    options.model.onChange(({ brokerIds }) => {
+    options.model.onChange(({ brokerIds, settings }) => {
       if (brokerIds.size > 0) this.#sendPeers();
+      if (settings) this.#sendSettings();
     });
     options.lease.onChange(() => this.#showLease());
   }
@@ -163,14 +173,19 @@ export class BrokerSessions {
     const accepted = { coordinatorRunId: runId, heartbeatMs: BROKER_HEARTBEAT_MS, active: lease.mayOrder() };
     stream.send({ message: { $case: 'accepted', accepted } });
     this.#sendAll(stream);
+    this.#sendSettings([session]);
     onRegistered(brokerId, peerAddress, topics);
     return session;
   }
 
-  #takeHeartbeat(session: Session, { changed, freeBytes, draining, wallMs }: BrokerHeartbeat): void {
-    const { model, clock } = this.#options;
+  #takeHeartbeat(session: Session, heartbeat: BrokerHeartbeat): void {
+    const { model, clock, onStored } = this.#options;
+    const { changed, freeBytes, draining, wallMs, topics, tombstones } = heartbeat;
     const { brokerId } = session;
     session.clockOffsetMs = clockOffset(wallMs, clock.wallMs());
+    // First, so that what is said of replicas meets the topics that they are of.
+    if (topics.length + tombstones.length > 0)
+      onStored(topics.map(definitionFromMessage), tombstones.map(tombstoneFromMessage));
     if (changed.length > 0) {
       const reports = changed.map(reportFromMessage);
       model.apply(reportReplicas(model.state, brokerId, reports));
@@ -184,6 +199,11 @@ export class BrokerSessions {
   #takeInSync({ brokerId }: Session, reports: Parameters<typeof reportInSync>[2]): void {
     const { model } = this.#options;
     model.apply(reportInSync(model.state, brokerId, reports));
+  }
+
+  /** By how much each broker's wall clock is ahead of this one's. */
+  clockOffsetsMs(): ReadonlyMap<number, number> {
+    return new Map([...this.#sessions.values()].map((session) => [session.brokerId, session.clockOffsetMs]));
   }
 
   /** By how much the brokers' wall clocks are ahead of this one's. */
@@ -219,7 +239,18 @@ export class BrokerSessions {
   #sendDirectory(stream: Stream, news: DirectoryNews, peers: BrokerPeer[] = []): void {
     const leaseToken = BigInt(this.#options.lease.tokenNumber());
     for (const routes of directoryMessages(this.#options.view, news)) {
-      const directory = { routes, leaseToken, peers: routes.complete ? peers : [] };
+      const directory = { routes, leaseToken, peers: routes.complete ? peers : [], settings: undefined };
+      stream.send({ message: { $case: 'directory', directory } });
+    }
+  }
+
+  /** A broker keeps them, should the directory be lost. */
+  #sendSettings(sessions: Iterable<Session> = this.#sessions.values()): void {
+    const settings = settingsForPeer(this.#options.model.state.settings());
+    const leaseToken = BigInt(this.#options.lease.tokenNumber());
+    if (settings.version === 0n) return;
+    for (const { stream } of sessions) {
+      const directory = { routes: undefined, leaseToken, peers: [], settings };
       stream.send({ message: { $case: 'directory', directory } });
     }
   }

@@ -17,6 +17,11 @@ export interface ModelChange {
   readonly brokerIds: ReadonlySet<number>;
   readonly instances: boolean;
   readonly shards: boolean;
+  readonly settings: boolean;
+  /** Reassignments that are new, changed or forgotten. */
+  readonly reassignmentIds: ReadonlySet<string>;
+  /** Partitions with a copy that is being made, of which a replica was reported. */
+  readonly copying: ReadonlyMap<string, TopicPartition>;
 }
 
 /** Changes of one partition's in-sync set are told at most this often. */
@@ -31,6 +36,9 @@ export class ClusterModel {
   #brokerIds = new Set<number>();
   #instances = false;
   #shards = false;
+  #settings = false;
+  #reassignmentIds = new Set<string>();
+  #copying = new Map<string, TopicPartition>();
   #scheduled = false;
   /** Partitions of which only the in-sync set differs: news that may wait. */
   #inSyncPartitions = new Map<string, TopicPartition>();
@@ -90,7 +98,8 @@ export class ClusterModel {
     const partitions = this.#inSyncPartitions;
     this.#inSyncPartitions = new Map();
     const topicIds = new Set([...partitions.values()].map(({ topicId }) => topicId));
-    this.#call({ topicIds, partitions, brokerIds: new Set(), instances: false, shards: false });
+    const nothing = { brokerIds: new Set<number>(), instances: false, shards: false, settings: false };
+    this.#call({ topicIds, partitions, ...nothing, reassignmentIds: new Set(), copying: new Map() });
   }
 
   #note(record: Exclude<ClusterRecord, { type: 'in_sync_changed' }>): void {
@@ -115,6 +124,7 @@ export class ClusterModel {
         return;
       case 'replicas_reported':
         this.#noteReports(record.brokerId, record.complete);
+        this.#noteCopies(record.replicas);
         return;
       case 'broker_put':
         this.#brokerIds.add(record.broker.brokerId);
@@ -126,7 +136,18 @@ export class ClusterModel {
       case 'shard_assigned':
         this.#shards = true;
         return;
+      case 'settings_put':
+        this.#settings = true;
+        for (const id of record.settings.removedBrokerIds) this.#noteRemoved(id);
+        return;
+      case 'reassignment_put':
+        this.#reassignmentIds.add(record.reassignment.reassignmentId);
+        return;
+      case 'reassignment_removed':
+        this.#reassignmentIds.add(record.reassignmentId);
+        return;
       case 'replicas_deleted':
+      case 'replica_deleted':
       case 'epoch_seen':
       case 'disk_reported':
       case 'broker_rumoured':
@@ -144,6 +165,18 @@ export class ClusterModel {
     }
   }
 
+  #noteRemoved(brokerId: number): void {
+    if (this.state.broker(brokerId) === undefined) this.#brokerIds.add(brokerId);
+  }
+
+  /** How far a copy is decides what its partition's next step is. */
+  #noteCopies(replicas: readonly TopicPartition[]): void {
+    for (const { topicId, partition } of replicas) {
+      if ((this.state.partition(topicId, partition)?.config?.learners.length ?? 0) === 0) continue;
+      this.#copying.set(partitionKey({ topicId, partition }), { topicId, partition });
+    }
+  }
+
   #tell(): void {
     const change: ModelChange = {
       topicIds: this.#topicIds,
@@ -151,12 +184,18 @@ export class ClusterModel {
       brokerIds: this.#brokerIds,
       instances: this.#instances,
       shards: this.#shards,
+      settings: this.#settings,
+      reassignmentIds: this.#reassignmentIds,
+      copying: this.#copying,
     };
     this.#topicIds = new Set();
     this.#partitions = new Map();
     this.#brokerIds = new Set();
     this.#instances = false;
     this.#shards = false;
+    this.#settings = false;
+    this.#reassignmentIds = new Set();
+    this.#copying = new Map();
     this.#scheduled = false;
     this.#call(change);
   }

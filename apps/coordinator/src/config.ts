@@ -51,6 +51,13 @@ const SPEC = defineConfig({
     kind: 'flag',
     help: 'Rebuild an empty directory without brokers that are only known by hearsay. Their topics come back with them.',
   },
+  'replace-after': {
+    kind: 'duration',
+    default: '30m',
+    min: 0,
+    max: '365d',
+    help: 'A broker down for this long has its replicas made elsewhere while the cluster balances itself; 0 = never.',
+  },
   insecure: { kind: 'flag', help: 'Allow listening beyond loopback without TLS.' },
   ...METRICS_OPTIONS,
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'Least level that is logged.' },

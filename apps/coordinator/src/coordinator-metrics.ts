@@ -29,6 +29,25 @@ export class ElectionMeter {
   }
 }
 
+/** Told of every controlled move of a leader that was tried. */
+export class LeaderMoveMeter {
+  readonly #moved: CounterSeries;
+  readonly #failed: CounterSeries;
+  readonly #duration;
+
+  constructor(metrics: Metrics) {
+    const moves = metrics.counter('partita.coordinator.leader_moves');
+    this.#moved = moves.of({ outcome: 'moved' });
+    this.#failed = moves.of({ outcome: 'failed' });
+    this.#duration = metrics.histogram('partita.coordinator.leader_move.duration').of();
+  }
+
+  ended(isDone: boolean, tookMs: number): void {
+    (isDone ? this.#moved : this.#failed).add(1);
+    this.#duration.record(tookMs / MS_PER_S);
+  }
+}
+
 export interface ObservedCoordinator {
   readonly model: ClusterModel;
   readonly lease: Lease;

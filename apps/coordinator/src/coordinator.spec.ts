@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryDirectory } from '@partita/metadata-store';
 import { BrokerState, PartitionState, ServiceKind, TopicState } from '@partita/protocol';
 import { eventually, SpecCluster } from './testing/spec-cluster.ts';
-import { newDisk } from './testing/spec-broker.ts';
+import { newDisk } from './testing/spec-disk.ts';
 
 let cluster: SpecCluster;
 

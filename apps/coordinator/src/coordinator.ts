@@ -16,24 +16,34 @@ import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/s
 import { formatAddress, PRODUCT_VERSION, StateLines, systemTimers } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
+import { effectiveClusterSettings, isEmptied } from '@partita/cluster';
 import type { ElectionPlan } from '@partita/cluster';
 import { AuditLog } from './audit-log.ts';
+import { balanceWork } from './balance-work.ts';
 import { BrokerOrders } from './broker-orders.ts';
 import { BrokerSessions } from './broker-sessions.ts';
 import { ClusterModel } from './cluster-model.ts';
 import { clusterService } from './cluster-service.ts';
 import { EMBEDDED_STORE } from './config.ts';
 import type { CoordinatorConfig } from './config.ts';
-import { ElectionMeter, observeCoordinator } from './coordinator-metrics.ts';
+import { ElectionMeter, LeaderMoveMeter, observeCoordinator } from './coordinator-metrics.ts';
 import { DIRECTORY_CHECK_MS } from './directory-anchor.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
 import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
+import { GroupReplicas } from './group-replicas.ts';
 import { GroupShards } from './group-shards.ts';
 import { InstanceSessions } from './instance-sessions.ts';
+import { LeaderDrain } from './leader-drain.ts';
+import { LeaderMoves } from './leader-moves.ts';
+import type { LeaderMovesOptions } from './leader-moves.ts';
 import { Lease } from './lease.ts';
 import { OperatorElections } from './operator-elections.ts';
 import { PartitionNews } from './partition-news.ts';
+import { PreferredLeaders } from './preferred-leaders.ts';
+import { Reassignments } from './reassignments.ts';
+import { ReplicaChanges } from './replica-changes.ts';
+import { ReplicaSteps } from './replica-steps.ts';
 import { RouteFeed } from './route-feed.ts';
 import { TopicCreations } from './topic-creation.ts';
 import { TopicDeletions } from './topic-deletion.ts';
@@ -147,11 +157,16 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     onElected: (...elected) => noteLeader(model, audit, ...elected),
   });
   const elections = new Elections({ ...acting, calls, meter: new ElectionMeter(metrics) });
-  const operator = new OperatorElections({ ...acting, elections, audit });
+  const leaders = leaderWork({ ...acting, elections, meter: new LeaderMoveMeter(metrics) });
+  const reassignments = new Reassignments({ ...base, lease, audit });
+  const steps = new ReplicaSteps({ ...acting, moveLeader: (at, brokerIds) => leaders.moves.move(at, brokerIds) });
+  const changes = new ReplicaChanges({ ...base, lease, steps, reassignments });
+  const operator = new OperatorElections({ ...acting, elections, moves: leaders.moves, audit });
   const creations = new TopicCreations({ ...acting, store });
   const deletions = new TopicDeletions(acting);
   const updates = new TopicUpdates(acting);
   const shards = new GroupShards({ ...base, lease, creations, onAssigned: () => instanceSessions.sendShards() });
+  const groupReplicas = new GroupReplicas({ ...base, lease, updates });
   const session = { ...base, clusterId, runId, lease };
   const instanceSessions = new InstanceSessions({
     ...session,
@@ -168,15 +183,30 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
       deletions.reconcile();
       lease.wake();
     },
+    onStored: (topics, tombstones) => {
+      for (const tombstone of tombstones) deletions.found(tombstone);
+      for (const topic of topics) updates.found(topic);
+    },
+  });
+  const shownState = () => storeState(config, store, lease);
+  const balance = balanceWork({
+    ...acting,
+    store,
+    audit,
+    reassignments,
+    replaceAfterMs: config.replaceAfter,
+    storeState: shownState,
+    clockOffsetsMs: () => brokerSessions.clockOffsetsMs(),
   });
   observeCoordinator(metrics, { model, lease, store, publisher });
   const relay = { pool, target: () => lease.relayTarget() };
   const heartbeat = beatOf([brokerSessions, instanceSessions], feed);
   const reconcile = () => {
-    for (const part of [creations, deletions, updates, shards]) part.reconcile();
-    for (const part of [elections, publisher, audit]) part.run();
+    for (const part of [creations, deletions, updates, shards, groupReplicas]) part.reconcile();
+    for (const part of [elections, leaders.drain, leaders.preferred, changes, balance, publisher, audit]) part.run();
   };
-  const shown = { clusterId, model, clock, operator, audit, relay, view: holder };
+  const moving = { model, reassignments, publisher };
+  const shown = { clusterId, model, clock, operator, moving, audit, relay, view: holder };
   return {
     lines,
     lease,
@@ -186,11 +216,23 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
     topicService: topicService({ model, creations, deletions, updates, audit, relay }),
     clusterService: clusterService({
       ...shown,
+      balance,
       directory: { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock },
-      storeState: () => storeState(config, store, lease),
+      storeState: shownState,
     }),
     timers: () => [setInterval(heartbeat, BROKER_HEARTBEAT_MS), setInterval(reconcile, RECONCILE_MS)],
   };
+}
+
+/** Who moves leaders that are there. */
+function leaderWork(options: LeaderMovesOptions) {
+  const { state } = options.model;
+  const moves = new LeaderMoves(options);
+  const mayLead = (brokerId: number) => !isEmptied(state, brokerId);
+  const isOn = () => effectiveClusterSettings(state.settings()).autoBalance;
+  const drain = new LeaderDrain({ ...options, moves, mayLead });
+  const preferred = new PreferredLeaders({ ...options, moves, isOn, mayLead });
+  return { moves, drain, preferred };
 }
 
 function beatOf(sessions: readonly { tick(): void }[], feed: RouteFeed): () => void {

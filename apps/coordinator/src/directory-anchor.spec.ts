@@ -6,7 +6,7 @@ import type { PartitionEntry } from '@partita/metadata-store';
 import { TopicConfig } from '@partita/protocol';
 import { eventually, SpecCluster } from './testing/spec-cluster.ts';
 import type { RunningCoordinator } from './testing/spec-cluster.ts';
-import { newDisk } from './testing/spec-broker.ts';
+import { newDisk } from './testing/spec-disk.ts';
 
 let cluster: SpecCluster;
 

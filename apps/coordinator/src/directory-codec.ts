@@ -8,6 +8,8 @@ import type {
   ClusterPartition,
   ClusterState,
   ClusterTopic,
+  ReplicaConfig,
+  ReplicaIdentity,
   StoredPartition,
   StoredTopic,
   Tombstone,
@@ -17,11 +19,16 @@ import type {
   BrokerEntry,
   DirectoryContent,
   GroupHint,
+  PartitionEntry,
   PartitionPublication,
+  ReplicaIdentity as StoredIdentity,
   TopicEntry,
   TopicTombstone,
 } from '@partita/metadata-store';
+import { settingsEntry } from './cluster-settings-codec.ts';
+import { movesEntry } from './reassignment-codec.ts';
 import { decodeStoredSettings, encodeStoredSettings } from './stored-settings.ts';
+
 
 export function topicEntry({ definition, name, life }: ClusterTopic): TopicEntry {
   const inForce = settingsInForce(definition.settings, definition.replicationFactor);
@@ -60,11 +67,7 @@ export function partitionPublication(
   partition: ClusterPartition,
   nowMs: number,
 ): PartitionPublication {
-  const replicas = (partition.config?.replicas ?? []).map(({ brokerId, directoryId, replicaId }) => ({
-    brokerId,
-    dirUuid: directoryId,
-    replicaId,
-  }));
+  const replicas = (partition.config?.replicas ?? []).map(storedIdentity);
   return {
     topicId,
     partition: partition.partition,
@@ -78,11 +81,24 @@ export function partitionPublication(
       isrVersion: partition.inSyncVersion,
       status: partitionStatus(state, topicId, partition),
       updatedMs: nowMs,
+      config: partition.config && storedConfig(partition.config),
     },
   };
 }
 
-/** `known` gives what the store does not hold: min ISR and flush are part of the topic. */
+function storedConfig({ learners, minInSyncReplicas, flush }: ReplicaConfig): PartitionEntry['config'] {
+  return { learners: learners.map(storedIdentity), minInSync: minInSyncReplicas, flush };
+}
+
+function storedIdentity({ brokerId, directoryId, replicaId }: ReplicaIdentity): StoredIdentity {
+  return { brokerId, dirUuid: directoryId, replicaId };
+}
+
+function identity({ brokerId, dirUuid, replicaId }: StoredIdentity): ReplicaIdentity {
+  return { brokerId, directoryId: dirUuid, replicaId };
+}
+
+/** `known` gives what entries of earlier releases do not hold: there min ISR and flush were the topic's, and nobody learned. */
 export function storedPartition(
   { topicId, partition, entry }: PartitionPublication,
   known: ClusterTopic,
@@ -93,14 +109,10 @@ export function storedPartition(
     partition,
     config: {
       configVersion: entry.configVersion,
-      replicas: entry.replicas.map(({ brokerId, dirUuid, replicaId }) => ({
-        brokerId,
-        directoryId: dirUuid,
-        replicaId,
-      })),
-      learners: [],
-      minInSyncReplicas: inForce.minInSyncReplicas,
-      flush: inForce.flush,
+      replicas: entry.replicas.map(identity),
+      learners: entry.config?.learners.map(identity) ?? [],
+      minInSyncReplicas: entry.config?.minInSync ?? inForce.minInSyncReplicas,
+      flush: entry.config?.flush ?? inForce.flush,
     },
     epoch: entry.epoch,
     leader: entry.leader,
@@ -156,5 +168,7 @@ export function directoryContent(state: ClusterState, nowMs: number): DirectoryC
     ),
     tombstones: [...state.tombstones()].map(tombstoneEntry),
     groups: groupHints(state),
+    moves: [...state.reassignments.all()].map(movesEntry),
+    settings: settingsEntry(state.settings()),
   };
 }

@@ -2,15 +2,17 @@
  * Writes to the metadata store what has changed in memory: ownership, brokers, group shards, topics. It never decides and
  * never holds anybody up: what could not be written stays marked and is written when the store is back.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { METADATA_CHUNK_COUNT_MAX, partitionKey, PartitaError } from '@partita/domain';
 import type { Clock, TopicPartition } from '@partita/domain';
 import type { Tombstone } from '@partita/cluster';
 import type { LeaseToken, MetadataStore, PartitionPublication, RolledBack } from '@partita/metadata-store';
 import type { Logger } from '@partita/runtime';
+import { settingsEntry } from './cluster-settings-codec.ts';
 import type { ClusterModel, ModelChange } from './cluster-model.ts';
 import { brokerEntry, groupHints, partitionPublication, tombstoneEntry, topicEntry } from './directory-codec.ts';
 import type { Lease } from './lease.ts';
+import { movesEntry } from './reassignment-codec.ts';
 
 export interface DirectoryPublisherOptions {
   readonly store: MetadataStore;
@@ -19,6 +21,10 @@ export interface DirectoryPublisherOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** How long whoever asked for moves waits for the store, and how often that is looked at. */
+const MOVES_WAIT_MS_MAX = 2000;
+const MOVES_POLL_MS = 5;
 
 export class DirectoryPublisher {
   readonly #options: DirectoryPublisherOptions;
@@ -29,7 +35,9 @@ export class DirectoryPublisher {
   readonly #brokerIds = new Set<number>();
   /** Topics that the store refuses, because it remembers their deletion or gave their name away. */
   readonly #refusedTopicIds = new Set<string>();
+  readonly #reassignmentIds = new Set<string>();
   #shards = false;
+  #settings = false;
   #running = false;
   /** Something was marked while a run was under way. */
   #again = false;
@@ -43,8 +51,8 @@ export class DirectoryPublisher {
 
   /** Things that are to be written; those that a write under way has taken do not count. */
   get pendingCount(): number {
-    const marked = [this.#partitions, this.#topicIds, this.#tombstones, this.#brokerIds];
-    return marked.reduce((sum, { size }) => sum + size, this.#shards ? 1 : 0);
+    const marked = [this.#partitions, this.#topicIds, this.#tombstones, this.#brokerIds, this.#reassignmentIds];
+    return marked.reduce((sum, { size }) => sum + size, Number(this.#shards) + Number(this.#settings));
   }
 
   /** Writes a topic: that it is there, its life (creating -> active), its settings. */
@@ -56,6 +64,18 @@ export class DirectoryPublisher {
   publishTombstone(tombstone: Tombstone): void {
     this.#tombstones.set(tombstone.topicId, tombstone);
     this.run();
+  }
+
+  /** Resolves when the directory has the reassignment as it is now, or when it takes none for a while. */
+  async movesWritten(reassignmentId: string): Promise<void> {
+    const { clock } = this.#options;
+    const endMs = clock.monotonicMs() + MOVES_WAIT_MS_MAX;
+    this.#reassignmentIds.add(reassignmentId);
+    this.run();
+    while (this.#running || this.#reassignmentIds.size > 0) {
+      if (clock.monotonicMs() > endMs) return;
+      await sleep(MOVES_POLL_MS);
+    }
   }
 
   /** Writes what is marked, if the store takes it now. */
@@ -94,7 +114,10 @@ export class DirectoryPublisher {
     }
     for (const tombstone of state.tombstones()) this.#tombstones.set(tombstone.topicId, tombstone);
     for (const { facts } of state.brokers()) this.#brokerIds.add(facts.brokerId);
+    for (const { reassignmentId } of state.reassignments.all()) this.#reassignmentIds.add(reassignmentId);
+    for (const brokerId of state.settings().removedBrokerIds) this.#brokerIds.add(brokerId);
     this.#shards = true;
+    this.#settings = true;
   }
 
   #mark(partition: TopicPartition): void {
@@ -104,7 +127,9 @@ export class DirectoryPublisher {
   #note(change: ModelChange): void {
     for (const partition of change.partitions.values()) this.#mark(partition);
     for (const brokerId of change.brokerIds) this.#brokerIds.add(brokerId);
+    for (const reassignmentId of change.reassignmentIds) this.#reassignmentIds.add(reassignmentId);
     this.#shards ||= change.shards;
+    this.#settings ||= change.settings;
     this.run();
   }
 
@@ -115,7 +140,9 @@ export class DirectoryPublisher {
       await this.#writeTopic(token);
       await nextTurn();
     }
+    if (still() && this.#settings) await this.#writeSettings(token);
     while (still() && this.#brokerIds.size > 0) await this.#writeBroker(token);
+    while (still() && this.#reassignmentIds.size > 0) await this.#writeMoves(token);
     // As many rounds as there are chunks now: a topic that the store refuses leaves its partitions marked.
     for (let rounds = Math.ceil(this.#partitions.size / METADATA_CHUNK_COUNT_MAX); rounds > 0 && still(); rounds -= 1) {
       await this.#writePartitions(token);
@@ -170,10 +197,33 @@ export class DirectoryPublisher {
     if (brokerId === undefined) return;
     this.#brokerIds.delete(brokerId);
     const facts = this.#options.model.state.broker(brokerId)?.facts;
-    if (facts === undefined) return;
+    const { store } = this.#options;
     await this.#orAgain(
-      () => this.#options.store.putBroker(token, brokerEntry(facts)),
+      () => (facts === undefined ? store.removeBroker(token, brokerId) : store.putBroker(token, brokerEntry(facts))),
       () => this.#brokerIds.add(brokerId),
+    );
+  }
+
+  /** One by one: each may be long. */
+  async #writeMoves(token: LeaseToken): Promise<void> {
+    const [reassignmentId] = this.#reassignmentIds;
+    if (reassignmentId === undefined) return;
+    this.#reassignmentIds.delete(reassignmentId);
+    const reassignment = this.#options.model.state.reassignments.get(reassignmentId);
+    const entry = reassignment === undefined ? { reassignmentId, value: '' } : movesEntry(reassignment);
+    await this.#orAgain(
+      () => this.#options.store.putMoves(token, [entry]),
+      () => this.#reassignmentIds.add(reassignmentId),
+    );
+  }
+
+  async #writeSettings(token: LeaseToken): Promise<void> {
+    this.#settings = false;
+    const entry = settingsEntry(this.#options.model.state.settings());
+    if (entry === undefined) return;
+    await this.#orAgain(
+      () => this.#options.store.putSettings(token, entry),
+      () => (this.#settings = true),
     );
   }
 

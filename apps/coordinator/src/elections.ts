@@ -40,6 +40,11 @@ const CALL_COUNT_MAX = 2;
 const ATTEMPT_COUNT_MAX = 3;
 const BUSY_POLL_MS = 20;
 
+/** Who is to lead a partition, if its log is as good as any. */
+export interface Wish extends TopicPartition {
+  readonly wanted: number;
+}
+
 export class Elections {
   readonly #options: ElectionsOptions;
   readonly #busy = new Set<string>();
@@ -96,6 +101,41 @@ export class Elections {
       this.#busy.delete(key);
       this.run();
     }
+  }
+
+  /**
+   * Keeps every other election away from the partitions while work on them goes on; those with one under way are left out.
+   */
+  async holding<Place extends TopicPartition, Result>(
+    places: readonly Place[],
+    work: (held: readonly Place[]) => Promise<Result>,
+  ): Promise<Result> {
+    const held = places.filter((place) => !this.#busy.has(partitionKey(place)));
+    for (const place of held) this.#busy.add(partitionKey(place));
+    try {
+      return await work(held);
+    } finally {
+      for (const place of held) this.#busy.delete(partitionKey(place));
+      this.run();
+    }
+  }
+
+  /**
+   * Elections of partitions that are held, each with a wish that decides between equal logs. What fails is tried again at
+   * once: its leader has given way already, perhaps. What fails still has no leader as far as anybody knows.
+   */
+  async electHeld(wishes: readonly Wish[]): Promise<void> {
+    const beganMs = this.#options.clock.monotonicMs();
+    let left = wishes;
+    for (let attempt = 0; attempt < ATTEMPT_COUNT_MAX && left.length > 0; attempt += 1) {
+      const plans = new Map(left.map((wish) => [wish, this.#plan(wish, wish.wanted)]));
+      const failures = await this.#options.calls.elect([...plans.values()]);
+      left = left.filter((wish) => failures.has(plans.get(wish) as ElectionPlan));
+    }
+    const { model, meter, clock } = this.#options;
+    const tookMs = clock.monotonicMs() - beganMs;
+    for (const wish of wishes) meter.ended(!left.includes(wish), tookMs);
+    model.apply(left.map(({ topicId, partition }) => ({ type: 'leader_lost', topicId, partition })));
   }
 
   #plan({ topicId, partition }: TopicPartition, wanted: number): ElectionPlan {

@@ -11,7 +11,7 @@ import type { ClusterModel } from './cluster-model.ts';
 import type { Lease } from './lease.ts';
 import type { TopicCreations } from './topic-creation.ts';
 
-const GROUPS_TOPIC = '__groups';
+export const GROUPS_TOPIC = '__groups';
 /** Shards of all groups: enough to spread over more instances than a cluster has. Never changed once the topic is there. */
 export const GROUP_SHARD_COUNT = 16;
 /**

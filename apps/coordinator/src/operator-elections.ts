@@ -17,12 +17,14 @@ import type { AuditDetails, AuditLog } from './audit-log.ts';
 import type { ClusterModel } from './cluster-model.ts';
 import type { Judge } from './election-calls.ts';
 import type { Elections } from './elections.ts';
+import type { LeaderMoves } from './leader-moves.ts';
 import type { Lease } from './lease.ts';
 
 export interface OperatorElectionsOptions {
   readonly model: ClusterModel;
   readonly lease: Lease;
   readonly elections: Elections;
+  readonly moves: LeaderMoves;
   readonly audit: AuditLog;
 }
 
@@ -109,23 +111,28 @@ export class OperatorElections {
     }
   }
 
-  /** The ordinary election: an operator's wish decides between equal logs only. */
+  /** A leader is moved while appends go on; where there is none, the wish decides between equal logs. */
   async #elect(place: Place, brokerId: number, clientId: string): Promise<ElectionResult> {
-    const { model, elections, audit } = this.#options;
+    const { elections, moves, audit } = this.#options;
     const { topic, known } = place;
-    const { topicId } = topic.definition;
     const wanted = brokerId === 0 ? (known.config?.replicas[0]?.brokerId ?? 0) : brokerId;
     requireReplica(place, wanted);
     if (known.live && known.leader === wanted) return result(place, known, '');
-    // Nobody is deposed for one that cannot lead now.
-    const ready = !known.live || known.inSync.includes(wanted);
-    if (!ready || model.state.broker(wanted)?.facts.status !== 'up' || !canElect(model.state, topicId, known))
-      return result(place, known, 'LEADER_NOT_AVAILABLE');
-    await elections.electNow({ topicId, partition: known.partition }, undefined, wanted);
+    if (!this.#mayLead(place, wanted)) return result(place, known, 'LEADER_NOT_AVAILABLE');
+    const at = { topicId: topic.definition.topicId, partition: known.partition };
+    const why = await (known.live ? moves.move(at, [wanted]) : elections.electNow(at, undefined, wanted));
     const now = this.#now(place);
     const { epoch, leader } = now;
-    audit.note('leader_elect', placeText(place), clientId, { wanted, leader, epoch });
+    const details = { wanted, leader, epoch };
+    audit.note('leader_elect', placeText(place), clientId, why === undefined ? details : { ...details, why });
     return result(place, now, now.live && leader === wanted ? '' : 'LEADER_NOT_AVAILABLE');
+  }
+
+  /** Nobody is deposed for one that cannot lead now. */
+  #mayLead({ topic, known }: Place, wanted: number): boolean {
+    const { state } = this.#options.model;
+    const isReady = !known.live || known.inSync.includes(wanted);
+    return isReady && state.broker(wanted)?.facts.status === 'up' && canElect(state, topic.definition.topicId, known);
   }
 
   #unclean(request: ForceLeaderRequest | RecoverBestLogRequest): Place {

@@ -19,6 +19,7 @@ import type {
   TopicConfig,
   TopicTombstone,
 } from '@partita/protocol';
+import { settingsFromPeer } from './cluster-settings-codec.ts';
 import { settingsFromMessage, settingsMessage } from './setting-messages.ts';
 
 export function registrationFromMessage(message: BrokerRegister): BrokerRegistration {
@@ -36,6 +37,7 @@ export function registrationFromMessage(message: BrokerRegister): BrokerRegistra
     topics: message.topics.map(definitionFromMessage),
     tombstones: message.tombstones.map(tombstoneFromMessage),
     knownBrokerIds: message.knownBrokers.map(({ brokerId }) => brokerId),
+    settings: message.settings === undefined ? undefined : settingsFromPeer(message.settings),
   };
 }
 
@@ -118,7 +120,7 @@ export function inSyncReport(entry: IsrEntry): InSyncReport {
   };
 }
 
-function tombstoneFromMessage({ topicId, deleteId, deleteTimeMs }: TopicTombstone): Tombstone {
+export function tombstoneFromMessage({ topicId, deleteId, deleteTimeMs }: TopicTombstone): Tombstone {
   return { topicId, name: '', deleteId, deleteTimeMs: Number(deleteTimeMs) };
 }
 

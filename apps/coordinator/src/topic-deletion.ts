@@ -56,6 +56,8 @@ export class TopicDeletions {
   /** A broker knows a topic to be deleted that this coordinator did not: another one has deleted it. */
   found(tombstone: Tombstone): void {
     const { model, publisher } = this.#options;
+    // One that was begun here is buried when enough brokers have it, not when the first one tells.
+    if (this.#begun.has(tombstone.topicId)) return;
     const name = model.state.topicById(tombstone.topicId)?.name ?? tombstone.name;
     const records = mergeTombstone(model.state, { ...tombstone, name });
     if (records.length === 0) return;

@@ -101,8 +101,13 @@ async function update(
       },
     );
   }
-  const settingsAfter = masked(paths, settingsFromMessage(topic.settings));
-  const command: UpdateTopicCommand = { name: required('topic.name', topic.name), etag: topic.etag, settingsAfter };
+  const settingsAfter = masked(
+    paths.filter((path) => path !== FACTOR_PATH),
+    settingsFromMessage(topic.settings),
+  );
+  const replicationFactorAfter = paths.includes(FACTOR_PATH) ? topic.replicationFactor : undefined;
+  const name = required('topic.name', topic.name);
+  const command: UpdateTopicCommand = { name, etag: topic.etag, settingsAfter, replicationFactorAfter };
   if (!request.validateOnly) {
     const updated = await updates.update(command);
     const { topicId, version } = updated.definition;
@@ -112,6 +117,8 @@ async function update(
   const definition = updates.check(command);
   return topicMessage(model.state, { ...visibleTopic(model.state, definition.topicId), definition }, true);
 }
+
+const FACTOR_PATH = 'replication_factor';
 
 /** What the paths change. `settings` alone stands for every setting. */
 function masked(paths: readonly string[], given: TopicSettings): (before: TopicSettings) => TopicSettings {
@@ -128,7 +135,7 @@ function masked(paths: readonly string[], given: TopicSettings): (before: TopicS
     if (key !== undefined) return key;
     throw new PartitaError(
       'INVALID_SETTING',
-      `update_mask names "${path}", which cannot be changed: give paths such as settings.retention_age`,
+      `update_mask names "${path}", which cannot be changed: give replication_factor, or paths such as settings.retention_age`,
       {
         setting: path,
       },

@@ -1,5 +1,5 @@
 /** Changing settings: one step in memory, then on the brokers that hold the topic, whoever misses it until it has it. */
-import { storedByEnough, updateQuorum, updateTopic } from '@partita/cluster';
+import { mergeNewTopic, storedByEnough, updateQuorum, updateTopic } from '@partita/cluster';
 import type { ClusterTopic, TopicDefinition, UpdateTopicCommand } from '@partita/cluster';
 import { PartitaError } from '@partita/domain';
 import type { Logger } from '@partita/runtime';
@@ -60,6 +60,12 @@ export class TopicUpdates {
     }
   }
 
+  /** A broker has stored a version that this coordinator may not know: another one has made or changed the topic. */
+  found(definition: TopicDefinition): void {
+    const { model, publisher } = this.#options;
+    if (mergeNewTopic(model.state, definition, model.applyOne)) publisher.publishTopic(definition.topicId);
+  }
+
   reconcile(): void {
     if (!this.#options.lease.mayOrder()) return;
     for (const brokerId of new Set([...this.#behind.values()].flatMap((ids) => [...ids])))
@@ -108,6 +114,8 @@ export class TopicUpdates {
 }
 
 function holders(topic: ClusterTopic): number[] {
-  const ids = topic.partitions.flatMap(({ config }) => config?.replicas.map(({ brokerId }) => brokerId) ?? []);
+  const ids = topic.partitions.flatMap(({ config }) =>
+    [...(config?.replicas ?? []), ...(config?.learners ?? [])].map(({ brokerId }) => brokerId),
+  );
   return [...new Set(ids)];
 }

@@ -18,8 +18,8 @@ import type {
   PartitionRef,
 } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
+import { BalanceAdmin } from './balance-admin.ts';
 import { clientError, refused } from './client-error.ts';
-import { GroupAdmin } from './group-admin.ts';
 import { JITTER } from './jitter.ts';
 import type { LeaderCalls } from './leader-calls.ts';
 import { offsetSpec } from './position.ts';
@@ -41,6 +41,8 @@ export interface NewTopic {
 /** New values for settings; undefined = back to the cluster's default. */
 export interface TopicChange {
   readonly settings: Partial<TopicSettings>;
+  /** Replicas of each partition; 0 = the default. Absent = as before. The replica sets follow in the background. */
+  readonly replicationFactor?: number | undefined;
   /** Refuses with ETAG_MISMATCH when the topic changed since. */
   readonly etag?: string | undefined;
   readonly validateOnly?: boolean | undefined;
@@ -62,7 +64,7 @@ export interface ListedOffset {
   readonly highWatermark: bigint;
 }
 
-export class Admin extends GroupAdmin {
+export class Admin extends BalanceAdmin {
   readonly #calls: ServiceCalls;
   readonly #leaders: LeaderCalls;
 
@@ -113,9 +115,12 @@ export class Admin extends GroupAdmin {
 
   /** Changes the settings named in `change.settings`. */
   async updateTopic(name: string, change: TopicChange, options?: ServiceCallOptions): Promise<Topic> {
+    const { etag = '', replicationFactor } = change;
     const paths = Object.keys(change.settings).map((key) => `settings.${snakeCase(key)}`);
+    if (replicationFactor !== undefined) paths.push('replication_factor');
+    const settings = TopicSettings.fromPartial(change.settings);
     const request = {
-      topic: Topic.fromPartial({ name, etag: change.etag ?? '', settings: TopicSettings.fromPartial(change.settings) }),
+      topic: Topic.fromPartial({ name, etag, settings, replicationFactor: replicationFactor ?? 0 }),
       updateMask: paths,
       validateOnly: change.validateOnly ?? false,
       requestId: JITTER.uuid(),

@@ -4,7 +4,10 @@
  * partitions; a partition is replaced whole, so that a reader who keeps one keeps a consistent one.
  */
 import { invariant, partitionKey } from '@partita/domain';
+import { UNCHANGED_SETTINGS } from './cluster-settings.ts';
+import type { ClusterSettings } from './cluster-settings.ts';
 import type { ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
+import { ReassignmentBook } from './reassignment-book.ts';
 import type { BrokerFacts, ClusterRecord, InstanceFacts, TopicLife } from './records.ts';
 
 /** A partition as known. Invariant: epoch <= epochSeen. */
@@ -59,6 +62,8 @@ interface OwnBroker extends ClusterBroker {
 type Of<Type extends ClusterRecord['type']> = Extract<ClusterRecord, { type: Type }>;
 
 export class ClusterState {
+  /** Changed by `apply` only. */
+  readonly reassignments = new ReassignmentBook();
   readonly #topics = new Map<string, OwnTopic>();
   readonly #idsByName = new Map<string, string>();
   readonly #tombstones = new Map<string, Tombstone>();
@@ -66,6 +71,7 @@ export class ClusterState {
   readonly #rumouredBrokerIds = new Set<number>();
   readonly #instances = new Map<string, InstanceFacts>();
   readonly #shards = new Map<number, string>();
+  #settings: ClusterSettings = UNCHANGED_SETTINGS;
 
   topics(): Iterable<ClusterTopic> {
     return this.#topics.values();
@@ -100,6 +106,10 @@ export class ClusterState {
     return this.#brokers.get(brokerId);
   }
 
+  settings(): ClusterSettings {
+    return this.#settings;
+  }
+
   /** Brokers that somebody has heard of and that have not been heard themselves. */
   missingBrokerIds(): number[] {
     const ids = new Set([...this.#rumouredBrokerIds, ...this.#brokers.keys()]);
@@ -130,7 +140,7 @@ export class ClusterState {
       case 'topic_buried':
         return this.#buryTopic(record.tombstone);
       case 'config_learned':
-        return this.#changePartition(record, () => ({ config: record.config }));
+        return this.#changePartition(record, ({ config }) => ({ config: newerConfig(config, record.config) }));
       case 'epoch_seen':
         return this.#changePartition(record, (known) => ({ epochSeen: Math.max(known.epochSeen, record.epoch) }));
       case 'leader_known':
@@ -150,11 +160,19 @@ export class ClusterState {
         return this.#reportReplicas(record);
       case 'replicas_deleted':
         return this.#dropReplicas(record);
+      case 'replica_deleted':
+        this.#brokers.get(record.brokerId)?.replicas.delete(partitionKey(record));
+        return;
+      case 'reassignment_put':
+        return this.reassignments.put(record.reassignment);
+      case 'reassignment_removed':
+        return this.reassignments.remove(record.reassignmentId);
       case 'disk_reported':
         return this.#reportDisk(record);
       case 'broker_rumoured':
-        for (const id of record.brokerIds) this.#rumouredBrokerIds.add(id);
-        return;
+        return this.#hearOf(record.brokerIds);
+      case 'settings_put':
+        return this.#putSettings(record.settings);
       case 'instance_put':
         this.#instances.set(record.instance.instanceId, record.instance);
         return;
@@ -232,6 +250,20 @@ export class ClusterState {
     else known.facts = facts;
   }
 
+  #hearOf(brokerIds: readonly number[]): void {
+    const removed = new Set(this.#settings.removedBrokerIds);
+    for (const id of brokerIds) if (!removed.has(id)) this.#rumouredBrokerIds.add(id);
+  }
+
+  #putSettings(settings: ClusterSettings): void {
+    invariant(settings.version > this.#settings.version, `settings go back to version ${settings.version}`);
+    this.#settings = settings;
+    for (const id of settings.removedBrokerIds) {
+      this.#rumouredBrokerIds.delete(id);
+      if (this.#brokers.get(id)?.facts.status === 'down') this.#brokers.delete(id);
+    }
+  }
+
   #reportDisk({ brokerId, freeBytes }: Of<'disk_reported'>): void {
     const broker = this.#brokers.get(brokerId);
     if (broker !== undefined) broker.freeBytes = freeBytes;
@@ -250,6 +282,11 @@ export class ClusterState {
     if (complete) broker.replicas = new Map();
     for (const report of replicas) broker.replicas.set(partitionKey(report), report);
   }
+}
+
+/** Sets that are told are committed, so of one version there is one; an older one is old news. */
+function newerConfig(known: ReplicaConfig | undefined, told: ReplicaConfig): ReplicaConfig {
+  return known !== undefined && known.configVersion >= told.configVersion ? known : told;
 }
 
 function unknownPartition(partition: number, hashMin: number, hashMax: number): ClusterPartition {

@@ -29,6 +29,21 @@ export type {
   DeleteTopicCommand,
   UpdateTopicCommand,
 } from './topic-commands.ts';
+export { planBalance } from './balance-plan.ts';
+export type { BalancePlan, MoveReason, PlannedLeader, PlannedMove, StuckReplica } from './balance-plan.ts';
+export type { BalanceRoles } from './balance-board.ts';
+export {
+  changeClusterSettings,
+  effectiveClusterSettings,
+  isEmptied,
+  mergeClusterSettings,
+  readmitBrokers,
+  removeBroker,
+  replicasOn,
+  requireKnownBroker,
+  setEmptying,
+} from './cluster-settings.ts';
+export type { ClusterSettings, EmptyingScope, SettingsChange } from './cluster-settings.ts';
 export { assignShards } from './group-shards.ts';
 export {
   checkBrokerId,
@@ -42,12 +57,24 @@ export {
 export type { InSyncReport, LedPartition } from './session-commands.ts';
 export { creationFate } from './creation-fate.ts';
 export { resignedLeaders, reviseLeaders } from './leadership.ts';
-export { mergeInventory, mergeStoredPartition, mergeStoredTopic, mergeTombstone } from './rebuild.ts';
+export { mergeInventory, mergeNewTopic, mergeStoredPartition, mergeStoredTopic, mergeTombstone } from './rebuild.ts';
 export type { StoredPartition, StoredTopic } from './rebuild.ts';
 export { canElect, liveReplica, partitionStatus } from './partition-status.ts';
 export type { PartitionStatus } from './partition-status.ts';
 export { configsInForce, evaluatePromises, planElection, planElections } from './leader-election.ts';
 export { forceLeader, recoverBestLog } from './unclean-election.ts';
+export { isOpen } from './reassignment.ts';
+export {
+  cancelReassignment,
+  createReassignment,
+  requireReassignment,
+  settleReassignments,
+} from './reassignment-commands.ts';
+export type { CreateReassignmentCommand, CreateReassignmentResponse } from './reassignment-commands.ts';
+export { wantedReplicas } from './wanted-replicas.ts';
+export type { PlacementBroker } from './placement.ts';
+export { mayTakeReplicas, placementBrokers } from './placement-brokers.ts';
+export type { AskedMove, Move, MoveOutcome, OpenMove, Reassignment, ReassignmentReason } from './reassignment.ts';
 export { planReplicaChange } from './replica-change.ts';
 export type { ReplicaStep, WantedReplicas } from './replica-change.ts';
 export { ReplicaProgress } from './replica-progress.ts';

@@ -2,6 +2,7 @@
  * What brokers report of their disks: the truth from which the directory can always be rebuilt. Plain data, converted from
  * the peer protocol at the edge.
  */
+import type { ClusterSettings } from './cluster-settings.ts';
 import type { KeyRange } from './key-ranges.ts';
 import type { TopicSettings } from './topic-settings.ts';
 
@@ -103,4 +104,6 @@ export interface BrokerRegistration {
   readonly tombstones: readonly Tombstone[];
   /** Ids of all brokers that it has heard of. */
   readonly knownBrokerIds: readonly number[];
+  /** The newest settings of the cluster that it has stored. */
+  readonly settings?: ClusterSettings | undefined;
 }

@@ -14,7 +14,8 @@ function config(configVersion: number, brokerIds: readonly number[], minInSyncRe
 }
 
 function plan(known: ReplicaConfig, inSync: readonly number[] = []): ElectionPlan {
-  return { topicId: 't', partition: 0, epoch: 5, replicas: known.replicas, config: known, inSync, wanted: 0 };
+  const { replicas } = known;
+  return { topicId: 't', partition: 0, epoch: 5, replicas, config: known, inSync, wanted: 0, leaving: [] };
 }
 
 function reply(brokerId: number, more: Partial<PromiseReply> = {}): PromiseReply {
@@ -77,6 +78,15 @@ describe('evaluating promises', () => {
   it('takes who is in sync, then who is preferred, among equal logs', () => {
     expect(evaluatePromises(plan(three), [reply(2), reply(1)])).toMatchObject({ leader: replica(1) });
     expect(evaluatePromises(plan(three, [3]), [reply(1), reply(3)])).toMatchObject({ leader: replica(3) });
+    const wish = { ...plan(three, [1, 3]), wanted: 2 };
+    expect(evaluatePromises(wish, [reply(1), reply(2), reply(3)])).toMatchObject({ leader: replica(2) });
+  });
+
+  it('takes one whose broker is about to stop only when no other log is as good', () => {
+    const leaving = { ...plan(three, [1, 2]), wanted: 1, leaving: [1, 2] };
+    expect(evaluatePromises(leaving, [reply(1), reply(2), reply(3)])).toMatchObject({ leader: replica(3) });
+    const longer = [reply(1, { logEndOffset: 99n }), reply(3)];
+    expect(evaluatePromises(leaving, longer)).toMatchObject({ leader: replica(1) });
   });
 
   it('does not count suspect replicas, refusals or replicas that are no members', () => {

@@ -23,6 +23,8 @@ export interface ElectionPlan {
   readonly inSync: readonly number[];
   /** Broker that an operator wants, before those; 0 = none. */
   readonly wanted: number;
+  /** Brokers that are about to stop, behind all of those. */
+  readonly leaving: readonly number[];
 }
 
 /** Partitions that lack a leader and have enough replicas for an election. */
@@ -62,7 +64,11 @@ export function planElection(
     return live === undefined ? [] : [{ identity, promisedEpoch: live.report.promisedEpoch }];
   });
   const epoch = 1 + Math.max(known.epochSeen, ...answering.map(({ promisedEpoch }) => promisedEpoch));
-  return { topicId, partition, epoch, replicas: answering.map(({ identity }) => identity), config, inSync, wanted };
+  const replicas = answering.map(({ identity }) => identity);
+  const leaving = replicas
+    .map(({ brokerId }) => brokerId)
+    .filter((id) => state.broker(id)?.facts.status === 'draining');
+  return { topicId, partition, epoch, replicas, config, inSync, wanted, leaving };
 }
 
 /**
@@ -187,14 +193,15 @@ export function compareLogs(rank: (reply: PromiseReply) => number, a: PromiseRep
   return rank(a) - rank(b);
 }
 
-/** Among equal logs: who may lead before who may not, then who is wanted, then who is in sync, then who is preferred. */
+/** Among equal logs: who may lead, then who stays, then who is wanted, then who is in sync, then who is preferred. */
 function ranking(
-  { inSync, wanted }: ElectionPlan,
+  { inSync, wanted, leaving }: ElectionPlan,
   { replicas }: ReplicaConfig,
   mayLead: (reply: PromiseReply) => boolean,
 ): (reply: PromiseReply) => number {
   return (reply) =>
-    (mayLead(reply) ? 0 : 4 * replicas.length) +
+    (mayLead(reply) ? 0 : 8 * replicas.length) +
+    (leaving.includes(reply.replica.brokerId) ? 4 * replicas.length : 0) +
     (reply.replica.brokerId === wanted ? 0 : 2 * replicas.length) +
     (inSync.includes(reply.replica.brokerId) ? 0 : replicas.length) +
     replicas.findIndex((member) => sameReplica(member, reply.replica));

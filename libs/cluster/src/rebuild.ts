@@ -3,6 +3,7 @@
  * the higher version of a topic holds, the highest epoch, the highest config; leaders that lead go on as they are. Only a
  * tombstone removes, and of two topics of one name the older keeps it.
  */
+import { mergeClusterSettings } from './cluster-settings.ts';
 import type { ClusterPartition, ClusterState } from './cluster-state.ts';
 import type { BrokerRegistration, ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
 import type { ClusterRecord, TopicLife } from './records.ts';
@@ -75,11 +76,25 @@ export function mergeInventory(
   apply: (record: ClusterRecord) => void,
 ): void {
   const each = (records: readonly ClusterRecord[]) => records.forEach(apply);
+  if (registration.settings !== undefined) each(mergeClusterSettings(state, registration.settings));
   for (const tombstone of registration.tombstones) each(mergeTombstone(state, tombstone));
   // A topic that a broker holds was asked for by somebody. Whether its creation was ever completed shows by its epochs; to
   // show an unfinished one is a nuisance, to hide a finished one would be a loss.
   for (const definition of registration.topics) each(mergeTopic(state, definition, 'active'));
   for (const report of registration.replicas) each(mergeReport(state, registration.brokerId, report));
+}
+
+/** A topic that a broker has stored on the order of another coordinator: new, or a newer version of a known one. */
+export function mergeNewTopic(state: ClusterState, definition: TopicDefinition, apply: (record: ClusterRecord) => void): boolean {
+  const records = mergeTopic(state, definition, 'active');
+  records.forEach(apply);
+  // Brokers may have told of its replicas before anybody told of the topic.
+  for (const { facts, replicas } of records.length === 0 ? [] : state.brokers()) {
+    if (facts.status === 'down') continue;
+    for (const report of replicas.values())
+      if (report.topicId === definition.topicId) mergeReport(state, facts.brokerId, report).forEach(apply);
+  }
+  return records.length > 0;
 }
 
 /** What one replica's report tells about its partition. */

@@ -2,7 +2,9 @@
  * What can happen to a cluster, as facts. Commands decide on records, `ClusterState.apply` is the only code that changes
  * state, so that a live change, a directory read back and an inventory merged all go one path.
  */
+import type { ClusterSettings } from './cluster-settings.ts';
 import type { ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
+import type { Reassignment } from './reassignment.ts';
 
 /** `creating`: not seen by clients yet. `deleting`: clients do not see it any more, tombstones are being stored. */
 export type TopicLife = 'creating' | 'active' | 'deleting';
@@ -82,8 +84,15 @@ export type ClusterRecord =
     }
   /** The broker has removed its replicas of a deleted topic. */
   | { readonly type: 'replicas_deleted'; readonly brokerId: number; readonly topicId: string }
+  /** The broker has removed its replica of a partition, which lives on elsewhere. */
+  | (OfPartition & { readonly type: 'replica_deleted'; readonly brokerId: number })
+  /** Moves were asked for, or have come to an end. An older version than the known one changes nothing. */
+  | { readonly type: 'reassignment_put'; readonly reassignment: Reassignment }
+  | { readonly type: 'reassignment_removed'; readonly reassignmentId: string }
   | { readonly type: 'disk_reported'; readonly brokerId: number; readonly freeBytes: bigint }
   | { readonly type: 'broker_rumoured'; readonly brokerIds: readonly number[] }
+  /** Newer settings of the cluster. A removed broker that is down is forgotten with them. */
+  | { readonly type: 'settings_put'; readonly settings: ClusterSettings }
   | { readonly type: 'instance_put'; readonly instance: InstanceFacts }
   | { readonly type: 'instance_removed'; readonly instanceId: string }
   | { readonly type: 'shard_assigned'; readonly shard: number; readonly instanceId: string };

@@ -23,7 +23,7 @@ export function checkBrokerId(
 
 /** The broker as it introduced itself, with all that it holds. Merge its inventory (rebuild.ts) after these. */
 export function registerBroker(state: ClusterState, registration: BrokerRegistration, nowMs: number): ClusterRecord[] {
-  const { replicas, topics: _topics, tombstones: _tombstones, knownBrokerIds, ...facts } = registration;
+  const { replicas, topics: _topics, tombstones: _tombstones, settings: _settings, knownBrokerIds, ...facts } = registration;
   const { brokerId } = registration;
   return [
     ...lostLeaders(state, brokerId),

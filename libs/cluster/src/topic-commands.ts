@@ -16,7 +16,7 @@ import type { ReplicaConfig, Tombstone, TopicDefinition } from './inventory.ts';
 import { evenKeyRanges } from './key-ranges.ts';
 import { electionQuorum } from './partition-status.ts';
 import { placePartitions } from './placement.ts';
-import type { PlacementBroker } from './placement.ts';
+import { placementBrokers } from './placement-brokers.ts';
 import type { ClusterRecord, Decision } from './records.ts';
 import { checkSettings, settingsInForce } from './topic-settings.ts';
 import type { TopicSettings } from './topic-settings.ts';
@@ -128,25 +128,6 @@ function tooFewBrokers(needed: number, live: number): PartitaError {
   return new PartitaError('NOT_ENOUGH_BROKERS', message, { needed: String(needed), live: String(live) });
 }
 
-/** Brokers that may take replicas, with their loads as the state knows them. */
-export function placementBrokers(state: ClusterState): PlacementBroker[] {
-  const loads = new Map<number, { replicaCount: number; leaderCount: number }>();
-  for (const { facts } of state.brokers()) {
-    if (facts.status === 'up') loads.set(facts.brokerId, { replicaCount: 0, leaderCount: 0 });
-  }
-  for (const topic of state.topics()) {
-    for (const { config } of topic.partitions) {
-      config?.replicas.forEach(({ brokerId }, index) => {
-        const load = loads.get(brokerId);
-        if (load === undefined) return;
-        load.replicaCount += 1;
-        if (index === 0) load.leaderCount += 1;
-      });
-    }
-  }
-  return [...loads].map(([brokerId, load]) => ({ brokerId, rack: state.broker(brokerId)?.facts.rack ?? '', ...load }));
-}
-
 function firstConfigs(
   state: ClusterState,
   { settings, replicationFactor }: TopicDefinition,
@@ -173,27 +154,42 @@ export interface UpdateTopicCommand {
   readonly etag: string;
   /** The topic's own settings after the change. */
   readonly settingsAfter: (before: TopicSettings) => TopicSettings;
+  /** Absent = as before. */
+  readonly replicationFactorAfter?: number | undefined;
+  /** True for Partita's own topics, which only Partita changes. */
+  readonly internal?: boolean;
 }
 
-/** Answers the new definition, for the brokers that hold the topic to store. */
+/**
+ * Answers the new definition, for the brokers that hold the topic to store. Replica sets follow a changed replication factor or
+ * min in-sync replicas by records in the logs (replica-change.ts).
+ */
 export function updateTopic(state: ClusterState, command: UpdateTopicCommand): Decision<TopicDefinition> {
-  const topic = changeableTopic(state, command.name, command.etag);
-  const settings = command.settingsAfter(topic.definition.settings);
-  checkSettings(settings, topic.definition.replicationFactor);
-  checkMinInSyncStays(topic.definition, settings);
+  const topic = changeableTopic(state, command.name, command.etag, command.internal);
+  const before = topic.definition;
+  const settings = command.settingsAfter(before.settings);
+  const replicationFactor = factorAfter(state, topic, command.replicationFactorAfter);
+  checkSettings(settings, replicationFactor);
   requireHolders(state, topic, updateQuorum);
-  const definition = { ...topic.definition, settings, version: topic.definition.version + 1n };
+  const definition = { ...before, settings, replicationFactor, version: before.version + 1n };
   return { records: [{ type: 'topic_put', definition, name: topic.name, life: topic.life }], response: definition };
 }
 
-/** Elections count on it: changing it takes a record in the log of every partition, which cannot be made yet. */
-function checkMinInSyncStays({ settings, replicationFactor }: TopicDefinition, after: TopicSettings): void {
-  const [before, wanted] = [settings, after].map((own) => settingsInForce(own, replicationFactor).minInSyncReplicas);
-  if (before === wanted) return;
+/** 0 = the default, as for a new topic. */
+function factorAfter(state: ClusterState, { name, definition, partitions }: ClusterTopic, wanted?: number): number {
+  const before = definition.replicationFactor;
+  if (wanted === undefined) return before;
+  const count = placementBrokers(state).length;
+  const after = checkedReplicationFactor(wanted, count);
+  if (after > before && count < after) throw tooFewBrokers(after, count);
+  if (after === before) return before;
+  const { topicId } = definition;
+  const [open] = partitions.flatMap(({ partition }) => state.reassignments.openMovesOf(topicId, partition));
+  if (open === undefined) return after;
   throw new PartitaError(
-    'NOT_IMPLEMENTED',
-    `min_in_sync_replicas of a topic cannot be changed yet, it is ${before}: create a topic with the one wanted`,
-    { setting: 'min_in_sync_replicas', value: String(wanted) },
+    'REASSIGNMENT_UNDER_WAY',
+    `replicas of "${name}" are moving, by reassignment ${open.reassignmentId}: wait for its end, or cancel it`,
+    { reassignment: open.reassignmentId, topic: name, partition: String(open.partition) },
   );
 }
 
@@ -227,9 +223,9 @@ export function visibleTopic(state: ClusterState, nameOrId: string): ClusterTopi
   );
 }
 
-function changeableTopic(state: ClusterState, name: string, etag: string): ClusterTopic {
+function changeableTopic(state: ClusterState, name: string, etag: string, internal = false): ClusterTopic {
   const topic = visibleTopic(state, name);
-  if (isInternalTopic(topic.name)) {
+  if (isInternalTopic(topic.name) && !internal) {
     throw new PartitaError('INTERNAL_TOPIC', `"${topic.name}" is Partita's own and cannot be changed`, {
       topic: topic.name,
     });

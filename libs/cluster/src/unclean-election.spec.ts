@@ -9,7 +9,8 @@ function replica(brokerId: number): ReplicaIdentity {
 
 const replicas = [1, 2, 3].map(replica);
 const config: ReplicaConfig = { configVersion: 1, replicas, learners: [], minInSyncReplicas: 2, flush: 'os' };
-const plan: ElectionPlan = { topicId: 't', partition: 0, epoch: 5, replicas, config, inSync: [], wanted: 0 };
+const at = { topicId: 't', partition: 0, epoch: 5 };
+const plan: ElectionPlan = { ...at, replicas, config, inSync: [], wanted: 0, leaving: [] };
 
 function reply(brokerId: number, more: Partial<PromiseReply> = {}): PromiseReply {
   return {

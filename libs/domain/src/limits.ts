@@ -235,6 +235,10 @@ export const REPLICA_LAG_MS_MAX = 1000;
 export const NEW_EPOCH_WAIT_MS_MAX = 1000;
 /** A leader whose own disk has made no progress for this long resigns. */
 export const LEADER_STALL_MS_MAX = 2000;
+/** A leader that is about to be relieved queues appends for this long at most; then it goes on. */
+export const LEADER_PAUSE_MS_MAX = 2000;
+/** A follower that has not drawn level with a leader that pauses by then is not waited for: appends go on. */
+export const LEADER_LEVEL_MS_MAX = 300;
 /** A replication stream from which nothing was heard for this long is given up. */
 export const REPLICATION_SILENCE_MS_MAX = 2000;
 /** How often the other side of a replication stream is told that this one lives. */
@@ -246,8 +250,19 @@ export const REPLICA_IN_FLIGHT_BYTES_MAX = 8 * MIB;
 export const REPLICATION_STREAM_BYTES_MAX = 64 * MIB;
 /** Batches of one replication message. */
 export const REPLICATION_MESSAGE_BYTES_MAX = 2 * MIB;
+/** Deleted replicas of which a broker keeps what they knew, one small journal entry for each partition that it ever held. */
+export const KEPT_FLOOR_COUNT_MAX = 50_000;
 /** Batches just appended that a process keeps in memory for its followers; others are read from their files. */
 export const RECENT_BATCH_BYTES_MAX = 128 * MIB;
+
+// Balance.
+/** Bytes a second that a broker sends to replicas that are being made; the least that may be set, and the default. */
+export const MOVE_BYTES_PER_SECOND_MIN = 1 * MIB;
+export const MOVE_BYTES_PER_SECOND_DEFAULT = 32 * MIB;
+/** How long every broker must have been up before replicas and leaders are moved by themselves. */
+export const BALANCE_CALM_MS = 5000;
+/** How long the balancer waits before it plans anew after a move that failed. */
+export const BALANCE_RETRY_MS = 10_000;
 
 // Coordinator and brokers.
 /** Version of the protocol between peers (proto/partita/peer/v1); one that differs is refused. */
@@ -260,5 +275,24 @@ export const PEER_CALL_ENTRY_COUNT_MAX = 1000;
 export const PEER_CALL_MS_MAX = 5000;
 /** How often the coordinator looks for work that a failure left undone. */
 export const RECONCILE_MS = 500;
+/** How long the preferred leader of a partition has to be up and in sync before it leads again. */
+export const PREFERRED_LEADER_WAIT_MS = 5000;
+/** How long a broker that stops waits for others to lead what it leads. */
+export const LEADER_DRAIN_MS_MAX = 10_000;
 /** How long a client waits for its topic to be created; after that the creation goes on in the background. */
 export const TOPIC_CREATION_MS_MAX = 25_000;
+
+// Moves of replicas.
+/** Moves of one reassignment, reassignments that have not ended, and ended ones that are remembered. */
+export const REASSIGNMENT_MOVE_COUNT_MAX = 1000;
+export const REASSIGNMENT_OPEN_COUNT_MAX = 100;
+export const REASSIGNMENT_KEPT_COUNT_MAX = 100;
+/** Partitions whose replica set the coordinator changes at the same time. */
+export const REPLICA_CHANGE_COUNT_MAX = 16;
+/** Copies of partitions that are made at the same time, in all. */
+export const REPLICA_COPY_COUNT_MAX = 8;
+/** Copies to one broker at the same time: one, or some whose logs are together at most this long. */
+export const REPLICA_COPIES_OF_BROKER_BYTES_MAX = 16 * MIB;
+export const REPLICA_COPIES_OF_BROKER_COUNT_MAX = 4;
+/** A move whose target has been away for this long is given up. */
+export const REASSIGNMENT_TARGET_AWAY_MS_MAX = 10 * 60 * 1000;

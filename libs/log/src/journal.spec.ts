@@ -30,7 +30,8 @@ it('keeps what was put through power cuts, latest value and deletions', async ()
   const disk = await makeDisk();
   const journal = await openJournal({ disk, dir: '/d', bytesMax: 4096 });
   await journal.put(puts({ a: '1', b: '2' }));
-  await journal.put(puts({ a: '3', '': 'empty key', c: '' }));
+  await journal.put(puts({ a: '3', '': 'empty key', c: '', d: 'x' }));
+  await journal.put(new Map([['d', undefined]]));
   await journal.delete(['b', 'none']);
   disk.crash();
   const again = await openJournal({ disk, dir: '/d', bytesMax: 4096 });

@@ -206,10 +206,11 @@ export class Journal {
   }
 
   /**
-   * Sets values, all or none of them, durable once it resolves. Puts that wait share a write and an fsync, in the order
-   * of the calls. LIMIT_EXCEEDED when the state would outgrow a file (nothing changes); STORAGE_FAILED after an error.
+   * Sets values, all or none of them, durable once it resolves; undefined removes a key. Puts that wait share a write and an
+   * fsync, in the order of the calls. LIMIT_EXCEEDED when the state would outgrow a file (nothing changes); STORAGE_FAILED
+   * after an error.
    */
-  put(entries: ReadonlyMap<string, Uint8Array>): Promise<void> {
+  put(entries: Changes): Promise<void> {
     return this.#change(entries);
   }
 

@@ -17,6 +17,7 @@ export type {
   MetadataSnapshot,
   MetadataStore,
   MetaReading,
+  MovesEntry,
   PartitionPublication,
   Published,
   PublishOutcome,
@@ -30,6 +31,7 @@ export { comparePartitionVersions, PARTITION_STATUSES } from './partition-entry.
 export type { PartitionEntry, PartitionStatus, ReplicaIdentity } from './partition-entry.ts';
 export type { AuditEntry, AuditPage } from './audit-entry.ts';
 export { BROKER_STATES } from './broker-entry.ts';
+export type { SettingsEntry } from './settings-entry.ts';
 export type { BrokerEntry, BrokerState } from './broker-entry.ts';
 export { FLUSH_MODES, TOPIC_STATES } from './topic-entry.ts';
 export type { FlushMode, TopicEntry, TopicState, TopicTombstone } from './topic-entry.ts';

@@ -11,7 +11,9 @@
  *   topic:<id>  hash    topic-entry.ts
  *   part:<id>   hash    partition -> JSON (partition-entry.ts)
  *   tomb:<id>   string  JSON of a deleted topic (topic-entry.ts), kept for 30 days
+ *   settings    hash    settings-entry.ts
  *   groups      hash    shard -> JSON of the group service that claims it, a hint
+ *   moves       hash    reassignment id -> JSON of its moves, which the coordinator owns
  *   ops         stream  what was changed by whom (audit-entry.ts), and op, subject, token, revision of each write but
  *                       those of partitions
  */
@@ -25,7 +27,9 @@ export interface MetadataKeys {
   readonly leaseSeq: string;
   readonly brokers: string;
   readonly topics: string;
+  readonly settings: string;
   readonly groups: string;
+  readonly moves: string;
   readonly ops: string;
   readonly topic: (topicId: string) => string;
   readonly part: (topicId: string) => string;
@@ -48,7 +52,9 @@ export function metadataKeys(cluster: string): MetadataKeys {
     leaseSeq: `${prefix}lease_seq`,
     brokers: `${prefix}brokers`,
     topics: `${prefix}topics`,
+    settings: `${prefix}settings`,
     groups: `${prefix}groups`,
+    moves: `${prefix}moves`,
     ops: `${prefix}ops`,
     topic: (topicId) => `${prefix}topic:${topicId}`,
     part: (topicId) => `${prefix}part:${topicId}`,

@@ -6,6 +6,7 @@ import type { AuditEntry } from './audit-entry.ts';
 import type { BrokerEntry } from './broker-entry.ts';
 import type { DirectoryMeta } from './metadata-store.ts';
 import type { PartitionEntry } from './partition-entry.ts';
+import type { SettingsEntry } from './settings-entry.ts';
 import type { TopicEntry, TopicTombstone } from './topic-entry.ts';
 
 export interface StoredLease {
@@ -29,6 +30,9 @@ export interface DirectoryState {
   /** Topic id -> what it was, and until when (monotonic) that is kept. */
   tombstones: Map<string, { readonly tombstone: TopicTombstone; readonly endsMs: number }>;
   groups: Map<number, string>;
+  /** By reassignment id. */
+  moves: Map<string, string>;
+  settings: SettingsEntry | undefined;
   /** Oldest first; the first has the number `auditStart`. */
   audit: AuditEntry[];
   auditStart: number;
@@ -63,6 +67,8 @@ function emptyState(): DirectoryState {
     partitions: new Map(),
     tombstones: new Map(),
     groups: new Map(),
+    moves: new Map(),
+    settings: undefined,
     audit: [],
     auditStart: 0,
   };

@@ -1,5 +1,6 @@
 import { beforeEach, describe } from 'vitest';
 import { auditConformance } from './audit.conformance.ts';
+import { settingsConformance } from './settings.conformance.ts';
 import { MemoryDirectory } from './memory-directory.ts';
 import { createMemoryMetadataStore } from './memory-metadata-store.ts';
 import { storeConformance } from './store.conformance.ts';
@@ -17,6 +18,7 @@ describe('the metadata store in memory', () => {
     },
   });
   storeConformance(harness);
+  describe('with settings of the cluster', () => settingsConformance(harness));
   describe('with an empty directory', () => {
     beforeEach(() => directory.wipe());
     auditConformance(harness);

@@ -15,6 +15,7 @@ import type {
   MetadataSnapshot,
   MetadataStore,
   MetaReading,
+  MovesEntry,
   PartitionPublication,
   Published,
   PublishOutcome,
@@ -25,6 +26,7 @@ import type {
 } from './metadata-store.ts';
 import { comparePartitionVersions, encodePartitionEntry, type PartitionEntry } from './partition-entry.ts';
 import { isOlder, isRolledBack, SeenDirectory } from './seen-directory.ts';
+import type { SettingsEntry } from './settings-entry.ts';
 import { leaseLost, storeClosed, topicDeleted, topicMissing, topicNameTaken, wrongCluster } from './store-errors.ts';
 import type { TopicEntry, TopicTombstone } from './topic-entry.ts';
 
@@ -138,6 +140,8 @@ class MemoryMetadataStore implements MetadataStore {
         .filter(({ endsMs }) => endsMs > nowMs)
         .map(({ tombstone }) => tombstone),
       groups: [...state.groups].map(([shard, value]) => ({ shard, value })),
+      moves: [...state.moves].map(([reassignmentId, value]) => ({ reassignmentId, value })),
+      settings: state.settings,
     };
   }
 
@@ -195,10 +199,33 @@ class MemoryMetadataStore implements MetadataStore {
     });
   }
 
+  async removeBroker(token: LeaseToken, brokerId: number): Promise<WriteOutcome> {
+    return this.#write(token, (state) => state.brokers.delete(brokerId));
+  }
+
+  async putSettings(token: LeaseToken, settings: SettingsEntry): Promise<WriteOutcome> {
+    return this.#write(token, (state) => {
+      if ((state.settings?.version ?? 0) >= settings.version) return false;
+      state.settings = settings;
+      return true;
+    });
+  }
+
   async putGroups(token: LeaseToken, groups: readonly GroupHint[]): Promise<WriteOutcome> {
     return this.#write(token, (state) => {
       if (groups.every(({ shard, value }) => state.groups.get(shard) === value)) return false;
       for (const { shard, value } of groups) state.groups.set(shard, value);
+      return true;
+    });
+  }
+
+  async putMoves(token: LeaseToken, moves: readonly MovesEntry[]): Promise<WriteOutcome> {
+    return this.#write(token, (state) => {
+      if (moves.every(({ reassignmentId, value }) => (state.moves.get(reassignmentId) ?? '') === value)) return false;
+      for (const { reassignmentId, value } of moves) {
+        if (value === '') state.moves.delete(reassignmentId);
+        else state.moves.set(reassignmentId, value);
+      }
       return true;
     });
   }
@@ -246,6 +273,8 @@ class MemoryMetadataStore implements MetadataStore {
     state.topics = new Map(content.topics.map((topic) => [topic.topicId, topic]));
     state.partitions = new Map();
     for (const { topicId, partition, entry } of content.partitions) entriesOf(state, topicId).set(partition, entry);
+    state.moves = new Map(content.moves.map(({ reassignmentId, value }) => [reassignmentId, value]));
+    state.settings = content.settings;
     state.groups = new Map(content.groups.map(({ shard, value }) => [shard, value]));
     for (const tombstone of content.tombstones) this.#bury(state, tombstone);
     const revision = (state.meta?.revision ?? 0) + 1;

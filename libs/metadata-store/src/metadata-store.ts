@@ -10,6 +10,7 @@
 import type { AuditEntry, AuditPage } from './audit-entry.ts';
 import type { BrokerEntry } from './broker-entry.ts';
 import type { PartitionEntry } from './partition-entry.ts';
+import type { SettingsEntry } from './settings-entry.ts';
 import type { TopicEntry, TopicTombstone } from './topic-entry.ts';
 
 export type StoreState = 'up' | 'down';
@@ -84,6 +85,12 @@ export interface GroupHint {
   readonly value: string;
 }
 
+/** Moves of replicas that were asked for: JSON text that the coordinator owns. */
+export interface MovesEntry {
+  readonly reassignmentId: string;
+  readonly value: string;
+}
+
 /** All that the directory says. */
 export interface DirectoryContent {
   readonly brokers: readonly BrokerEntry[];
@@ -91,6 +98,9 @@ export interface DirectoryContent {
   readonly partitions: readonly PartitionPublication[];
   readonly tombstones: readonly TopicTombstone[];
   readonly groups: readonly GroupHint[];
+  readonly moves: readonly MovesEntry[];
+  /** Settings of the cluster; undefined = never changed. */
+  readonly settings: SettingsEntry | undefined;
 }
 
 export interface MetadataSnapshot extends DirectoryContent {
@@ -141,7 +151,13 @@ export interface MetadataStore {
   /** Removes the topic and its partitions and remembers the id, whether the topic is there or not. */
   deleteTopic(token: LeaseToken, tombstone: TopicTombstone): Promise<WriteOutcome>;
   putBroker(token: LeaseToken, broker: BrokerEntry): Promise<WriteOutcome>;
+  /** Forgets a broker; `unchanged` when it is not there. */
+  removeBroker(token: LeaseToken, brokerId: number): Promise<WriteOutcome>;
+  /** Writes the cluster's settings over an older version; `unchanged` when this version or a newer one is there. */
+  putSettings(token: LeaseToken, settings: SettingsEntry): Promise<WriteOutcome>;
   putGroups(token: LeaseToken, groups: readonly GroupHint[]): Promise<WriteOutcome>;
+  /** Writes reassignments; one with an empty value is removed. */
+  putMoves(token: LeaseToken, moves: readonly MovesEntry[]): Promise<WriteOutcome>;
   /** Writes each entry whose (epoch, configVersion, isrVersion) is lexicographically above the stored one. */
   publishPartitions(token: LeaseToken, publications: readonly PartitionPublication[]): Promise<Published | RolledBack>;
   /** Adds to the audit trail, which keeps some METADATA_AUDIT_COUNT_MAX entries. A repeat adds them again. */

@@ -13,15 +13,24 @@ import { decodeTopicEntry, encodeTopicEntry, FLUSH_MODES, TOPIC_STATES } from '.
 const count = fc.nat({ max: 2 ** 30 });
 const time = fc.nat({ max: 999_999_999_999_999 });
 const id = fc.integer({ min: 1, max: 2 ** 31 - 1 });
+const replica = fc.record({ brokerId: id, dirUuid: fc.string(), replicaId: fc.string() });
 const partition = fc.record({
   configVersion: count,
-  replicas: fc.array(fc.record({ brokerId: id, dirUuid: fc.string(), replicaId: fc.string() }), { maxLength: 5 }),
+  replicas: fc.array(replica, { maxLength: 5 }),
   leader: count,
   epoch: count,
   isr: fc.array(id, { maxLength: 5 }),
   isrVersion: count,
   status: fc.constantFrom(...PARTITION_STATUSES),
   updatedMs: time,
+  config: fc.option(
+    fc.record({
+      learners: fc.array(replica, { maxLength: 2 }),
+      minInSync: id,
+      flush: fc.constantFrom(...FLUSH_MODES),
+    }),
+    { nil: undefined },
+  ),
 });
 const broker = fc.record({
   brokerId: id,

@@ -20,9 +20,11 @@ describe.runIf(hasRedis)('a damaged directory in Redis', () => {
     partitions: [0, 1].map((partition) => ({ topicId: topic.topicId, partition, entry: partitionEntry(4) })),
     tombstones: [gone],
     groups: [{ shard: 2, value: '{}' }],
+    moves: [{ reassignmentId: randomUUID(), value: '{}' }],
+    settings: { version: 3, settings: '{"v":1}' },
   };
   const names = [
-    ...[keys.meta, keys.lease, keys.leaseSeq, keys.brokers, keys.topics, keys.groups, keys.ops],
+    ...[keys.meta, keys.lease, keys.leaseSeq, keys.brokers, keys.topics, keys.groups, keys.settings, keys.moves, keys.ops],
     ...[keys.topic(topic.topicId), keys.part(topic.topicId), keys.tomb(gone.topicId), keys.tomb('x')],
   ];
   let redis: OwnRedis;

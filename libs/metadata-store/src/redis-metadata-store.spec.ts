@@ -8,6 +8,7 @@ import { EMPTY, brokerEntry, partitionEntry, refusal, topicEntry } from './sampl
 import { storeConformance } from './store.conformance.ts';
 import type { StoreHarness } from './store.conformance.ts';
 import { auditConformance } from './audit.conformance.ts';
+import { settingsConformance } from './settings.conformance.ts';
 import { CLUSTER_ID, hasRedis, OwnRedis } from './testing/own-redis.ts';
 
 const keys = metadataKeys('test');
@@ -41,6 +42,7 @@ describe.runIf(hasRedis)('the metadata store in Redis', () => {
     },
   });
   storeConformance(harness);
+  describe('with settings of the cluster', () => settingsConformance(harness));
   describe('with an empty directory', () => {
     beforeEach(async () => {
       await raw.flushall();

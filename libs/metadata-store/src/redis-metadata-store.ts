@@ -14,6 +14,7 @@ import type {
   MetadataSnapshot,
   MetadataStore,
   MetaReading,
+  MovesEntry,
   PartitionPublication,
   Published,
   PublishOutcome,
@@ -27,6 +28,7 @@ import { readAuditTrail } from './redis-audit.ts';
 import { RedisConnection, type ScriptReply } from './redis-connection.ts';
 import { rebuildDirectory } from './redis-rebuild.ts';
 import { readDirectory, readDirectoryMeta } from './redis-snapshot.ts';
+import { encodeSettingsEntry, type SettingsEntry } from './settings-entry.ts';
 import { SCRIPT_CODES } from './script-codes.ts';
 import type { ScriptName } from './scripts.ts';
 import { isOlder, isRolledBack, SeenDirectory } from './seen-directory.ts';
@@ -168,9 +170,23 @@ class RedisMetadataStore implements MetadataStore {
     return this.#write('hash-put', token, [this.keys.brokers], args);
   }
 
+  removeBroker(token: LeaseToken, brokerId: number): Promise<WriteOutcome> {
+    return this.#write('broker-remove', token, [this.keys.brokers], [brokerId]);
+  }
+
+  putSettings(token: LeaseToken, settings: SettingsEntry): Promise<WriteOutcome> {
+    const args = [settings.version, ...encodeSettingsEntry(settings)];
+    return this.#write('settings-put', token, [this.keys.settings], args);
+  }
+
   putGroups(token: LeaseToken, groups: readonly GroupHint[]): Promise<WriteOutcome> {
     const fields = groups.flatMap(({ shard, value }) => [shard, value]);
     return this.#write('hash-put', token, [this.keys.groups], ['groups_put', ...fields]);
+  }
+
+  putMoves(token: LeaseToken, moves: readonly MovesEntry[]): Promise<WriteOutcome> {
+    const fields = moves.flatMap(({ reassignmentId, value }) => [reassignmentId, value]);
+    return this.#write('hash-put', token, [this.keys.moves], ['moves_put', ...fields]);
   }
 
   async publishPartitions(

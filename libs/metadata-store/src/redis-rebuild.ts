@@ -5,6 +5,7 @@ import type { MetadataKeys } from './keys.ts';
 import type { DirectoryContent, RebuildRequest, WriteOutcome } from './metadata-store.ts';
 import { encodePartitionEntry } from './partition-entry.ts';
 import { brokenTombstones, DIRECTORY_SCHEMA, type DirectoryReader, scanKeys } from './redis-snapshot.ts';
+import { encodeSettingsEntry } from './settings-entry.ts';
 import { encodeTombstone, encodeTopicEntry } from './topic-entry.ts';
 
 /** Sends one step: its keys, then its arguments. Throws when the lease is lost. */
@@ -28,7 +29,8 @@ export async function rebuildDirectory(
 ): Promise<WriteOutcome> {
   const { keys } = reader;
   const { content, expectedGeneration = '' } = request;
-  const begun = await step('begin', [keys.brokers, keys.topics, keys.groups], [expectedGeneration]);
+  const hashes = [keys.brokers, keys.topics, keys.groups, keys.settings, keys.moves];
+  const begun = await step('begin', hashes, [expectedGeneration]);
   if (begun.status !== 'written') return begun;
   const topics = [await scanKeys(reader, keys.topicPattern), await scanKeys(reader, keys.partPattern)];
   for (const chunk of chunks([...topics.flat(), ...(await brokenTombstones(reader))])) {
@@ -60,15 +62,22 @@ function hashFields(keys: MetadataKeys, content: DirectoryContent): HashField[] 
   }
   for (const topic of content.topics) {
     fields.push({ key: keys.topics, name: topic.name, value: topic.topicId });
-    const encoded = encodeTopicEntry(topic);
-    for (let at = 0; at + 1 < encoded.length; at += 2) {
-      fields.push({ key: keys.topic(topic.topicId), name: encoded[at] ?? '', value: encoded[at + 1] ?? '' });
-    }
+    fields.push(...pairs(keys.topic(topic.topicId), encodeTopicEntry(topic)));
   }
+  if (content.settings !== undefined) fields.push(...pairs(keys.settings, encodeSettingsEntry(content.settings)));
   for (const { topicId, partition, entry } of content.partitions) {
     fields.push({ key: keys.part(topicId), name: String(partition), value: encodePartitionEntry(entry).text });
   }
+  for (const { reassignmentId, value } of content.moves) fields.push({ key: keys.moves, name: reassignmentId, value });
   for (const { shard, value } of content.groups) fields.push({ key: keys.groups, name: String(shard), value });
+  return fields;
+}
+
+/** Field and value by turns, as fields of one hash. */
+function pairs(key: string, encoded: readonly string[]): HashField[] {
+  const fields: HashField[] = [];
+  for (let at = 0; at + 1 < encoded.length; at += 2)
+    fields.push({ key, name: encoded[at] ?? '', value: encoded[at + 1] ?? '' });
   return fields;
 }
 

@@ -82,7 +82,7 @@ describe.runIf(hasRedis)('a Redis that refuses', () => {
 
   it('because it wants a password', async () => {
     await raw.config('SET', 'requirepass', 'secret');
-    await raw.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await raw.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     await expect
       .poll(() => renew().catch((error: unknown) => String(error)))
       .toMatch(/NOAUTH|does not serve|not connected/);

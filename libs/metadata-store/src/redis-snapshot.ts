@@ -10,6 +10,7 @@ import type { MetadataKeys } from './keys.ts';
 import type { DirectoryContent, DirectoryMeta, PartitionPublication } from './metadata-store.ts';
 import { decodePartitionEntry } from './partition-entry.ts';
 import { wrongCluster } from './store-errors.ts';
+import { decodeSettingsEntry } from './settings-entry.ts';
 import { field, isMalformed, malformed, STORED_ID_MAX, uuid, whole } from './stored-fields.ts';
 import { type TopicEntry, type TopicTombstone, decodeTombstone, decodeTopicEntry } from './topic-entry.ts';
 import type { RedisConnection } from './redis-connection.ts';
@@ -77,8 +78,13 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
   const { keys } = reader;
   const faults: string[] = [];
   const hash = (reply: unknown): Hash => orFault(faults, () => hashOf(reply)) ?? {};
-  const [brokers, names, groups] = await pipeline(reader, (queue) =>
-    queue.hgetall(keys.brokers).hgetall(keys.topics).hgetall(keys.groups),
+  const [brokers, names, groups, settings, reassignments] = await pipeline(reader, (queue) =>
+    queue
+      .hgetall(keys.brokers)
+      .hgetall(keys.topics)
+      .hgetall(keys.groups)
+      .hgetall(keys.settings)
+      .hgetall(keys.moves),
   );
   const topics: TopicEntry[] = [];
   const partitions: PartitionPublication[] = [];
@@ -104,8 +110,13 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
     ([shard, value]) =>
       orFault(faults, () => ({ shard: partitionNumber(`${keys.groups} ${shard}`, shard), value })) ?? [],
   );
+  const moves = Object.entries(hash(reassignments)).flatMap(
+    ([id, value]) => orFault(faults, () => ({ reassignmentId: uuid({ where: `${keys.moves} ${id}`, value: id }), value })) ?? [],
+  );
   const tombstones = await readTombstones(reader, faults);
-  return { content: { brokers: decoded, topics, partitions, tombstones, groups: hints }, faults };
+  const set = orFault(faults, () => decodeSettingsEntry(keys.settings, hashOf(settings)));
+  const content = { brokers: decoded, topics, partitions, tombstones, groups: hints, settings: set, moves };
+  return { content, faults };
 }
 
 function decodePartitions(key: string, topicId: string, hash: Hash, faults: string[]): PartitionPublication[] {

@@ -6,7 +6,15 @@ import type { DirectoryContent } from './metadata-store.ts';
 import type { PartitionEntry } from './partition-entry.ts';
 import type { TopicEntry } from './topic-entry.ts';
 
-export const EMPTY: DirectoryContent = { brokers: [], topics: [], partitions: [], tombstones: [], groups: [] };
+export const EMPTY: DirectoryContent = {
+  brokers: [],
+  topics: [],
+  partitions: [],
+  tombstones: [],
+  groups: [],
+  moves: [],
+  settings: undefined,
+};
 
 export function topicEntry(name: string, topicId: string = randomUUID()): TopicEntry {
   return {

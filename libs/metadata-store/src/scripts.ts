@@ -19,6 +19,8 @@ export const SCRIPT_NAMES = [
   'topic-update',
   'topic-delete',
   'hash-put',
+  'broker-remove',
+  'settings-put',
   'part-publish',
   'audit-append',
   'rebuild',

@@ -163,6 +163,7 @@ export function storeConformance(harness: () => StoreHarness): void {
         partitions: [{ topicId: topic.topicId, partition: 3, entry: partitionEntry(1) }],
         tombstones: [],
         groups: [{ shard: 0, value: '{"instance":"g1"}' }],
+        moves: [],
       });
     });
 
@@ -177,6 +178,19 @@ export function storeConformance(harness: () => StoreHarness): void {
       expect(await store.putBroker(token, brokerEntry(1))).toEqual({ status: 'unchanged', revision });
       expect(await store.putGroups(token, [])).toEqual({ status: 'unchanged', revision });
       expect(await store.readMeta()).toMatchObject({ status: 'current', meta: { revision } });
+    });
+
+    it('keeps the moves of replicas that were asked for, until they are removed', async () => {
+      const { token } = await build();
+      const [first, second] = [{ reassignmentId: randomUUID(), value: '{"a":1}' }, { reassignmentId: randomUUID(), value: '{}' }];
+      expect(await store.putMoves(token, [first, second])).toMatchObject({ status: 'written' });
+      expect(await store.putMoves(token, [second])).toMatchObject({ status: 'unchanged' });
+      const changed = { ...first, value: '{"a":2}' };
+      expect(await store.putMoves(token, [changed, { ...second, value: '' }])).toMatchObject({ status: 'written' });
+      expect(await store.putMoves(token, [{ ...second, value: '' }])).toMatchObject({ status: 'unchanged' });
+      expect((await store.readAll())?.moves).toEqual([changed]);
+      await harness().wipe();
+      expect(await store.putMoves(token, [first])).toMatchObject({ status: 'rolled_back' });
     });
 
     it('takes a topic name once, and names the topic that has it', async () => {
@@ -356,6 +370,8 @@ export function storeConformance(harness: () => StoreHarness): void {
         partitions: [{ topicId: old.topicId, partition: 0, entry: partitionEntry(9) }],
         tombstones: [{ topicId: randomUUID(), name: 'gone', deletedMs: 1 }],
         groups: [{ shard: 3, value: '{}' }],
+        moves: [{ reassignmentId: randomUUID(), value: '{}' }],
+        settings: { version: 1, settings: '{}' },
       });
       const topics = Array.from({ length: 120 }, (_, index) => topicEntry(`topic-${index}`));
       const partitions = topics.flatMap(({ topicId }) =>
@@ -366,7 +382,8 @@ export function storeConformance(harness: () => StoreHarness): void {
         name: `t${index}`,
         deletedMs: index,
       }));
-      const content = { brokers: [brokerEntry(1), brokerEntry(2)], topics, partitions, tombstones, groups: [] };
+      const moves = [{ reassignmentId: randomUUID(), value: '{"v":1}' }];
+      const content = { ...EMPTY, brokers: [brokerEntry(1), brokerEntry(2)], topics, partitions, tombstones, moves };
       const newGeneration = randomUUID();
       const request = { expectedGeneration: generation, newGeneration, content };
       expect(await store.rebuild(token, request)).toMatchObject({ status: 'written' });
@@ -377,6 +394,8 @@ export function storeConformance(harness: () => StoreHarness): void {
       expect(sorted(read?.partitions)).toEqual(sorted(partitions));
       expect(sorted(read?.brokers)).toEqual(sorted(content.brokers));
       expect(read?.groups).toEqual([]);
+      expect(read?.moves).toEqual(moves);
+      expect(read?.settings).toBeUndefined();
       expect(read?.tombstones).toHaveLength(4);
     });
 

@@ -4,6 +4,7 @@ import { configsToMeet, countsInSome, currentConfig, noteCommitted, pendingConfi
 import { committedEnd } from './high-watermark.ts';
 import type { AppendOutcome, ReplicaEffect } from './messages.ts';
 import type { LeaderRole, PartitionState, UnansweredAppend } from './partition-state.ts';
+import { lookAtPause } from './pause.ts';
 import { stepDown } from './promise.ts';
 import { isMember } from './replica-config.ts';
 import type { ReplicaConfig } from './replica-config.ts';
@@ -20,6 +21,7 @@ export function advance(state: PartitionState, role: LeaderRole): ReplicaEffect[
   }
   const effects = [...answerStored(state, role), ...changed];
   if (state.highWatermark > highWatermark) effects.push({ kind: 'changed', what: 'high-watermark' });
+  effects.push(...lookAtPause(state, role));
   // It was elected with that change in its log: it has brought it about, and gives way.
   if (changed.length > 0 && !countsInSome(state, state.self.replicaId)) effects.push(...stepDown(state));
   return effects;

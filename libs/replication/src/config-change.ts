@@ -46,6 +46,7 @@ function changeFault(state: PartitionState, role: LeaderRole, input: ProposeConf
   const { config, leaderEpoch } = input;
   if (state.grant !== undefined || (leaderEpoch !== 0 && leaderEpoch !== role.epoch))
     return { refusal: 'not-leader', why: `this replica does not lead epoch ${leaderEpoch}` };
+  if (role.pause !== undefined) return { refusal: 'not-leader', why: 'this replica is about to be relieved' };
   if (state.highWatermark <= role.epochStartOffset)
     return { refusal: 'epoch-not-committed', why: 'the first record of the epoch is not committed yet' };
   if (pendingConfig(state) !== undefined)

@@ -33,7 +33,7 @@ export function countsInSome(state: Readonly<PartitionState>, replicaId: string)
 
 /** True when the partition has no other replica, nor is to have one. */
 export function isAlone(state: Readonly<PartitionState>): boolean {
-  return configsToMeet(state).every(({ replicas }) => replicas.length === 1);
+  return configsToMeet(state).every((config) => config.replicas.length === 1 && isMember(config, state.self.replicaId));
 }
 
 /** True when a committed config no longer has this replica: it neither follows nor votes nor leads any more. */

@@ -19,6 +19,7 @@ import type {
 } from './messages.ts';
 import { noProgress } from './partition-state.ts';
 import type { Follower, LeaderRole, PartitionState, Progress } from './partition-state.ts';
+import { expirePause } from './pause.ts';
 import { stepDown } from './promise.ts';
 import { outcomeUnknown, refused } from './refusals.ts';
 import { belongsTo } from './replica-config.ts';
@@ -118,7 +119,8 @@ export function expire(state: PartitionState, nowMs: number): ReplicaEffect[] {
   if (role.kind !== 'leader') return effects;
   const stalledMs = stallOf(role.progress, state.durableEnd, state.logEnd, nowMs);
   if (stalledMs > LEADER_STALL_MS_MAX && !isAlone(state)) return [...effects, ...stepDown(state)];
-  return [...effects, ...expireHeld(state, role, nowMs), ...expireFollowers(state, role, nowMs)];
+  const late = [...expirePause(role, nowMs), ...expireHeld(state, role, nowMs)];
+  return [...effects, ...late, ...expireFollowers(state, role, nowMs)];
 }
 
 function expireHeld(state: PartitionState, role: LeaderRole, nowMs: number): ReplicaEffect[] {

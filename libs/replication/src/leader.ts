@@ -11,6 +11,7 @@ import type { ProposeConfigInput } from './config-messages.ts';
 import type { AppendInput, PlannedAppend, ReplicaEffect, Stamp } from './messages.ts';
 import { claimedBy, noProgress } from './partition-state.ts';
 import type { LeaderRole, PartitionState } from './partition-state.ts';
+import { queueInPause } from './pause.ts';
 import { leadRefusal, persistNext } from './promise.ts';
 import { outcomeUnknown, refused } from './refusals.ts';
 import { judgeSequence } from './sequence-rules.ts';
@@ -44,6 +45,7 @@ export function onLeadJournaled(state: PartitionState, wallMs: number): ReplicaE
     inSyncVersion: 1,
     sinceMs: undefined,
     held: [],
+    pause: undefined,
     progress: noProgress(),
   };
   const planned: PlannedAppend = {
@@ -67,6 +69,7 @@ export function onAppend(state: PartitionState, role: LeaderRole, input: AppendI
     return repeat(state, role, input, verdict.original);
   const fault = appendFault(state, role, input);
   if (fault !== undefined) return [refused(input, fault)];
+  if (role.pause !== undefined) return queueInPause(role, input);
   // What is held in front may close the gap: the sequence of a batch is judged when its turn comes.
   if (!hasEnoughInSync(state, role) || (role.held?.length ?? 0) > 0) return hold(state, role, input);
   if (verdict.kind === 'refused') return [refused(input, verdict.error)];

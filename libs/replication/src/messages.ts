@@ -140,6 +140,23 @@ export interface LeadInput {
   readonly reply: Reply<LeadOutcome>;
 }
 
+/**
+ * Asks a leader to queue appends until `untilMs`, so that a follower draws level that is to lead next. Answered with the end
+ * of the log once that follower and the leader hold it durably and all of it is committed; -1 when that will not be: not led
+ * here in that epoch, the follower is not in sync, or the pause ended before.
+ */
+export interface PauseInput {
+  readonly kind: 'pause';
+  readonly epoch: number;
+  /** Replica that is to lead next. */
+  readonly successorId: string;
+  /** Monotonic clock when the pause ends if the follower has not drawn level, milliseconds. */
+  readonly levelByMs: number;
+  /** Monotonic clock when it ends by itself in any case, milliseconds. */
+  readonly untilMs: number;
+  readonly reply: Reply<bigint>;
+}
+
 /** Where a follower's log must be cut before it takes appends of the leader. */
 export interface JoinOutcome {
   /** False = not led here in that epoch, or the replica is no part of the partition. */
@@ -271,6 +288,7 @@ export interface LogFacts {
 export type ReplicaInput =
   | PromiseInput
   | LeadInput
+  | PauseInput
   | AppendInput
   | ProposeConfigInput
   | JoinInput
@@ -362,6 +380,7 @@ export type ReplicaEffect =
   | { readonly kind: 'trim'; readonly toOffset: bigint }
   /** Call `reply(outcome)`. For `ok` the bytes are durable already. */
   | { readonly kind: 'answer-append'; readonly reply: Reply<AppendOutcome>; readonly outcome: AppendOutcome }
+  | { readonly kind: 'answer-pause'; readonly reply: Reply<bigint>; readonly logEnd: bigint }
   | { readonly kind: 'answer-config'; readonly reply: Reply<ConfigOutcome>; readonly outcome: ConfigOutcome }
   /** The promise, when granted, is durable already, and no append of a lower epoch is acknowledged after this. */
   | { readonly kind: 'answer-promise'; readonly reply: Reply<PromiseOutcome>; readonly outcome: PromiseOutcome }

@@ -19,7 +19,8 @@ import type {
   Stamp,
 } from './messages.ts';
 import type { PartitionState } from './partition-state.ts';
-import { leadRefusal, promiseOutcome } from './promise.ts';
+import { NOT_LEVEL } from './pause.ts';
+import { leadRefusal, promiseOutcome, stepDown } from './promise.ts';
 import { failUnanswered } from './refusals.ts';
 import type { ReplicaConfig } from './replica-config.ts';
 
@@ -115,6 +116,18 @@ export class PartitionRunner {
     }
   }
 
+  /** The replica is no longer here: answers whoever waits, takes nothing in any more. What is on disk stays as it is. */
+  end(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    const { state } = this.#options;
+    for (const effect of [...stepDown(state), ...failUnanswered(state)]) this.#carryOut(effect);
+    const { grant, role } = state;
+    for (const reply of grant?.replies ?? []) reply(promiseOutcome(state, false));
+    if (role.kind === 'becoming-leader') for (const reply of role.replies) reply(leadRefusal(state));
+    this.#refuseWaiting();
+  }
+
   #run(input: ReplicaInput): void {
     for (const effect of step(this.#options.state, input)) this.#carryOut(effect);
   }
@@ -149,6 +162,8 @@ export class PartitionRunner {
         return effect.reply(effect.outcome);
       case 'answer-config':
         return effect.reply(effect.outcome);
+      case 'answer-pause':
+        return effect.reply(effect.logEnd);
       case 'answer-promise':
         return effect.reply(effect.outcome);
       case 'answer-lead':
@@ -233,12 +248,16 @@ export class PartitionRunner {
   #stop(error: unknown): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    const waiting = this.#waiting;
-    this.#waiting = [];
     const { state } = this.#options;
     for (const effect of [...failUnanswered(state), ...doubtChange(state)]) this.#carryOut(effect);
-    for (const input of waiting) this.#refuse(input);
+    this.#refuseWaiting();
     this.#options.observer.onStopped(error);
+  }
+
+  #refuseWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const input of waiting) this.#refuse(input);
   }
 
   /** The answer of a replica that has stopped: nothing is taken in any more. */
@@ -252,6 +271,9 @@ export class PartitionRunner {
       }
       case 'propose-config':
         this.#carryOut(refusedChange(state, input, 'not-leader', 'this replica has stopped'));
+        return;
+      case 'pause':
+        input.reply(NOT_LEVEL);
         return;
       case 'promise':
         input.reply(promiseOutcome(state, false));

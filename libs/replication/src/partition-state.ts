@@ -53,6 +53,18 @@ export function noProgress(): Progress {
   return { seenEnd: -1n, atMs: undefined };
 }
 
+/** A leader's last moments, or so it seems: `untilMs` ends them. */
+export interface Pause {
+  readonly successorId: string;
+  /** Monotonic, milliseconds; of what is answered already it is `untilMs` that counts. */
+  readonly levelByMs: number;
+  readonly untilMs: number;
+  /** Undefined once the successor is level. */
+  reply: Reply<bigint> | undefined;
+  /** In order; as bounded as the log's own queue. */
+  queue: AppendInput[];
+}
+
 /** Leads an epoch. Invariant: epoch = promisedEpoch = ledEpoch. */
 export interface LeaderRole {
   readonly kind: 'leader';
@@ -69,6 +81,8 @@ export interface LeaderRole {
   sinceMs: number | undefined;
   /** Appends that wait for followers to come in sync, in the epoch's first moments; undefined when those are over. */
   held: AppendInput[] | undefined;
+  /** Set while it queues appends, so that a follower can draw level and lead next. */
+  pause: Pause | undefined;
   /** Of the own log. */
   readonly progress: Progress;
 }

@@ -11,6 +11,7 @@ import { expire, onFollowerAck, onFollowerLost, onJoin, joinRefusal } from './in
 import { onAppend, onLeaderSynced, onLeadJournaled, onLogRefused, onLogTook, onPropose } from './leader.ts';
 import type { ReplicaEffect, ReplicaInput } from './messages.ts';
 import type { PartitionState } from './partition-state.ts';
+import { onPause, pauseAnswer } from './pause.ts';
 import {
   leadRefusal,
   onFloorJournaled,
@@ -28,6 +29,7 @@ export function step(state: PartitionState, input: ReplicaInput): ReplicaEffect[
   switch (input.kind) {
     case 'append':
     case 'propose-config':
+    case 'pause':
     case 'join':
     case 'follower-ack':
     case 'follower-lost':
@@ -57,13 +59,14 @@ type Of<Kind extends ReplicaInput['kind']> = Extract<ReplicaInput, { kind: Kind 
 
 function stepAsLeader(
   state: PartitionState,
-  input: Of<'append' | 'propose-config' | 'join' | 'follower-ack' | 'follower-lost' | 'fenced'>,
+  input: Of<'append' | 'propose-config' | 'pause' | 'join' | 'follower-ack' | 'follower-lost' | 'fenced'>,
 ): ReplicaEffect[] {
   const { role } = state;
   if (role.kind !== 'leader') {
     if (input.kind === 'append') return [refused(input, notLeader(state))];
     if (input.kind === 'propose-config')
       return [refusedChange(state, input, 'not-leader', 'this replica does not lead the partition')];
+    if (input.kind === 'pause') return [pauseAnswer(input.reply)];
     if (input.kind !== 'join') return [];
     return [{ kind: 'answer-join', reply: input.reply, outcome: joinRefusal(state) }];
   }
@@ -72,6 +75,8 @@ function stepAsLeader(
       return onAppend(state, role, input);
     case 'propose-config':
       return onPropose(state, role, input);
+    case 'pause':
+      return onPause(state, role, input);
     case 'join':
       return onJoin(state, role, input);
     case 'follower-ack':

@@ -9,6 +9,7 @@ import { lastEpoch } from './epoch-history.ts';
 import { beginFollowing, unfollow } from './following.ts';
 import type { LeadOutcome, PromiseInput, PromiseOutcome, ReplicaEffect } from './messages.ts';
 import type { PartitionState } from './partition-state.ts';
+import { dropPause } from './pause.ts';
 import { failUnanswered, notLeader } from './refusals.ts';
 
 /** Judges a request for a promise. */
@@ -102,7 +103,10 @@ export function stepDown(state: PartitionState): ReplicaEffect[] {
   for (const { reply } of held) {
     effects.push({ kind: 'answer-append', reply, outcome: { ok: false, error: notLeader(state) } });
   }
-  effects.push(...failUnanswered(state), ...doubtChange(state), { kind: 'changed', what: 'role' });
+  effects.push(...dropPause(state, role), ...failUnanswered(state), ...doubtChange(state), {
+    kind: 'changed',
+    what: 'role',
+  });
   return effects;
 }
 

@@ -27,6 +27,8 @@ export const STATE_LINES = {
   'lease given back': { service: 'coordinator', level: 'info', fields: ['token'] },
   'replica leads': { service: 'broker', level: 'info', fields: ['topic', 'partition', 'epoch'] },
   'replica follows': { service: 'broker', level: 'info', fields: ['topic', 'partition', 'epoch', 'leader'] },
+  'broker gives up its leaders': { service: 'broker', level: 'info', fields: ['leaders'] },
+  'broker leads nothing': { service: 'broker', level: 'info', fields: ['left', 'why', 'duration_ms'] },
   'replica is suspect': { service: 'broker', level: 'warn', fields: ['topic', 'partition', 'epoch'] },
   'replica is whole again': { service: 'broker', level: 'info', fields: ['topic', 'partition', 'epoch'] },
   'group shard taken': {

@@ -140,6 +140,11 @@ export class Coordinator implements Node {
     if (this.isUp && !this.isPaused) this.#elections.rival(partition, rival);
   }
 
+  /** `isHasty`: elects whatever the leader says of the successor. */
+  moveLeader(partition: number, successor: ReplicaIdentity, isHasty: boolean): void {
+    if (this.isUp && !this.isPaused && this.mayOrder()) this.#elections.move(partition, successor, isHasty);
+  }
+
   /** An operator's word. */
   forceLeader(partition: number, target: ReplicaIdentity): void {
     this.#elections.force(partition, target);

@@ -2,9 +2,9 @@
  * Elections as a coordinator holds them: the production plan and verdict, with calls that get lost, come twice or late. It
  * may die between promises and order.
  */
-import { configsInForce, evaluatePromises, planElections, recordLeader } from '@partita/cluster';
+import { configsInForce, evaluatePromises, planElection, planElections, recordLeader } from '@partita/cluster';
 import type { ElectionOutcome, ElectionPlan, PromiseReply, ReplicaIdentity } from '@partita/cluster';
-import { partitionKey, PEER_CALL_MS_MAX } from '@partita/domain';
+import { LEADER_LEVEL_MS_MAX, LEADER_PAUSE_MS_MAX, partitionKey, PEER_CALL_MS_MAX } from '@partita/domain';
 import type { LeadOutcome, PromiseOutcome, ReplicaConfig } from '@partita/replication';
 import type { KeptFloor } from './broker.ts';
 import type { Coordinator } from './coordinator.ts';
@@ -75,7 +75,34 @@ export class Elections {
     if (replicas.length === 0) return;
     tally.add('rival elections');
     const epoch = 1 + Math.max(epochSeen, above);
-    this.#begin({ topicId: TOPIC_ID, partition, epoch, replicas, config, inSync, wanted: 0 });
+    this.#begin({ topicId: TOPIC_ID, partition, epoch, replicas, config, inSync, wanted: 0, leaving: [] });
+  }
+
+  /** A controlled move: the leader pauses until the successor is level, then comes the ordinary election. */
+  move(partition: number, successor: ReplicaIdentity, isHasty: boolean): void {
+    const world = this.#world;
+    const { state } = this.#coordinator;
+    const known = state.partition(TOPIC_ID, partition);
+    const leader = known?.config?.replicas.find(({ brokerId }) => brokerId === known.leader);
+    if (known === undefined || leader === undefined || this.#busy.has(partition)) return;
+    this.#busy.add(partition);
+    world.tally.add('moves begun');
+    let isAnswered = false;
+    const answer = (logEnd = -1n): void => {
+      if (isAnswered) return;
+      isAnswered = true;
+      this.#busy.delete(partition);
+      world.tally.add(logEnd >= 0n ? 'seen: successor drew level' : 'seen: pause without a level successor');
+      const now = state.partition(TOPIC_ID, partition);
+      const plan = now && planElection(state, TOPIC_ID, now, successor.brokerId);
+      if (plan !== undefined && (logEnd >= 0n || isHasty)) this.#begin(plan);
+    };
+    const untilMs = world.nowMs + LEADER_PAUSE_MS_MAX;
+    const levelByMs = world.nowMs + world.moveRandom.pick([50, LEADER_LEVEL_MS_MAX, LEADER_PAUSE_MS_MAX]);
+    const { epoch } = known;
+    const pause = { kind: 'pause', epoch, successorId: successor.replicaId, levelByMs, untilMs } as const;
+    this.#call<bigint>(partition, leader, (replica, reply) => replica.feed({ ...pause, reply }), answer);
+    world.afterOf(this.#coordinator, LEADER_PAUSE_MS_MAX, () => answer());
   }
 
   /**
@@ -193,6 +220,7 @@ export class Elections {
     if ((configsInForce(plan.config, replies)?.length ?? 0) > 1)
       world.tally.add('seen: election under two configs in force');
     world.tally.add('elections decided');
+    if (outcome.leader.brokerId === plan.wanted) world.tally.add('seen: wished leader elected');
     const isHeldBack = world.random.chance(2 * world.plan.limbo + (world.plan.isDuel ? 0.06 : 0));
     if (world.network.isCalm || !isHeldBack) {
       this.#appoint(attempt, outcome);

@@ -18,14 +18,22 @@ export interface Event {
   readonly work: () => void;
 }
 
-export class EventHeap {
-  readonly #events: Event[] = [];
+/** What decides the order. */
+type Timed = Pick<Event, 'atMs' | 'order'>;
+
+export class EventHeap<Item extends Timed = Event> {
+  readonly #events: Item[] = [];
 
   get size(): number {
     return this.#events.length;
   }
 
-  push(event: Event): void {
+  /** The next one, which stays. */
+  get first(): Item | undefined {
+    return this.#events[0];
+  }
+
+  push(event: Item): void {
     const events = this.#events;
     let at = events.length;
     events.push(event);
@@ -39,7 +47,7 @@ export class EventHeap {
     events[at] = event;
   }
 
-  pop(): Event | undefined {
+  pop(): Item | undefined {
     const events = this.#events;
     const first = events[0];
     const last = events.pop();
@@ -63,6 +71,6 @@ export class EventHeap {
   }
 }
 
-function isBefore(a: Event, b: Event): boolean {
+function isBefore(a: Timed, b: Timed): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }

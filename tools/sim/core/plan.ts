@@ -69,6 +69,8 @@ export interface Plan {
   readonly endsWithQuorum: boolean;
   /** How the replica set changes meanwhile; undefined = it does not. */
   readonly changes: ChangePlan | undefined;
+  /** How often a leader is asked to give way to a wished one; undefined = never. */
+  readonly moveEveryMs: number | undefined;
 }
 
 /** Changes of replica sets, which have a source of chance of their own. */
@@ -120,6 +122,7 @@ export function drawPlan(random: SeededRandom): Plan {
     memoryMiss: random.pick([0, 0, 0.3, 1]),
     endsWithQuorum: random.chance(0.4),
     changes: undefined,
+    moveEveryMs: undefined,
   };
 }
 
@@ -141,4 +144,10 @@ export function withChanges(plan: Plan, random: SeededRandom, share: number): Pl
       deleteAfterMs: random.pick([0, 200, 3000]),
     },
   };
+}
+
+/** The same seed with controlled moves of leaders, in a share of all seeds. Draws from a stream of its own. */
+export function withMoves(plan: Plan, random: SeededRandom, share: number): Plan {
+  if (plan.memberCount < 2 || !random.chance(share)) return plan;
+  return { ...plan, moveEveryMs: random.pick([50, 150, 400, 1000]) };
 }

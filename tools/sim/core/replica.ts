@@ -110,6 +110,7 @@ export class Replica implements JournalPort {
     const { trace } = this.#world;
     if (trace !== undefined && input.kind !== 'expire') this.#note(input);
     const wasLeader = this.leaderRole !== undefined;
+    const pause = this.leaderRole?.pause;
     this.#depth += 1;
     try {
       this.runner.feed(input);
@@ -117,6 +118,7 @@ export class Replica implements JournalPort {
       this.#depth -= 1;
     }
     if (input.kind === 'expire' && wasLeader) this.#onLookedAtClock();
+    if (pause !== undefined && pause.queue.length > 0) this.#onQueued();
     if (input.kind === 'log-cut' || input.kind === 'journaled') this.#world.oracle(this.partition).knowsSessions(this);
     if (this.#depth > 0) return;
     this.#world.oracle(this.partition).look(this);
@@ -154,6 +156,13 @@ export class Replica implements JournalPort {
     });
     this.senders.set(brokerId, { sender, stream });
     return sender;
+  }
+
+  /** Appends were queued in a pause before this input. */
+  #onQueued(): void {
+    const { leaderRole } = this;
+    if (leaderRole?.pause !== undefined) return;
+    this.#world.tally.add(`seen: queued append ${leaderRole === undefined ? 'sent on' : 'taken after a pause'}`);
   }
 
   #onLookedAtClock(): void {

@@ -4,6 +4,7 @@ import type { RunOptions, RunResult } from '../seed-run.ts';
 import { Trace } from '../trace.ts';
 import { endSeed } from './ending.ts';
 import { Faults } from './faults.ts';
+import { LeaderMoves } from './leader-moves.ts';
 import { ReplicaChanges } from './replica-changes.ts';
 import { World } from './world.ts';
 
@@ -39,15 +40,18 @@ export async function runCoreSeed(
 function live(world: World): void {
   const faults = new Faults(world);
   const changes = new ReplicaChanges(world);
+  const moves = new LeaderMoves(world);
   for (const coordinator of world.coordinators) coordinator.start();
   for (const broker of world.brokers) broker.startLater(world.random.below(50));
   world.clients.start();
   world.run(QUIET_MS);
   faults.start();
   changes.start();
+  moves.start();
   world.run(QUIET_MS + world.plan.durationMs);
   faults.stop();
   changes.stop();
+  moves.stop();
   endSeed(world);
 }
 

@@ -61,7 +61,7 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     file: SEQUENCE,
     from: 'if (recordCount === known.recordCount)',
     to: 'if (recordCount === known.recordCount && sequence.recordsCrc < 2 ** 20)',
-    seed: 8,
+    seed: 14,
   },
   {
     name: 'a request is remembered by its id alone',
@@ -75,7 +75,7 @@ export const SESSION_MUTANTS: readonly Mutant[] = [
     file: SEQUENCE,
     from: 'const known = requests.find(producerId, nowMs);',
     to: 'const known = requests.entries(nowMs).slice(-4).find(({ requestId }) => requestId === producerId);',
-    seed: 8,
+    seed: 14,
   },
   {
     name: 'an old request that is forgotten is taken for a new one',

@@ -9,17 +9,23 @@ import { EventLoop } from './event-loop.ts';
 import { makeReplicas } from './identities.ts';
 import { Network, NODE_OF_COORDINATOR } from './network.ts';
 import { Oracle } from './oracle.ts';
-import { drawPlan, withChanges } from './plan.ts';
+import { drawPlan, withChanges, withMoves } from './plan.ts';
 import type { Plan } from './plan.ts';
 
 /** Far from the numbers of seeds. */
 const CHANGE_STREAM = 2 ** 44;
+const MOVE_STREAM = 2 ** 45;
+
+/** Of the seeds, those in which leaders are moved. */
+const MOVE_SHARE = 0.15;
 
 export class World extends EventLoop {
   readonly seed: number;
   readonly random: SeededRandom;
   /** What changes of replica sets draw from, so that they leave the rest of a seed as it is. */
   readonly changeRandom: SeededRandom;
+  /** The same for moves of leaders. */
+  readonly moveRandom: SeededRandom;
   readonly plan: Plan;
   /** Undefined unless asked for: lines cost more than what they tell of. */
   readonly trace: Trace | undefined;
@@ -38,7 +44,9 @@ export class World extends EventLoop {
     this.seed = seed;
     this.random = new SeededRandom(seed);
     this.changeRandom = new SeededRandom(seed + CHANGE_STREAM);
-    this.plan = withChanges(drawPlan(this.random), this.changeRandom, changeShare);
+    this.moveRandom = new SeededRandom(seed + MOVE_STREAM);
+    const changing = withChanges(drawPlan(this.random), this.changeRandom, changeShare);
+    this.plan = withMoves(changing, this.moveRandom, MOVE_SHARE);
     this.trace = keepsTrace ? new Trace(true) : undefined;
     this.trace?.note(`plan ${JSON.stringify(this.plan)}`);
     this.network = new Network(this);

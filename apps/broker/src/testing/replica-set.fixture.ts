@@ -24,7 +24,7 @@ import { parseAddress } from '@partita/runtime';
 import { CLUSTER_ID, TestBroker } from './broker.fixture.ts';
 import { FakeCoordinator } from './fake-coordinator.ts';
 
-const TOPIC_ID = '0190a000-0000-7000-8000-00000000aaaa';
+export const TOPIC_ID = '0190a000-0000-7000-8000-00000000aaaa';
 
 /** What a spec wants of the brokers. */
 export interface ReplicaSetOptions {
@@ -39,7 +39,9 @@ export class ReplicaSet {
   readonly brokers: TestBroker[] = [];
   readonly topic = 'flights';
   readonly #address: string;
-  readonly #replicas: Replica[] = [];
+  /** Who is asked for promises. */
+  replicas: Replica[] = [];
+  minInSyncReplicas = 1;
   #version = 0n;
   epoch = 0;
   readonly #options: ReplicaSetOptions;
@@ -61,9 +63,10 @@ export class ReplicaSet {
     const set = new ReplicaSet(coordinator, address, options);
     for (let id = 1; id <= count; id += 1) {
       const broker = await set.startBroker(id);
-      set.#replicas.push({ brokerId: id, directoryId: await broker.directoryId(), replicaId: randomUUID() });
+      set.replicas.push({ brokerId: id, directoryId: await broker.directoryId(), replicaId: randomUUID() });
     }
-    await set.#createReplicas(minInSyncReplicas, settings, options);
+    set.minInSyncReplicas = minInSyncReplicas;
+    await set.#createReplicas(settings, options);
     return set;
   }
 
@@ -91,29 +94,34 @@ export class ReplicaSet {
     this.coordinator.server.close();
   }
 
-  async #createReplicas(
-    minInSyncReplicas: number,
-    settings: Partial<TopicSettings>,
-    { flush = FlushMode.FLUSH_MODE_FSYNC }: ReplicaSetOptions,
-  ): Promise<void> {
-    const topic: TopicConfig = {
+  /** As it is when it is made. */
+  topicConfig(settings: Partial<TopicSettings> = {}): TopicConfig {
+    return {
       topic: this.topic,
       topicId: TOPIC_ID,
       version: 1n,
       partitions: [{ partition: 0, hashMin: 0, hashMax: 2 ** 32 - 1 }],
-      replicationFactor: this.#replicas.length,
+      replicationFactor: this.replicas.length,
       settings: TopicSettings.fromPartial(settings),
       createTimeMs: 1n,
       requestId: '',
     };
+  }
+
+  async #createReplicas(
+    settings: Partial<TopicSettings>,
+    { flush = FlushMode.FLUSH_MODE_FSYNC }: ReplicaSetOptions,
+  ): Promise<void> {
+    const { minInSyncReplicas } = this;
+    const topic = this.topicConfig(settings);
     const config: ReplicaConfigRecord = {
       configVersion: 1,
-      replicas: this.#replicas,
+      replicas: this.replicas,
       learners: [],
       minInSyncReplicas,
       flush,
     };
-    for (const { brokerId, replicaId } of this.#replicas) {
+    for (const { brokerId, replicaId } of this.replicas) {
       await callUnary(this.broker(brokerId).peer, ReplicaServiceService.createReplicas, {
         clusterId: CLUSTER_ID,
         topics: [topic],
@@ -123,7 +131,7 @@ export class ReplicaSet {
   }
 
   async promise(ids: readonly number[], epoch: number, nonce: Uint8Array): Promise<PromiseResult[]> {
-    const asked = this.#replicas.filter(({ brokerId }) => ids.includes(brokerId));
+    const asked = this.replicas.filter(({ brokerId }) => ids.includes(brokerId));
     return Promise.all(
       asked.map(async ({ brokerId, replicaId }) => {
         const { results } = await callUnary(this.broker(brokerId).peer, ElectionServiceService.promiseBatch, {
@@ -144,7 +152,7 @@ export class ReplicaSet {
     const promises = await this.promise([...ids].sort(), this.epoch, nonce);
     const [leaderId = 0] = ids;
     const reported = promises[[...ids].sort().indexOf(leaderId)];
-    const replica = this.#replicas.find(({ brokerId }) => brokerId === leaderId);
+    const replica = this.replicas.find(({ brokerId }) => brokerId === leaderId);
     const { results } = await callUnary(this.broker(leaderId).peer, ElectionServiceService.leadBatch, {
       clusterId: CLUSTER_ID,
       coordinatorRunId: randomUUID(),

@@ -6,8 +6,11 @@ import type { GlobalOptions } from '../connect.ts';
 import { describeCluster as viewOf } from '../output/cluster-json.ts';
 import type { PartitionView } from '../output/cluster-json.ts';
 import { jsonLine, timeText } from '../output/json.ts';
+import { mebibytes } from '../output/reassignment-json.ts';
 import { count, fields, table } from '../output/table.ts';
 import type { Terminal } from '../terminal.ts';
+import { addBalanceCommands } from './balance.ts';
+import { addDoctorCommand } from './doctor.ts';
 
 interface DescribeOptions extends GlobalOptions {
   readonly underReplicated?: boolean;
@@ -25,8 +28,8 @@ LAG of a partition is one entry per replica behind its leader: broker:records, s
 Example:
   partita cluster describe --under-replicated`;
 
-export function addClusterCommand(program: Command, terminal: Terminal): void {
-  const cluster = program.command('cluster').description('describe the cluster, and what was changed by whom');
+export function addClusterCommand(program: Command, terminal: Terminal, exit: (code: number) => void): void {
+  const cluster = program.command('cluster').description('describe, check and balance the cluster; what was changed by whom');
   cluster
     .command('describe')
     .description('show services, brokers, and partitions with leaders, in-sync sets and lags')
@@ -43,6 +46,8 @@ export function addClusterCommand(program: Command, terminal: Terminal): void {
     .action((_options: unknown, command: Command) =>
       audit(command.optsWithGlobals<GlobalOptions & { readonly max: number }>(), terminal),
     );
+  addBalanceCommands(cluster, terminal, exit);
+  addDoctorCommand(cluster, terminal, exit);
 }
 
 async function describeCluster(options: DescribeOptions, terminal: Terminal): Promise<void> {
@@ -150,8 +155,4 @@ function parsed(json: string): unknown {
   } catch {
     return json;
   }
-}
-
-function mebibytes(bytes: bigint): string {
-  return (Number(bytes) / 1024 ** 2).toFixed(1);
 }

@@ -1,14 +1,15 @@
-/** `partita partition …`: who leads a partition, by wish, and with possible loss when nothing else is left; who writes it. */
+/** `partita partition …`: where replicas are; who leads a partition, by wish, and with possible loss when nothing else is left; who writes it. */
 import { PARTITION_COUNT_MAX } from '@partita/domain';
 import type { ElectionResult } from '@partita/protocol';
 import type { Command } from 'commander';
-import { wholeNumber } from '../arguments.ts';
+import { brokerId, wholeNumber } from '../arguments.ts';
 import { withClient } from '../connect.ts';
 import type { GlobalOptions } from '../connect.ts';
 import { EXIT, UsageError } from '../exit-code.ts';
 import { jsonLine } from '../output/json.ts';
 import { table } from '../output/table.ts';
 import type { Terminal } from '../terminal.ts';
+import { addMoveCommand } from './move.ts';
 import { addProducersCommand } from './producers.ts';
 
 interface ElectOptions extends GlobalOptions {
@@ -22,27 +23,25 @@ interface LossOptions extends GlobalOptions {
   readonly yes?: boolean;
 }
 
-const BROKER_ID_MAX = 2 ** 31 - 1;
-
 const LOSS_HELP = `
 Records that were acknowledged may be lost. The partition shows as lossy until its next leader, and the audit trail keeps
 who did it and why.`;
 
 export function addPartitionCommand(program: Command, terminal: Terminal, exit: (code: number) => void): void {
-  const partition = program.command('partition').description('elect leaders, also with possible loss; list producers');
+  const partition = program.command('partition').description('move replicas; elect leaders, also with possible loss; list producers');
   partition
     .command('elect')
     .argument('[topic]')
     .argument('[partition]', 'number of the partition', partitionNumber)
     .description('elect a leader among the replicas with the best log')
-    .option('--broker <id>', 'who should lead (default: the preferred replica)', brokerId)
+    .option('--broker <id>', 'who should lead (default: the preferred replica)', broker)
     .option('--all-preferred', 'instead of one partition: wherever the preferred replica does not lead')
     .addHelpText('after', '\nExample:\n  partita partition elect flights 3 --broker 2')
     .action((topic: string | undefined, number: number | undefined, _options: unknown, command: Command) =>
       elect(topic, number, command.optsWithGlobals<ElectOptions>(), terminal, exit),
     );
   lossCommand(partition, 'force-leader', 'make a replica leader that may lack committed records')
-    .requiredOption('--broker <id>', 'who shall lead', brokerId)
+    .requiredOption('--broker <id>', 'who shall lead', broker)
     .action((topic: string, number: number, _options: unknown, command: Command) =>
       force(topic, number, command.optsWithGlobals<LossOptions & { readonly broker: number }>(), terminal),
     );
@@ -50,6 +49,7 @@ export function addPartitionCommand(program: Command, terminal: Terminal, exit: 
     (topic: string, number: number, _options: unknown, command: Command) =>
       recover(topic, number, command.optsWithGlobals<LossOptions>(), terminal),
   );
+  addMoveCommand(partition, terminal, exit);
   addProducersCommand(partition, terminal, partitionNumber);
 }
 
@@ -66,7 +66,7 @@ function lossCommand(partition: Command, name: string, description: string): Com
 }
 
 const partitionNumber = wholeNumber('<partition>', 0, PARTITION_COUNT_MAX - 1);
-const brokerId = wholeNumber('--broker', 1, BROKER_ID_MAX);
+const broker = brokerId('--broker');
 
 async function elect(
   topic: string | undefined,

@@ -68,6 +68,7 @@ function journalLine(key: string, value: Uint8Array): FileLine {
   const entry = parseJournalEntry(key, value);
   let content: object = { bytes: Buffer.from(value).toString('hex') };
   if (entry.kind === 'replica') content = printableMessage(entry.meta);
+  if (entry.kind === 'floor') content = printableMessage(entry.floor);
   if (entry.kind === 'tombstone') content = printableMessage(entry.tombstone);
   if (entry.kind === 'start') content = { logStart: entry.logStart };
   if (entry.kind === 'boot-id') content = { bootId: entry.bootId };

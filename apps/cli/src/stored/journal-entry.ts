@@ -1,13 +1,15 @@
 /**
  * What a broker's journal keeps by key: `replica/<topic id>/<partition>`, `start/<topic id>/<partition>` (lowest offset
- * kept, int64 little-endian), `tombstone/<topic id>` and `boot-id`.
+ * kept, int64 little-endian), `floor/<topic id>/<partition>` (of a replica that was deleted), `tombstone/<topic id>` and
+ * `boot-id`.
  */
-import { ReplicaMeta, TopicTombstone } from '@partita/protocol';
+import { KeptFloor, ReplicaMeta, TopicTombstone } from '@partita/protocol';
 
 /** One value of the journal. */
 export type JournalEntry =
   | { readonly kind: 'replica'; readonly partition: string; readonly meta: ReplicaMeta }
   | { readonly kind: 'start'; readonly partition: string; readonly logStart: bigint }
+  | { readonly kind: 'floor'; readonly partition: string; readonly floor: KeptFloor }
   | { readonly kind: 'tombstone'; readonly topicId: string; readonly tombstone: TopicTombstone }
   | { readonly kind: 'boot-id'; readonly bootId: string }
   | { readonly kind: 'unknown'; readonly why: string };
@@ -22,6 +24,7 @@ export function parseJournalEntry(key: string, value: Uint8Array): JournalEntry 
     if (key.startsWith('start/')) {
       return { kind: 'start', partition: name, logStart: Buffer.from(value).readBigInt64LE() };
     }
+    if (key.startsWith('floor/')) return { kind: 'floor', partition: name, floor: KeptFloor.decode(value) };
     if (key.startsWith('tombstone/')) {
       return { kind: 'tombstone', topicId: name, tombstone: TopicTombstone.decode(value) };
     }

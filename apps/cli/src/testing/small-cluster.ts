@@ -33,6 +33,7 @@ import type {
 } from '@partita/protocol';
 import { bidi, createRpcServer, unary } from '@partita/rpc/server';
 import type { RpcServer } from '@partita/rpc/server';
+import { MovingCluster } from './moving-cluster.ts';
 
 const TOPIC_ID = '00000000-0000-7000-8000-000000000001';
 const nothing = (): void => {};
@@ -62,6 +63,7 @@ export class SmallCluster {
   readonly updates: UpdateTopicRequest[] = [];
   /** Why elections with possible loss were asked for. */
   readonly reasons: string[] = [];
+  readonly moving = new MovingCluster();
   readonly #server: RpcServer = createRpcServer({
     name: 'spec',
     listen: '127.0.0.1:0',
@@ -91,6 +93,7 @@ export class SmallCluster {
       ServiceKind.SERVICE_KIND_CONSUMER_GROUP,
     ];
     this.#server.addService(ClusterServiceService, {
+      ...this.moving.methods(),
       getCluster: unary(() =>
         GetClusterResponse.fromPartial({ endpoints: kinds.map((service) => ({ service, address: this.address })) }),
       ),
@@ -115,6 +118,7 @@ export class SmallCluster {
         DescribeClusterResponse.fromPartial({
           clusterId: 'c',
           partitionCount: 2,
+          brokers: this.moving.describeBrokers(),
           partitions: includePartitions ? [inSync, behind] : [],
         }),
       ),

@@ -3,7 +3,6 @@
  * an object that survives its restarts, and stores no records. Followers find their leader by the directory that they are
  * sent and have what it has at once, as long as its broker runs.
  */
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PartitaError, PEER_PROTOCOL_VERSION } from '@partita/domain';
 import {
@@ -18,10 +17,16 @@ import {
 import type {
   BrokerSessionRequest,
   BrokerSessionResponse,
+  DeleteReplicaRequest,
+  DeleteReplicaResponse,
   DirectoryUpdate,
   LeadEntry,
   PromiseEntry,
+  ProposeConfigRequest,
+  ProposeConfigResponse,
+  ReplicaConfigRecord,
   ReplicaToCreate,
+  Status,
   TopicConfig,
   TopicRoute,
   TopicTombstone,
@@ -33,36 +38,8 @@ import type { BidiStream } from '@partita/rpc/client';
 import { createRpcServer, implement, unary } from '@partita/rpc/server';
 import type { RpcServer } from '@partita/rpc/server';
 import { createLogger } from '@partita/runtime';
-
-interface DiskReplica {
-  readonly made: ReplicaToCreate;
-  promisedEpoch: number;
-  nonce: string;
-  lastEpoch: number;
-  logEnd: bigint;
-  suspect: boolean;
-}
-
-/** What survives a restart. */
-export interface SpecDisk {
-  readonly brokerId: number;
-  readonly directoryId: string;
-  incarnation: bigint;
-  readonly topics: Map<string, TopicConfig>;
-  readonly replicas: Map<string, DiskReplica>;
-  readonly tombstones: Map<string, TopicTombstone>;
-}
-
-export function newDisk(brokerId: number): SpecDisk {
-  return {
-    brokerId,
-    directoryId: randomUUID(),
-    incarnation: 0n,
-    topics: new Map(),
-    replicas: new Map(),
-    tombstones: new Map(),
-  };
-}
+import { BYTES_OF_RECORD, checkProposal, deleteReplica, makeReplica } from './spec-disk.ts';
+import type { DiskReplica, SpecDisk } from './spec-disk.ts';
 
 export interface SpecBrokerOptions {
   readonly disk: SpecDisk;
@@ -86,6 +63,18 @@ export class SpecBroker {
   /** Answers orders to lead with a failure, this many times. */
   leadFailures = 0;
   stopped = false;
+  /** True = its replicas copy nothing. */
+  holdsBack = false;
+  /** Takes proposals and answers that nobody knows, this many times. */
+  unknownProposals = 0;
+  /** Sets that it has put into force, as leader. */
+  readonly proposed: ReplicaConfigRecord[] = [];
+  /** Told with each heartbeat. */
+  isDraining = false;
+  /** Partitions of each call to pause. */
+  readonly pausedCounts: number[] = [];
+  /** Its followers do not draw level. */
+  neverLevel = false;
   /** Most calls for promises that were under way at once. */
   promiseCallsAtOnceMax = 0;
   #promiseCallsNow = 0;
@@ -129,12 +118,18 @@ export class SpecBroker {
           }
           return { results: entries.map((entry) => this.#lead(entry)) };
         }),
+        pauseAppends: unary(({ entries }) => {
+          this.pausedCounts.push(entries.length);
+          return { logEndOffsets: entries.map((entry) => this.#pause(entry)) };
+        }),
       }),
     );
     this.#server.addService(
       ReplicaServiceService,
       implement(ReplicaServiceService, {
         createReplicas: unary(({ topics, replicas }) => this.#create(topics, replicas)),
+        proposeConfig: unary((request) => this.#propose(request)),
+        deleteReplica: unary((request) => this.#delete(request)),
         deleteTopicReplicas: unary(({ tombstone }) => ({ removedCount: this.#bury(tombstone) })),
         updateTopicConfigs: unary(({ topics }) => {
           for (const topic of topics) this.disk.topics.set(topic.topicId, topic);
@@ -205,7 +200,7 @@ export class SpecBroker {
 
   heartbeat(keys: readonly string[]): void {
     const changed = keys.flatMap((key) => this.#report(key) ?? []);
-    const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: false };
+    const heartbeat = { changed, freeBytes: 1000n, wallMs: 0n, draining: this.isDraining, topics: [], tombstones: [] };
     for (const session of this.#sessions) session.send({ message: { $case: 'heartbeat', heartbeat } });
   }
 
@@ -229,8 +224,9 @@ export class SpecBroker {
     const leader = this.#options.peer(leaderId);
     if (leaderId === this.disk.brokerId || leader?.leads(key) !== leaderEpoch) return 0;
     if (leaderEpoch < replica.promisedEpoch) return 0;
-    const { lastEpoch, logEnd } = leader.disk.replicas.get(key)!;
-    Object.assign(replica, { promisedEpoch: leaderEpoch, lastEpoch, logEnd, suspect: false });
+    if (this.holdsBack) return leaderId;
+    const { lastEpoch, logEnd, config } = leader.disk.replicas.get(key)!;
+    Object.assign(replica, { promisedEpoch: leaderEpoch, lastEpoch, logEnd, config, suspect: false });
     return leaderId;
   }
 
@@ -260,18 +256,20 @@ export class SpecBroker {
     const replica = this.disk.replicas.get(key);
     if (replica === undefined) return undefined;
     const followingId = this.#follow(key, replica);
-    const { made, promisedEpoch, lastEpoch, logEnd: logEndOffset, suspect } = replica;
-    const { topicId, partition, replicaId, config } = made;
+    const { made, config, promisedEpoch, lastEpoch, logEnd: logEndOffset, suspect } = replica;
+    const { topicId, partition, replicaId } = made;
     const leadingEpoch = this.#leading.get(key) ?? 0;
     return ReplicaInventory.fromPartial({
       topicId,
       partition,
       replicaId,
-      config: config!,
+      config,
+      configFloor: config.configVersion,
       promisedEpoch,
       lastEpoch,
       logEndOffset,
       highWatermark: logEndOffset,
+      logBytes: BYTES_OF_RECORD * logEndOffset,
       suspect,
       leadingEpoch,
       followingId,
@@ -281,14 +279,33 @@ export class SpecBroker {
   #create(
     topics: readonly TopicConfig[],
     replicas: readonly ReplicaToCreate[],
-  ): { results: { code: number; message: string; details: [] }[] } {
+  ): { results: Status[] } {
     if (this.#options.refusesReplicas === true) throw new PartitaError('STORAGE_FULL', 'no space left');
     for (const topic of topics) this.disk.topics.set(topic.topicId, topic);
-    for (const made of replicas) {
-      const empty = { promisedEpoch: 0, nonce: '', lastEpoch: 0, logEnd: 0n, suspect: false };
-      this.disk.replicas.set(`${made.topicId}/${made.partition}`, { made, ...empty });
+    return { results: replicas.map((made) => makeReplica(this.disk, made)) };
+  }
+
+  /** Followers have it with their next report. */
+  #propose({ topicId, partition, leaderEpoch, config }: ProposeConfigRequest): ProposeConfigResponse {
+    const key = `${topicId}/${partition}`;
+    const replica = this.disk.replicas.get(key);
+    if (replica === undefined || config === undefined || this.#leading.get(key) !== leaderEpoch)
+      throw new PartitaError('NOT_LEADER', 'this broker does not lead it');
+    checkProposal(replica, config, (brokerId) => this.#options.peer(brokerId)?.disk.replicas.get(key));
+    replica.config = config;
+    replica.logEnd += 1n;
+    this.proposed.push(config);
+    if (this.unknownProposals > 0) {
+      this.unknownProposals -= 1;
+      throw new PartitaError('OUTCOME_UNKNOWN', 'as the test wants it');
     }
-    return { results: replicas.map(() => ({ code: 0, message: '', details: [] })) };
+    return { offset: replica.logEnd - 1n };
+  }
+
+  #delete(request: DeleteReplicaRequest): DeleteReplicaResponse {
+    deleteReplica(this.disk, request);
+    this.#leading.delete(`${request.topicId}/${request.partition}`);
+    return {};
   }
 
   #bury(tombstone: TopicTombstone | undefined): number {
@@ -311,6 +328,9 @@ export class SpecBroker {
       return PromiseResult.fromPartial({
         error: toRpcStatus(new PartitaError('TOPIC_NOT_FOUND', 'the topic is deleted', { delete_id: deleteId })),
       });
+    const floor = this.disk.floors.get(key);
+    if (replica?.made.replicaId !== replicaId && floor !== undefined)
+      return PromiseResult.fromPartial({ promisedEpoch: floor.epoch, configFloor: floor.configVersion });
     if (replica?.made.replicaId !== replicaId)
       return PromiseResult.fromPartial({ error: { code: 5, message: 'no such replica' } });
     const text = Buffer.from(nonce).toString('hex');
@@ -320,9 +340,15 @@ export class SpecBroker {
       replica.nonce = text;
       this.#leading.delete(key);
     }
-    const { promisedEpoch, lastEpoch, logEnd: logEndOffset, suspect, made } = replica;
-    const configs = [made.config!];
-    return PromiseResult.fromPartial({ granted, promisedEpoch, lastEpoch, logEndOffset, suspect, configs });
+    const { promisedEpoch, lastEpoch, logEnd: logEndOffset, suspect, config } = replica;
+    const known = { configs: [config], configFloor: config.configVersion };
+    return PromiseResult.fromPartial({ granted, promisedEpoch, lastEpoch, logEndOffset, suspect, ...known });
+  }
+
+  #pause({ topicId, partition, epoch }: LeadEntry): bigint {
+    const key = `${topicId}/${partition}`;
+    if (this.neverLevel || this.#leading.get(key) !== epoch) return -1n;
+    return this.disk.replicas.get(key)?.logEnd ?? -1n;
   }
 
   #lead({ topicId, partition, epoch, nonce, unclean }: LeadEntry): LeadResult {
@@ -339,6 +365,6 @@ export class SpecBroker {
       replica.logEnd += 1n;
       this.#leading.set(key, epoch);
     }
-    return LeadResult.fromPartial({ leading, promisedEpoch: replica.promisedEpoch, config: replica.made.config! });
+    return LeadResult.fromPartial({ leading, promisedEpoch: replica.promisedEpoch, config: replica.config });
   }
 }

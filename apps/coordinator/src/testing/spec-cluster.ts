@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { createMemoryMetadataStore, MemoryDirectory } from '@partita/metadata-store';
 import type { MetadataStore } from '@partita/metadata-store';
-import { ClusterServiceService, Topic, TopicServiceService } from '@partita/protocol';
-import type { CreateTopicRequest } from '@partita/protocol';
+import { ClusterServiceService, ReplicaMove, Topic, TopicServiceService } from '@partita/protocol';
+import type { CreateReassignmentRequest, CreateTopicRequest } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { callUnary, ChannelPool } from '@partita/rpc/client';
 import { createLogger, systemClock, systemRandom } from '@partita/runtime';
@@ -11,8 +11,10 @@ import type { RunningService } from '@partita/runtime';
 import { MetricRegistry } from '@partita/telemetry';
 import { readConfig } from '../config.ts';
 import { startCoordinator } from '../coordinator.ts';
-import { newDisk, SpecBroker } from './spec-broker.ts';
-import type { SpecBrokerOptions, SpecDisk } from './spec-broker.ts';
+import { SpecBroker } from './spec-broker.ts';
+import type { SpecBrokerOptions } from './spec-broker.ts';
+import { newDisk } from './spec-disk.ts';
+import type { SpecDisk } from './spec-disk.ts';
 
 export interface RunningCoordinator {
   readonly service: RunningService;
@@ -145,6 +147,19 @@ export class SpecCluster {
         const request = { partition, acceptDataLoss: true, justification: 'a test' };
         return (await callUnary(client, ClusterServiceService.recoverBestLog, request)).result!;
       },
+      move: async (moves: readonly (readonly [string, number, number, number])[], more: Partial<CreateReassignmentRequest> = {}) => {
+        const asked = moves.map(([topic, partition, fromBrokerId, toBrokerId]) =>
+          ReplicaMove.fromPartial({ partition: { topic, partition }, fromBrokerId, toBrokerId }),
+        );
+        const request = { moves: asked, validateOnly: false, requestId: '', ...more };
+        return (await callUnary(client, ClusterServiceService.createReassignment, request)).reassignment!;
+      },
+      reassignment: async (reassignmentId: string) =>
+        (await callUnary(client, ClusterServiceService.getReassignment, { reassignmentId })).reassignment!,
+      reassignments: (pageSize = 0, pageToken = '') =>
+        callUnary(client, ClusterServiceService.listReassignments, { pageSize, pageToken }),
+      cancelMove: async (reassignmentId: string) =>
+        (await callUnary(client, ClusterServiceService.cancelReassignment, { reassignmentId })).reassignment!,
       audit: async () =>
         (await callUnary(client, ClusterServiceService.listAuditEntries, { pageSize: 0, pageToken: '' })).entries,
     };

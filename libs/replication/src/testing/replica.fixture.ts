@@ -215,6 +215,9 @@ export class TestReplica {
       case 'answer-config':
         effect.reply(effect.outcome);
         return;
+      case 'answer-pause':
+        effect.reply(effect.logEnd);
+        return;
       case 'answer-promise':
         effect.reply(effect.outcome);
         return;

@@ -39,6 +39,18 @@ export const COORDINATOR_INSTRUMENTS = instruments({
     description: 'Elections, from when one began to when the partition has a leader or the election failed.',
     buckets: DURATION_BUCKETS,
   },
+  'partita.coordinator.leader_moves': {
+    kind: 'counter',
+    unit: '{move}',
+    description: 'Controlled moves of leaders that ended, by how.',
+    labels: { outcome: ['moved', 'failed'] },
+  },
+  'partita.coordinator.leader_move.duration': {
+    kind: 'histogram',
+    unit: 's',
+    description: 'Controlled moves of leaders, from the order to pause appends to when another leads or the move failed.',
+    buckets: DURATION_BUCKETS,
+  },
   'partita.coordinator.lease.changes': {
     kind: 'counter',
     unit: '{change}',
