@@ -29,7 +29,6 @@ import { settingsEntry } from './cluster-settings-codec.ts';
 import { movesEntry } from './reassignment-codec.ts';
 import { decodeStoredSettings, encodeStoredSettings } from './stored-settings.ts';
 
-
 export function topicEntry({ definition, name, life }: ClusterTopic): TopicEntry {
   const inForce = settingsInForce(definition.settings, definition.replicationFactor);
   return {

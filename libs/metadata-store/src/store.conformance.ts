@@ -182,7 +182,10 @@ export function storeConformance(harness: () => StoreHarness): void {
 
     it('keeps the moves of replicas that were asked for, until they are removed', async () => {
       const { token } = await build();
-      const [first, second] = [{ reassignmentId: randomUUID(), value: '{"a":1}' }, { reassignmentId: randomUUID(), value: '{}' }];
+      const [first, second] = [
+        { reassignmentId: randomUUID(), value: '{"a":1}' },
+        { reassignmentId: randomUUID(), value: '{}' },
+      ];
       expect(await store.putMoves(token, [first, second])).toMatchObject({ status: 'written' });
       expect(await store.putMoves(token, [second])).toMatchObject({ status: 'unchanged' });
       const changed = { ...first, value: '{"a":2}' };
