@@ -165,6 +165,11 @@ export class DirectoryPublisher {
       await nextTurn();
     }
     if (still() && this.#shards) await this.#writeShards(token);
+    await this.#writeUnseen(token, still);
+  }
+
+  /** Until something changes: that is written first. */
+  async #writeUnseen(token: LeaseToken, still: () => boolean): Promise<void> {
     while (still() && this.#unseenTopicIds.size > 0 && !this.#again) {
       await this.#writeTopic(token, this.#unseenTopicIds);
       await nextTurn();
