@@ -8,8 +8,9 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { RedisCommand } from '@partita/tool-dev/redis-server.ts';
 import { connect } from '@partita/client';
+import { PartitaError } from '@partita/domain';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { directoryDifferences } from './directory-equality.ts';
+import { directoryDifferences, untilDirectoryEqual } from './directory-equality.ts';
 import { killNow } from './processes.ts';
 import { redisBinary } from './redis-binary.ts';
 import { RedisSuite, SETTINGS } from './redis-suite.ts';
@@ -207,10 +208,10 @@ function suite(binary: RedisCommand): void {
           for (const port of [replica.port, on.site.port]) {
             on.site.proxy.leadTo(port);
             await on.untilWritable();
-            await until('the directory to equal the inventories', COMPLETE_SECONDS_MAX, async () => {
-              const site = { redis: `redis://127.0.0.1:${port}`, brokers: on.cluster.file.brokers };
-              return (await directoryDifferences(site)).length === 0;
-            });
+            await untilDirectoryEqual(
+              () => ({ redis: `redis://127.0.0.1:${port}`, brokers: on.cluster.file.brokers }),
+              COMPLETE_SECONDS_MAX,
+            );
             await on.expectKept(before);
           }
         });
@@ -221,6 +222,39 @@ function suite(binary: RedisCommand): void {
       }
     },
     300_000,
+  );
+
+  it.runIf(LONG)(
+    'may be lost with every coordinator while a broker sleeps through a deletion: the topic stays deleted',
+    async () => {
+      const client = await connect({ servers: on.replicated.endpoints });
+      await client.admin.createTopic({ name: 'slept-through', partitionCount: 2, replicationFactor: 3 });
+      await on.untilEqual(COMPLETE_SECONDS_MAX);
+      const sleeper = on.cluster.file.brokers[2]?.pid ?? 0;
+      process.kill(sleeper, 'SIGSTOP');
+      try {
+        await until('the deletion', 30, () =>
+          client.admin.deleteTopic('slept-through').then(
+            () => true,
+            (error: unknown) => error instanceof PartitaError && error.reason === 'TOPIC_NOT_FOUND',
+          ),
+        );
+        killNow(on.cluster.file.pids.coordinator);
+        await on.site.raw.flushall();
+        await until('changes to be refused until the broker is back', 30, async () => {
+          await expect(on.api.createTopic('too-early', 1)).rejects.toMatchObject({ reason: 'REBUILDING' });
+          return true;
+        });
+      } finally {
+        process.kill(sleeper, 'SIGCONT');
+      }
+      await on.untilWritable(60);
+      await expect(client.admin.getTopic('slept-through')).rejects.toMatchObject({ reason: 'TOPIC_NOT_FOUND' });
+      await client.close();
+      await on.replicated.untilInSync(3);
+      await on.check(30);
+    },
+    200_000,
   );
 
   it.runIf(LONG)(

@@ -31,6 +31,8 @@ export interface DirectoryAnchorOptions {
   readonly onSuspect: () => void;
   /** It is what memory says. */
   readonly onRestored: () => void;
+  /** All that memory says at this moment is on its way into it; undefined = it did not get there. */
+  readonly onRewriting: (token: LeaseToken | undefined) => void;
   /** Something is to be tried again at once. */
   readonly wake: () => void;
 }
@@ -156,12 +158,19 @@ export class DirectoryAnchor {
   }
 
   async #writeAnew(token: LeaseToken): Promise<void> {
-    const { store, model, clock, random, logger, wake } = this.#options;
+    const { store, model, clock, random, logger, onRewriting, wake } = this.#options;
     const newGeneration = random.uuid();
     const content = directoryContent(model.state, clock.wallMs());
     const expectedGeneration = this.#generationToReplace;
-    const outcome = await store.rebuild(token, { expectedGeneration, newGeneration, content });
+    onRewriting(token);
+    const outcome = await store
+      .rebuild(token, { expectedGeneration, newGeneration, content })
+      .catch((error: unknown) => {
+        onRewriting(undefined);
+        throw error;
+      });
     if (outcome.status === 'rolled_back') {
+      onRewriting(undefined);
       // What is to be replaced was not known; if it is that already, something else is wrong, and haste does not help.
       if (outcome.generation !== expectedGeneration) wake();
       this.#generationToReplace = outcome.generation;

@@ -30,7 +30,7 @@ const memory: DirectoryContent = {
   tombstones: [{ topicId: 't0', name: 'gone', deletedMs: 1 }],
   groups: [{ shard: 1, value: 'x' }],
   moves: [{ reassignmentId: 'm1', value: '{}' }],
-  settings: { version: 1, settings: '{}' },
+  settings: { version: 2, settings: '{}' },
 };
 
 describe('a directory that is read back', () => {
@@ -65,6 +65,8 @@ describe('a directory that is read back', () => {
     ['one topic more', { ...memory, topics: [topic, { ...topic, topicId: 't2' }] }, 'topic t2'],
     ['no partition', { ...memory, partitions: [] }, 'partition t1/0'],
     ['no tombstone', { ...memory, tombstones: [] }, 'tombstone t0'],
+    ['no reassignment', { ...memory, moves: [] }, 'reassignment m1'],
+    ['other settings of the cluster', { ...memory, settings: { version: 2, settings: '[]' } }, 'settings'],
     ['another owner of a shard', { ...memory, groups: [{ shard: 1, value: 'y' }] }, 'group shard 1'],
   ])('is told from one with %s', (_what, stored, name) => {
     expect(found(stored)).toEqual([name]);

@@ -48,6 +48,8 @@ function differences(
 function entriesOf(content: DirectoryContent): Map<string, string> {
   const { brokers, topics, partitions, tombstones, groups, moves, settings } = content;
   const entries = new Map<string, string>();
+  if (settings !== undefined) entries.set('settings', JSON.stringify([settings.version, settings.settings]));
+  for (const { reassignmentId, value } of moves) entries.set(`reassignment ${reassignmentId}`, value);
   for (const topic of topics) entries.set(`topic ${topic.topicId}`, JSON.stringify(topic));
   for (const { topicId, partition, entry } of partitions) {
     const { replicas, leader, epoch, configVersion, isr, isrVersion } = entry;

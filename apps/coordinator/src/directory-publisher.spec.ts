@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FlushMode, TimestampType } from '@partita/protocol';
 import { eventually, SpecCluster } from './testing/spec-cluster.ts';
 
@@ -33,5 +33,26 @@ describe('changed settings of a topic', () => {
     await cluster.stopCoordinator(coordinator);
     await cluster.startCoordinator();
     expect(await cluster.client().get('orders')).toMatchObject({ version: 2n, settings });
+  });
+});
+
+describe('a directory that was written anew', () => {
+  it('needs no topic written one by one: what changes next is there at once', async () => {
+    const coordinator = await cluster.startCoordinator('--expected-brokers', '1');
+    await cluster.startBroker(1);
+    const client = cluster.client();
+    await eventually(async () => (await coordinator.store.readAll()) !== undefined);
+    for (let number = 0; number < 8; number += 1) await client.create({ name: `kept-${number}`, partitionCount: 1 });
+    await eventually(async () => (await coordinator.store.readAll())?.partitions.length === 8);
+    const generation = (await coordinator.store.readAll())?.meta.generation;
+    const written = vi.spyOn(coordinator.store, 'createTopic');
+    cluster.directory.wipe();
+    await eventually(async () => {
+      const stored = await coordinator.store.readAll();
+      return stored !== undefined && stored.meta.generation !== generation;
+    });
+    await client.create({ name: 'next', partitionCount: 1 });
+    await eventually(async () => (await coordinator.store.readAll())?.partitions.length === 9);
+    expect(new Set(written.mock.calls.map(([, { name }]) => name))).toEqual(new Set(['next']));
   });
 });

@@ -31,6 +31,8 @@ export class DirectoryPublisher {
   /** What is to be written; bounded by what the cluster has. */
   readonly #partitions = new Map<string, TopicPartition>();
   readonly #topicIds = new Set<string>();
+  /** Topics that a new holder looks at once; they give way to what has changed. */
+  readonly #unseenTopicIds = new Set<string>();
   readonly #tombstones = new Map<string, Tombstone>();
   readonly #brokerIds = new Set<number>();
   /** Topics that the store refuses, because it remembers their deletion or gave their name away. */
@@ -47,11 +49,13 @@ export class DirectoryPublisher {
     this.#options = options;
     options.model.onChange((change) => this.#note(change));
     options.lease.onChange(() => this.run());
+    options.lease.onRewriting((token) => this.#rewriting(token));
   }
 
   /** Things that are to be written; those that a write under way has taken do not count. */
   get pendingCount(): number {
-    const marked = [this.#partitions, this.#topicIds, this.#tombstones, this.#brokerIds, this.#reassignmentIds];
+    const topics = [this.#topicIds, this.#unseenTopicIds, this.#partitions, this.#tombstones];
+    const marked = [...topics, this.#brokerIds, this.#reassignmentIds];
     return marked.reduce((sum, { size }) => sum + size, Number(this.#shards) + Number(this.#settings));
   }
 
@@ -109,7 +113,7 @@ export class DirectoryPublisher {
     const { state } = this.#options.model;
     this.#anchoredAs = number;
     for (const { definition, partitions } of state.topics()) {
-      this.#topicIds.add(definition.topicId);
+      this.#unseenTopicIds.add(definition.topicId);
       for (const { partition } of partitions) this.#mark({ topicId: definition.topicId, partition });
     }
     for (const tombstone of state.tombstones()) this.#tombstones.set(tombstone.topicId, tombstone);
@@ -118,6 +122,17 @@ export class DirectoryPublisher {
     for (const { reassignmentId } of state.reassignments.all()) this.#reassignmentIds.add(reassignmentId);
     this.#shards = true;
     this.#settings = true;
+  }
+
+  /**
+   * The directory is being written anew as memory is now, so topics need not be written one by one; undefined = that failed,
+   * and all of them may.
+   */
+  #rewriting(token: LeaseToken | undefined): void {
+    this.#anchoredAs = token?.number;
+    if (token === undefined) return;
+    for (const marked of [this.#topicIds, this.#unseenTopicIds, this.#partitions, this.#tombstones]) marked.clear();
+    this.#refusedTopicIds.clear();
   }
 
   #mark(partition: TopicPartition): void {
@@ -137,7 +152,7 @@ export class DirectoryPublisher {
     const still = () => this.#options.lease.anchoredToken()?.number === token.number;
     while (still() && this.#tombstones.size > 0) await this.#writeTombstone(token);
     while (still() && this.#topicIds.size > 0) {
-      await this.#writeTopic(token);
+      await this.#writeTopic(token, this.#topicIds);
       await nextTurn();
     }
     if (still() && this.#settings) await this.#writeSettings(token);
@@ -150,6 +165,15 @@ export class DirectoryPublisher {
       await nextTurn();
     }
     if (still() && this.#shards) await this.#writeShards(token);
+    await this.#writeUnseen(token, still);
+  }
+
+  /** Until something changes: that is written first. */
+  async #writeUnseen(token: LeaseToken, still: () => boolean): Promise<void> {
+    while (still() && this.#unseenTopicIds.size > 0 && !this.#again) {
+      await this.#writeTopic(token, this.#unseenTopicIds);
+      await nextTurn();
+    }
   }
 
   async #writeTombstone(token: LeaseToken): Promise<void> {
@@ -160,17 +184,14 @@ export class DirectoryPublisher {
     this.#tombstones.delete(tombstone.topicId);
   }
 
-  async #writeTopic(token: LeaseToken): Promise<void> {
+  async #writeTopic(token: LeaseToken, marked: Set<string>): Promise<void> {
     const { store, model, logger } = this.#options;
-    const [topicId] = this.#topicIds;
+    const [topicId] = marked;
     const topic = topicId === undefined ? undefined : model.state.topicById(topicId);
     if (topicId === undefined) return;
-    if (topic === undefined) {
-      this.#topicIds.delete(topicId);
-      return;
-    }
     // Taken off first: a change that comes while this is on its way marks it again.
-    this.#topicIds.delete(topicId);
+    marked.delete(topicId);
+    if (topic === undefined) return;
     try {
       const entry = topicEntry(topic);
       let outcome = await store.createTopic(token, entry);

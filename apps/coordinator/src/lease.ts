@@ -38,6 +38,7 @@ export class Lease {
   readonly #options: LeaseOptions;
   readonly #state = new LeaseState();
   readonly #listeners = new Set<() => void>();
+  readonly #rewritingListeners: ((token: LeaseToken | undefined) => void)[] = [];
   readonly #anchor: DirectoryAnchor;
   #token: LeaseToken | undefined;
   /** Number of the last lease that was held. */
@@ -60,6 +61,7 @@ export class Lease {
       ...options,
       onSuspect: () => this.#state.storeLostWrites(),
       onRestored: () => this.#state.storeRestored(),
+      onRewriting: (token) => this.#rewritingListeners.forEach((listener) => listener(token)),
       wake: () => this.wake(),
     });
   }
@@ -188,6 +190,11 @@ export class Lease {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls `listener` when the directory is about to be written as memory is now, and with undefined when that failed. */
+  onRewriting(listener: (token: LeaseToken | undefined) => void): void {
+    this.#rewritingListeners.push(listener);
   }
 
   #schedule(): void {

@@ -78,9 +78,8 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
   const { keys } = reader;
   const faults: string[] = [];
   const hash = (reply: unknown): Hash => orFault(faults, () => hashOf(reply)) ?? {};
-  const { brokers: ofBrokers, topics: ofTopics, groups: ofGroups, settings: ofSettings, moves: ofMoves } = keys;
   const [brokers, names, groups, settings, reassignments] = await pipeline(reader, (queue) =>
-    [ofBrokers, ofTopics, ofGroups, ofSettings, ofMoves].reduce((all, key) => all.hgetall(key), queue),
+    queue.hgetall(keys.brokers).hgetall(keys.topics).hgetall(keys.groups).hgetall(keys.settings).hgetall(keys.moves),
   );
   const topics: TopicEntry[] = [];
   const partitions: PartitionPublication[] = [];
