@@ -1,34 +1,27 @@
-/** Redis shows who owns what, and is not needed for producing and consuming: it may stop, or lose everything. */
+/**
+ * Redis shows who owns what, and is not needed for producing and consuming: it may be away, and may lose what it was told in
+ * every way: emptied, started empty or old, replaced by a copy that lags, filled with garbage.
+ */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { freeLoopbackPort, startRedisServer } from '@partita/tool-dev/redis-server.ts';
-import type { RedisCommand, RedisProcess } from '@partita/tool-dev/redis-server.ts';
-import { Redis } from 'ioredis';
+import type { RedisCommand } from '@partita/tool-dev/redis-server.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Api } from './api.ts';
-import { figure } from './figures.ts';
-import { startCluster } from './harness.ts';
-import type { Cluster } from './harness.ts';
-import { Member } from './member.ts';
+import { directoryDifferences } from './directory-equality.ts';
 import { killNow } from './processes.ts';
 import { redisBinary } from './redis-binary.ts';
-import { LONG } from './root.ts';
+import { RedisSuite, SETTINGS } from './redis-suite.ts';
+import { LONG, ROOT } from './root.ts';
 import { until } from './until.ts';
-import { Ledger, writeSdk, writeUnary } from './writers.ts';
 
-const OUTAGE_SECONDS = LONG ? 20 : 5;
-const PARTITION_COUNT = 4;
-
-/** What Redis must say of a partition, whoever wrote it and when. */
-interface Ownership {
-  readonly leader: number;
-  readonly epoch: number;
-  readonly replicas: readonly { readonly brokerId: number }[];
-}
+/** However it was lost: the directory is complete again within this. */
+const COMPLETE_SECONDS_MAX = 10;
+const OUTAGE_SECONDS = LONG ? 300 : 20;
+const FLUSH_COUNT = LONG ? 20 : 2;
+const TOPIC_COUNT = LONG ? 200 : 10;
+/** Lies that look like entries are found when the directory has been read back twice. */
+const FOUND_SECONDS_MAX = 40;
 
 const command = await redisBinary();
 
@@ -39,183 +32,219 @@ if (typeof command === 'string') {
 }
 
 function suite(binary: RedisCommand): void {
-  const ledger = new Ledger('through-outages', PARTITION_COUNT);
-  let dataDir: string;
-  let port: number;
-  let server: RedisProcess;
-  let redis: Redis;
-  let cluster: Cluster;
-  let api: Api;
-  let topicId: string;
-
-  const startRedis = async (): Promise<void> => {
-    server = await startRedisServer({ command: binary, port, dataDir });
-  };
-  const killRedis = async (): Promise<void> => {
-    killNow([server.pid]);
-    await server.exited;
-  };
+  let on: RedisSuite;
 
   beforeAll(async () => {
-    dataDir = mkdtempSync(join(tmpdir(), 'partita-redis-'));
-    port = await freeLoopbackPort();
-    await startRedis();
-    redis = new Redis(port, '127.0.0.1', { lazyConnect: false, maxRetriesPerRequest: null });
-    redis.on('error', () => undefined); // it is killed on purpose
-    cluster = await startCluster({ redis: 'url', env: { REDIS_URL: server.url } });
-    api = new Api(cluster);
-    const topic = await until('the topic', 20, () => api.createTopic(ledger.topic, PARTITION_COUNT));
-    topicId = topic.topicId;
-  });
-  afterAll(async () => {
-    api.close();
-    redis.disconnect();
-    await cluster.dispose();
-    await server.stop();
-    rmSync(dataDir, { recursive: true, force: true });
-  });
-
-  /** The key of the topic's partitions, for any cluster name. */
-  const partKey = async (): Promise<string> => {
-    const [key, ...more] = await redis.keys(`partita:{*}:part:${topicId}`);
-    if (key === undefined || more.length > 0) throw new Error('not exactly one key holds the partitions of the topic');
-    return key;
-  };
-
-  const ownership = async (): Promise<Record<string, Ownership>> => {
-    const stored = await redis.hgetall(await partKey());
-    return Object.fromEntries(
-      Object.entries(stored).map(([partition, text]) => {
-        const { leader, epoch, replicas } = JSON.parse(text) as Ownership;
-        return [partition, { leader, epoch, replicas: replicas.map(({ brokerId }) => ({ brokerId })) }];
-      }),
-    );
-  };
-
-  /** Runs writers and a consumer while `disaster` happens; returns what they did. None of it may fail. */
-  const whileTraffic = async (group: string, disaster: () => Promise<void>): Promise<{ acked: number }> => {
-    const member = new Member(api, cluster.addresses.consumerGroup, group, [ledger.topic]);
-    await member.untilHolding(PARTITION_COUNT);
-    const [ackedBefore, failuresBefore] = [ledger.acked.size, ledger.failures.length];
-    const writers = [writeUnary(api, ledger), await writeSdk(cluster.addresses.gateway, ledger)];
-    try {
-      await disaster();
-    } finally {
-      await Promise.all(writers.map((writer) => writer.stop()));
+    on = await RedisSuite.start(binary, 'through-losses', { args: ['--coordinators', '2'] });
+    for (let number = 0; number < TOPIC_COUNT; number += 1) {
+      const retentionBytes = BigInt(number + 1) << 30n;
+      await on.api.createTopic(`kept-${number}`, 2, { ...SETTINGS, retentionBytes });
     }
-    // A send that the end of the writer cut off is no failure of the cluster.
-    const failures = ledger.failures.slice(failuresBefore).filter((text) => !/cancelled/.test(text));
-    expect(failures).toEqual([]);
-    await until('the consumer to have everything', 20, () => {
-      member.mustLive();
-      const values = new Set(member.values);
-      const missing = [...ledger.acked].filter((value) => !values.has(value));
-      if (missing.length > 0)
-        throw new Error(`${missing.length} are missing, the first: ${missing.slice(0, 3).join(', ')}`);
-      return true;
-    });
-    await member.leave();
-    return { acked: ledger.acked.size - ackedBefore };
+  }, 240_000);
+  afterAll(() => on.dispose());
+
+  /** Equal again in time after a loss; all that was known is as it was. */
+  const complete = async (what: string, secondsMax = COMPLETE_SECONDS_MAX): Promise<void> => {
+    const seconds = await on.untilEqual(secondsMax);
+    on.figure(`${what}: seconds until the directory equals the inventories`, seconds);
   };
 
-  it('shows for every partition who owns it, at which epoch, as the coordinator says', async () => {
-    const { partitions } = await api.getTopic(ledger.topic);
-    expect(partitions).toHaveLength(PARTITION_COUNT);
-    const expected = partitions.map(({ partition, leaderId, leaderEpoch, replicas }) => [
-      String(partition),
-      { leader: leaderId, epoch: leaderEpoch, replicas: replicas.map(({ brokerId }) => ({ brokerId })) },
-    ]);
-    // The directory is written behind the answer: ownership is decided by the brokers' disks, not by Redis.
-    const stored = await until('the ownership in Redis', 10, async () => {
-      const now = await ownership();
-      expect(now).toEqual(Object.fromEntries(expected) as object);
-      return now;
-    });
-    for (const { leader, epoch } of Object.values(stored)) {
-      expect(cluster.file.brokers.map(({ id }) => id)).toContain(leader);
-      expect(epoch).toBeGreaterThan(0);
-    }
-    expect(new Set(Object.values(stored).map(({ leader }) => leader)).size).toBe(3);
+  it('shows for every topic and partition what the disks of the brokers say', async () => {
+    await on.untilEqual(COMPLETE_SECONDS_MAX);
+    const { partitions } = await on.api.getTopic(on.ledger.topic);
+    expect(new Set(partitions.map(({ leaderId }) => leaderId)).size).toBe(3);
   });
 
   it('shows it to redis-cli too', async ({ skip }) => {
     const cli = join(dirname(binary.path), 'redis-cli');
     if (!existsSync(cli)) skip(`no redis-cli beside ${binary.path}`);
-    const { stdout } = await promisify(execFile)(cli, ['-p', String(port), 'hget', await partKey(), '0'], {
+    const [topic] = (await on.topics()).filter(({ name }) => name === on.ledger.topic);
+    const key = await on.key(`part:${topic?.topicId}`);
+    const { stdout } = await promisify(execFile)(cli, ['-p', String(on.site.port), 'hget', key, '0'], {
       env: { ...process.env, ...binary.env },
     });
-    expect(JSON.parse(stdout)).toMatchObject((await ownership())['0'] ?? {});
+    const { leaderId, leaderEpoch } = topic?.partitions[0] ?? {};
+    expect(JSON.parse(stdout)).toMatchObject({ leader: leaderId, epoch: leaderEpoch, status: 'online' });
   });
 
-  it(`may be down for ${OUTAGE_SECONDS} s: nothing that is produced or consumed fails, changes are refused by name`, async () => {
-    const before = await ownership();
-    const { acked } = await whileTraffic('outage', async () => {
-      await sleep(1000);
-      await killRedis();
-      const downAt = performance.now();
-      const atStart = ledger.acked.size;
-      const refused = await api.createTopic('while-down', 1).then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-      expect(refused).toMatchObject({ reason: 'METADATA_STORE_UNAVAILABLE' });
-      await sleep(Math.max(0, OUTAGE_SECONDS * 1000 - (performance.now() - downAt)));
-      expect(ledger.acked.size).toBeGreaterThan(atStart + OUTAGE_SECONDS * 20);
-      await startRedis();
-      await sleep(1000);
-    });
-    figure('redis', 'seconds without Redis', OUTAGE_SECONDS);
-    figure('redis', 'records acknowledged around the outage', acked);
-    figure('redis', 'failed operations', 0);
-    await until('a topic to be created again', 20, () => api.createTopic('after-outage', 1));
-    expect(await ownership()).toEqual(before);
-    await ledger.check(api);
+  it('is refused by a coordinator of another cluster, which exits with code 4 and says why', async () => {
+    const before = await on.site.raw.dbsize();
+    const stranger = ['--cluster-id', '11111111-1111-4111-8111-111111111111', '--redis-url', on.site.directUrl];
+    const args = [
+      'apps/coordinator/src/main.ts',
+      '--listen',
+      '127.0.0.1:0',
+      '--peer-listen',
+      '127.0.0.1:0',
+      ...stranger,
+    ];
+    const ended = await promisify(execFile)(process.execPath, args, { cwd: ROOT }).catch((error: unknown) => error);
+    expect(ended).toMatchObject({ code: 4 });
+    expect(Object.values(ended as object).join('\n')).toContain('this Redis holds the metadata of cluster');
+    expect(await on.site.raw.dbsize()).toBe(before);
   });
 
-  it('is written again after FLUSHALL, with epochs that never fall', async () => {
-    const before = await ownership();
-    await whileTraffic('flush', async () => {
-      await sleep(500);
-      const flushed = performance.now();
-      await redis.flushall();
-      const after = await until('the directory to be back', 30, async () => {
-        const now = await ownership();
-        return Object.keys(now).length === PARTITION_COUNT ? now : undefined;
-      });
-      figure('redis', 'seconds until the directory was back after FLUSHALL', (performance.now() - flushed) / 1000);
-      for (const [partition, owner] of Object.entries(before)) {
-        expect(after[partition]?.epoch).toBeGreaterThanOrEqual(owner.epoch);
-        expect(after[partition]).toMatchObject({ leader: owner.leader, replicas: owner.replicas });
+  it(`may be emptied under load, ${FLUSH_COUNT} times: settings, owners and epochs are as they were`, async () => {
+    const before = await on.picture();
+    const seconds: number[] = [];
+    const acked = await on.whileTraffic('FLUSHALL', async () => {
+      for (let time = 0; time < FLUSH_COUNT; time += 1) {
+        await on.pause(500);
+        await on.site.raw.flushall();
+        seconds.push(await on.untilEqual(COMPLETE_SECONDS_MAX));
       }
     });
-    await until('a topic to be created', 20, () => api.createTopic('after-flush', 1));
-    await ledger.check(api);
+    const most = Math.max(...seconds);
+    on.figure('FLUSHALL under load, times', FLUSH_COUNT);
+    on.figure(`FLUSHALL, ${TOPIC_COUNT} topics: seconds until the directory equals the inventories, at most`, most);
+    on.figure('FLUSHALL: records acknowledged meanwhile', acked);
+    on.figure('FLUSHALL: operations that failed', 0);
+    await on.untilWritable();
+    await on.expectKept(before);
+    await on.check();
+  }, 300_000);
+
+  it('may be started on an old copy: what was deleted since stays deleted, what was made since is there', async () => {
+    await on.api.createTopic('deleted-since', 1, SETTINGS);
+    await on.untilEqual(COMPLETE_SECONDS_MAX);
+    const restore = await on.site.backUp();
+    await on.delete('deleted-since');
+    await on.api.createTopic('made-since', 2, SETTINGS);
+    await on.untilEqual(COMPLETE_SECONDS_MAX);
+    const before = await on.picture();
+    await on.whileTraffic('an old copy', async () => {
+      await on.site.kill();
+      restore();
+      await on.site.start();
+      await complete('started on an old copy');
+    });
+    await on.untilWritable();
+    await on.expectKept(before);
+    await expect(on.api.getTopic('deleted-since')).rejects.toMatchObject({ reason: 'TOPIC_NOT_FOUND' });
+    await on.check();
   });
 
-  it('may be lost together with the coordinator: topics and ownership come back from the brokers', async () => {
-    const before = await ownership();
-    const known = await api.getTopic(ledger.topic);
-    await whileTraffic('rebuild', async () => {
-      const coordinators = cluster.file.pids.coordinator;
-      await killRedis();
-      killNow(coordinators);
-      rmSync(dataDir, { recursive: true, force: true });
-      await startRedis();
-      const lostAt = performance.now();
-      const rebuilt = await until('the topic to be known again', 60, () => api.getTopic(ledger.topic));
-      figure('redis', 'seconds until topics were rebuilt from the brokers', (performance.now() - lostAt) / 1000);
-      expect(rebuilt).toMatchObject({ topicId: known.topicId, partitionCount: PARTITION_COUNT });
+  it(`may be away for ${OUTAGE_SECONDS} s, with every coordinator killed meanwhile, and come back empty`, async () => {
+    const before = await on.picture();
+    const acked = await on.whileTraffic('away', async () => {
+      await on.site.kill();
+      const downAtMs = performance.now();
+      const atStart = on.ledger.acked.size;
+      await expect(on.api.createTopic('while-down', 1)).rejects.toMatchObject({ reason: 'METADATA_STORE_UNAVAILABLE' });
+      killNow(on.cluster.file.pids.coordinator);
+      await until('the topics to be known from the brokers alone', 30, async () => {
+        const now = await on.picture();
+        return Object.keys(now.topics).length === Object.keys(before.topics).length;
+      });
+      await on.pause(Math.max(0, OUTAGE_SECONDS * 1000 - (performance.now() - downAtMs)));
+      expect(on.ledger.acked.size).toBeGreaterThan(atStart + OUTAGE_SECONDS * 20);
+      on.site.wipe();
+      await on.site.start();
+      await complete('away, and started empty');
     });
-    const after = await until('the ownership in Redis', 30, async () => {
-      const now = await ownership();
-      return Object.keys(now).length === PARTITION_COUNT ? now : undefined;
-    });
-    for (const [partition, owner] of Object.entries(before)) {
-      expect(after[partition]?.epoch).toBeGreaterThanOrEqual(owner.epoch);
-      expect(after[partition]).toMatchObject({ leader: owner.leader, replicas: owner.replicas });
-    }
-    for (const name of ['after-outage', 'after-flush']) expect((await api.getTopic(name)).name).toBe(name);
-    await until('a topic to be created', 20, () => api.createTopic('after-rebuild', 1));
-    await ledger.check(api);
-  });
+    on.figure('seconds without Redis', OUTAGE_SECONDS);
+    on.figure('records acknowledged around the outage', acked);
+    on.figure('failed operations', 0);
+    await on.untilWritable();
+    await on.expectKept(before);
+    await on.check();
+  }, 600_000);
+
+  it.runIf(LONG)(
+    'may be filled with garbage: it is found, and written anew',
+    async () => {
+      const before = await on.picture();
+      const { raw } = on.site;
+      const part = await on.key(`part:${(await on.api.getTopic(on.ledger.topic)).topicId}`);
+      const [names, brokers, meta] = [await on.key('topics'), await on.key('brokers'), await on.key('meta')];
+      const entry = JSON.parse((await raw.hget(part, '0')) ?? '{}') as object;
+      const lies = [
+        () => raw.hset(part, '0', JSON.stringify(entry).slice(0, 30), '1', '{}', '2', Buffer.from([0xff, 0x00])),
+        () => raw.hset(part, '1', JSON.stringify({ ...entry, epoch: 500, leader: 2 })),
+        () => raw.hset(part, '3', JSON.stringify({ ...entry, configVersion: 7, replicas: [] })),
+        () => raw.hdel(names, on.ledger.topic),
+        () => raw.hset(names, 'ghost', '11111111-1111-4111-8111-111111111111'),
+        () => raw.pipeline().del(brokers).set(brokers, 'text').exec(),
+        () => raw.hset(meta, 'revision', '-5'),
+        () => raw.hset(meta, 'revision', '9223372036854775807'),
+        () => raw.hset(meta, 'generation', 'garbage'),
+        () => raw.pipeline().del(meta).lpush(meta, 'x').exec(),
+        () => raw.hset(meta, 'cluster_id', 'garbage'),
+      ];
+      await on.whileTraffic('garbage', async () => {
+        for (const lie of lies) {
+          await lie();
+          const site = { redis: on.site.directUrl, brokers: on.cluster.file.brokers };
+          if ((await directoryDifferences(site).catch(() => ['garbage'])).length === 0) await on.pause(3000);
+          await complete('filled with garbage', FOUND_SECONDS_MAX);
+        }
+      });
+      await on.untilWritable();
+      await on.expectKept(before);
+      await on.check();
+    },
+    900_000,
+  );
+
+  it.runIf(LONG)(
+    'may fail over to a copy that has missed the last writes, and back',
+    async () => {
+      const replica = await on.site.startReplica();
+      try {
+        await on.api.createTopic('deleted-meanwhile', 1);
+        await on.untilEqual(COMPLETE_SECONDS_MAX);
+        await until(
+          'the copy to have it',
+          5,
+          async () => (await replica.raw.dbsize()) === (await on.site.raw.dbsize()),
+        );
+        await replica.raw.replicaof('NO', 'ONE');
+        await on.api.createTopic('missed', 2, SETTINGS);
+        await on.delete('deleted-meanwhile');
+        const before = await on.picture();
+        await on.whileTraffic('failover', async () => {
+          for (const port of [replica.port, on.site.port]) {
+            on.site.proxy.leadTo(port);
+            await on.untilWritable();
+            await until('the directory to equal the inventories', COMPLETE_SECONDS_MAX, async () => {
+              const site = { redis: `redis://127.0.0.1:${port}`, brokers: on.cluster.file.brokers };
+              return (await directoryDifferences(site)).length === 0;
+            });
+            await on.expectKept(before);
+          }
+        });
+        await expect(on.api.getTopic('deleted-meanwhile')).rejects.toMatchObject({ reason: 'TOPIC_NOT_FOUND' });
+        await on.check();
+      } finally {
+        await replica.stop();
+      }
+    },
+    300_000,
+  );
+
+  it.runIf(LONG)(
+    'may be emptied, or filled with garbage, while every coordinator is dead',
+    async () => {
+      const before = await on.picture();
+      const harms = [
+        () => on.site.raw.flushall(),
+        async () => {
+          for (const key of await on.site.raw.keys('partita:*'))
+            await on.site.raw.pipeline().del(key).set(key, '{').exec();
+        },
+      ];
+      await on.whileTraffic('coordinators dead', async () => {
+        for (const harm of harms) {
+          killNow(on.cluster.file.pids.coordinator);
+          await harm();
+          await complete('lost with all coordinators', 40);
+          // Leases are counted from 1 again; the brokers hear who holds it none the less.
+          await on.untilWritable();
+          await on.expectKept(before);
+        }
+      });
+      await on.check();
+    },
+    300_000,
+  );
 }

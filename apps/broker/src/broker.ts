@@ -31,7 +31,7 @@ import type { BrokerConfig } from './config.ts';
 import { CoordinatorSession } from './coordinator-session.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { asExit, openOrExit } from './start-failures.ts';
-import { DirectoryFeed } from './directory-feed.ts';
+import { DirectoryFeed, ShownLeases } from './directory-feed.ts';
 import { electionMethods } from './election-service.ts';
 import { handOver } from './hand-over.ts';
 import { inParallel } from './in-parallel.ts';
@@ -203,7 +203,7 @@ class Broker implements RunningService {
     };
     this.#directory.update(onlyThisBroker(this.#self()));
     this.#recovery.listens(this.#registry.size, this.#data.isClean);
-    const lease = { token: 0n };
+    const leases = new ShownLeases();
     for (const coordinator of config.coordinators) {
       const session = new CoordinatorSession({
         address: formatAddress(coordinator),
@@ -212,7 +212,7 @@ class Broker implements RunningService {
         timers: systemTimers,
         random: systemRandom,
         logger,
-        feed: new DirectoryFeed(this.#directory, lease),
+        feed: new DirectoryFeed(this.#directory, leases),
         register: () => registration(this.#self()),
         heartbeat: () => ({
           freeBytes: BigInt(Math.floor(this.#data.device.space.freeBytes)),

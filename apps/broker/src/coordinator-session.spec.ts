@@ -44,7 +44,7 @@ it('registers, reports what changes, and registers anew with its inventory when 
   });
 });
 
-it('answers from the directory that the coordinator sends, and drops news of an older lease', async () => {
+it('answers from the directory that the coordinator sends', async () => {
   await coordinator.until((messages) => messages.length > 0);
   const send = (leaseToken: bigint, routes: Partial<WatchRoutesResponse>) =>
     coordinator.tell({ routes: WatchRoutesResponse.fromPartial(routes), leaseToken, peers: [] });
@@ -56,7 +56,6 @@ it('answers from the directory that the coordinator sends, and drops news of an 
   });
   send(5n, { reset: true, brokers: [Broker.fromPartial({ brokerId: 2, address: '127.0.0.1:9002' })] });
   send(5n, { complete: true, routes: [trains] });
-  send(4n, { reset: true, complete: true });
   let names: string[] = [];
   while (names.length === 0) {
     const { routes } = await callUnary(broker.client, ClusterServiceService.getRoutes, { topics: [] });

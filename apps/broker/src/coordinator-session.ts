@@ -209,6 +209,7 @@ export class CoordinatorSession {
     this.#timer?.cancel();
     this.#stream = undefined;
     this.#isAccepted = false;
+    this.#options.feed.close();
     if (this.#isClosed) return;
     const { address, clock, timers, random, logger } = this.#options;
     if (error !== undefined && this.#isFatal(error)) {

@@ -1,31 +1,43 @@
 /**
  * From the coordinators' messages to the directory that this broker answers from. A state comes in parts: `reset` begins
- * it, `complete` ends it; what is between is kept aside. News of an older lease than the newest known is dropped.
+ * it, `complete` ends it; what is between is kept aside. News of an older lease than any session shows is dropped.
  */
 import type { DirectoryUpdate, TopicRoute, WatchRoutesResponse } from '@partita/protocol';
 import type { DirectoryHolder } from '@partita/rpc/server';
 
-/** The newest lease that any coordinator has shown; shared by all sessions. */
-export interface LeaseMark {
-  token: bigint;
+/**
+ * The leases that coordinators show, by session. What a session has shown counts only while it is open: when Redis and all
+ * coordinators lose their memory leases are counted from 1 again, and the newest one must be heard.
+ */
+export class ShownLeases {
+  readonly #tokens = new Map<DirectoryFeed, bigint>();
+
+  /** True = no other session shows a newer lease. */
+  note(feed: DirectoryFeed, token: bigint): boolean {
+    this.#tokens.set(feed, token);
+    return [...this.#tokens.values()].every((shown) => shown <= token);
+  }
+
+  forget(feed: DirectoryFeed): void {
+    this.#tokens.delete(feed);
+  }
 }
 
 /** One session's news. */
 export class DirectoryFeed {
   readonly #holder: DirectoryHolder;
-  readonly #lease: LeaseMark;
+  readonly #leases: ShownLeases;
   /** A whole state that is not complete yet. */
   #partial: TopicRoute[] | undefined;
 
-  constructor(holder: DirectoryHolder, lease: LeaseMark) {
+  constructor(holder: DirectoryHolder, leases: ShownLeases) {
     this.#holder = holder;
-    this.#lease = lease;
+    this.#leases = leases;
   }
 
   apply(update: DirectoryUpdate): void {
     const { routes: message, leaseToken } = update;
-    if (message === undefined || leaseToken < this.#lease.token) return;
-    this.#lease.token = leaseToken;
+    if (message === undefined || !this.#leases.note(this, leaseToken)) return;
     if (message.reset) this.#partial = [];
     if (this.#partial !== undefined) {
       this.#partial.push(...message.routes);
@@ -42,6 +54,12 @@ export class DirectoryFeed {
     for (const topicId of message.deletedTopicIds) byId.delete(topicId);
     for (const route of message.routes) byId.set(route.topicId, newer(byId.get(route.topicId), route));
     this.#holder.update({ routes: [...byId.values()] });
+  }
+
+  /** The session is over. */
+  close(): void {
+    this.#partial = undefined;
+    this.#leases.forget(this);
   }
 
   /** The state was confirmed and is as before. */

@@ -74,6 +74,8 @@ export class BrokerSessions {
   readonly #sessions = new Map<number, Session>();
   /** Peer addresses as all sessions know them. */
   #peersSent = '';
+  /** Number of the lease that all sessions have been shown. */
+  #tokenShown = 0;
 
   constructor(options: BrokerSessionsOptions) {
     this.#options = options;
@@ -92,6 +94,7 @@ export class BrokerSessions {
       if (brokerIds.size > 0) this.#sendPeers();
       if (settings) this.#sendSettings();
     });
+    options.lease.onChange(() => this.#showLease());
   }
 
   service(): Implementation<BrokerSessionServiceService> {
@@ -169,8 +172,7 @@ export class BrokerSessions {
     );
     const accepted = { coordinatorRunId: runId, heartbeatMs: BROKER_HEARTBEAT_MS, active: lease.mayOrder() };
     stream.send({ message: { $case: 'accepted', accepted } });
-    const { routes, brokers, endpoints } = this.#options.view.snapshot();
-    this.#sendDirectory(stream, { reset: true, routes, deletedTopicIds: [], brokers, endpoints }, this.#peers());
+    this.#sendAll(stream);
     this.#sendSettings([session]);
     onRegistered(brokerId, peerAddress, topics);
     return session;
@@ -251,6 +253,19 @@ export class BrokerSessions {
       const directory = { routes: undefined, leaseToken, peers: [], settings };
       stream.send({ message: { $case: 'directory', directory } });
     }
+  }
+
+  /** What was said under an older lease, or under none, brokers may have passed over. */
+  #showLease(): void {
+    const token = this.#options.lease.tokenNumber();
+    if (token === this.#tokenShown) return;
+    this.#tokenShown = token;
+    for (const { stream } of this.#sessions.values()) this.#sendAll(stream);
+  }
+
+  #sendAll(stream: Stream): void {
+    const { routes, brokers, endpoints } = this.#options.view.snapshot();
+    this.#sendDirectory(stream, { reset: true, routes, deletedTopicIds: [], brokers, endpoints }, this.#peers());
   }
 
   /** Silent brokers too: they may answer their peers. */

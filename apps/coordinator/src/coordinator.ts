@@ -27,6 +27,7 @@ import { clusterService } from './cluster-service.ts';
 import { EMBEDDED_STORE } from './config.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { ElectionMeter, LeaderMoveMeter, observeCoordinator } from './coordinator-metrics.ts';
+import { DIRECTORY_CHECK_MS } from './directory-anchor.ts';
 import { DirectoryPublisher } from './directory-publisher.ts';
 import { ElectionCalls } from './election-calls.ts';
 import { Elections } from './elections.ts';
@@ -58,6 +59,8 @@ export interface CoordinatorOptions {
   readonly runId: string;
   readonly tracing: TracingMode;
   readonly metrics: Metrics;
+  /** How often the directory is read back. Default: DIRECTORY_CHECK_MS, and never where it is in this process. */
+  readonly directoryCheckMs?: number | undefined;
   /** The store turned out to be another cluster's. */
   readonly onWrongCluster: (error: PartitaError) => void;
 }
@@ -138,7 +141,8 @@ function wire(options: CoordinatorOptions, pool: ChannelPool, address: () => str
   const brokersHolder = new DirectoryHolder(clock);
   const lines = new StateLines(logger, systemTimers);
   const base = { model, clock, random, logger, lines, tracing, expectedBrokers };
-  const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, onWrongCluster });
+  const checkMs = options.directoryCheckMs ?? (config.redisUrl === EMBEDDED_STORE ? Infinity : DIRECTORY_CHECK_MS);
+  const lease = new Lease({ ...base, store, runId, url: address, rebuildIncomplete, checkMs, onWrongCluster });
   const news = new PartitionNews({ model, lease, lines });
   news.start();
   const feed = new RouteFeed({ clusterId, runId, model, lease, holder, brokersHolder, address });

@@ -1,11 +1,6 @@
 /**
- * The cluster's words as entries of the metadata store, and back. `settings` of a topic's entry is JSON that only this file
- * reads, version 1:
- *
- *   {"v":1,"name":"orders","ranges":[[0,2147483647],…],"settings":{…},"createTimeMs":…,"requestId":"…"}
- *
- * `name` is the topic's own, which differs from the entry's while the topic is parked. What cannot be read is passed over:
- * the brokers know it better.
+ * The cluster's words as entries of the metadata store, and back. What cannot be read is passed over: the brokers know it
+ * better.
  */
 import { partitionStatus } from '@partita/cluster';
 import type {
@@ -18,7 +13,6 @@ import type {
   StoredPartition,
   StoredTopic,
   Tombstone,
-  TopicSettings,
 } from '@partita/cluster';
 import { settingsInForce } from '@partita/cluster';
 import type {
@@ -33,26 +27,10 @@ import type {
 } from '@partita/metadata-store';
 import { settingsEntry } from './cluster-settings-codec.ts';
 import { movesEntry } from './reassignment-codec.ts';
-
-interface SettingsJson {
-  readonly v: 1;
-  readonly name: string;
-  readonly ranges: readonly (readonly [number, number])[];
-  readonly settings: TopicSettings;
-  readonly createTimeMs: number;
-  readonly requestId: string;
-}
+import { decodeStoredSettings, encodeStoredSettings } from './stored-settings.ts';
 
 export function topicEntry({ definition, name, life }: ClusterTopic): TopicEntry {
   const inForce = settingsInForce(definition.settings, definition.replicationFactor);
-  const json: SettingsJson = {
-    v: 1,
-    name: definition.name,
-    ranges: definition.ranges.map(({ hashMin, hashMax }) => [hashMin, hashMax]),
-    settings: definition.settings,
-    createTimeMs: definition.createTimeMs,
-    requestId: definition.requestId,
-  };
   return {
     topicId: definition.topicId,
     name,
@@ -62,38 +40,24 @@ export function topicEntry({ definition, name, life }: ClusterTopic): TopicEntry
     flush: inForce.flush,
     version: Number(definition.version),
     state: life,
-    settings: JSON.stringify(json),
+    settings: encodeStoredSettings(definition),
   };
 }
 
 /** Undefined when the entry's settings are not of this file's making. */
 export function storedTopic(entry: TopicEntry): StoredTopic | undefined {
-  const json = parseSettings(entry.settings);
-  if (json === undefined) return undefined;
-  const { name, ranges, settings, createTimeMs, requestId } = json;
+  const settings = decodeStoredSettings(entry.settings);
+  if (settings?.ranges.length !== entry.partitionCount) return undefined;
   return {
     // A deletion that did not end has its tombstones on brokers, or did not happen.
     life: entry.state === 'deleting' ? 'active' : entry.state,
     definition: {
+      ...settings,
       topicId: entry.topicId,
-      name,
       version: BigInt(entry.version),
-      ranges: ranges.map(([hashMin, hashMax]) => ({ hashMin, hashMax })),
       replicationFactor: entry.replicationFactor,
-      settings,
-      createTimeMs,
-      requestId,
     },
   };
-}
-
-function parseSettings(text: string): SettingsJson | undefined {
-  try {
-    const json = JSON.parse(text) as Partial<SettingsJson> | null;
-    return json?.v === 1 ? (json as SettingsJson) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 export function partitionPublication(

@@ -6,7 +6,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { METADATA_CHUNK_COUNT_MAX, partitionKey, PartitaError } from '@partita/domain';
 import type { Clock, TopicPartition } from '@partita/domain';
 import type { Tombstone } from '@partita/cluster';
-import type { LeaseToken, MetadataStore, RolledBack } from '@partita/metadata-store';
+import type { LeaseToken, MetadataStore, PartitionPublication, RolledBack } from '@partita/metadata-store';
 import type { Logger } from '@partita/runtime';
 import { settingsEntry } from './cluster-settings-codec.ts';
 import type { ClusterModel, ModelChange } from './cluster-model.ts';
@@ -92,8 +92,10 @@ export class DirectoryPublisher {
     void this.#writeAll(token)
       .catch((error: unknown) => {
         const { logger } = this.#options;
-        if (error instanceof PartitaError) logger.debug({ err: error }, 'the directory will be written later');
-        else logger.error({ err: error }, 'writing the directory failed');
+        if (error instanceof PartitaError) {
+          logger.debug({ err: error }, 'the directory will be written later');
+          this.#options.lease.storeFailed(error);
+        } else logger.error({ err: error }, 'writing the directory failed');
         this.#again = false;
       })
       .finally(() => {
@@ -246,6 +248,7 @@ export class DirectoryPublisher {
     await this.#orAgain(async () => {
       const outcome = await store.publishPartitions(token, publications);
       if (outcome.status === 'rolled_back') return outcome;
+      this.#judgeStale(publications.filter((_, index) => outcome.outcomes[index] === 'stale'));
       for (const [index, result] of outcome.outcomes.entries()) {
         const publication = publications[index];
         if (result !== 'no_topic' || publication === undefined) continue;
@@ -258,6 +261,14 @@ export class DirectoryPublisher {
       }
       return outcome;
     }, markAgain);
+  }
+
+  /** Who alone writes the directory has never written what is above its own memory. */
+  #judgeStale(refused: readonly PartitionPublication[]): void {
+    const names = refused.map(
+      ({ topicId, partition }) => `partition ${topicId}/${partition}: newer than it was written`,
+    );
+    if (names.length > 0) this.#options.lease.foundForeign(names.slice(0, 5));
   }
 
   /** Marks again what was not written. */

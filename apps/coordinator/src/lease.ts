@@ -1,19 +1,18 @@
 /**
- * The coordinator's lease: takes it when it is free, renews it, and keeps directory and memory in step when it is held.
+ * The coordinator's lease: takes it when it is free, renews it, and gives it back.
  *
- * Being `writable` means: the lease is held, the directory is what this process believes, and the store answers. A
- * coordinator with a whole picture in memory writes a lost directory back at once. One without rebuilds it from what brokers
- * report, and waits for as many brokers as are expected, so that nothing known is missing from the new directory.
+ * Being `writable` means: the lease is held, the directory is what this process believes (directory-anchor.ts), and the store
+ * answers.
  */
 import { LEASE_RENEW_MS, LEASE_TTL_MS, LeaseState } from '@partita/cluster';
 import type { LeaseStatus } from '@partita/cluster';
 import { PartitaError } from '@partita/domain';
 import type { Clock, Random } from '@partita/domain';
-import type { LeaseToken, MetadataSnapshot, MetadataStore, RolledBack } from '@partita/metadata-store';
+import { isDirectoryDamage } from '@partita/metadata-store';
+import type { LeaseHolder, LeaseToken, MetadataStore, RolledBack } from '@partita/metadata-store';
 import type { Logger, StateLines } from '@partita/runtime';
 import type { ClusterModel } from './cluster-model.ts';
-import { directoryContent } from './directory-codec.ts';
-import { mergeSnapshot } from './directory-reader.ts';
+import { DirectoryAnchor } from './directory-anchor.ts';
 
 export interface LeaseOptions {
   readonly store: MetadataStore;
@@ -28,6 +27,8 @@ export interface LeaseOptions {
   readonly expectedBrokers: number;
   /** True = brokers that are only known by hearsay are not waited for. */
   readonly rebuildIncomplete: boolean;
+  /** How often the directory is read back; Infinity = never. */
+  readonly checkMs: number;
   /** The store holds another cluster's data: this process must not go on. */
   readonly onWrongCluster: (error: PartitaError) => void;
 }
@@ -36,25 +37,30 @@ export class Lease {
   readonly #options: LeaseOptions;
   readonly #state = new LeaseState();
   readonly #listeners = new Set<() => void>();
+  readonly #anchor: DirectoryAnchor;
   #token: LeaseToken | undefined;
-  /** The directory says what this memory says. */
-  #anchored = false;
-  /** Memory has once held all that the directory knew, and has decided everything since. */
-  #complete = false;
-  /** The directory that this process believes in. */
-  #generation: string | undefined;
-  #generationToReplace: string | undefined;
-  #readRevision = '';
+  /** Number of the last lease that was held. */
+  #lastNumber = 0;
+  #heardOtherAtMs = -Infinity;
+  /** Why the store did not take what it was last asked for; undefined = it did. */
+  #failure: PartitaError | undefined;
   #ticking: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  /** True = woken while a step was under way: there is another one at once. */
+  #again = false;
   #takenCount = 0;
   #lostCount = 0;
   #told = '';
-  #waitingFor = '';
 
   constructor(options: LeaseOptions) {
     this.#options = options;
+    this.#anchor = new DirectoryAnchor({
+      ...options,
+      onSuspect: () => this.#state.storeLostWrites(),
+      onRestored: () => this.#state.storeRestored(),
+      wake: () => this.wake(),
+    });
   }
 
   /** Tries for the lease once, then goes on in the background. Rejects with WRONG_CLUSTER. */
@@ -103,8 +109,9 @@ export class Lease {
     return this.status() !== 'standby';
   }
 
+  /** Number of the lease under which orders are given; 0 = none are. */
   tokenNumber(): number {
-    return this.#state.tokenNumber;
+    return this.mayOrder() ? this.#state.tokenNumber : 0;
   }
 
   /** Where admin calls go; undefined = they are answered here. */
@@ -119,7 +126,9 @@ export class Lease {
 
   /** The token for writes, when the directory is in step with memory. */
   anchoredToken(): LeaseToken | undefined {
-    return this.#anchored && this.status() === 'active' && this.#options.store.state === 'up' ? this.#token : undefined;
+    return this.#anchor.isAnchored && this.status() === 'active' && this.#options.store.state === 'up'
+      ? this.#token
+      : undefined;
   }
 
   /** The token, or the error that tells why nothing can be changed now. */
@@ -139,6 +148,7 @@ export class Lease {
         'Redis does not answer, so topics cannot be changed; producing and consuming go on. Repeat when Redis is back',
       );
     }
+    if (this.#failure !== undefined) throw this.#failure;
     const missing = this.#options.model.state.missingBrokerIds();
     const waiting = missing.length > 0 ? `broker ${missing.join(', ')}` : `${this.#options.expectedBrokers} brokers`;
     throw new PartitaError(
@@ -152,14 +162,17 @@ export class Lease {
 
   /** The store was found to have lost writes. */
   lostWrites(found: RolledBack): void {
-    this.#state.storeLostWrites();
-    this.#anchored = false;
-    this.#generationToReplace = found.generation;
-    this.#options.logger.warn(
-      { generation: found.generation, revision: found.revision },
-      'the directory has lost writes; writing it anew',
-    );
-    this.wake();
+    this.#anchor.lostWrites(found, false);
+  }
+
+  /** What the store answered to a write or a reading: a damaged directory is replaced. */
+  storeFailed(error: unknown): void {
+    if (isDirectoryDamage(error) && this.#anchor.isAnchored) this.#anchor.damaged([error.message]);
+  }
+
+  /** The directory holds entries that this coordinator did not write. */
+  foundForeign(names: readonly string[]): void {
+    if (this.#anchor.isAnchored) this.#anchor.damaged(names);
   }
 
   /** Looks again soon instead of at the next interval. */
@@ -182,7 +195,11 @@ export class Lease {
   }
 
   #tick(): void {
-    if (this.#ticking !== undefined) return this.#schedule();
+    if (this.#ticking !== undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#again = false;
     this.#ticking = this.#step()
       .catch((error: unknown) => {
         if (error instanceof PartitaError && error.reason === 'WRONG_CLUSTER') this.#options.onWrongCluster(error);
@@ -190,153 +207,105 @@ export class Lease {
       })
       .finally(() => {
         this.#ticking = undefined;
-        this.#schedule();
+        if (this.#again) this.wake();
+        else this.#schedule();
       });
   }
 
   async #step(): Promise<void> {
-    const { store, clock } = this.#options;
+    const { clock } = this.#options;
     const sentAtMs = clock.monotonicMs();
+    let answered = false;
     try {
       await this.#renewOrAcquire(sentAtMs);
-      if (this.#token !== undefined) await this.#anchor(this.#token);
-      else await this.#follow();
+      answered = true;
+      if (this.#token !== undefined) await this.#anchor.hold(this.#token);
+      else await this.#anchor.follow();
+      this.#failure = undefined;
     } catch (error) {
       if (!(error instanceof PartitaError)) throw error;
       if (error.reason === 'WRONG_CLUSTER') throw error;
-      if (error.reason === 'NOT_ACTIVE_COORDINATOR') this.#lose(await store.leaseHolder().catch(() => undefined));
-      else this.#state.storeSilent(sentAtMs);
-      this.#options.logger.debug({ err: error }, 'the metadata store did not take a write');
+      if (error.reason === 'NOT_ACTIVE_COORDINATOR') this.wake();
+      else {
+        if (!answered) this.#state.storeSilent(sentAtMs);
+        this.#noteFailure(error);
+      }
     } finally {
       this.#tell();
     }
   }
 
+  #noteFailure(error: PartitaError): void {
+    if (error.message !== this.#failure?.message)
+      this.#options.logger.warn({ err: error }, 'the metadata store does not take what it is asked for');
+    this.#failure = error;
+    this.storeFailed(error);
+  }
+
   async #renewOrAcquire(sentAtMs: number): Promise<void> {
-    const { store, runId, url } = this.#options;
-    if (this.#token !== undefined) {
-      const outcome = await store.leaseRenew(this.#token);
-      if (outcome.status !== 'rolled_back') {
-        this.#state.held(this.#token.number, sentAtMs);
-        return;
-      }
-      this.lostWrites(outcome);
-    }
+    if (this.#token !== undefined && (await this.#renew(this.#token, sentAtMs))) return;
+    const { store, runId, url, lines } = this.#options;
+    if (this.#token === undefined && (await this.#isLeftToAnother(sentAtMs))) return;
     const attempt = await store.leaseAcquire({ run: runId, url: url(), ttlMs: LEASE_TTL_MS });
     if ('heldBy' in attempt) {
       this.#lose(attempt.heldBy);
+      this.#heardOtherAtMs = sentAtMs;
       return;
     }
+    const { number } = attempt.token;
     if (this.#token === undefined) {
+      // A number in between was another's, who may have decided something.
+      if (number !== this.#lastNumber + 1) this.#anchor.release(false);
       this.#takenCount += 1;
-      this.#options.lines.write('lease taken', { token: attempt.token.number });
+      lines.write('lease taken', { token: number });
     }
     this.#token = attempt.token;
-    this.#state.held(attempt.token.number, sentAtMs);
+    this.#lastNumber = number;
+    this.#state.held(number, sentAtMs);
   }
 
-  #lose(holder: { readonly run: string; readonly url: string } | undefined): void {
+  /** False = the lease is to be acquired, again or for the first time. */
+  async #renew(token: LeaseToken, sentAtMs: number): Promise<boolean> {
+    const { store, runId } = this.#options;
+    try {
+      const outcome = await store.leaseRenew(token);
+      if (outcome.status !== 'rolled_back') {
+        this.#state.held(token.number, sentAtMs);
+        return true;
+      }
+      this.#anchor.lostWrites(outcome, true);
+    } catch (error) {
+      if (!(error instanceof PartitaError) || error.reason !== 'NOT_ACTIVE_COORDINATOR') throw error;
+      const holder = await store.leaseHolder().catch(() => undefined);
+      // Its own, under a higher number: the count had been wiped, and another coordinator remembered.
+      if (holder?.run !== runId) this.#lose(holder);
+    }
+    return false;
+  }
+
+  /**
+   * True = the directory is lost, and there is a holder who has heard of it lately: it has all of it in memory and comes back
+   * for its lease, while this coordinator would have to wait for every broker.
+   */
+  async #isLeftToAnother(nowMs: number): Promise<boolean> {
+    if (this.#anchor.isComplete || nowMs - this.#heardOtherAtMs > LEASE_TTL_MS) return false;
+    return (await this.#options.store.readMeta()).status !== 'current';
+  }
+
+  /** `holder` undefined = the lease has run out or was removed, and nobody has taken it since. */
+  #lose(holder: LeaseHolder | undefined): void {
     if (this.#token !== undefined) {
       this.#lostCount += 1;
       this.#options.lines.write('lease lost', { token: this.#token.number, holder: holder?.url ?? '' });
     }
     this.#token = undefined;
-    this.#anchored = false;
-    this.#complete = false;
+    this.#anchor.release(holder === undefined);
     this.#state.heldByOther(holder);
   }
 
-  /** Brings directory and memory together. */
-  async #anchor(token: LeaseToken): Promise<void> {
-    const { store, model } = this.#options;
-    if (this.#anchored) {
-      const reading = await store.readMeta();
-      const generation = reading.status === 'empty' ? undefined : reading.meta.generation;
-      if (reading.status === 'current' && generation === this.#generation) return;
-      this.lostWrites({
-        status: 'rolled_back',
-        generation,
-        revision: reading.status === 'empty' ? 0 : reading.meta.revision,
-      });
-    }
-    if (!this.#complete) {
-      const snapshot = await store.readAll();
-      if (snapshot !== undefined) mergeSnapshot(model, snapshot);
-      if (snapshot !== undefined && !snapshot.rolledBack) {
-        this.#anchoredBy(snapshot);
-        return;
-      }
-      this.#generationToReplace = snapshot?.meta.generation;
-      if (!this.#enoughBrokers()) {
-        this.#waitForBrokers();
-        return;
-      }
-    }
-    await this.#writeAnew(token);
-  }
-
-  #anchoredBy(snapshot: MetadataSnapshot): void {
-    this.#generation = snapshot.meta.generation;
-    this.#complete = true;
-    this.#anchored = true;
-    this.#state.storeRestored();
-    this.#options.logger.info(
-      { generation: snapshot.meta.generation, topics: snapshot.topics.length },
-      'directory read',
-    );
-  }
-
-  async #writeAnew(token: LeaseToken): Promise<void> {
-    const { store, model, clock, random, logger } = this.#options;
-    const newGeneration = random.uuid();
-    const content = directoryContent(model.state, clock.wallMs());
-    const outcome = await store.rebuild(token, {
-      expectedGeneration: this.#generationToReplace,
-      newGeneration,
-      content,
-    });
-    if (outcome.status === 'rolled_back') {
-      this.#generationToReplace = outcome.generation;
-      this.wake();
-      return;
-    }
-    this.#generation = newGeneration;
-    this.#complete = true;
-    this.#anchored = true;
-    this.#state.storeRestored();
-    logger.info({ generation: newGeneration, topics: content.topics.length }, 'directory written');
-  }
-
-  #waitForBrokers(): void {
-    const { model, expectedBrokers, logger } = this.#options;
-    const missing = model.state.missingBrokerIds();
-    const waiting = `${expectedBrokers} ${missing.join()}`;
-    if (waiting === this.#waitingFor) return;
-    this.#waitingFor = waiting;
-    logger.info({ missing, expected: expectedBrokers }, 'no directory: waiting for brokers to rebuild it');
-  }
-
-  #enoughBrokers(): boolean {
-    const { model, expectedBrokers, rebuildIncomplete } = this.#options;
-    const heard = [...model.state.brokers()].filter(({ facts }) => facts.status !== 'down').length;
-    return heard >= expectedBrokers && (rebuildIncomplete || model.state.missingBrokerIds().length === 0);
-  }
-
-  /** A standby reads along, whoever has built the directory anew: it is asked for routes, and takes over one day. */
-  async #follow(): Promise<void> {
-    const { store, model } = this.#options;
-    const reading = await store.readMeta();
-    if (reading.status === 'empty') return;
-    const revision = `${reading.meta.generation}/${reading.meta.revision}`;
-    if (revision === this.#readRevision) return;
-    const snapshot = await store.readAll();
-    if (snapshot === undefined) return;
-    mergeSnapshot(model, snapshot);
-    this.#readRevision = revision;
-  }
-
   #tell(): void {
-    const now = `${this.status()} ${this.#anchored} ${this.#options.store.state} ${this.#state.otherHolder()?.url}`;
+    const { isAnchored } = this.#anchor;
+    const now = `${this.status()} ${isAnchored} ${this.tokenNumber()} ${this.#options.store.state} ${this.#state.otherHolder()?.url}`;
     if (now === this.#told) return;
     this.#told = now;
     for (const listener of [...this.#listeners]) listener();

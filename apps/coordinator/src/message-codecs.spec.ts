@@ -101,7 +101,27 @@ it('what somebody else wrote into the store is passed over', () => {
     life: 'active',
     partitions: [],
   });
-  for (const settings of ['', 'null', '{"v":2}', '[]']) expect(storedTopic({ ...entry, settings })).toBeUndefined();
+  const whole = JSON.parse(entry.settings) as object;
+  const lies = [
+    { v: 2 },
+    { name: 'a b' },
+    { name: 7 },
+    { ranges: null },
+    { ranges: [[0]] },
+    { ranges: [[0, 2 ** 32]] },
+    { ranges: [[5, 4]] },
+    { ranges: [[0, 1]] },
+    { settings: null },
+    { settings: { retentionAge: 'short' } },
+    { settings: { retentionAge: 0.5 } },
+    { settings: { flush: 'never' } },
+    { settings: { colour: 'red' } },
+    { createTimeMs: '0' },
+    { requestId: null },
+  ].map((lie) => JSON.stringify({ ...whole, ...lie }));
+  expect(storedTopic(entry)).toBeDefined();
+  for (const settings of ['', 'null', '{"v":1}', '[]', ...lies])
+    expect(storedTopic({ ...entry, settings }), settings).toBeUndefined();
   for (const value of ['', 'null', '{"instanceId":1}']) expect(hintedInstance({ shard: 0, value })).toBeUndefined();
   expect(hintedInstance({ shard: 0, value: '{"instanceId":"i","address":""}' })).toBe('i');
 });

@@ -103,6 +103,7 @@ export class TopicCreations {
       }
       await this.#makeReplicas(definition, configs);
     } catch (error) {
+      lease.storeFailed(error);
       // A broker that did not answer may have made its replicas and said so since: once all are there, leaders are elected
       // and the topic stays.
       if (topic !== undefined && creationFate(model.state, topic) === 'complete') return;

@@ -29,8 +29,15 @@ export function registerBroker(state: ClusterState, registration: BrokerRegistra
     ...lostLeaders(state, brokerId),
     { type: 'broker_put', broker: { ...facts, status: 'up', sinceMs: nowMs } },
     { type: 'replicas_reported', brokerId, replicas, complete: true },
-    { type: 'broker_rumoured', brokerIds: knownBrokerIds },
+    { type: 'broker_rumoured', brokerIds: [...new Set([...knownBrokerIds, ...peerIds(replicas)])] },
   ];
+}
+
+/** Brokers that have replicas beside these, as far as these know: nobody remembers them who has just started. */
+function peerIds(replicas: readonly ReplicaReport[]): number[] {
+  return replicas.flatMap(({ config }) =>
+    [...(config?.replicas ?? []), ...(config?.learners ?? [])].map(({ brokerId }) => brokerId),
+  );
 }
 
 export function setBrokerStatus(

@@ -249,7 +249,11 @@ describe.runIf(hasRedis)('a damaged directory in Redis', () => {
     const type = await raw.type(key);
     if (how === 'gone') await raw.del(key);
     else if (['field', 'cut', 'new field'].includes(how)) {
-      if (type !== 'hash') return void (await raw.del(key), await raw.set(key, text));
+      if (type !== 'hash') {
+        await raw.del(key);
+        await raw.set(key, text);
+        return;
+      }
       const fields = await raw.hgetall(key);
       const field = Object.keys(fields).sort()[pick % Object.keys(fields).length] ?? 'x';
       const value = fields[field] ?? '';

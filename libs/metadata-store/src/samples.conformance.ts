@@ -14,7 +14,6 @@ export const EMPTY: DirectoryContent = {
   groups: [],
   moves: [],
   settings: undefined,
-  moves: [],
 };
 
 export function topicEntry(name: string, topicId: string = randomUUID()): TopicEntry {

@@ -35,9 +35,11 @@ export class SpecCluster {
   readonly logged: Readonly<Record<string, unknown>>[] = [];
   /** True = coordinators and brokers follow traces. */
   readonly #tracing: TracingMode;
+  readonly #directoryCheckMs: number | undefined;
 
-  constructor({ tracing = 'off' }: { readonly tracing?: TracingMode } = {}) {
-    this.#tracing = tracing;
+  constructor(options: { readonly tracing?: TracingMode; readonly directoryCheckMs?: number } = {}) {
+    this.#tracing = options.tracing ?? 'off';
+    this.#directoryCheckMs = options.directoryCheckMs;
   }
 
   async startCoordinator(...flags: string[]): Promise<RunningCoordinator> {
@@ -66,6 +68,7 @@ export class SpecCluster {
       runId: randomUUID(),
       tracing: this.#tracing,
       metrics,
+      directoryCheckMs: this.#directoryCheckMs,
       onWrongCluster: (error) => this.wrongCluster.push(error),
     });
     const { address, peerAddress } = service.ready as { address: string; peerAddress: string };

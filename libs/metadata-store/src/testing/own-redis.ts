@@ -37,15 +37,16 @@ export class OwnRedis {
     this.raw.on('error', () => undefined);
   }
 
-  static async start(): Promise<OwnRedis> {
+  static async start(...more: string[]): Promise<OwnRedis> {
     const redis = new OwnRedis(await freePort());
-    await redis.start();
+    await redis.start(...more);
     return redis;
   }
 
   async start(...more: string[]): Promise<void> {
     const { port, folder } = this;
-    const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--appendonly', 'yes', '--save', ''];
+    const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder];
+    const args = [...where, '--appendonly', 'yes', '--save', ''];
     const env = libraries === undefined ? process.env : { ...process.env, LD_LIBRARY_PATH: libraries };
     this.child = spawn(server ?? '', [...args, ...more], { stdio: 'ignore', env });
     for (let poll = 0; poll < 500; poll += 1) {
