@@ -34,10 +34,15 @@ export async function endSeed(world: World): Promise<void> {
 
 /** L1 is promised where enough replicas are whole. */
 function canServe(world: World, { topic, partition }: Producer): boolean {
-  const { replicationFactor, minInSyncReplicas } = topic;
-  const quorum = Math.max(replicationFactor - minInSyncReplicas + 1, Math.floor(replicationFactor / 2) + 1);
-  const good = world.oracle.replicasOf(topic.topicId, partition).filter(({ actor }) => !actor.state.meta.suspect);
-  return good.length >= Math.max(quorum, minInSyncReplicas);
+  const good = world.oracle
+    .replicasOf(topic.topicId, partition)
+    .filter(({ actor }) => !actor.state.meta.suspect)
+    .map(({ actor }) => actor.replicaId);
+  return world.oracle.configsOf(topic.topicId, partition).every(({ replicas, minInSyncReplicas }) => {
+    const quorum = Math.max(replicas.length - minInSyncReplicas + 1, Math.floor(replicas.length / 2) + 1);
+    const goodCount = replicas.filter(({ replicaId }) => good.includes(replicaId)).length;
+    return goodCount >= Math.max(quorum, minInSyncReplicas);
+  });
 }
 
 function unfinished({ clients, nodes }: World): string[] {
@@ -70,7 +75,9 @@ async function checkTopic(world: World, topic: KnownTopic): Promise<void> {
   }
   for (let partition = 0; partition < topic.partitionCount; partition += 1) {
     const replicas = oracle.replicasOf(topic.topicId, partition);
-    const wanted = losses.kept(topic.topicId).filter((replica) => replica.partition === partition);
+    const leader = replicas.find(({ actor }) => actor.state.role.kind === 'leader');
+    // What is of the set may be gone with its disk only.
+    const wanted = leader?.actor.state.configs[0]?.replicas.filter(({ replicaId }) => !losses.isLost(replicaId)) ?? [];
     const missing = wanted.find(({ replicaId }) => !replicas.some(({ actor }) => actor.replicaId === replicaId));
     if (missing !== undefined)
       throw new Violation(`I9: replica ${partition} of ${topic.name} is gone from broker ${missing.brokerId}`);
