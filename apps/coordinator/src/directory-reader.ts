@@ -1,5 +1,12 @@
 /** Takes a directory that was read into the model: it adds and raises, and only its tombstones remove. */
-import { mergeClusterSettings, mergeStoredPartition, mergeStoredTopic, mergeTombstone, repeatReports, reviseLeaders } from '@partita/cluster';
+import {
+  mergeClusterSettings,
+  mergeStoredPartition,
+  mergeStoredTopic,
+  mergeTombstone,
+  repeatReports,
+  reviseLeaders,
+} from '@partita/cluster';
 import type { BrokerEntry, MetadataSnapshot } from '@partita/metadata-store';
 import { storedSettings } from './cluster-settings-codec.ts';
 import type { ClusterModel } from './cluster-model.ts';

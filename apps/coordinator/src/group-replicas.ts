@@ -52,11 +52,15 @@ export class GroupReplicas {
     this.#raising = true;
     try {
       await updates.update({ name: GROUPS_TOPIC, etag: '', settingsAfter, replicationFactorAfter, internal: true });
-      logger.info({ topic: GROUPS_TOPIC, replicas: replicationFactorAfter }, 'the topic of consumer groups gets more replicas');
+      logger.info(
+        { topic: GROUPS_TOPIC, replicas: replicationFactorAfter },
+        'the topic of consumer groups gets more replicas',
+      );
     } catch (error) {
       // Whatever it was, it is looked at again once the brokers have been the same for a while.
       this.#seen = { count: 0, sinceMs: 0 };
-      if (error instanceof PartitaError) logger.debug({ err: error }, 'the topic of consumer groups keeps its replicas for now');
+      if (error instanceof PartitaError)
+        logger.debug({ err: error }, 'the topic of consumer groups keeps its replicas for now');
       else logger.error({ err: error }, 'raising the replicas of the topic of consumer groups failed');
     } finally {
       this.#raising = false;

@@ -36,7 +36,10 @@ export function reassignmentMessage(state: ClusterState, reassignment: KnownReas
       state: move.outcome === 'open' ? openState(progress.isBegun) : ENDED[move.outcome],
       errorReason: move.errorReason,
     })),
-    state: stateOf(reassignment, moves.some(({ progress }) => progress.isBegun)),
+    state: stateOf(
+      reassignment,
+      moves.some(({ progress }) => progress.isBegun),
+    ),
     createTime: timestamp(reassignment.createTimeMs),
     copiedBytes: sum('copied'),
     totalBytes: sum('total'),

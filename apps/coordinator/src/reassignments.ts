@@ -2,7 +2,13 @@
  * Reassignments: moves of replicas that somebody asked for. Each change of them is one synchronous step in memory; the directory
  * keeps them for the next coordinator (directory-publisher.ts), and what carries them out is replica-changes.ts.
  */
-import { cancelReassignment, createReassignment, isOpen, requireReassignment, settleReassignments } from '@partita/cluster';
+import {
+  cancelReassignment,
+  createReassignment,
+  isOpen,
+  requireReassignment,
+  settleReassignments,
+} from '@partita/cluster';
 import type { Move, OpenMove, Reassignment, ReassignmentReason } from '@partita/cluster';
 import { REASSIGNMENT_TARGET_AWAY_MS_MAX } from '@partita/domain';
 import type { Clock, ErrorReason, Random } from '@partita/domain';

@@ -73,7 +73,10 @@ describe('a move of a replica', () => {
     });
     expect((await client.routes())[0]?.partitions[0]?.leaderId).toBe(leader);
     const { reassignments } = await client.reassignments();
-    expect(reassignments.map(({ reassignmentId }) => reassignmentId)).toEqual([back.reassignmentId, first.reassignmentId]);
+    expect(reassignments.map(({ reassignmentId }) => reassignmentId)).toEqual([
+      back.reassignmentId,
+      first.reassignmentId,
+    ]);
     const [newest] = reassignments;
     expect(newest).toMatchObject({ moves: [{ fromBrokerId: to, toBrokerId: from, errorReason: '' }] });
     expect(newest!.copiedBytes).toBe(newest!.totalBytes);
@@ -263,9 +266,11 @@ describe('a broker that comes back with an empty directory', () => {
     await eventually(async () => (await membersOf(client)).length === 3 && back.disk.replicas.has(key), 15_000);
     expect(back.disk.replicas.get(key)!.made.replicaId).not.toBe(before);
     const description = await client.describe();
-    await eventually(async () => (await client.get('orders')).partitions[0]!.replicas.some(
-      ({ directoryId }) => directoryId === back.disk.directoryId,
-    ));
+    await eventually(async () =>
+      (await client.get('orders')).partitions[0]!.replicas.some(
+        ({ directoryId }) => directoryId === back.disk.directoryId,
+      ),
+    );
     expect(description.offlineCount).toBe(0);
   });
 });

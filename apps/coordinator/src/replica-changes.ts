@@ -112,7 +112,8 @@ export class ReplicaChanges {
         const key = partitionKey({ topicId, partition });
         if (this.#begun.has(key)) continue;
         if ((config?.learners.length ?? 0) > 0) this.#begun.set(key, { topicId, partition });
-        else if (this.#plan({ topicId, partition }, brokers).kind !== 'done') this.#waiting.set(key, { topicId, partition });
+        else if (this.#plan({ topicId, partition }, brokers).kind !== 'done')
+          this.#waiting.set(key, { topicId, partition });
       }
     }
   }
@@ -147,7 +148,8 @@ export class ReplicaChanges {
   #newLearnerOf({ topicId, partition }: TopicPartition, step: ReplicaStep): number | undefined {
     if (step.kind !== 'propose') return undefined;
     const before = this.#options.model.state.partition(topicId, partition)?.config?.learners ?? [];
-    return step.config.learners.find(({ replicaId }) => before.every((known) => known.replicaId !== replicaId))?.brokerId;
+    return step.config.learners.find(({ replicaId }) => before.every((known) => known.replicaId !== replicaId))
+      ?.brokerId;
   }
 
   /** Never rejects. */

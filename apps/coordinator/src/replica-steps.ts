@@ -123,5 +123,14 @@ function blank(at: TopicPartition, replicaId: string, config: ReplicaConfig, pro
   const { topicId, partition } = at;
   const ends = { logEndOffset: 0n, highWatermark: 0n, logStartOffset: 0n, logBytes: 0n, lastEpoch: 0 };
   const follows = { suspect: false, leadingEpoch: 0, followingId: 0 };
-  return { topicId, partition, replicaId, promisedEpoch, ...ends, ...follows, config, configFloor: config.configVersion };
+  return {
+    topicId,
+    partition,
+    replicaId,
+    promisedEpoch,
+    ...ends,
+    ...follows,
+    config,
+    configFloor: config.configVersion,
+  };
 }

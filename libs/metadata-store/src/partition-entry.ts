@@ -40,21 +40,20 @@ export interface PartitionEntry {
   /** When the coordinator wrote it, milliseconds UTC. For people only. */
   readonly updatedMs: number;
   /** What else belongs to the replica set of this version. */
-  readonly config?: {
-    readonly learners: readonly ReplicaIdentity[];
-    readonly minInSync: number;
-    readonly flush: FlushMode;
-  } | undefined;
+  readonly config?:
+    | {
+        readonly learners: readonly ReplicaIdentity[];
+        readonly minInSync: number;
+        readonly flush: FlushMode;
+      }
+    | undefined;
 }
 
 /** The stored text and the bytes of it that are the ownership. */
 export function encodePartitionEntry(entry: PartitionEntry): { text: string; ownershipBytes: number } {
   const { configVersion, leader, epoch, isr, isrVersion, status, updatedMs, config } = entry;
   const replicas = entry.replicas.map(identity);
-  const ownership = JSON.stringify({ configVersion, replicas, leader, epoch, isr, isrVersion }).slice(
-    0,
-    -1,
-  );
+  const ownership = JSON.stringify({ configVersion, replicas, leader, epoch, isr, isrVersion }).slice(0, -1);
   const learners = config?.learners.map(identity);
   const more = config && { learners, minInSync: config.minInSync, flush: config.flush };
   const rest = JSON.stringify({ status, updatedMs, config: more }).slice(1);

@@ -24,7 +24,17 @@ describe.runIf(hasRedis)('a damaged directory in Redis', () => {
     settings: { version: 3, settings: '{"v":1}' },
   };
   const names = [
-    ...[keys.meta, keys.lease, keys.leaseSeq, keys.brokers, keys.topics, keys.groups, keys.settings, keys.moves, keys.ops],
+    ...[
+      keys.meta,
+      keys.lease,
+      keys.leaseSeq,
+      keys.brokers,
+      keys.topics,
+      keys.groups,
+      keys.settings,
+      keys.moves,
+      keys.ops,
+    ],
     ...[keys.topic(topic.topicId), keys.part(topic.topicId), keys.tomb(gone.topicId), keys.tomb('x')],
   ];
   let redis: OwnRedis;

@@ -79,12 +79,7 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
   const faults: string[] = [];
   const hash = (reply: unknown): Hash => orFault(faults, () => hashOf(reply)) ?? {};
   const [brokers, names, groups, settings, reassignments] = await pipeline(reader, (queue) =>
-    queue
-      .hgetall(keys.brokers)
-      .hgetall(keys.topics)
-      .hgetall(keys.groups)
-      .hgetall(keys.settings)
-      .hgetall(keys.moves),
+    queue.hgetall(keys.brokers).hgetall(keys.topics).hgetall(keys.groups).hgetall(keys.settings).hgetall(keys.moves),
   );
   const topics: TopicEntry[] = [];
   const partitions: PartitionPublication[] = [];
@@ -111,7 +106,8 @@ async function readContent(reader: DirectoryReader): Promise<{ content: Director
       orFault(faults, () => ({ shard: partitionNumber(`${keys.groups} ${shard}`, shard), value })) ?? [],
   );
   const moves = Object.entries(hash(reassignments)).flatMap(
-    ([id, value]) => orFault(faults, () => ({ reassignmentId: uuid({ where: `${keys.moves} ${id}`, value: id }), value })) ?? [],
+    ([id, value]) =>
+      orFault(faults, () => ({ reassignmentId: uuid({ where: `${keys.moves} ${id}`, value: id }), value })) ?? [],
   );
   const tombstones = await readTombstones(reader, faults);
   const set = orFault(faults, () => decodeSettingsEntry(keys.settings, hashOf(settings)));

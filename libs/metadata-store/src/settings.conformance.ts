@@ -36,8 +36,12 @@ export function settingsConformance(harness: () => StoreHarness): void {
       const first = { version: 1, settings: '{"a":1}' };
       expect(await store.putSettings(token, first)).toMatchObject({ status: 'written' });
       expect(await store.putSettings(token, first)).toMatchObject({ status: 'unchanged' });
-      expect(await store.putSettings(token, { version: 10, settings: '{"a":10}' })).toMatchObject({ status: 'written' });
-      expect(await store.putSettings(token, { version: 9, settings: '{"a":9}' })).toMatchObject({ status: 'unchanged' });
+      expect(await store.putSettings(token, { version: 10, settings: '{"a":10}' })).toMatchObject({
+        status: 'written',
+      });
+      expect(await store.putSettings(token, { version: 9, settings: '{"a":9}' })).toMatchObject({
+        status: 'unchanged',
+      });
       expect((await store.readAll())?.settings).toEqual({ version: 10, settings: '{"a":10}' });
     });
 

@@ -182,7 +182,10 @@ export function storeConformance(harness: () => StoreHarness): void {
 
     it('keeps the moves of replicas that were asked for, until they are removed', async () => {
       const { token } = await build();
-      const [first, second] = [{ reassignmentId: randomUUID(), value: '{"a":1}' }, { reassignmentId: randomUUID(), value: '{}' }];
+      const [first, second] = [
+        { reassignmentId: randomUUID(), value: '{"a":1}' },
+        { reassignmentId: randomUUID(), value: '{}' },
+      ];
       expect(await store.putMoves(token, [first, second])).toMatchObject({ status: 'written' });
       expect(await store.putMoves(token, [second])).toMatchObject({ status: 'unchanged' });
       const changed = { ...first, value: '{"a":2}' };
@@ -348,6 +351,17 @@ export function storeConformance(harness: () => StoreHarness): void {
       expect(await store.rebuild(token, request)).toMatchObject({ status: 'written' });
       expect(await store.readAll()).toMatchObject({ rolledBack: false, topics: [topic], brokers: [brokerEntry(1)] });
       expect(await store.activateTopic(token, topic.topicId)).toMatchObject({ status: 'written' });
+    });
+
+    it('gives no lease back that came with a copy: its number is below what this coordinator has had since', async () => {
+      await lease(store, LEASE_MS, 'run-a');
+      const restore = await harness().backUp();
+      await store.leaseRelease(await lease(store, LEASE_MS, 'run-a'));
+      const later = await lease(store, LEASE_MS, 'run-a');
+      await restore();
+      const again = await lease(store, LEASE_MS, 'run-a');
+      expect(again.number).toBeGreaterThan(later.number);
+      expect(await store.leaseRenew(again)).toMatchObject({ status: 'written' });
     });
 
     it('tells a copy from before this coordinator had the lease', async () => {

@@ -114,7 +114,7 @@ async function readAll(world: World, { actor, process }: OpenReplica): Promise<{
   let isDone = false;
   let failure: unknown;
   const read = async () => {
-    for (let at = actor.log.logStart; at < actor.state.highWatermark; ) {
+    for (let at = actor.log.logStart; at < actor.state.highWatermark;) {
       const { bytes, nextOffset } = await actor.read(at, READ_BYTES);
       if (bytes.length === 0) break;
       parts.push(Buffer.from(bytes));

@@ -168,7 +168,9 @@ export class Oracle {
     this.#matches('I3', actor, state, committed, end);
     if (state.highWatermark <= committed.end) return;
     committed.end = state.highWatermark;
-    committed.history = state.history.filter(({ startOffset }) => startOffset < committed.end).map((one) => ({ ...one }));
+    committed.history = state.history
+      .filter(({ startOffset }) => startOffset < committed.end)
+      .map((one) => ({ ...one }));
   }
 
   /** The replica's log has the committed epochs, each from the same offset, up to `end`. */

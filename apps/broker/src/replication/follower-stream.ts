@@ -18,6 +18,7 @@ import { checkCluster } from '../cluster-check.ts';
 import type { BrokerMetrics } from '../metrics/broker-metrics.ts';
 import type { PartitionActor } from '../partition-actor.ts';
 import type { PartitionRegistry } from '../partition-registry.ts';
+import { asStorageFailure } from '../storage-failure.ts';
 import { Outbox } from './outbox.ts';
 
 export interface FollowerStreamOptions {
@@ -188,7 +189,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
           $case: 'snapshot',
           snapshot: { topicId, partition, epoch, nonce, baseOffset, snapshot: content },
         }),
-      fail: (error) => this.#stream.end(error),
+      fail: (error) => this.#stream.end(asStorageFailure(error)),
     };
   }
 

@@ -216,7 +216,12 @@ export class Client {
     });
     // A call with one request sends it, and its end, with its beginning.
     const request = argument === undefined ? undefined : onTheWire(requestSerialize(argument));
-    call.start({ metadata: properties.metadata, deadline: callOptions.deadline, callback: properties.callback, request });
+    call.start({
+      metadata: properties.metadata,
+      deadline: callOptions.deadline,
+      callback: properties.callback,
+      request,
+    });
     return call;
   }
 }
