@@ -111,8 +111,7 @@ async function checkPartition(
 /** All batches below the watermark; nothing is ever deleted here. */
 async function readAll(world: World, { actor, process }: OpenReplica): Promise<{ readonly bytes: Buffer }> {
   const parts: Uint8Array[] = [];
-  let isDone = false;
-  let failure: unknown;
+  const reading: { isDone: boolean; failure: unknown } = { isDone: false, failure: undefined };
   const read = async () => {
     for (let at = actor.log.logStart; at < actor.state.highWatermark;) {
       const { bytes, nextOffset } = await actor.read(at, READ_BYTES);
@@ -122,11 +121,11 @@ async function readAll(world: World, { actor, process }: OpenReplica): Promise<{
     }
   };
   process.begin(read).then(
-    () => (isDone = true),
-    (error: unknown) => (failure = error),
+    () => (reading.isDone = true),
+    (error: unknown) => (reading.failure = error),
   );
-  await world.run(SETTLE_MS_MAX, () => isDone || failure !== undefined);
-  if (!isDone) throw new Violation(`a replica cannot be read: ${String(failure)}`);
+  await world.run(SETTLE_MS_MAX, () => reading.isDone || reading.failure !== undefined);
+  if (!reading.isDone) throw new Violation(`L1: a replica cannot be read: ${String(reading.failure)}`);
   return { bytes: Buffer.concat(parts) };
 }
 
@@ -148,19 +147,21 @@ function checkRecords(world: World, topic: KnownTopic, partition: number, bytes:
     if (there !== value) throw new Violation(`I1: ${value}, acknowledged at ${offset}, is lost; there is ${there}`);
   }
   world.tally.add('acknowledged records read', world.oracle.ackedOf(topic.topicId, partition).size);
-  for (const producer of world.clients.producers) {
-    if (producer.topic !== topic || producer.partition !== partition) continue;
-    let last = { offset: -1n, session: 0 };
-    for (const { value, fate, refusedAs, session } of producer.sent) {
-      const offset = found.get(value);
-      if (offset === undefined) continue;
-      if (fate === 'refused') throw new Violation(`I11: ${value}, refused with ${refusedAs}, is in the log`);
-      if (fate === 'unknown') world.tally.add('seen: OUTCOME_UNKNOWN kept');
-      if (!producer.isSession) continue;
-      if (session === last.session && offset <= last.offset)
-        throw new Violation(`I13: ${value} is at ${offset}, before what was sent before it`);
-      last = { offset, session };
-    }
+  for (const producer of world.clients.producers)
+    if (producer.topic === topic && producer.partition === partition) checkProducer(world, producer, found);
+}
+
+function checkProducer(world: World, producer: Producer, found: ReadonlyMap<string, bigint>): void {
+  let last = { offset: -1n, session: 0 };
+  for (const { value, fate, refusedAs, session } of producer.sent) {
+    const offset = found.get(value);
+    if (offset === undefined) continue;
+    if (fate === 'refused') throw new Violation(`I11: ${value}, refused with ${refusedAs}, is in the log`);
+    if (fate === 'unknown') world.tally.add('seen: OUTCOME_UNKNOWN kept');
+    if (!producer.isSession) continue;
+    if (session === last.session && offset <= last.offset)
+      throw new Violation(`I13: ${value} is at ${offset}, before what was sent before it`);
+    last = { offset, session };
   }
 }
 
