@@ -1,5 +1,6 @@
 /** Every area by its name. */
 import type { Area } from './area.ts';
+import { cluster } from './areas/cluster.ts';
 import { compaction } from './areas/compaction.ts';
 import { core } from './areas/core.ts';
 import { disk } from './areas/disk.ts';
@@ -27,6 +28,7 @@ export const AREAS: readonly Area[] = [
   disk,
   core,
   groupCore,
+  cluster,
   compaction,
   partitions,
   redis,

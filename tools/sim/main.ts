@@ -4,7 +4,7 @@
  *   main.ts [--suite SUITE] --seeds N [--from SEED]              many seeds, what they met, and a last line of figures
  *   main.ts SUBJECT SEED                                         replays a seed and prints every step
  *   main.ts SUBJECT FROM COUNT                                   many seeds in this process, as JSON
- *   main.ts mutants|change-mutants|group-mutants [hunt COUNT]                   the core with a guard taken away, as JSON
+ *   main.ts mutants|change-mutants|group-mutants|cluster-mutants [hunt COUNT]   the code with a guard taken away, as JSON
  *
  * SUITE is core (when none is given), changes (the core, with changes of replica sets in every seed), disk (the log), journal,
  * groups (the core of consumer groups), cluster (brokers and coordinators as they ship), or core-by-minimum (the core with the other rule of commitment); SUBJECT is one of these, with log for disk.
@@ -12,10 +12,13 @@
 import { parseArgs } from 'node:util';
 import { RUNNERS, runInProcesses, runSeeds } from './campaign.ts';
 import type { Subject } from './campaign.ts';
+import { loadCluster } from './cluster/loading.ts';
+import { MUTANTS as CLUSTER_MUTANTS } from './cluster/mutants.ts';
 import { CHANGE_MUTANTS } from './core/change-mutants.ts';
 import { huntMutants, replayMutants } from './core/mutant-runs.ts';
 import type { MutantSuite } from './core/mutant-runs.ts';
 import { MUTANTS } from './core/mutants.ts';
+import { loadVariant } from './core/variants.ts';
 import { MUTANTS as GROUP_MUTANTS } from './groups/mutants.ts';
 
 const SUITES: Readonly<Record<string, Subject>> = {
@@ -30,24 +33,25 @@ const SUITES: Readonly<Record<string, Subject>> = {
 const MUTANT_SUITES: Readonly<Record<string, MutantSuite>> = {
   mutants: {
     mutants: MUTANTS,
-    entry: { file: 'tools/sim/core/run-seed.ts', name: 'runCoreSeed' },
+    load: (mutant) => loadVariant(mutant, { file: 'tools/sim/core/run-seed.ts', name: 'runCoreSeed' }),
     run: RUNNERS.core,
   },
   'change-mutants': {
     mutants: CHANGE_MUTANTS,
-    entry: { file: 'tools/sim/core/run-seed.ts', name: 'runChangesSeed' },
+    load: (mutant) => loadVariant(mutant, { file: 'tools/sim/core/run-seed.ts', name: 'runChangesSeed' }),
     run: RUNNERS.changes,
   },
   'group-mutants': {
     mutants: GROUP_MUTANTS,
-    entry: { file: 'tools/sim/groups/run-seed.ts', name: 'runGroupsSeed' },
+    load: (mutant) => loadVariant(mutant, { file: 'tools/sim/groups/run-seed.ts', name: 'runGroupsSeed' }),
     run: RUNNERS.groups,
   },
+  'cluster-mutants': { mutants: CLUSTER_MUTANTS, load: loadCluster, run: RUNNERS.cluster },
 };
 const PROCESS_COUNT = 2;
 const USAGE = `usage: npm run sim -- [--suite ${Object.keys(SUITES).join('|')}] --seeds N [--from SEED]
        main.ts ${Object.keys(RUNNERS).join('|')} SEED | FROM COUNT
-       main.ts mutants|change-mutants|group-mutants [hunt COUNT]`;
+       main.ts mutants|change-mutants|group-mutants|cluster-mutants [hunt COUNT]`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

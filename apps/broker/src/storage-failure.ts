@@ -7,5 +7,10 @@ export function asStorageFailure(error: unknown): unknown {
   const code = diskErrorCode(error);
   if (code === undefined) return error;
   const reason = code === 'ENOSPC' ? 'STORAGE_FULL' : 'STORAGE_FAILED';
-  return new PartitaError(reason, `the disk did not take the change (${code}): see to it and repeat`, {}, { cause: error });
+  return new PartitaError(
+    reason,
+    `the disk did not take the change (${code}): see to it and repeat`,
+    {},
+    { cause: error },
+  );
 }

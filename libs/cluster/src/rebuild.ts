@@ -85,7 +85,11 @@ export function mergeInventory(
 }
 
 /** A topic that a broker has stored on the order of another coordinator: new, or a newer version of a known one. */
-export function mergeNewTopic(state: ClusterState, definition: TopicDefinition, apply: (record: ClusterRecord) => void): boolean {
+export function mergeNewTopic(
+  state: ClusterState,
+  definition: TopicDefinition,
+  apply: (record: ClusterRecord) => void,
+): boolean {
   const records = mergeTopic(state, definition, 'active');
   records.forEach(apply);
   // Brokers may have told of its replicas before anybody told of the topic.

@@ -86,7 +86,8 @@ class MemoryMetadataStore implements MetadataStore {
       this.#seen.leaseGiven(number);
       return { heldBy: this.#holder(state.lease) };
     }
-    const number = held === undefined || held.number < state.leaseNumberGiven ? next() : held.number;
+    const least = Math.max(state.leaseNumberGiven, this.#seen.leaseNumber);
+    const number = held === undefined || held.number < least ? next() : held.number;
     state.leaseNumberGiven = Math.max(state.leaseNumberGiven, number);
     state.lease = { run, url, number, ttlMs, endsMs: this.#clock.monotonicMs() + ttlMs };
     const token = { run, number };

@@ -353,6 +353,17 @@ export function storeConformance(harness: () => StoreHarness): void {
       expect(await store.activateTopic(token, topic.topicId)).toMatchObject({ status: 'written' });
     });
 
+    it('gives no lease back that came with a copy: its number is below what this coordinator has had since', async () => {
+      await lease(store, LEASE_MS, 'run-a');
+      const restore = await harness().backUp();
+      await store.leaseRelease(await lease(store, LEASE_MS, 'run-a'));
+      const later = await lease(store, LEASE_MS, 'run-a');
+      await restore();
+      const again = await lease(store, LEASE_MS, 'run-a');
+      expect(again.number).toBeGreaterThan(later.number);
+      expect(await store.leaseRenew(again)).toMatchObject({ status: 'written' });
+    });
+
     it('tells a copy from before this coordinator had the lease', async () => {
       const { token } = await build();
       const restore = await harness().backUp();

@@ -18,6 +18,7 @@ export class ClientSide {
   readonly topics: Topics;
   readonly producers: Producer[] = [];
   readonly #pool: ChannelPool;
+  #isStopped = false;
   /** Addresses of leaders, `topic id/partition`. */
   readonly #leaders = new Map<string, string>();
 
@@ -34,6 +35,7 @@ export class ClientSide {
 
   /** Nothing new is written from now on; what is under way is repeated until its fate is known. */
   stop(): void {
+    this.#isStopped = true;
     this.topics.stop();
     for (const producer of this.producers) producer.stop();
   }
@@ -55,7 +57,7 @@ export class ClientSide {
       for (const isSession of [true, false]) {
         const producer = new Producer(this, topic, partition, isSession);
         this.producers.push(producer);
-        producer.start();
+        if (!this.#isStopped) producer.start();
       }
     }
   }

@@ -69,7 +69,9 @@ export class Connection {
     for (const side of ['client', 'server'] as const) {
       const other = side === 'client' ? 'server' : 'client';
       const { host } = this[side];
-      this.#network.send(this[other].host, host, this.#ways[side], 'reset', () => this.#breakAt(side, 'read ECONNRESET'));
+      this.#network.send(this[other].host, host, this.#ways[side], 'reset', () =>
+        this.#breakAt(side, 'read ECONNRESET'),
+      );
     }
   }
 

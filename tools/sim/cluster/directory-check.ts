@@ -68,5 +68,7 @@ function checkEntry(world: World, { name, topicId }: KnownTopic, partition: numb
       .join(' ');
   const config = configs[0];
   if (config !== undefined && ids(entry.replicas) !== ids(config.replicas))
-    throw new Violation(`the directory says of ${where} that it has ${ids(entry.replicas)}, not ${ids(config.replicas)}`);
+    throw new Violation(
+      `the directory says of ${where} that it has ${ids(entry.replicas)}, not ${ids(config.replicas)}`,
+    );
 }

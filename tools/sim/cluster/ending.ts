@@ -34,10 +34,15 @@ export async function endSeed(world: World): Promise<void> {
 
 /** L1 is promised where enough replicas are whole. */
 function canServe(world: World, { topic, partition }: Producer): boolean {
-  const { replicationFactor, minInSyncReplicas } = topic;
-  const quorum = Math.max(replicationFactor - minInSyncReplicas + 1, Math.floor(replicationFactor / 2) + 1);
-  const good = world.oracle.replicasOf(topic.topicId, partition).filter(({ actor }) => !actor.state.meta.suspect);
-  return good.length >= Math.max(quorum, minInSyncReplicas);
+  const good = world.oracle
+    .replicasOf(topic.topicId, partition)
+    .filter(({ actor }) => !actor.state.meta.suspect)
+    .map(({ actor }) => actor.replicaId);
+  return world.oracle.configsOf(topic.topicId, partition).every(({ replicas, minInSyncReplicas }) => {
+    const quorum = Math.max(replicas.length - minInSyncReplicas + 1, Math.floor(replicas.length / 2) + 1);
+    const goodCount = replicas.filter(({ replicaId }) => good.includes(replicaId)).length;
+    return goodCount >= Math.max(quorum, minInSyncReplicas);
+  });
 }
 
 function unfinished({ clients, nodes }: World): string[] {
@@ -70,7 +75,9 @@ async function checkTopic(world: World, topic: KnownTopic): Promise<void> {
   }
   for (let partition = 0; partition < topic.partitionCount; partition += 1) {
     const replicas = oracle.replicasOf(topic.topicId, partition);
-    const wanted = losses.kept(topic.topicId).filter((replica) => replica.partition === partition);
+    const leader = replicas.find(({ actor }) => actor.state.role.kind === 'leader');
+    // What is of the set may be gone with its disk only.
+    const wanted = leader?.actor.state.configs[0]?.replicas.filter(({ replicaId }) => !losses.isLost(replicaId)) ?? [];
     const missing = wanted.find(({ replicaId }) => !replicas.some(({ actor }) => actor.replicaId === replicaId));
     if (missing !== undefined)
       throw new Violation(`I9: replica ${partition} of ${topic.name} is gone from broker ${missing.brokerId}`);
@@ -104,10 +111,9 @@ async function checkPartition(
 /** All batches below the watermark; nothing is ever deleted here. */
 async function readAll(world: World, { actor, process }: OpenReplica): Promise<{ readonly bytes: Buffer }> {
   const parts: Uint8Array[] = [];
-  let isDone = false;
-  let failure: unknown;
+  const reading: { isDone: boolean; failure: unknown } = { isDone: false, failure: undefined };
   const read = async () => {
-    for (let at = actor.log.logStart; at < actor.state.highWatermark; ) {
+    for (let at = actor.log.logStart; at < actor.state.highWatermark;) {
       const { bytes, nextOffset } = await actor.read(at, READ_BYTES);
       if (bytes.length === 0) break;
       parts.push(Buffer.from(bytes));
@@ -115,11 +121,11 @@ async function readAll(world: World, { actor, process }: OpenReplica): Promise<{
     }
   };
   process.begin(read).then(
-    () => (isDone = true),
-    (error: unknown) => (failure = error),
+    () => (reading.isDone = true),
+    (error: unknown) => (reading.failure = error),
   );
-  await world.run(SETTLE_MS_MAX, () => isDone || failure !== undefined);
-  if (!isDone) throw new Violation(`a replica cannot be read: ${String(failure)}`);
+  await world.run(SETTLE_MS_MAX, () => reading.isDone || reading.failure !== undefined);
+  if (!reading.isDone) throw new Violation(`L1: a replica cannot be read: ${String(reading.failure)}`);
   return { bytes: Buffer.concat(parts) };
 }
 
@@ -141,19 +147,21 @@ function checkRecords(world: World, topic: KnownTopic, partition: number, bytes:
     if (there !== value) throw new Violation(`I1: ${value}, acknowledged at ${offset}, is lost; there is ${there}`);
   }
   world.tally.add('acknowledged records read', world.oracle.ackedOf(topic.topicId, partition).size);
-  for (const producer of world.clients.producers) {
-    if (producer.topic !== topic || producer.partition !== partition) continue;
-    let last = { offset: -1n, session: 0 };
-    for (const { value, fate, refusedAs, session } of producer.sent) {
-      const offset = found.get(value);
-      if (offset === undefined) continue;
-      if (fate === 'refused') throw new Violation(`I11: ${value}, refused with ${refusedAs}, is in the log`);
-      if (fate === 'unknown') world.tally.add('seen: OUTCOME_UNKNOWN kept');
-      if (!producer.isSession) continue;
-      if (session === last.session && offset <= last.offset)
-        throw new Violation(`I13: ${value} is at ${offset}, before what was sent before it`);
-      last = { offset, session };
-    }
+  for (const producer of world.clients.producers)
+    if (producer.topic === topic && producer.partition === partition) checkProducer(world, producer, found);
+}
+
+function checkProducer(world: World, producer: Producer, found: ReadonlyMap<string, bigint>): void {
+  let last = { offset: -1n, session: 0 };
+  for (const { value, fate, refusedAs, session } of producer.sent) {
+    const offset = found.get(value);
+    if (offset === undefined) continue;
+    if (fate === 'refused') throw new Violation(`I11: ${value}, refused with ${refusedAs}, is in the log`);
+    if (fate === 'unknown') world.tally.add('seen: OUTCOME_UNKNOWN kept');
+    if (!producer.isSession) continue;
+    if (session === last.session && offset <= last.offset)
+      throw new Violation(`I13: ${value} is at ${offset}, before what was sent before it`);
+    last = { offset, session };
   }
 }
 

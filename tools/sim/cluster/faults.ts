@@ -111,10 +111,12 @@ export class Faults {
       const { nodes, random } = this.#world;
       const { host } = random.pick(nodes);
       const others = nodes.filter((node) => node.host !== host);
-      this.#cut(others.flatMap((other): [string, string][] => [
-        [host, other.host],
-        [other.host, host],
-      ]));
+      this.#cut(
+        others.flatMap((other): [string, string][] => [
+          [host, other.host],
+          [other.host, host],
+        ]),
+      );
     },
     healed: () => this.#world.network.healAll(),
     'connection broken': () => this.#world.network.breakOne(),

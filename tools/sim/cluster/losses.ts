@@ -1,65 +1,52 @@
 /**
- * Which replicas have lost their disks. Fewer than m of a partition may; a fault that would take more is not injected, since
- * nothing is promised then.
+ * Which replicas have lost their disks. Fewer than m of a partition may, in each replica set that may be in force; a fault
+ * that would take more is not injected, since nothing is promised then.
  */
+import type { ReplicaConfig } from '@partita/replication';
 import type { World } from './world.ts';
-
-interface Replica {
-  readonly brokerId: number;
-  readonly topicId: string;
-  readonly partition: number;
-}
 
 export class Losses {
   readonly #world: World;
-  /** All that were ever opened, by replica id. */
-  readonly #replicas = new Map<string, Replica>();
+  /** Ids of replicas on disks that are gone. */
   readonly #lost = new Set<string>();
 
   constructor(world: World) {
     this.#world = world;
   }
 
-  onReplica(replicaId: string, replica: Replica): void {
-    this.#replicas.set(replicaId, replica);
-  }
-
   isLost(replicaId: string): boolean {
     return this.#lost.has(replicaId);
   }
 
-  /** Replicas that must be there still, whatever happened: nobody may delete them. */
-  kept(topicId: string): (Replica & { readonly replicaId: string })[] {
-    return [...this.#replicas]
-      .filter(([replicaId, replica]) => replica.topicId === topicId && !this.#lost.has(replicaId))
-      .map(([replicaId, replica]) => ({ ...replica, replicaId }));
-  }
-
   /** True when every partition stays within what it can bear if the broker's disk is lost. */
   mayLose(brokerId: number): boolean {
-    const { all } = this.#world.clients.topics;
-    if (all.some(({ life }) => life === 'creating')) return false;
-    return this.#of(brokerId).every(([, { topicId, partition }]) => {
-      const topic = all.find((known) => known.topicId === topicId);
-      if (topic === undefined || topic.life === 'deleted') return true;
-      const { replicationFactor, minInSyncReplicas } = topic;
-      const quorum = Math.max(replicationFactor - minInSyncReplicas + 1, Math.floor(replicationFactor / 2) + 1);
-      const lostCount = 1 + this.#lostOf(topicId, partition);
-      return lostCount < minInSyncReplicas && replicationFactor - lostCount >= Math.max(quorum, minInSyncReplicas);
+    const { clients, oracle } = this.#world;
+    // A replica set is known by its replicas: those of a topic that is being made may not be known yet.
+    if (clients.topics.all.some(({ life }) => life === 'creating')) return false;
+    return clients.topics.active().every(({ topicId, partitionCount }) => {
+      for (let partition = 0; partition < partitionCount; partition += 1) {
+        const configs = oracle.configsOf(topicId, partition);
+        if (configs.length === 0 || !configs.every((config) => this.#bears(config, brokerId))) return false;
+      }
+      return true;
     });
   }
 
   lost(brokerId: number): void {
-    for (const [replicaId] of this.#of(brokerId)) this.#lost.add(replicaId);
+    for (const { topicId, partition, config } of this.#world.oracle.allConfigs()) {
+      for (const replica of [...config.replicas, ...config.learners]) {
+        if (replica.brokerId !== brokerId) continue;
+        this.#lost.add(replica.replicaId);
+        this.#world.trace.note(`${this.#world.now} lost ${replica.replicaId} of ${topicId}/${partition}`);
+      }
+    }
   }
 
-  #of(brokerId: number): [string, Replica][] {
-    return [...this.#replicas].filter(([id, replica]) => replica.brokerId === brokerId && !this.#lost.has(id));
-  }
-
-  #lostOf(topicId: string, partition: number): number {
-    return [...this.#replicas].filter(
-      ([id, replica]) => this.#lost.has(id) && replica.topicId === topicId && replica.partition === partition,
-    ).length;
+  #bears({ replicas, minInSyncReplicas }: ReplicaConfig, brokerId: number): boolean {
+    const isMember = replicas.some((replica) => replica.brokerId === brokerId && !this.#lost.has(replica.replicaId));
+    if (!isMember) return true;
+    const lostCount = 1 + replicas.filter(({ replicaId }) => this.#lost.has(replicaId)).length;
+    const quorum = Math.max(replicas.length - minInSyncReplicas + 1, Math.floor(replicas.length / 2) + 1);
+    return lostCount < minInSyncReplicas && replicas.length - lostCount >= Math.max(quorum, minInSyncReplicas);
   }
 }

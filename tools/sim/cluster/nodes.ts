@@ -187,11 +187,7 @@ export class BrokerNode extends Node {
       network: world.network,
       disk: clusterDisk,
       bootId,
-      onReplica: (actor) => {
-        const { topicId, partition, replicaId } = actor;
-        world.losses.onReplica(replicaId, { brokerId: this.brokerId, topicId, partition });
-        world.oracle.onReplica(actor, process, this.brokerId);
-      },
+      onReplica: (actor) => world.oracle.onReplica(actor, process, this.brokerId),
     });
     return process;
   }

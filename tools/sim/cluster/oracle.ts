@@ -3,7 +3,7 @@
  * got them. Numbers are those of the invariants in the protocol.
  */
 import { lastEpoch } from '@partita/replication';
-import type { EpochStart, PartitionState } from '@partita/replication';
+import type { EpochStart, PartitionState, ReplicaConfig } from '@partita/replication';
 import type { ReplicaActor } from './services.ts';
 import type { SimulatedProcess } from './processes.ts';
 import type { World } from './world.ts';
@@ -14,6 +14,7 @@ export interface OpenReplica {
   readonly process: SimulatedProcess;
   readonly brokerId: number;
   role: PartitionState['role'];
+  configs: PartitionState['configs'];
   highWatermark: bigint;
   promisedEpoch: number;
 }
@@ -27,6 +28,10 @@ interface Committed {
   end: bigint;
   /** Acknowledged values by offset. */
   readonly acked: Map<bigint, string>;
+  /** Replica sets that any replica has known. */
+  readonly configs: Map<string, ReplicaConfig>;
+  /** Newest version that a replica knows to be committed. */
+  configFloor: number;
 }
 
 export class Oracle {
@@ -59,11 +64,13 @@ export class Oracle {
   /** A broker has opened a replica. */
   onReplica(actor: ReplicaActor, process: SimulatedProcess, brokerId: number): void {
     const { state, replicaId } = actor;
-    const { role, highWatermark, meta } = state;
+    const { role, highWatermark, meta, configs } = state;
     const promisedBefore = this.#promised.get(replicaId) ?? 0;
     if (meta.promisedEpoch < promisedBefore)
       this.#violated('I7', actor, `comes back with promise ${meta.promisedEpoch}, after ${promisedBefore}`);
-    this.#replicas.add({ actor, process, brokerId, role, highWatermark, promisedEpoch: meta.promisedEpoch });
+    this.#noteConfigs(actor, state);
+    const { promisedEpoch } = meta;
+    this.#replicas.add({ actor, process, brokerId, role, configs, highWatermark, promisedEpoch });
   }
 
   onAcked(topicId: string, partition: number, offset: bigint, value: string): void {
@@ -83,10 +90,40 @@ export class Oracle {
         continue;
       }
       const { state } = actor;
+      if (state.configs !== replica.configs) {
+        replica.configs = state.configs;
+        this.#noteConfigs(actor, state);
+      }
       if (state.role !== replica.role) this.#onRole(replica, state);
       if (state.highWatermark !== replica.highWatermark) this.#onHighWatermark(replica, state);
       const { promisedEpoch } = state.meta;
       if (promisedEpoch !== replica.promisedEpoch && state.persisting === undefined) this.#onPromise(replica, state);
+    }
+  }
+
+  /** Replica sets of the partition that may be in force, as far as any replica has told. */
+  configsOf(topicId: string, partition: number): ReplicaConfig[] {
+    const { configs, configFloor } = this.#committed(topicId, partition);
+    return [...configs.values()].filter(({ version }) => version >= configFloor);
+  }
+
+  /** All sets of all partitions that were ever known. */
+  *allConfigs(): Generator<{ readonly topicId: string; readonly partition: number; readonly config: ReplicaConfig }> {
+    for (const [key, { configs }] of this.#partitions) {
+      const [topicId = '', partition] = key.split('/');
+      for (const config of configs.values()) yield { topicId, partition: Number(partition), config };
+    }
+  }
+
+  #noteConfigs({ topicId, partition }: ReplicaActor, { configs, configFloor }: PartitionState): void {
+    const committed = this.#committed(topicId, partition);
+    committed.configFloor = Math.max(committed.configFloor, configFloor);
+    for (const config of configs) {
+      // A version that was given up may be taken by another set.
+      const key = `${config.version} ${config.replicas.map(({ replicaId }) => replicaId).join()}`;
+      if (committed.configs.has(key)) continue;
+      committed.configs.set(key, config);
+      if (config.version > 1) this.#world.tally.add('replica sets changed');
     }
   }
 
@@ -131,7 +168,9 @@ export class Oracle {
     this.#matches('I3', actor, state, committed, end);
     if (state.highWatermark <= committed.end) return;
     committed.end = state.highWatermark;
-    committed.history = state.history.filter(({ startOffset }) => startOffset < committed.end).map((one) => ({ ...one }));
+    committed.history = state.history
+      .filter(({ startOffset }) => startOffset < committed.end)
+      .map((one) => ({ ...one }));
   }
 
   /** The replica's log has the committed epochs, each from the same offset, up to `end`. */
@@ -159,7 +198,14 @@ export class Oracle {
     const key = `${topicId}/${partition}`;
     let committed = this.#partitions.get(key);
     if (committed === undefined) {
-      committed = { leaders: new Map(), history: [], end: 0n, acked: new Map() };
+      committed = {
+        leaders: new Map(),
+        history: [],
+        end: 0n,
+        acked: new Map(),
+        configs: new Map(),
+        configFloor: 0,
+      };
       this.#partitions.set(key, committed);
     }
     return committed;

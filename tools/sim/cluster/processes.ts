@@ -4,7 +4,7 @@
  * would wake them is dropped. One that stands still is woken later, all at once.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { ClusterDisk } from "./cluster-disk.ts";
+import type { ClusterDisk } from './cluster-disk.ts';
 import type { Network } from './network.ts';
 import type { ReplicaActor } from './services.ts';
 

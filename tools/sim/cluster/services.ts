@@ -53,10 +53,10 @@ interface RegistryClass {
 const APPS = new URL('../../../apps/', import.meta.url);
 
 export const { startBroker } = await load<{
-  startBroker(options: BrokerOptions): Promise<RunningService>;
+  readonly startBroker: (options: BrokerOptions) => Promise<RunningService>;
 }>('broker/src/broker.ts');
 export const { startCoordinator } = await load<{
-  startCoordinator(options: CoordinatorOptions): Promise<RunningService>;
+  readonly startCoordinator: (options: CoordinatorOptions) => Promise<RunningService>;
 }>('coordinator/src/coordinator.ts');
 const { PartitionRegistry } = await load<{ readonly PartitionRegistry: RegistryClass }>(
   'broker/src/partition-registry.ts',

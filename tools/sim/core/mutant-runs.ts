@@ -1,12 +1,12 @@
 /** Runs mutants: the seed that is known to kill each, or a hunt for one. */
 import type { Mutant } from './mutants.ts';
-import { loadVariant } from './variants.ts';
-import type { Entry, SeedRunner } from './variants.ts';
+import type { SeedRunner } from './variants.ts';
 
 /** The mutants of a simulation, and what runs a seed of it. */
 export interface MutantSuite {
   readonly mutants: readonly Mutant[];
-  readonly entry: Entry;
+  /** Loads a mutant, and what runs a seed of it. */
+  readonly load: (mutant: Mutant) => Promise<SeedRunner>;
   /** On the code as it is. */
   readonly run: SeedRunner;
 }
@@ -21,11 +21,11 @@ export interface MutantVerdict {
 }
 
 /** Replays the seed that kills each mutant; those without one are left out. */
-export async function replayMutants({ mutants, entry }: MutantSuite): Promise<MutantVerdict[]> {
+export async function replayMutants({ mutants, load }: MutantSuite): Promise<MutantVerdict[]> {
   const verdicts: MutantVerdict[] = [];
   for (const mutant of mutants) {
     const { name, seed } = mutant;
-    const run = await loadVariant(mutant, entry);
+    const run = await load(mutant);
     if (seed !== undefined) verdicts.push({ name, seed, violation: (await run(seed)).violation });
   }
   return verdicts;
@@ -33,13 +33,13 @@ export async function replayMutants({ mutants, entry }: MutantSuite): Promise<Mu
 
 /** Looks for the first seed that kills each, up to `seedCount`. A seed that fails as the code is does not count. */
 export async function huntMutants(
-  { mutants, entry, run: runAsIs }: MutantSuite,
+  { mutants, load, run: runAsIs }: MutantSuite,
   seedCount: number,
 ): Promise<MutantVerdict[]> {
   const verdicts: MutantVerdict[] = [];
   for (const mutant of mutants) {
     const { name } = mutant;
-    const run = await loadVariant(mutant, entry);
+    const run = await load(mutant);
     let seed: number | undefined;
     let violation: string | undefined;
     for (let tried = 1; tried <= seedCount && violation === undefined; tried += 1) {

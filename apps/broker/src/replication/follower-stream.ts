@@ -19,6 +19,7 @@ import type { BrokerMetrics } from '../metrics/broker-metrics.ts';
 import type { PartitionActor } from '../partition-actor.ts';
 import type { PartitionRegistry } from '../partition-registry.ts';
 import type { CopyBudget } from './copy-budget.ts';
+import { asStorageFailure } from '../storage-failure.ts';
 import { Outbox } from './outbox.ts';
 
 export interface FollowerStreamOptions {
@@ -209,7 +210,7 @@ export class FollowerStream implements BidiHandlers<ReplicateRequest> {
           $case: 'snapshot',
           snapshot: { topicId, partition, epoch, nonce, baseOffset, snapshot: content },
         }),
-      fail: (error) => this.#stream.end(error),
+      fail: (error) => this.#stream.end(asStorageFailure(error)),
     };
   }
 

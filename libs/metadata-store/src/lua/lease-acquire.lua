@@ -19,7 +19,8 @@ end
 local held = fields(KEYS[2], 'run', 'url', 'token')
 local token, left = whole(held[3]), redis.call('PTTL', KEYS[2])
 if held[1] and token and left ~= 0 then
-  if held[1] == ARGV[2] and token >= token_given() then
+  -- One that came back with an old backup is below what its holder has had since: it gets a new one.
+  if held[1] == ARGV[2] and token >= token_given() and token >= tonumber(ARGV[3]) then
     redis.call('HSET', KEYS[2], 'url', ARGV[4], 'ttl_ms', ARGV[5])
     redis.call('PEXPIRE', KEYS[2], ARGV[5])
     redis.call('SET', KEYS[3], held[3])

@@ -15,3 +15,7 @@ export async function rm(path: string, _options: { readonly recursive: true; rea
 export async function rename(from: string, to: string): Promise<void> {
   await disk().moveTree(from, to);
 }
+
+export async function readdir(path: string): Promise<string[]> {
+  return disk().list(path);
+}

@@ -158,6 +158,7 @@ export class Client {
     this.#channel.close();
   }
 
+  // eslint-disable-next-line max-params -- as grpc-js has it
   makeUnaryRequest(
     path: string,
     requestSerialize: Serialize,
@@ -170,6 +171,7 @@ export class Client {
     return this.#call(path, { requestSerialize, responseDeserialize, metadata, callOptions, argument, callback });
   }
 
+  // eslint-disable-next-line max-params -- as grpc-js has it
   makeServerStreamRequest(
     path: string,
     requestSerialize: Serialize,
@@ -216,7 +218,12 @@ export class Client {
     });
     // A call with one request sends it, and its end, with its beginning.
     const request = argument === undefined ? undefined : onTheWire(requestSerialize(argument));
-    call.start({ metadata: properties.metadata, deadline: callOptions.deadline, callback: properties.callback, request });
+    call.start({
+      metadata: properties.metadata,
+      deadline: callOptions.deadline,
+      callback: properties.callback,
+      request,
+    });
     return call;
   }
 }
@@ -309,7 +316,7 @@ export class ClientCall extends EventEmitter {
 
   resume(): this {
     this.#isPaused = false;
-    while (!this.#isPaused && this.#received.length > 0) this.#received.shift()?.();
+    this.#flush();
     return this;
   }
 
@@ -346,6 +353,11 @@ export class ClientCall extends EventEmitter {
     if (callback !== undefined) callback(error);
     else if (this.listenerCount('error') > 0) this.emit('error', error);
     if (callback === undefined) this.emit('end');
+  }
+
+  /** What is received may pause the call again. */
+  #flush(): void {
+    while (!this.#isPaused && this.#received.length > 0) this.#received.shift()?.();
   }
 
   #inOrder(work: () => void): void {

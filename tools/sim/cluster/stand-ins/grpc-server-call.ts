@@ -117,7 +117,7 @@ export class ServerCall extends EventEmitter {
 
   resume(): this {
     this.#isPaused = false;
-    while (!this.#isPaused && this.#received.length > 0) this.#received.shift()?.();
+    this.#flush();
     return this;
   }
 
@@ -164,6 +164,11 @@ export class ServerCall extends EventEmitter {
 
   #fail({ code: status = code.UNKNOWN, details, message, metadata }: Answer): void {
     this.sendStatus(callStatus(status, details ?? message ?? 'Unknown Error', metadata));
+  }
+
+  /** What is received may pause the call again. */
+  #flush(): void {
+    while (!this.#isPaused && this.#received.length > 0) this.#received.shift()?.();
   }
 
   #inOrder(work: () => void): void {

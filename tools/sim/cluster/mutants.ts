@@ -1,0 +1,78 @@
+/**
+ * Guards of the services' wiring, each taken away by a text replaced on loading, with a seed that shows what it was for. A seed
+ * goes stale when the simulation draws otherwise: `node tools/sim/main.ts cluster-mutants hunt 200` finds new ones.
+ */
+import type { Mutant } from '../core/mutants.ts';
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'a log counts as durable once it is written',
+    file: 'libs/log/src/segment.ts',
+    from: 'await file.writeSynced(batches, position)',
+    to: 'await file.writev(batches, position)',
+    seed: 1,
+  },
+  {
+    name: 'a promise is answered before it is durable',
+    file: 'apps/broker/src/replica-store.ts',
+    from: 'await this.#options.directory.journal.put(new Map([[replicaKey(partition), ReplicaMeta.encode(meta).finish()]]));',
+    to: 'void this.#options.directory.journal.put(new Map([[replicaKey(partition), ReplicaMeta.encode(meta).finish()]])).catch(() => undefined);',
+    seed: 1,
+  },
+  {
+    name: 'a follower acknowledges what it has not synced',
+    file: 'apps/broker/src/replication/leader-link.ts',
+    from: "nonce: Buffer.from(nonce, 'hex'), logEndOffset, fsynced };",
+    to: "nonce: Buffer.from(nonce, 'hex'), logEndOffset: actor.state.logEnd, fsynced };",
+    seed: 35,
+  },
+  {
+    name: 'a standby does not hear of topics that another has made or changed',
+    file: 'apps/coordinator/src/coordinator.ts',
+    from: 'for (const topic of topics) updates.found(topic);',
+    to: '',
+    seed: 17,
+  },
+  {
+    name: 'a standby does not hear of topics that another has deleted',
+    file: 'apps/coordinator/src/coordinator.ts',
+    from: 'for (const tombstone of tombstones) deletions.found(tombstone);',
+    to: '',
+    seed: 32,
+  },
+  {
+    name: 'a rebuild keeps the settings that it met first',
+    file: 'libs/cluster/src/rebuild.ts',
+    from: 'if (known.definition.version >= definition.version) return [];',
+    to: 'if (known.definition.version >= 0n) return [];',
+    seed: 4,
+  },
+  {
+    name: 'brokers let go of topics that a directory does not list',
+    file: 'apps/broker/src/replication/following-task.ts',
+    from: 'options.directory.onChange(({ changed }) => {',
+    to: 'options.directory.onChange(({ changed, deleted }) => { for (const { topicId } of deleted) for (const actor of options.registry.removeTopic(topicId)) void actor.close(false);',
+    seed: 1,
+  },
+  {
+    name: 'a lease that came back with a backup is taken for the own one',
+    file: 'libs/metadata-store/src/memory-metadata-store.ts',
+    from: 'const least = Math.max(state.leaseNumberGiven, this.#seen.leaseNumber);',
+    to: 'const least = state.leaseNumberGiven;',
+    seed: 53,
+  },
+  {
+    name: 'the directory is not told which topics are gone',
+    file: 'apps/coordinator/src/topic-deletion.ts',
+    from: 'publisher.publishTombstone(tombstone);',
+    to: '',
+    seed: 1,
+  },
+  {
+    name: 'a changed in-sync set or leader is published once only',
+    file: 'apps/coordinator/src/directory-publisher.ts',
+    from: 'if (!written) markAgain();',
+    to: '',
+    seed: 1,
+  },
+];
