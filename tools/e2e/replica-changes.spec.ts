@@ -5,7 +5,7 @@
  */
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ClusterServiceService, ReassignmentState, ReplicaMove } from '@partita/protocol';
+import { ClusterServiceService, ReassignmentState, ReplicaMove, UpdateClusterSettingsRequest } from '@partita/protocol';
 import type { Partition } from '@partita/protocol';
 import { callUnary } from '@partita/rpc/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -28,6 +28,11 @@ let api: Api;
 beforeAll(async () => {
   cluster = await startCluster({ brokers: 4, args: hasRedis && LONG ? ['--coordinators', '2'] : [] });
   api = new Api(cluster);
+  // What moves is what these tests ask for.
+  const request = UpdateClusterSettingsRequest.fromPartial({ autoBalance: false });
+  await asked('the balancer to be off', (client) =>
+    callUnary(client, ClusterServiceService.updateClusterSettings, request),
+  );
 });
 afterAll(async () => {
   api.close();
