@@ -40,7 +40,10 @@ export const COORDINATORS: Row = {
       queries: [
         { expr: `max(${series('partita_coordinator_partitions_offline')})`, legend: 'offline' },
         { expr: `max(${series('partita_coordinator_partitions_under_replicated')})`, legend: 'under-replicated' },
-        { expr: `max(${series('partita_coordinator_replica_changes_pending')})`, legend: 'replicas to be moved or made' },
+        {
+          expr: `max(${series('partita_coordinator_replica_changes_pending')})`,
+          legend: 'replicas to be moved or made',
+        },
       ],
     },
     {

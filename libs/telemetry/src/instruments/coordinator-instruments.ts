@@ -53,7 +53,8 @@ export const COORDINATOR_INSTRUMENTS = instruments({
   'partita.coordinator.leader_move.duration': {
     kind: 'histogram',
     unit: 's',
-    description: 'Controlled moves of leaders, from the order to pause appends to when another leads or the move failed.',
+    description:
+      'Controlled moves of leaders, from the order to pause appends to when another leads or the move failed.',
     buckets: DURATION_BUCKETS,
   },
   'partita.coordinator.lease.changes': {
