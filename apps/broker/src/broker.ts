@@ -177,7 +177,12 @@ class Broker implements RunningService {
       timers: systemTimers,
     });
     this.#servers = { publicServer: this.#publicServer(), peerServer: this.#peerServer() };
-    observeReplicas(options.metrics, {
+    this.#observe();
+  }
+
+  #observe(): void {
+    const { metrics, config } = this.#options;
+    observeReplicas(metrics, {
       registry: this.#registry,
       dataDir: config.dataDir,
       byPartition: config.metricsPartitions,
