@@ -217,6 +217,7 @@ function suite(binary: RedisCommand): void {
         await expect(on.api.getTopic('deleted-meanwhile')).rejects.toMatchObject({ reason: 'TOPIC_NOT_FOUND' });
         await on.check();
       } finally {
+        on.site.proxy.leadTo(on.site.port);
         await replica.stop();
       }
     },
