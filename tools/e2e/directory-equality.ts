@@ -14,6 +14,7 @@ import { until } from './until.ts';
 
 /** Disks are looked at again after this, though the directory has not changed. */
 const DISK_LOOK_MS = 3000;
+const DISK_READ_COUNT_MAX = 5;
 
 /** A broker's disk, and where the directory of its cluster is. */
 export interface EqualitySite {
@@ -92,7 +93,18 @@ interface BrokerDisk {
   readonly replicas: ReadonlyMap<string, ReplicaMeta>;
 }
 
-async function readDisk({ id, dataDir }: EqualitySite['brokers'][number]): Promise<BrokerDisk> {
+/** A running broker may write its journal while it is read: then it is read again. */
+async function readDisk(broker: EqualitySite['brokers'][number]): Promise<BrokerDisk> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await readDiskOnce(broker);
+    } catch (error) {
+      if (attempt === DISK_READ_COUNT_MAX) throw error;
+    }
+  }
+}
+
+async function readDiskOnce({ id, dataDir }: EqualitySite['brokers'][number]): Promise<BrokerDisk> {
   const faults: string[] = [];
   const report = async ({ severity, message }: { readonly severity: string; readonly message: string }) => {
     if (severity === 'damage') faults.push(message);

@@ -2,7 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisCommand } from '@partita/tool-dev/redis-server.ts';
 import type { Topic, TopicSettings } from '@partita/protocol';
-import { ClusterServiceService, Topic as TopicMessage, TopicServiceService } from '@partita/protocol';
+import {
+  ClusterServiceService,
+  Topic as TopicMessage,
+  TopicServiceService,
+  UpdateClusterSettingsRequest,
+} from '@partita/protocol';
 import { callUnary } from '@partita/rpc/client';
 import { expect } from 'vitest';
 import { Api } from './api.ts';
@@ -51,6 +56,10 @@ export class RedisSuite {
     const suite = new RedisSuite(site, cluster, topic);
     await until('the topic', 20, () => suite.api.createTopic(topic, PARTITION_COUNT, SETTINGS));
     await suite.replicated.create();
+    // Replica sets are held against those before: nobody moves them. A setting of the cluster that must survive, too.
+    const client = suite.api.pool.client(cluster.addresses.coordinator);
+    const request = UpdateClusterSettingsRequest.fromPartial({ autoBalance: false });
+    await callUnary(client, ClusterServiceService.updateClusterSettings, request);
     return suite;
   }
 

@@ -7,8 +7,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { RedisCommand } from '@partita/tool-dev/redis-server.ts';
-import { connect } from '@partita/client';
-import { PartitaError } from '@partita/domain';
+import { ClientError, connect } from '@partita/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { directoryDifferences, untilDirectoryEqual } from './directory-equality.ts';
 import { killNow } from './processes.ts';
@@ -218,6 +217,7 @@ function suite(binary: RedisCommand): void {
         await expect(on.api.getTopic('deleted-meanwhile')).rejects.toMatchObject({ reason: 'TOPIC_NOT_FOUND' });
         await on.check();
       } finally {
+        on.site.proxy.leadTo(on.site.port);
         await replica.stop();
       }
     },
@@ -236,7 +236,7 @@ function suite(binary: RedisCommand): void {
         await until('the deletion', 30, () =>
           client.admin.deleteTopic('slept-through').then(
             () => true,
-            (error: unknown) => error instanceof PartitaError && error.reason === 'TOPIC_NOT_FOUND',
+            (error: unknown) => error instanceof ClientError && error.reason === 'TOPIC_NOT_FOUND',
           ),
         );
         killNow(on.cluster.file.pids.coordinator);
