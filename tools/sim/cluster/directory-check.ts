@@ -29,7 +29,10 @@ function look(world: World): void {
   if (state.meta === undefined) throw new Violation('the directory is empty');
   const active = clients.topics.active();
   const wanted = active.map(({ name }) => name).sort();
-  const found = [...state.topics.values()].map(({ name }) => name).sort();
+  // What is left of a creation that was given up while Redis lost its memory comes back under another name.
+  const found = [...state.topics.values()].map(({ name }) => name).filter((name) => !name.includes('~conflict~'));
+  found.sort();
+  for (const topic of clients.topics.all) if (topic.life === 'deleted') checkDeleted(world, topic);
   if (wanted.join() !== found.join())
     throw new Violation(`the directory has topics ${found.join(' ')}, but there are ${wanted.join(' ')}`);
   for (const topic of active) {
@@ -37,6 +40,13 @@ function look(world: World): void {
     if (entry === undefined) throw new Violation(`the directory has another topic ${topic.name}`);
     checkSettings(topic.name, topic.retentionSeconds, entry);
     for (let partition = 0; partition < topic.partitionCount; partition += 1) checkEntry(world, topic, partition);
+  }
+}
+
+function checkDeleted({ oracle }: World, { name, topicId, partitionCount }: KnownTopic): void {
+  for (let partition = 0; partition < partitionCount; partition += 1) {
+    const left = oracle.replicasOf(topicId, partition).map(({ brokerId }) => brokerId);
+    if (left.length > 0) throw new Violation(`deleted topic ${name} has replicas on ${left.join(', ')}`);
   }
 }
 
