@@ -29,8 +29,15 @@ function look(world: World): void {
   if (state.meta === undefined) throw new Violation('the directory is empty');
   const active = clients.topics.active();
   const wanted = active.map(({ name }) => name).sort();
-  // What is left of a creation that was given up while Redis lost its memory comes back under another name.
-  const found = [...state.topics.values()].map(({ name }) => name).filter((name) => !name.includes('~conflict~'));
+  // Of two topics of one name, one is parked under another: never lost. What is left of a creation that was given up while
+  // Redis lost its memory may be the other one.
+  const own = new Set(active.map(({ topicId }) => topicId));
+  const found = [...state.topics.values()].flatMap(({ topicId, name }) => {
+    const [plain = '', parked] = name.split('~conflict~');
+    if (parked === undefined) return [name];
+    world.tally.add('seen: topic parked');
+    return own.has(topicId) ? [plain] : [];
+  });
   found.sort();
   for (const topic of clients.topics.all) if (topic.life === 'deleted') checkDeleted(world, topic);
   if (wanted.join() !== found.join())
