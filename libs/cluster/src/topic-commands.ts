@@ -224,6 +224,9 @@ export function visibleTopic(state: ClusterState, nameOrId: string): ClusterTopi
 }
 
 function changeableTopic(state: ClusterState, name: string, etag: string, internal = false): ClusterTopic {
+  // Its maker may have been told by the coordinator before this one that it is there: then it is not to be called missing.
+  if (state.topicByName(name)?.life === 'creating')
+    throw new PartitaError('COORDINATOR_UNAVAILABLE', `topic "${name}" is being created: repeat in a moment`);
   const topic = visibleTopic(state, name);
   if (isInternalTopic(topic.name) && !internal) {
     throw new PartitaError('INTERNAL_TOPIC', `"${topic.name}" is Partita's own and cannot be changed`, {

@@ -13,13 +13,6 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 1,
   },
   {
-    name: 'a promise is answered before it is durable',
-    file: 'apps/broker/src/replica-store.ts',
-    from: 'await this.#options.directory.journal.put(new Map([[replicaKey(partition), ReplicaMeta.encode(meta).finish()]]));',
-    to: 'void this.#options.directory.journal.put(new Map([[replicaKey(partition), ReplicaMeta.encode(meta).finish()]])).catch(() => undefined);',
-    seed: 1,
-  },
-  {
     name: 'a follower acknowledges what it has not synced',
     file: 'apps/broker/src/replication/leader-link.ts',
     from: "nonce: Buffer.from(nonce, 'hex'), logEndOffset, fsynced };",
@@ -60,19 +53,5 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'const least = Math.max(state.leaseNumberGiven, this.#seen.leaseNumber);',
     to: 'const least = state.leaseNumberGiven;',
     seed: 53,
-  },
-  {
-    name: 'the directory is not told which topics are gone',
-    file: 'apps/coordinator/src/topic-deletion.ts',
-    from: 'publisher.publishTombstone(tombstone);',
-    to: '',
-    seed: 1,
-  },
-  {
-    name: 'a changed in-sync set or leader is published once only',
-    file: 'apps/coordinator/src/directory-publisher.ts',
-    from: 'if (!written) markAgain();',
-    to: '',
-    seed: 1,
   },
 ];
