@@ -119,8 +119,10 @@ export class Producer {
     const { time, random, tally } = this.#clients.world;
     const framing = { producerId: this.#producerId, producerEpoch: 0, firstSequence: this.#sequence };
     this.#sequence += 1n;
+    // The same bytes each time: other ones under this number are another batch, which the leader refuses.
+    const batch = this.#batch(record.value, framing);
     for (;;) {
-      const outcome = await this.#send(this.#batch(record.value, framing));
+      const outcome = await this.#send(batch);
       if (!(outcome instanceof PartitaError)) {
         if (outcome.duplicate) tally.add('seen: duplicate answered');
         this.#acked(record, outcome);
