@@ -11,7 +11,7 @@ import type {
 } from '@partita/protocol';
 import type { DirectoryView } from '@partita/rpc/server';
 import type { ClusterModel } from './cluster-model.ts';
-import { brokerMessage, partitionMessage } from './topic-messages.ts';
+import { brokerMessage, partitionMessage } from './topics/topic-messages.ts';
 
 export interface DescriptionOptions {
   readonly clusterId: string;

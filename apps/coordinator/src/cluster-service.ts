@@ -2,14 +2,14 @@
 import { ClusterServiceService } from '@partita/protocol';
 import { directoryMethods, implement, unary } from '@partita/rpc/server';
 import type { DirectoryServiceOptions, Implementation, RelayChoice } from '@partita/rpc/server';
-import type { AuditLog } from './audit-log.ts';
-import type { BalanceWork } from './balance-work.ts';
+import type { AuditLog } from './directory/audit-log.ts';
+import type { BalanceWork } from './balance/balance-work.ts';
 import { describeCluster } from './cluster-description.ts';
 import type { DescriptionOptions } from './cluster-description.ts';
-import { cancelReassignment, createReassignment, listReassignments } from './reassignment-methods.ts';
-import type { ReassignmentMethodsOptions } from './reassignment-methods.ts';
-import { reassignmentMessage } from './reassignment-messages.ts';
-import type { OperatorElections } from './operator-elections.ts';
+import { cancelReassignment, createReassignment, listReassignments } from './replica-sets/reassignment-methods.ts';
+import type { ReassignmentMethodsOptions } from './replica-sets/reassignment-methods.ts';
+import { reassignmentMessage } from './replica-sets/reassignment-messages.ts';
+import type { OperatorElections } from './elections/operator-elections.ts';
 
 export interface ClusterServiceOptions extends DescriptionOptions {
   readonly directory: DirectoryServiceOptions;

@@ -6,9 +6,9 @@ import type { MetadataStore } from '@partita/metadata-store';
 import type { CounterSeries, Metrics } from '@partita/telemetry';
 import { isUnderReplicated } from './cluster-description.ts';
 import type { ClusterModel } from './cluster-model.ts';
-import type { DirectoryPublisher } from './directory-publisher.ts';
-import type { Lease } from './lease.ts';
-import type { ReplicaChanges } from './replica-changes.ts';
+import type { DirectoryPublisher } from './directory/directory-publisher.ts';
+import type { Lease } from './directory/lease.ts';
+import type { ReplicaChanges } from './replica-sets/replica-changes.ts';
 
 const MS_PER_S = 1000;
 

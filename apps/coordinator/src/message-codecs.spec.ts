@@ -5,10 +5,16 @@ import { PartitaError } from '@partita/domain';
 import { FlushMode, TopicConfig, TopicSettings as TopicSettingsMessage } from '@partita/protocol';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { hintedInstance, partitionPublication, storedPartition, storedTopic, topicEntry } from './directory-codec.ts';
+import {
+  hintedInstance,
+  partitionPublication,
+  storedPartition,
+  storedTopic,
+  topicEntry,
+} from './directory/directory-codec.ts';
 import { definitionFromMessage, definitionMessage } from './peer-messages.ts';
-import { movesEntry, storedReassignment } from './reassignment-codec.ts';
-import { settingsFromMessage, settingsMessage } from './setting-messages.ts';
+import { movesEntry, storedReassignment } from './directory/reassignment-codec.ts';
+import { settingsFromMessage, settingsMessage } from './topics/setting-messages.ts';
 
 const count = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 

@@ -2,19 +2,19 @@
 import { effectiveClusterSettings, isEmptied } from '@partita/cluster';
 import type { Random } from '@partita/domain';
 import type { StateLines } from '@partita/runtime';
-import { balanceWork } from './balance-work.ts';
-import type { BalanceWork, BalanceWorkOptions } from './balance-work.ts';
+import { balanceWork } from './balance/balance-work.ts';
+import type { BalanceWork, BalanceWorkOptions } from './balance/balance-work.ts';
 import type { BrokerOrders } from './broker-orders.ts';
-import { DesertedLeaders } from './deserted-leaders.ts';
-import type { DesertedLeadersOptions } from './deserted-leaders.ts';
-import { LeaderDrain } from './leader-drain.ts';
-import { LeaderMoves } from './leader-moves.ts';
-import type { LeaderMovesOptions } from './leader-moves.ts';
-import { PreferredLeaders } from './preferred-leaders.ts';
-import type { ReassignmentMethodsOptions } from './reassignment-methods.ts';
-import { Reassignments } from './reassignments.ts';
-import { ReplicaChanges } from './replica-changes.ts';
-import { ReplicaSteps } from './replica-steps.ts';
+import { DesertedLeaders } from './elections/deserted-leaders.ts';
+import type { DesertedLeadersOptions } from './elections/deserted-leaders.ts';
+import { LeaderDrain } from './elections/leader-drain.ts';
+import { LeaderMoves } from './elections/leader-moves.ts';
+import type { LeaderMovesOptions } from './elections/leader-moves.ts';
+import { PreferredLeaders } from './elections/preferred-leaders.ts';
+import type { ReassignmentMethodsOptions } from './replica-sets/reassignment-methods.ts';
+import { Reassignments } from './replica-sets/reassignments.ts';
+import { ReplicaChanges } from './replica-sets/replica-changes.ts';
+import { ReplicaSteps } from './replica-sets/replica-steps.ts';
 
 export interface MoveWorkOptions
   extends Omit<BalanceWorkOptions, 'reassignments' | 'lease' | 'model' | 'clock' | 'logger'>, LeaderMovesOptions {

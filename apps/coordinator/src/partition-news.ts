@@ -7,7 +7,7 @@ import { partitionKey } from '@partita/domain';
 import type { TopicPartition } from '@partita/domain';
 import type { StateLines } from '@partita/runtime';
 import type { ClusterModel } from './cluster-model.ts';
-import type { Lease } from './lease.ts';
+import type { Lease } from './directory/lease.ts';
 
 export interface PartitionNewsOptions {
   readonly model: ClusterModel;

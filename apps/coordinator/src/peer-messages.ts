@@ -19,8 +19,8 @@ import type {
   TopicConfig,
   TopicTombstone,
 } from '@partita/protocol';
-import { settingsFromPeer } from './cluster-settings-codec.ts';
-import { settingsFromMessage, settingsMessage } from './setting-messages.ts';
+import { settingsFromPeer } from './directory/cluster-settings-codec.ts';
+import { settingsFromMessage, settingsMessage } from './topics/setting-messages.ts';
 
 export function registrationFromMessage(message: BrokerRegister): BrokerRegistration {
   if (message.brokerId < 1) throw invalid('broker_id', 'must be at least 1');

@@ -17,6 +17,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'apps/broker/src/replication/leader-link.ts',
     from: "nonce: Buffer.from(nonce, 'hex'), logEndOffset, fsynced };",
     to: "nonce: Buffer.from(nonce, 'hex'), logEndOffset: actor.state.logEnd, fsynced };",
+    seed: undefined,
     why: 'takes the power of a follower within one sync and the loss of the leader at once, which 600 seeds do not meet; the simulated core misses the same guard',
   },
   {
@@ -52,6 +53,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'libs/metadata-store/src/memory-metadata-store.ts',
     from: 'const least = Math.max(state.leaseNumberGiven, this.#seen.leaseNumber);',
     to: 'const least = state.leaseNumberGiven;',
+    seed: undefined,
     why: 'a coordinator that knows of a higher number raises the count by itself, so either guard is enough',
   },
 ];
