@@ -360,10 +360,16 @@ export class SpecBroker {
     return PromiseResult.fromPartial({ granted, promisedEpoch, lastEpoch, logEndOffset, suspect, ...known });
   }
 
-  #pause({ topicId, partition, epoch }: LeadEntry): bigint {
+  /** Answers once the successor holds what it holds itself: at once. */
+  #pause({ topicId, partition, epoch, replicaId }: LeadEntry): bigint {
     const key = `${topicId}/${partition}`;
-    if (this.neverLevel || this.#leading.get(key) !== epoch) return -1n;
-    return this.disk.replicas.get(key)?.logEnd ?? -1n;
+    const own = this.disk.replicas.get(key);
+    if (own === undefined || this.neverLevel || this.#leading.get(key) !== epoch) return -1n;
+    const successor = own.config.replicas.find((replica) => replica.replicaId === replicaId);
+    const copy = this.#options.peer(successor?.brokerId ?? 0)?.disk.replicas.get(key);
+    if (copy === undefined) return -1n;
+    Object.assign(copy, { lastEpoch: own.lastEpoch, logEnd: own.logEnd });
+    return own.logEnd;
   }
 
   #lead({ topicId, partition, epoch, nonce, unclean }: LeadEntry): LeadResult {
