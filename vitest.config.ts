@@ -5,6 +5,8 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import type { TestProjectInlineConfiguration } from 'vitest/config';
 
 const e2e = process.env['PARTITA_TEST_E2E'] === 'on';
+/** The long forms of simulations are run as those of real processes are. */
+const isLong = process.env['PARTITA_TEST_LONG'] === 'on';
 const ROOT = import.meta.dirname;
 const SPECS = '**/*.spec.ts';
 const NOT_OURS = [...configDefaults.exclude, '**/dist/**', '**/.nx/**'];
@@ -29,7 +31,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 60_000,
     projects: e2e
-      ? [project('e2e', { include: [E2E], exclude: NOT_OURS })]
+      ? [project('e2e', { include: isLong ? [E2E, 'tools/sim/**/*.spec.ts'] : [E2E], exclude: NOT_OURS })]
       : [
           project('shared', { exclude: [...NOT_OURS, E2E, ...alone], isolate: false }),
           project('alone', { include: alone, exclude: NOT_OURS }),

@@ -67,6 +67,7 @@ describe('a running cluster', () => {
       consumerGroup: ADDRESS,
       consumerGroups: [ADDRESS],
       coordinators: [ADDRESS],
+      coordinatorPeers: [ADDRESS],
       brokers: [broker(1), broker(2), broker(3)],
       redis: redis.length === 0 ? 'embedded' : expect.stringMatching(/^redis:\/\/127\.0\.0\.1:\d+$/),
       pids: { coordinator: [PID], broker: [PID, PID, PID], gateway: [PID, PID], consumerGroup: [PID], redis },

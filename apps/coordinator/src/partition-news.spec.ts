@@ -18,10 +18,12 @@ afterEach(async () => {
 });
 
 async function started(brokerIds: readonly number[]) {
-  await cluster.startCoordinator('--expected-brokers', String(brokerIds.length));
+  const { store } = await cluster.startCoordinator('--expected-brokers', String(brokerIds.length));
   for (const id of brokerIds) await cluster.startBroker(id);
   const client = cluster.client();
   await eventually(async () => (await client.describe()).brokers.length === brokerIds.length);
+  // Until then nothing can be created.
+  await eventually(async () => (await store.readAll()) !== undefined);
   return client;
 }
 
