@@ -368,7 +368,7 @@ export class SpecBroker {
     const successor = own.config.replicas.find((replica) => replica.replicaId === replicaId);
     const copy = this.#options.peer(successor?.brokerId ?? 0)?.disk.replicas.get(key);
     if (copy === undefined) return -1n;
-    Object.assign(copy, { lastEpoch: own.lastEpoch, logEnd: own.logEnd });
+    Object.assign(copy, { lastEpoch: own.lastEpoch, logEnd: own.logEnd, config: own.config });
     return own.logEnd;
   }
 
