@@ -1,5 +1,6 @@
 /** Every area by its name. */
 import type { Area } from './area.ts';
+import { balance } from './areas/balance.ts';
 import { cluster } from './areas/cluster.ts';
 import { compaction } from './areas/compaction.ts';
 import { core } from './areas/core.ts';
@@ -22,6 +23,7 @@ export const AREAS: readonly Area[] = [
   kill,
   failover,
   rolling,
+  balance,
   groups,
   producers,
   storage,
