@@ -12,8 +12,8 @@ const SPECS = '**/*.spec.ts';
 const NOT_OURS = [...configDefaults.exclude, '**/dist/**', '**/.nx/**'];
 const E2E = 'tools/e2e/**/*.spec.ts';
 
-/** Replaces a module for all that its worker loads, or installs what stays installed. */
-const CHANGES_ITS_WORKER = /\bvi\.mock\(/;
+/** Replaces a module for all that its worker loads, or sets what all of it reads: tracing's provider, context, propagation. */
+const CHANGES_ITS_WORKER = /\bvi\.mock\(|\bSpanRecorder\b|\btracing\.fixture\b|\bsetGlobal[A-Z]/;
 const found = globSync('{apps,libs,tools}/**/*.spec.ts', { cwd: ROOT, exclude: (name) => name === 'node_modules' });
 const alone = found.filter((file) => CHANGES_ITS_WORKER.test(readFileSync(join(ROOT, file), 'utf8')));
 
