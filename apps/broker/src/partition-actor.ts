@@ -239,6 +239,8 @@ export class PartitionActor implements TopicPartition {
   removeSender(sender: FollowerSender<Uint8Array>): void {
     this.#senders.delete(sender);
     if (this.#senders.size === 0) this.#recent.clear();
+    // What only it still needed is given back.
+    else this.wakeSenders();
   }
 
   /** More of the log is durable: what is not in memory can be read now. */
