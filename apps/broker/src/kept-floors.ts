@@ -23,9 +23,15 @@ export function keptFloors(journal: Journal): Map<string, KeptFloor> {
   return floors;
 }
 
+function floorCount(journal: Journal): number {
+  let count = 0;
+  for (const [key] of journal.entries()) if (key.startsWith(FLOOR_PREFIX)) count += 1;
+  return count;
+}
+
 /** LIMIT_EXCEEDED when nothing more can be kept: then a replica stays, since what it knows must not be lost. */
 export function floorRoomFault(journal: Journal, place: TopicPartition): PartitaError | undefined {
-  if (keptFloor(journal, place) !== undefined || keptFloors(journal).size < KEPT_FLOOR_COUNT_MAX) return undefined;
+  if (keptFloor(journal, place) !== undefined || floorCount(journal) < KEPT_FLOOR_COUNT_MAX) return undefined;
   const message = `this broker remembers ${KEPT_FLOOR_COUNT_MAX} deleted replicas and deletes no more; delete topics that are not needed`;
   return new PartitaError('LIMIT_EXCEEDED', message, {
     limit: 'replicas deleted from a broker',

@@ -171,7 +171,7 @@ class RedisMetadataStore implements MetadataStore {
   }
 
   removeBroker(token: LeaseToken, brokerId: number): Promise<WriteOutcome> {
-    return this.#write('broker-remove', token, [this.keys.brokers], [brokerId]);
+    return this.#write('hash-put', token, [this.keys.brokers], ['broker_remove', brokerId, '']);
   }
 
   putSettings(token: LeaseToken, settings: SettingsEntry): Promise<WriteOutcome> {

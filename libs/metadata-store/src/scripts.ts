@@ -19,7 +19,6 @@ export const SCRIPT_NAMES = [
   'topic-update',
   'topic-delete',
   'hash-put',
-  'broker-remove',
   'settings-put',
   'part-publish',
   'audit-append',
