@@ -117,8 +117,11 @@ describe('under a checked history', () => {
         await callUnary(active, ClusterServiceService.updateClusterSettings, still);
         for (let move = 0; move < MOVE_COUNT; move += 1) {
           const partition = move % PARTITION_COUNT;
-          const { leaderId, inSyncIds } = await until('the partition', 10, () => api.partition('moved', partition));
-          const brokerId = inSyncIds.find((id) => id !== leaderId) ?? 0;
+          // Broker 0, the wish for the preferred leader, would be answered with the leader that there is.
+          const brokerId = await until('a successor in sync', 10, async () => {
+            const { leaderId, inSyncIds } = await api.partition('moved', partition);
+            return inSyncIds.find((id) => id !== leaderId);
+          });
           const request = { partitions: [{ topic: 'moved', partition }], brokerId };
           // Refused while its replica lags behind on a busy machine: to be asked again.
           await until('the leader to move', 10, async () => {
