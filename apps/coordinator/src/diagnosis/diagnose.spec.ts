@@ -58,6 +58,11 @@ const CASES: readonly (readonly [string, Spoiled, readonly string[]])[] = [
   ['too few in sync', { records: [inSync([1])] }, ['error partition-below-min-in-sync t/0']],
   ['one not in sync', { records: [inSync([1, 3])] }, ['warning partition-under-replicated t/0']],
   [
+    'a broker that is away, before what lacks its replicas',
+    { records: [...down(2), inSync([1, 3])] },
+    ['warning broker-down broker 2', 'warning partition-under-replicated t/0'],
+  ],
+  [
     'fewer replicas than wanted',
     { records: [configLearned(0, [1, 2, 3].slice(0, 2), 2)] },
     ['warning partition-short-of-replicas t/0'],

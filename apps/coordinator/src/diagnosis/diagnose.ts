@@ -7,7 +7,14 @@ import * as partitions from './partition-rules.ts';
 /** Things that are so for a moment whenever a leader changes: found only when they are still so after a while. */
 const PASSING: readonly Rule[] = [cluster.directoryUnlikeBrokers, cluster.directoryUnlikeStore];
 
+/** Causes before what comes of them: one broker that is away leaves many partitions with too few in sync. */
 const LASTING: readonly Rule[] = [
+  brokers.brokersAway,
+  brokers.brokersEmptied,
+  brokers.drainsStuck,
+  brokers.disksFilling,
+  brokers.clocksApart,
+  brokers.versionsApart,
   partitions.withoutLeader,
   partitions.belowMinInSync,
   partitions.underReplicated,
@@ -18,12 +25,6 @@ const LASTING: readonly Rule[] = [
   partitions.factorOne,
   partitions.minInSyncOne,
   partitions.parkedTopics,
-  brokers.brokersAway,
-  brokers.brokersEmptied,
-  brokers.drainsStuck,
-  brokers.disksFilling,
-  brokers.clocksApart,
-  brokers.versionsApart,
   cluster.uneven,
   cluster.reassignmentsStalled,
   cluster.metadataStore,
