@@ -104,11 +104,14 @@ export class ReplicatedTopic {
   async workDuring(what: string, happening: (recorder: Recorder) => Promise<void>, replicaCount = 3): Promise<Verdict> {
     const recorder = new Recorder();
     const workload = await Workload.start({ endpoints: this.endpoints, topic: this.name, recorder });
-    await happening(recorder);
-    await this.untilInSync(replicaCount, 60);
-    const before = recorder.events.length;
-    await until('work to go on', 20, () => recorder.events.length > before + 400);
-    await workload.stop();
+    try {
+      await happening(recorder);
+      await this.untilInSync(replicaCount, 60);
+      const before = recorder.events.length;
+      await until('work to go on', 20, () => recorder.events.length > before + 400);
+    } finally {
+      await workload.stop();
+    }
     expect(await workload.finalRead(60, this.endpoints)).toEqual([]);
     const verdict = checkHistory(recorder.events);
     expect(verdict.anomalies).toEqual({});
