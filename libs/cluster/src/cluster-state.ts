@@ -7,7 +7,7 @@ import { invariant, partitionKey } from '@partita/domain';
 import { UNCHANGED_SETTINGS } from './cluster-settings.ts';
 import type { ClusterSettings } from './cluster-settings.ts';
 import type { ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
-import { ReassignmentBook } from './reassignment-book.ts';
+import { ReassignmentBook } from './replica-sets/reassignment-book.ts';
 import type { BrokerFacts, ClusterRecord, InstanceFacts, TopicLife } from './records.ts';
 
 /** A partition as known. Invariant: epoch <= epochSeen. */

@@ -3,12 +3,12 @@ import { PartitaError } from '@partita/domain';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ClusterState } from './cluster-state.ts';
-import { creationFate } from './creation-fate.ts';
+import { creationFate } from './topics/creation-fate.ts';
 import type { BrokerRegistration, ReplicaReport, TopicDefinition } from './inventory.ts';
-import { evenKeyRanges } from './key-ranges.ts';
-import { planElections } from './leader-election.ts';
+import { evenKeyRanges } from './topics/key-ranges.ts';
+import { planElections } from './elections/leader-election.ts';
 import { partitionStatus } from './partition-status.ts';
-import { resignedLeaders, reviseLeaders } from './leadership.ts';
+import { resignedLeaders, reviseLeaders } from './elections/leadership.ts';
 import { mergeInventory, mergeStoredPartition, mergeStoredTopic } from './rebuild.ts';
 import type { ClusterRecord, Decision } from './records.ts';
 import {
@@ -20,8 +20,8 @@ import {
   reportReplicas,
   setBrokerStatus,
 } from './session-commands.ts';
-import { createTopic, deleteTopic, topicEtag, updateTopic, visibleTopic } from './topic-commands.ts';
-import type { CreateTopicCommand } from './topic-commands.ts';
+import { createTopic, deleteTopic, topicEtag, updateTopic, visibleTopic } from './topics/topic-commands.ts';
+import type { CreateTopicCommand } from './topics/topic-commands.ts';
 
 let state: ClusterState;
 let ids = 0;

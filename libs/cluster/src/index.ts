@@ -10,9 +10,9 @@ export type {
   Tombstone,
   TopicDefinition,
 } from './inventory.ts';
-export type { KeyRange } from './key-ranges.ts';
-export { CODECS, effectiveSettings, settingKeyOf, settingsInForce } from './topic-settings.ts';
-export type { Codec, EffectiveSetting, SettingValues, TopicSettings } from './topic-settings.ts';
+export type { KeyRange } from './topics/key-ranges.ts';
+export { CODECS, effectiveSettings, settingKeyOf, settingsInForce } from './topics/topic-settings.ts';
+export type { Codec, EffectiveSetting, SettingValues, TopicSettings } from './topics/topic-settings.ts';
 export {
   createTopic,
   deleteTopic,
@@ -22,16 +22,16 @@ export {
   updateQuorum,
   updateTopic,
   visibleTopic,
-} from './topic-commands.ts';
+} from './topics/topic-commands.ts';
 export type {
   CreateTopicCommand,
   CreateTopicResponse,
   DeleteTopicCommand,
   UpdateTopicCommand,
-} from './topic-commands.ts';
-export { planBalance } from './balance-plan.ts';
-export type { BalancePlan, MoveReason, PlannedLeader, PlannedMove, StuckReplica } from './balance-plan.ts';
-export type { BalanceRoles } from './balance-board.ts';
+} from './topics/topic-commands.ts';
+export { planBalance } from './balance/balance-plan.ts';
+export type { BalancePlan, MoveReason, PlannedLeader, PlannedMove, StuckReplica } from './balance/balance-plan.ts';
+export type { BalanceRoles } from './balance/balance-board.ts';
 export {
   changeClusterSettings,
   effectiveClusterSettings,
@@ -44,7 +44,7 @@ export {
   setEmptying,
 } from './cluster-settings.ts';
 export type { ClusterSettings, EmptyingScope, SettingsChange } from './cluster-settings.ts';
-export { assignShards } from './group-shards.ts';
+export { assignShards } from './topics/group-shards.ts';
 export {
   checkBrokerId,
   recordLeader,
@@ -55,29 +55,36 @@ export {
   setBrokerStatus,
 } from './session-commands.ts';
 export type { InSyncReport, LedPartition } from './session-commands.ts';
-export { creationFate } from './creation-fate.ts';
-export { desertedLeaders, resignedLeaders, reviseLeaders } from './leadership.ts';
+export { creationFate } from './topics/creation-fate.ts';
+export { desertedLeaders, resignedLeaders, reviseLeaders } from './elections/leadership.ts';
 export { mergeInventory, mergeNewTopic, mergeStoredPartition, mergeStoredTopic, mergeTombstone } from './rebuild.ts';
 export type { StoredPartition, StoredTopic } from './rebuild.ts';
 export { canElect, liveReplica, partitionStatus } from './partition-status.ts';
 export type { PartitionStatus } from './partition-status.ts';
-export { configsInForce, evaluatePromises, planElection, planElections } from './leader-election.ts';
-export { forceLeader, recoverBestLog } from './unclean-election.ts';
-export { isOpen } from './reassignment.ts';
+export { configsInForce, evaluatePromises, planElection, planElections } from './elections/leader-election.ts';
+export { forceLeader, recoverBestLog } from './elections/unclean-election.ts';
+export { isOpen } from './replica-sets/reassignment.ts';
 export {
   cancelReassignment,
   createReassignment,
   requireReassignment,
   settleReassignments,
-} from './reassignment-commands.ts';
-export type { CreateReassignmentCommand, CreateReassignmentResponse } from './reassignment-commands.ts';
-export { wantedReplicas } from './wanted-replicas.ts';
-export type { PlacementBroker } from './placement.ts';
-export { mayTakeReplicas, placementBrokers } from './placement-brokers.ts';
-export type { AskedMove, Move, MoveOutcome, OpenMove, Reassignment, ReassignmentReason } from './reassignment.ts';
-export { planReplicaChange } from './replica-change.ts';
-export type { ReplicaStep, WantedReplicas } from './replica-change.ts';
-export { ReplicaProgress } from './replica-progress.ts';
-export type { ElectionOutcome, ElectionPlan, PromiseReply } from './leader-election.ts';
+} from './replica-sets/reassignment-commands.ts';
+export type { CreateReassignmentCommand, CreateReassignmentResponse } from './replica-sets/reassignment-commands.ts';
+export { wantedReplicas } from './replica-sets/wanted-replicas.ts';
+export type { PlacementBroker } from './topics/placement.ts';
+export { mayTakeReplicas, placementBrokers } from './topics/placement-brokers.ts';
+export type {
+  AskedMove,
+  Move,
+  MoveOutcome,
+  OpenMove,
+  Reassignment,
+  ReassignmentReason,
+} from './replica-sets/reassignment.ts';
+export { planReplicaChange } from './replica-sets/replica-change.ts';
+export type { ReplicaStep, WantedReplicas } from './replica-sets/replica-change.ts';
+export { ReplicaProgress } from './replica-sets/replica-progress.ts';
+export type { ElectionOutcome, ElectionPlan, PromiseReply } from './elections/leader-election.ts';
 export { LEASE_RENEW_MS, LEASE_TTL_MS, LeaseState } from './lease-state.ts';
 export type { LeaseStatus, OtherHolder } from './lease-state.ts';

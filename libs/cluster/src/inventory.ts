@@ -3,8 +3,8 @@
  * the peer protocol at the edge.
  */
 import type { ClusterSettings } from './cluster-settings.ts';
-import type { KeyRange } from './key-ranges.ts';
-import type { TopicSettings } from './topic-settings.ts';
+import type { KeyRange } from './topics/key-ranges.ts';
+import type { TopicSettings } from './topics/topic-settings.ts';
 
 /** A replica's identity: a fresh disk under an old broker id, or a replica made again, is another one. */
 export interface ReplicaIdentity {

@@ -4,7 +4,7 @@
  */
 import type { ClusterSettings } from './cluster-settings.ts';
 import type { ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
-import type { Reassignment } from './reassignment.ts';
+import type { Reassignment } from './replica-sets/reassignment.ts';
 
 /** `creating`: not seen by clients yet. `deleting`: clients do not see it any more, tombstones are being stored. */
 export type TopicLife = 'creating' | 'active' | 'deleting';

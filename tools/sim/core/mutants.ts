@@ -13,7 +13,7 @@ export interface Mutant extends Variant {
 }
 
 const STATUS = 'libs/cluster/src/partition-status.ts';
-const ELECTION = 'libs/cluster/src/leader-election.ts';
+const ELECTION = 'libs/cluster/src/elections/leader-election.ts';
 const PROMISE = 'libs/replication/src/promise.ts';
 const FOLLOWER = 'libs/replication/src/follower.ts';
 const FOLLOWING = 'libs/replication/src/following.ts';

@@ -6,17 +6,17 @@ import { invariant } from '@partita/domain';
 import { ClusterState } from '../cluster-state.ts';
 import { sameReplica } from '../inventory.ts';
 import type { ReplicaConfig, ReplicaIdentity } from '../inventory.ts';
-import { evenKeyRanges } from '../key-ranges.ts';
+import { evenKeyRanges } from '../topics/key-ranges.ts';
 import { electionQuorum } from '../partition-status.ts';
-import type { Move } from '../reassignment.ts';
-import { createReassignment, settleReassignments } from '../reassignment-commands.ts';
+import type { Move } from '../replica-sets/reassignment.ts';
+import { createReassignment, settleReassignments } from '../replica-sets/reassignment-commands.ts';
 import type { ClusterRecord } from '../records.ts';
-import { planReplicaChange } from '../replica-change.ts';
-import type { ReplicaStep } from '../replica-change.ts';
+import { planReplicaChange } from '../replica-sets/replica-change.ts';
+import type { ReplicaStep } from '../replica-sets/replica-change.ts';
 import { registerBroker, setBrokerStatus } from '../session-commands.ts';
-import { settingsInForce } from '../topic-settings.ts';
-import type { TopicSettings } from '../topic-settings.ts';
-import { wantedReplicas } from '../wanted-replicas.ts';
+import { settingsInForce } from '../topics/topic-settings.ts';
+import type { TopicSettings } from '../topics/topic-settings.ts';
+import { wantedReplicas } from '../replica-sets/wanted-replicas.ts';
 
 export const MODEL_TOPIC = 'topic';
 

@@ -1,6 +1,6 @@
 /** Clusters for specs of balance, from plain sets: partition numbers run through all topics. */
 import { ClusterState } from '../cluster-state.ts';
-import { evenKeyRanges } from '../key-ranges.ts';
+import { evenKeyRanges } from '../topics/key-ranges.ts';
 import { registerBroker, setBrokerStatus } from '../session-commands.ts';
 import type { ReplicaReport } from '../inventory.ts';
 

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { evaluatePromises } from './leader-election.ts';
 import type { ElectionPlan, PromiseReply } from './leader-election.ts';
-import type { ReplicaConfig, ReplicaIdentity } from './inventory.ts';
-import { electionQuorum } from './partition-status.ts';
+import type { ReplicaConfig, ReplicaIdentity } from '../inventory.ts';
+import { electionQuorum } from '../partition-status.ts';
 
 function replica(brokerId: number): ReplicaIdentity {
   return { brokerId, directoryId: `dir ${brokerId}`, replicaId: `replica ${brokerId}` };

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ClusterState } from './cluster-state.ts';
-import { creationFate } from './creation-fate.ts';
-import type { ReplicaReport, TopicDefinition } from './inventory.ts';
-import { evenKeyRanges } from './key-ranges.ts';
+import { ClusterState } from '../cluster-state.ts';
+import { creationFate } from '../topics/creation-fate.ts';
+import type { ReplicaReport, TopicDefinition } from '../inventory.ts';
+import { evenKeyRanges } from '../topics/key-ranges.ts';
 import { planElections } from './leader-election.ts';
 import { canStillCommit, desertedLeaders, resignedLeaders, reviseLeaders } from './leadership.ts';
-import { electionQuorum } from './partition-status.ts';
-import type { ClusterRecord } from './records.ts';
-import { recordLeader, registerBroker, reportReplicas, setBrokerStatus } from './session-commands.ts';
-import { createTopic } from './topic-commands.ts';
+import { electionQuorum } from '../partition-status.ts';
+import type { ClusterRecord } from '../records.ts';
+import { recordLeader, registerBroker, reportReplicas, setBrokerStatus } from '../session-commands.ts';
+import { createTopic } from '../topics/topic-commands.ts';
 
 const TOPIC = 't';
 let state: ClusterState;

@@ -7,11 +7,11 @@ import {
   REQUEST_ID_CHARS_MAX,
 } from '@partita/domain';
 import type { ErrorReason } from '@partita/domain';
-import type { ClusterState, ClusterTopic } from './cluster-state.ts';
-import { mayTakeReplicas } from './placement-brokers.ts';
+import type { ClusterState, ClusterTopic } from '../cluster-state.ts';
+import { mayTakeReplicas } from '../topics/placement-brokers.ts';
 import { isOpen } from './reassignment.ts';
 import type { AskedMove, Move, MoveOutcome, Reassignment, ReassignmentReason } from './reassignment.ts';
-import type { ClusterRecord, Decision } from './records.ts';
+import type { ClusterRecord, Decision } from '../records.ts';
 import { afterMoves, hasReplica } from './wanted-replicas.ts';
 
 export interface CreateReassignmentCommand {

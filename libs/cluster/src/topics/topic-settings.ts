@@ -13,8 +13,8 @@ import {
   TIMESTAMP_FUTURE_MS_MAX,
   TOMBSTONE_DELAY_MS_DEFAULT,
 } from '@partita/domain';
-import { formatSetting } from './setting-text.ts';
-import type { SettingUnit } from './setting-text.ts';
+import { formatSetting } from '../setting-text.ts';
+import type { SettingUnit } from '../setting-text.ts';
 
 export const CODECS = ['none', 'zstd', 'lz4', 'gzip'] as const;
 export type Codec = (typeof CODECS)[number];

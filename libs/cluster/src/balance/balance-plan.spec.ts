@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planBalance } from './balance-plan.ts';
 import type { BalancePlan } from './balance-plan.ts';
-import { clusterOf } from './testing/uneven-cluster.ts';
-import type { UnevenCluster } from './testing/uneven-cluster.ts';
+import { clusterOf } from '../testing/uneven-cluster.ts';
+import type { UnevenCluster } from '../testing/uneven-cluster.ts';
 
 const NONE = new Set<number>();
 

@@ -1,9 +1,9 @@
 import { beforeEach, expect, it } from 'vitest';
-import { ClusterState } from './cluster-state.ts';
-import type { ReplicaReport } from './inventory.ts';
-import { evenKeyRanges } from './key-ranges.ts';
+import { ClusterState } from '../cluster-state.ts';
+import type { ReplicaReport } from '../inventory.ts';
+import { evenKeyRanges } from '../topics/key-ranges.ts';
 import { ReplicaProgress } from './replica-progress.ts';
-import { registerBroker } from './session-commands.ts';
+import { registerBroker } from '../session-commands.ts';
 
 let state: ClusterState;
 let progress: ReplicaProgress;

@@ -1,6 +1,6 @@
 /** Which consumer-group instance shall own which shard of `__groups`: evenly, by as few moves as that takes. */
-import type { ClusterState } from './cluster-state.ts';
-import type { ClusterRecord } from './records.ts';
+import type { ClusterState } from '../cluster-state.ts';
+import type { ClusterRecord } from '../records.ts';
 
 /**
  * Gives every shard an instance, and every instance its share. A shard whose instance is gone stays free of a new one

@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ClusterState } from './cluster-state.ts';
-import type { ReplicaConfig, ReplicaReport } from './inventory.ts';
-import { evenKeyRanges } from './key-ranges.ts';
-import type { ClusterRecord } from './records.ts';
+import { ClusterState } from '../cluster-state.ts';
+import type { ReplicaConfig, ReplicaReport } from '../inventory.ts';
+import { evenKeyRanges } from '../topics/key-ranges.ts';
+import type { ClusterRecord } from '../records.ts';
 import { planReplicaChange } from './replica-change.ts';
 import type { ReplicaStep, WantedReplicas } from './replica-change.ts';
-import { registerBroker, setBrokerStatus } from './session-commands.ts';
+import { registerBroker, setBrokerStatus } from '../session-commands.ts';
 
 const TOPIC = 't';
 let state: ClusterState;

@@ -6,10 +6,10 @@
  */
 import { partitionKey } from '@partita/domain';
 import type { TopicPartition } from '@partita/domain';
-import type { ClusterPartition, ClusterState } from './cluster-state.ts';
-import type { ReplicaReport } from './inventory.ts';
-import { electionQuorum, liveReplica } from './partition-status.ts';
-import type { ClusterRecord } from './records.ts';
+import type { ClusterPartition, ClusterState } from '../cluster-state.ts';
+import type { ReplicaReport } from '../inventory.ts';
+import { electionQuorum, liveReplica } from '../partition-status.ts';
+import type { ClusterRecord } from '../records.ts';
 
 /**
  * True when so many followers report a live stream from the last known leader that it can commit. False for a min ISR of 1:

@@ -6,7 +6,7 @@ import { BalanceBoard } from './balance-board.ts';
 import type { BalanceRoles, BoardSlot } from './balance-board.ts';
 import { exchangeOnce, placeLeaders } from './balance-leaders.ts';
 import { best, placeReplicas } from './balance-replicas.ts';
-import type { ClusterState } from './cluster-state.ts';
+import type { ClusterState } from '../cluster-state.ts';
 
 /** `drain`: the broker is being emptied; `rack`: the partition shares a rack needlessly; `balance`: counts differ. */
 export type MoveReason = 'drain' | 'rack' | 'balance';

@@ -3,7 +3,7 @@
  * A moved replica takes the place of the old one in its set, so a set's first broker stays the one that should lead.
  */
 import { invariant, partitionKey } from '@partita/domain';
-import type { ClusterState } from './cluster-state.ts';
+import type { ClusterState } from '../cluster-state.ts';
 
 /** A partition on the board. */
 export interface BoardSlot {

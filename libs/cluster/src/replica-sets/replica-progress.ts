@@ -3,8 +3,8 @@
  * records behind the leader's newest report; it is level as of the time of the last leader's end that it has reached.
  */
 import { partitionKey } from '@partita/domain';
-import type { ClusterState } from './cluster-state.ts';
-import type { ReplicaReport } from './inventory.ts';
+import type { ClusterState } from '../cluster-state.ts';
+import type { ReplicaReport } from '../inventory.ts';
 
 interface Progress {
   /** When it was last known to be level; undefined = never seen so. */

@@ -4,10 +4,10 @@
  * Pure: the same question is asked again after each step, and after any failure; a leader refuses what is not due.
  */
 import { partitionKey } from '@partita/domain';
-import type { ClusterPartition, ClusterState } from './cluster-state.ts';
-import { sameReplica } from './inventory.ts';
-import type { ReplicaConfig, ReplicaIdentity, ReplicaReport } from './inventory.ts';
-import { liveReplica } from './partition-status.ts';
+import type { ClusterPartition, ClusterState } from '../cluster-state.ts';
+import { sameReplica } from '../inventory.ts';
+import type { ReplicaConfig, ReplicaIdentity, ReplicaReport } from '../inventory.ts';
+import { liveReplica } from '../partition-status.ts';
 
 /** What is wanted. To replace a broker name another, to change the factor name more or fewer. */
 export interface WantedReplicas {

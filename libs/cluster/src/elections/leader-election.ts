@@ -3,11 +3,11 @@
  * the replicas persist; a lost or repeated message only costs another attempt.
  */
 import { partitionKey } from '@partita/domain';
-import type { ClusterPartition, ClusterState, ClusterTopic } from './cluster-state.ts';
-import { creationFate } from './creation-fate.ts';
-import { sameConfig, sameReplica } from './inventory.ts';
-import type { ReplicaConfig, ReplicaIdentity } from './inventory.ts';
-import { canElect, electionQuorum, liveReplica } from './partition-status.ts';
+import type { ClusterPartition, ClusterState, ClusterTopic } from '../cluster-state.ts';
+import { creationFate } from '../topics/creation-fate.ts';
+import { sameConfig, sameReplica } from '../inventory.ts';
+import type { ReplicaConfig, ReplicaIdentity } from '../inventory.ts';
+import { canElect, electionQuorum, liveReplica } from '../partition-status.ts';
 
 /** One election attempt of one partition. */
 export interface ElectionPlan {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ElectionPlan, PromiseReply } from './leader-election.ts';
-import type { ReplicaConfig, ReplicaIdentity } from './inventory.ts';
+import type { ReplicaConfig, ReplicaIdentity } from '../inventory.ts';
 import { forceLeader, recoverBestLog } from './unclean-election.ts';
 
 function replica(brokerId: number): ReplicaIdentity {

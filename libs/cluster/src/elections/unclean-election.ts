@@ -4,8 +4,8 @@
  */
 import { compareLogs, configsInForce, evaluatePromises } from './leader-election.ts';
 import type { ElectionOutcome, ElectionPlan, PromiseReply } from './leader-election.ts';
-import { sameReplica } from './inventory.ts';
-import type { ReplicaConfig } from './inventory.ts';
+import { sameReplica } from '../inventory.ts';
+import type { ReplicaConfig } from '../inventory.ts';
 
 type Elected = Extract<ElectionOutcome, { kind: 'elected' }>;
 type Judge = (plan: ElectionPlan, replies: readonly PromiseReply[]) => ElectionOutcome;

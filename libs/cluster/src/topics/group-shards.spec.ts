@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ClusterState } from './cluster-state.ts';
+import { ClusterState } from '../cluster-state.ts';
 import { assignShards } from './group-shards.ts';
 
 const SHARD_COUNT = 16;

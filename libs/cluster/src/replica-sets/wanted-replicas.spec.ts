@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MODEL_TOPIC, ReplicaSetModel } from './testing/replica-set-model.ts';
+import { MODEL_TOPIC, ReplicaSetModel } from '../testing/replica-set-model.ts';
 import { afterMoves, wantedReplicas } from './wanted-replicas.ts';
 
 function wanted(model: ReplicaSetModel, nowMs = 0) {

@@ -7,8 +7,8 @@ import {
   settleReassignments,
 } from './reassignment-commands.ts';
 import type { Move, Reassignment } from './reassignment.ts';
-import { updateTopic } from './topic-commands.ts';
-import { MODEL_TOPIC, ReplicaSetModel } from './testing/replica-set-model.ts';
+import { updateTopic } from '../topics/topic-commands.ts';
+import { MODEL_TOPIC, ReplicaSetModel } from '../testing/replica-set-model.ts';
 
 let model: ReplicaSetModel;
 let count: number;

@@ -4,13 +4,13 @@
  * is half made is completed or tidied up by the same rule.
  */
 import { partitionKey } from '@partita/domain';
-import type { ClusterPartition, ClusterState, ClusterTopic } from './cluster-state.ts';
-import { liveReplica } from './partition-status.ts';
-import type { PlacementBroker } from './placement.ts';
-import { mayTakeReplicas, placementBrokers } from './placement-brokers.ts';
+import type { ClusterPartition, ClusterState, ClusterTopic } from '../cluster-state.ts';
+import { liveReplica } from '../partition-status.ts';
+import type { PlacementBroker } from '../topics/placement.ts';
+import { mayTakeReplicas, placementBrokers } from '../topics/placement-brokers.ts';
 import type { Move } from './reassignment.ts';
 import type { WantedReplicas } from './replica-change.ts';
-import { settingsInForce } from './topic-settings.ts';
+import { settingsInForce } from '../topics/topic-settings.ts';
 
 /** A copy that was begun is waited for this long while its broker is away; then another broker gets one. */
 const LEARNER_PATIENCE_MS = 5 * 60 * 1000;

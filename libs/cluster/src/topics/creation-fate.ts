@@ -1,6 +1,6 @@
 /** What becomes of a topic whose creation is not complete, or was cut off. */
-import type { ClusterState, ClusterTopic } from './cluster-state.ts';
-import { liveReplica } from './partition-status.ts';
+import type { ClusterState, ClusterTopic } from '../cluster-state.ts';
+import { liveReplica } from '../partition-status.ts';
 
 export type CreationFate = 'complete' | 'wait' | 'abandon';
 

@@ -1,5 +1,5 @@
 /** Which brokers may be given replicas, and what they have already. */
-import type { ClusterState } from './cluster-state.ts';
+import type { ClusterState } from '../cluster-state.ts';
 import type { PlacementBroker } from './placement.ts';
 
 /** True for a broker that may be given replicas: one that is up and is not being emptied. */

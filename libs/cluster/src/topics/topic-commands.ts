@@ -11,13 +11,13 @@ import {
   REQUEST_ID_CHARS_MAX,
   topicNameFault,
 } from '@partita/domain';
-import type { ClusterState, ClusterTopic } from './cluster-state.ts';
-import type { ReplicaConfig, Tombstone, TopicDefinition } from './inventory.ts';
+import type { ClusterState, ClusterTopic } from '../cluster-state.ts';
+import type { ReplicaConfig, Tombstone, TopicDefinition } from '../inventory.ts';
 import { evenKeyRanges } from './key-ranges.ts';
-import { electionQuorum } from './partition-status.ts';
+import { electionQuorum } from '../partition-status.ts';
 import { placePartitions } from './placement.ts';
 import { placementBrokers } from './placement-brokers.ts';
-import type { ClusterRecord, Decision } from './records.ts';
+import type { ClusterRecord, Decision } from '../records.ts';
 import { checkSettings, settingsInForce } from './topic-settings.ts';
 import type { TopicSettings } from './topic-settings.ts';
 
