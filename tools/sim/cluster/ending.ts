@@ -69,7 +69,7 @@ async function checkTopic(world: World, topic: KnownTopic): Promise<void> {
   if (topic.life === 'deleted') return;
   for (let partition = 0; partition < topic.partitionCount; partition += 1) {
     const replicas = oracle.replicasOf(topic.topicId, partition);
-    const leader = replicas.find(({ actor }) => actor.state.role.kind === 'leader');
+    const leader = newestLeader(replicas);
     // What is of the set may be gone with its disk only.
     const wanted = leader?.actor.state.configs[0]?.replicas.filter(({ replicaId }) => !losses.isLost(replicaId)) ?? [];
     const missing = wanted.find(({ replicaId }) => !replicas.some(({ actor }) => actor.replicaId === replicaId));
@@ -79,13 +79,24 @@ async function checkTopic(world: World, topic: KnownTopic): Promise<void> {
   }
 }
 
+/** One that stood still may not have heard yet that it leads no more: what it has is old. */
+function newestLeader(replicas: readonly OpenReplica[]): OpenReplica | undefined {
+  let newest: { readonly epoch: number; readonly replica: OpenReplica } | undefined;
+  for (const replica of replicas) {
+    const { role } = replica.actor.state;
+    if (role.kind === 'leader' && (newest === undefined || role.epoch > newest.epoch))
+      newest = { epoch: role.epoch, replica };
+  }
+  return newest?.replica;
+}
+
 async function checkPartition(
   world: World,
   topic: KnownTopic,
   partition: number,
   replicas: readonly OpenReplica[],
 ): Promise<void> {
-  const leader = replicas.find(({ actor }) => actor.state.role.kind === 'leader');
+  const leader = newestLeader(replicas);
   const where = `${topic.name}/${partition}`;
   if (leader === undefined) {
     world.tally.add('partitions without a leader at the end');
