@@ -16,29 +16,38 @@ export class QuotaBrake {
     this.#meter = meter;
   }
 
-  /** False = nobody waits: neither method need be called. */
+  /** False = nobody waits: no other method need be called. */
   get isOn(): boolean {
     return this.#buckets.isOn;
   }
 
-  /** Milliseconds until the topic may be sent to the client; 0 = now. A wait is measured each time it is asked for. */
+  /** Milliseconds until the topic may be sent to the client; 0 = now. */
   waitMs(clientId: string, topic: string): number {
-    const nowMs = this.#clock.monotonicMs();
-    let waitMs = 0;
-    let slowest: BoundBucket | undefined;
-    for (const bound of this.#buckets.of(clientId, topic, nowMs)) {
-      const boundMs = bound.bucket.waitMs(1, nowMs);
-      if (boundMs <= waitMs) continue;
-      waitMs = boundMs;
-      slowest = bound;
-    }
-    if (slowest !== undefined) this.#meter.delayed(slowest.kind, topic, waitMs);
-    return Math.ceil(waitMs);
+    return Math.ceil(this.#slowest(clientId, topic).waitMs);
+  }
+
+  /** A reader begins to wait for so long. */
+  noteHold(clientId: string, topic: string, holdMs: number): void {
+    const { bound } = this.#slowest(clientId, topic);
+    if (bound !== undefined) this.#meter.delayed(bound.kind, topic, holdMs);
   }
 
   /** So many bytes were sent. */
   spend(clientId: string, topic: string, bytes: number): void {
     const nowMs = this.#clock.monotonicMs();
     for (const { bucket } of this.#buckets.of(clientId, topic, nowMs)) bucket.take(bytes, nowMs);
+  }
+
+  #slowest(clientId: string, topic: string): { readonly bound: BoundBucket | undefined; readonly waitMs: number } {
+    const nowMs = this.#clock.monotonicMs();
+    let slowest: BoundBucket | undefined;
+    let waitMs = 0;
+    for (const bound of this.#buckets.of(clientId, topic, nowMs)) {
+      const boundMs = bound.bucket.waitMs(1, nowMs);
+      if (boundMs <= waitMs) continue;
+      waitMs = boundMs;
+      slowest = bound;
+    }
+    return { bound: slowest, waitMs };
   }
 }
