@@ -215,7 +215,7 @@ export class FetchStreamSession implements BidiHandlers<FetchStreamRequest> {
       const before = reading.offset;
       let bytes: Uint8Array;
       try {
-        bytes = await reading.read(Math.min(SLICE_BYTES, this.#credit));
+        bytes = await reading.read(Math.min(SLICE_BYTES, this.#credit, this.#quotaBytes(reading)));
       } catch (error) {
         this.#fail(subscription, asPartitaError(error));
         return;
@@ -252,6 +252,12 @@ export class FetchStreamSession implements BidiHandlers<FetchStreamRequest> {
       this.#pump();
     });
     return true;
+  }
+
+  /** What quotas leave of a slice. */
+  #quotaBytes({ actor: { topic } }: Reading): number {
+    const { brake } = this.#options;
+    return brake.isOn && !topic.isInternal ? brake.sliceBytes(this.#clientId, topic.config.topic) : SLICE_BYTES;
   }
 
   #fail(subscription: Subscription, error: PartitaError): void {

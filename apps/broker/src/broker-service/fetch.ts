@@ -69,9 +69,7 @@ export async function fetchBatches(
   const answers = parts.map(answerOf);
   parts.forEach(({ reading }, index) => {
     const bytes = answers[index]?.recordBatches;
-    if (reading === undefined || bytes === undefined) return;
-    options.metrics.fetched(reading.actor.topic, bytes);
-    quota.spend(reading, bytes.length);
+    if (reading !== undefined && bytes !== undefined) options.metrics.fetched(reading.actor.topic, bytes);
   });
   return { partitions: answers };
 }
@@ -96,10 +94,10 @@ async function readParts(
     const { reading } = part;
     if (reading === undefined || part.error !== undefined) continue;
     part.error = reading.fault();
-    if (part.error !== undefined || quota.waitMs(reading) > 0) continue;
-    while (reading.hasMore && bytes < bytesMax) {
+    if (part.error !== undefined) continue;
+    while (reading.hasMore && bytes < bytesMax && quota.waitMs(reading) === 0) {
       const before = reading.offset;
-      const chunk = await readChunk(part, reading, bytesMax - bytes);
+      const chunk = await readChunk(part, reading, Math.min(bytesMax - bytes, quota.sliceBytes(reading)));
       if (chunk === undefined) break;
       // Only the first batch of an answer may be larger than what is left.
       if (bytes + chunk.length > bytesMax && !(isFirst && bytes === 0)) {
@@ -108,6 +106,7 @@ async function readParts(
       }
       bytes += chunk.length;
       part.chunks.push(chunk);
+      quota.spend(reading, chunk.length);
       if (reading.offset === before) break;
     }
   }
@@ -147,6 +146,11 @@ class ReaderQuota {
   /** Milliseconds until the partition may be read; 0 = now. */
   waitMs({ actor: { topic } }: Reading): number {
     return this.#brake.isOn && !topic.isInternal ? this.#brake.waitMs(this.#clientId, topic.config.topic) : 0;
+  }
+
+  sliceBytes({ actor: { topic } }: Reading): number {
+    const isFree = !this.#brake.isOn || topic.isInternal;
+    return isFree ? RESPONSE_BYTES_MAX : this.#brake.sliceBytes(this.#clientId, topic.config.topic);
   }
 
   /** How long to wait, at most QUOTA_DELAY_MS_MAX, until anything may be read of what is there; 0 = now, or nothing is there. */

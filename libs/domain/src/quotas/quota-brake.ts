@@ -5,6 +5,8 @@ import type { Clock } from '../ports.ts';
 import type { QuotaMeter } from './quota-gate.ts';
 import type { BoundBucket, QuotaBuckets } from './quota-buckets.ts';
 
+const SLICES_PER_SECOND = 4;
+
 export class QuotaBrake {
   readonly #buckets: QuotaBuckets;
   readonly #clock: Clock;
@@ -24,6 +26,14 @@ export class QuotaBrake {
   /** Milliseconds until the topic may be sent to the client; 0 = now. */
   waitMs(clientId: string, topic: string): number {
     return Math.ceil(this.#slowest(clientId, topic).waitMs);
+  }
+
+  /** What may be read at once, so that what is charged afterwards is not far beyond: a quarter of a second's worth. */
+  sliceBytes(clientId: string, topic: string): number {
+    let bytes = Infinity;
+    for (const { bucket } of this.#buckets.of(clientId, topic, this.#clock.monotonicMs()))
+      bytes = Math.min(bytes, Math.ceil(bucket.bytesPerSecond / SLICES_PER_SECOND));
+    return bytes;
   }
 
   /** A reader begins to wait for so long. */

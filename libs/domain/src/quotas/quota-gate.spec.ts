@@ -212,6 +212,7 @@ describe('a brake', () => {
     const delays: number[] = [];
     const brake = new QuotaBrake(buckets, clock, { delayed: (_kind, _topic, ms) => void delays.push(ms) });
     expect(brake.waitMs('c', 't')).toBe(0);
+    expect([brake.sliceBytes('c', 't'), brake.sliceBytes('c', 'other')]).toEqual([500, Infinity]);
     brake.spend('c', 't', 4000);
     expect(brake.waitMs('c', 't')).toBe(1001);
     brake.noteHold('c', 't', 1001);
