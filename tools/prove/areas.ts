@@ -12,6 +12,7 @@ import { groups } from './areas/groups.ts';
 import { kill } from './areas/kill.ts';
 import { partitions } from './areas/partitions.ts';
 import { producers } from './areas/producers.ts';
+import { quotas } from './areas/quotas.ts';
 import { redis } from './areas/redis.ts';
 import { reliability } from './areas/reliability.ts';
 import { rolling } from './areas/rolling.ts';
@@ -33,6 +34,7 @@ export const AREAS: readonly Area[] = [
   cluster,
   compaction,
   partitions,
+  quotas,
   redis,
   fuzz,
   reliability,

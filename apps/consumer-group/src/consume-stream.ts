@@ -4,6 +4,7 @@
  * time-out to come back with its id.
  */
 import { asPartitaError, HEARTBEAT_MS, PartitaError, STREAM_FRAMES_IN_FLIGHT_COUNT_MAX } from '@partita/domain';
+import type { QuotaBrake } from '@partita/domain';
 import { LeaderReader } from '@partita/client';
 import type { RouteCache } from '@partita/client';
 import { memberEpochOf } from '@partita/groups';
@@ -48,6 +49,8 @@ export interface ConsumeServices {
   readonly pool: ChannelPool;
   readonly logger: Logger;
   readonly meter: GroupMeter;
+  /** What holds deliveries. */
+  readonly brake: QuotaBrake;
   readonly tracing: boolean;
 }
 
@@ -90,7 +93,11 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     this.#services = services;
     this.#reader = new LeaderReader(services.routes, services.pool, FEED_PACE);
     stream.onClose(() => this.#close());
-    stream.onDrain(() => this.#membership?.partitions.guarded(() => this.#membership?.delivery.pump()));
+    stream.onDrain(() => this.#pump());
+  }
+
+  #pump(): void {
+    this.#membership?.partitions.guarded(() => this.#membership?.delivery.pump());
   }
 
   onMessage({ message, traceparent }: ConsumeRequest): void {
@@ -156,6 +163,9 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       sink,
       delivered: this.#services.meter.delivered(group),
       tracing: this.#services.tracing,
+      brake: this.#services.brake,
+      clientId: this.#context.clientId,
+      onHoldOver: () => this.#pump(),
       isAppendTime: (topicId) => usesAppendTime(this.#services.routes.table.topicById(topicId)),
     });
     const partitions = new MemberPartitions({
@@ -381,6 +391,7 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     this.#context.draining.removeEventListener('abort', this.#onDraining);
     const membership = this.#membership;
     membership?.partitions.close();
+    membership?.delivery.close();
     membership?.shard.sessions.detach(membership.group, membership.memberId, this);
     this.#reader.close();
     this.#early = [];

@@ -8,6 +8,7 @@ import type { BatchHeader } from '@partita/batch';
 import { BatchTrace } from '@partita/client';
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
 import { asPartitaError, isInternalTopic, PartitaError } from '@partita/domain';
+import type { DelayRoom, QuotaGate } from '@partita/domain';
 import type { Partition, ProduceBatchFrame, ProduceResult, TopicRoute } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
 import type { HeldBytes } from './held-bytes.ts';
@@ -18,18 +19,31 @@ interface BatchFrame {
   readonly frame: ProduceBatchFrame;
   readonly trace: PublishTrace | undefined;
   readonly deadlineAtMs: number;
+  /** Of the client; empty when it does not name itself. */
+  readonly clientId: string;
+  /** Bounds what of its stream waits for quotas. */
+  readonly room: DelayRoom;
   readonly done: (outcome: AppendOutcome) => void;
+}
+
+export interface BatchAppendOptions {
+  readonly routes: RouteCache;
+  readonly appender: LeaderAppender;
+  readonly held: HeldBytes;
+  readonly gate: QuotaGate;
 }
 
 export class BatchAppend {
   readonly #routes: RouteCache;
   readonly #appender: LeaderAppender;
   readonly #held: HeldBytes;
+  readonly #gate: QuotaGate;
 
-  constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes) {
+  constructor({ routes, appender, held, gate }: BatchAppendOptions) {
     this.#routes = routes;
     this.#appender = appender;
     this.#held = held;
+    this.#gate = gate;
   }
 
   /** Queues the batch behind the earlier ones of its partition and session; `done` is called once. */
@@ -39,6 +53,30 @@ export class BatchAppend {
       const text = `"${topic}" is Partita's own; clients cannot write it`;
       return batch.done(new PartitaError('INTERNAL_TOPIC', text, { topic }));
     }
+    if (this.#gate.isOn) this.#throttle(batch);
+    else this.#route(batch);
+  }
+
+  /** In the order in which batches of a client came to the topic: a session's never overtake each other. */
+  #throttle(batch: BatchFrame): void {
+    const { frame, clientId, deadlineAtMs, room, trace } = batch;
+    const { topic } = frame;
+    const startMs = performance.now();
+    const bytes = frame.recordBatches.byteLength;
+    let isDelayed = false;
+    try {
+      this.#gate.pass({ clientId, topic, bytes, lane: `${clientId}\0${topic}`, deadlineAtMs, room }, () => {
+        if (isDelayed) trace?.spent('throttle', startMs);
+        this.#route(batch);
+      });
+      isDelayed = true;
+    } catch (error) {
+      batch.done(asPartitaError(error));
+    }
+  }
+
+  #route(batch: BatchFrame): void {
+    const { topic } = batch.frame;
     const startMs = batch.trace === undefined ? 0 : performance.now();
     const known = this.#routes.lookup(topic);
     const go = (route: TopicRoute): void => {

@@ -4,8 +4,11 @@
  */
 import {
   DEADLINE_MS_MAX,
+  DelayRoom,
   HEARTBEAT_MS,
   PartitaError,
+  QUOTA_STREAM_DELAYED_BYTES_MAX,
+  QUOTA_STREAM_DELAYED_COUNT_MAX,
   STREAM_FRAMES_IN_FLIGHT_COUNT_MAX,
   STREAM_SILENCE_MS_MAX,
 } from '@partita/domain';
@@ -40,6 +43,8 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   readonly #meter: GatewayMeter;
   readonly #tracing: PublishTracing;
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  /** What waits for quotas; the rest of what may be in flight is left to other topics. */
+  readonly #delayed = new DelayRoom(QUOTA_STREAM_DELAYED_COUNT_MAX, QUOTA_STREAM_DELAYED_BYTES_MAX);
   #opened = false;
   #ended = false;
   #framesInFlight = 0;
@@ -111,7 +116,8 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
       parent === undefined
         ? undefined
         : PublishTrace.begin(parent, publishedRecords(request, frame.traceparent), this.#context);
-    this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), { form: 'stream', trace }).then(
+    const arrived = { form: 'stream', trace, clientId: this.#context.clientId, room: this.#delayed } as const;
+    this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), arrived).then(
       (response) => this.#answer(frame.frameId, bytes, response),
       (error: unknown) => this.#answer(frame.frameId, bytes, error),
     );
@@ -134,7 +140,8 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
       this.#answer(frame.frameId, bytes, answer);
     };
     const deadlineAtMs = this.#deadlineAt(frame.timeoutMs);
-    this.#batches.append({ frame, trace, deadlineAtMs, done });
+    const { clientId } = this.#context;
+    this.#batches.append({ frame, trace, deadlineAtMs, clientId, room: this.#delayed, done });
   }
 
   #take(frameId: bigint, bytes: number): boolean {

@@ -27,7 +27,7 @@ export function producerMethods(parts: ProducerParts) {
         const parent = publishParent(publishTracing(tracing), '');
         const trace =
           parent === undefined ? undefined : PublishTrace.begin(parent, publishedRecords(request, ''), context);
-        return records.produce(request, deadlineAtMs, { form: 'unary', trace });
+        return records.produce(request, deadlineAtMs, { form: 'unary', trace, clientId: context.clientId });
       },
       { append: true },
     ),

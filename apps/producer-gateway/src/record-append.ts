@@ -4,6 +4,7 @@ import { PartitionBatcher, PartitionChooser, ProducerIds } from '@partita/client
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
 import type { ProduceRequest, ProduceResponse, ProduceResult, TopicRoute } from '@partita/protocol';
 import { outcomeOf, toRpcStatus } from '@partita/rpc';
+import type { DelayRoom, QuotaGate } from '@partita/domain';
 import type { GatewayMeter, ProduceForm } from './gateway-meter.ts';
 import type { HeldBytes } from './held-bytes.ts';
 import { checkRequest, planRequest } from './produce-plan.ts';
@@ -20,6 +21,25 @@ interface PartOutcome {
   readonly ackedCount: number;
 }
 
+/** What a request is handled with. */
+export interface RecordAppendOptions {
+  readonly routes: RouteCache;
+  readonly appender: LeaderAppender;
+  readonly held: HeldBytes;
+  readonly meter: GatewayMeter;
+  readonly gate: QuotaGate;
+}
+
+/** How a request came, and from whom. */
+export interface Arrived {
+  readonly form: ProduceForm;
+  readonly trace: PublishTrace | undefined;
+  /** Empty when the client does not name itself. */
+  readonly clientId: string;
+  /** Bounds what of its stream waits for quotas. */
+  readonly room?: DelayRoom;
+}
+
 export class RecordAppend {
   readonly #routes: RouteCache;
   readonly #appender: LeaderAppender;
@@ -29,26 +49,25 @@ export class RecordAppend {
   readonly #batchers = new Map<string, PartitionBatcher>();
   readonly #held: HeldBytes;
   readonly #meter: GatewayMeter;
+  readonly #gate: QuotaGate;
 
-  constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes, meter: GatewayMeter) {
+  constructor({ routes, appender, held, meter, gate }: RecordAppendOptions) {
     this.#routes = routes;
     this.#appender = appender;
     this.#held = held;
     this.#meter = meter;
+    this.#gate = gate;
   }
 
   /**
    * Answers when every record is durable or refused. The span of `trace` ends then; it is the parent of the attempts and of
    * records without a context.
    */
-  async produce(
-    request: ProduceRequest,
-    deadlineAtMs: number,
-    { form, trace }: { readonly form: ProduceForm; readonly trace: PublishTrace | undefined },
-  ): Promise<ProduceResponse> {
+  async produce(request: ProduceRequest, deadlineAtMs: number, arrived: Arrived): Promise<ProduceResponse> {
+    const { form, trace } = arrived;
     const beganMs = this.#meter.began();
     try {
-      const response = await this.#produce(request, deadlineAtMs, trace);
+      const response = await this.#produce(request, deadlineAtMs, arrived);
       trace?.end();
       return response;
     } catch (error) {
@@ -60,11 +79,8 @@ export class RecordAppend {
     }
   }
 
-  async #produce(
-    request: ProduceRequest,
-    deadlineAtMs: number,
-    trace: PublishTrace | undefined,
-  ): Promise<ProduceResponse> {
+  async #produce(request: ProduceRequest, deadlineAtMs: number, arrived: Arrived): Promise<ProduceResponse> {
+    const { trace } = arrived;
     checkRequest(request);
     const startMs = trace === undefined ? 0 : performance.now();
     const known = this.#routes.lookup(request.topic);
@@ -72,6 +88,7 @@ export class RecordAppend {
     trace?.spent('route', startMs);
     // From here to the queue in one synchronous step: two requests of a client keep their order.
     const plan = this.#plan(request, route, trace);
+    if (this.#gate.isOn) await this.#throttle(plan, route, deadlineAtMs, arrived);
     this.#held.take(plan.bytes);
     if (trace !== undefined)
       for (const record of request.records) if (record.traceparent === '') record.traceparent = trace.traceparent;
@@ -83,6 +100,29 @@ export class RecordAppend {
     } finally {
       this.#held.release(plan.bytes);
     }
+  }
+
+  /** Resolves when the quotas let the request through, in the order in which requests of a client came to the topic. */
+  async #throttle(
+    plan: ProducePlan,
+    { topic }: TopicRoute,
+    deadlineAtMs: number,
+    { clientId, trace, room }: Arrived,
+  ): Promise<void> {
+    const startMs = performance.now();
+    const load = { clientId, topic, bytes: plan.bytes, lane: `${clientId}\0${topic}`, deadlineAtMs };
+    let isDelayed = false;
+    await new Promise<void>((resolve) => {
+      let isAtOnce = true;
+      this.#gate.pass(room === undefined ? load : { ...load, room }, () => {
+        isDelayed = !isAtOnce;
+        resolve();
+      });
+      isAtOnce = false;
+    });
+    if (!isDelayed) return;
+    trace?.spent('throttle', startMs);
+    this.#checkRoom(plan);
   }
 
   /** Of a request that at least some records of were stored. */

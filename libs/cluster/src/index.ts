@@ -44,6 +44,7 @@ export {
   setEmptying,
 } from './cluster-settings.ts';
 export type { ClusterSettings, EmptyingScope, SettingsChange } from './cluster-settings.ts';
+export { changeQuota, quotaKey } from './quotas.ts';
 export { assignShards } from './topics/group-shards.ts';
 export {
   checkBrokerId,

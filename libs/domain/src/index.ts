@@ -11,6 +11,14 @@ export { invariant, InvariantError } from './invariant.ts';
 export type { Clock, Random, TimerHandle, Timers } from './ports.ts';
 export { asPartitaError, ERROR_REASONS, PartitaError } from './errors.ts';
 export type { ErrorMetadata, ErrorReason } from './errors.ts';
+export { CONSUMER_GROUP_CLIENT_ID, GATEWAY_CLIENT_ID, isServiceClientId, QUOTA_KINDS } from './quotas/quota.ts';
+export type { Quota, QuotaKind, QuotaUse } from './quotas/quota.ts';
+export { QuotaBuckets } from './quotas/quota-buckets.ts';
+export type { QuotaShare } from './quotas/quota-buckets.ts';
+export { DelayRoom } from './quotas/delay-lanes.ts';
+export { QuotaGate } from './quotas/quota-gate.ts';
+export type { QuotaMeter } from './quotas/quota-gate.ts';
+export { QuotaBrake } from './quotas/quota-brake.ts';
 export {
   RECORD_BYTES_MAX,
   BATCH_BYTES_MAX,
@@ -164,6 +172,11 @@ export {
   REPLICATION_STREAM_BYTES_MAX,
   REPLICATION_MESSAGE_BYTES_MAX,
   RECENT_BATCH_BYTES_MAX,
+  QUOTA_BYTES_PER_SECOND_MIN,
+  QUOTA_COUNT_MAX,
+  QUOTA_DELAY_MS_MAX,
+  QUOTA_STREAM_DELAYED_BYTES_MAX,
+  QUOTA_STREAM_DELAYED_COUNT_MAX,
   PEER_PROTOCOL_VERSION,
   SESSION_SILENCE_MS_MAX,
   PEER_CALL_ENTRY_COUNT_MAX,

@@ -264,6 +264,21 @@ export const BALANCE_CALM_MS = 5000;
 /** How long the balancer waits before it plans anew after a move that failed. */
 export const BALANCE_RETRY_MS = 10_000;
 
+// Quotas.
+/** Quotas of a cluster, and the least rate that may be set. */
+export const QUOTA_COUNT_MAX = 1000;
+export const QUOTA_BYTES_PER_SECOND_MIN = 1 * KIB;
+/** How long what is beyond a quota waits before it is refused instead; a reader's unary call waits as long. */
+export const QUOTA_DELAY_MS_MAX = 1000;
+/** What waits for quotas in one process. */
+export const QUOTA_DELAYED_COUNT_MAX = 10_000;
+export const QUOTA_DELAYED_BYTES_MAX = 64 * MIB;
+/** What of one stream waits: a quarter of what may be in flight, so that the rest of the stream goes on. */
+export const QUOTA_STREAM_DELAYED_COUNT_MAX = 100;
+export const QUOTA_STREAM_DELAYED_BYTES_MAX = 4 * MIB;
+/** Clients and topics whose rates one process keeps account of at a time. */
+export const QUOTA_BUCKET_COUNT_MAX = 10_000;
+
 // Coordinator and brokers.
 /** Version of the protocol between peers (proto/partita/peer/v1); one that differs is refused. */
 export const PEER_PROTOCOL_VERSION = 1;

@@ -61,5 +61,22 @@ export const GATEWAYS: Row = {
       unit: 'cps',
       queries: [{ expr: ratePerSecond('partita_gateway_retries_total', 'reason'), legend: '{{reason}}' }],
     },
+    {
+      title: 'Held by quotas',
+      about: 'Waits of requests beyond a quota that went in the end, by whom the quota binds.',
+      unit: 's',
+      queries: halfAndWorst('partita_gateway_throttle_duration_seconds', 'quota'),
+    },
+    {
+      title: 'Refused by quotas',
+      about: 'Requests refused with QUOTA_EXCEEDED, by topic. The SDK sends them again after the time it is told.',
+      unit: 'cps',
+      queries: [
+        {
+          expr: ratePerSecond('partita_gateway_throttle_refused_total', 'topic', 'topic=~"$topic"'),
+          legend: '{{topic}}',
+        },
+      ],
+    },
   ],
 };
