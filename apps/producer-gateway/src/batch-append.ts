@@ -10,13 +10,16 @@ import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client'
 import { asPartitaError, isInternalTopic, PartitaError } from '@partita/domain';
 import type { Partition, ProduceBatchFrame, ProduceResult, TopicRoute } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
-import type { HeldBytes } from './held-bytes.ts';
+import type { Caller } from './caller.ts';
+import type { HeldRequest, InFlight } from './in-flight.ts';
 import type { PublishTrace } from './publish-trace.ts';
+import { memoryBytes } from './request-bytes.ts';
 
 /** A frame and what holds for its appending. */
 interface BatchFrame {
   readonly frame: ProduceBatchFrame;
   readonly trace: PublishTrace | undefined;
+  readonly caller: Caller;
   readonly deadlineAtMs: number;
   readonly done: (outcome: AppendOutcome) => void;
 }
@@ -24,12 +27,12 @@ interface BatchFrame {
 export class BatchAppend {
   readonly #routes: RouteCache;
   readonly #appender: LeaderAppender;
-  readonly #held: HeldBytes;
+  readonly #inFlight: InFlight;
 
-  constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes) {
+  constructor(routes: RouteCache, appender: LeaderAppender, inFlight: InFlight) {
     this.#routes = routes;
     this.#appender = appender;
-    this.#held = held;
+    this.#inFlight = inFlight;
   }
 
   /** Queues the batch behind the earlier ones of its partition and session; `done` is called once. */
@@ -39,11 +42,29 @@ export class BatchAppend {
       const text = `"${topic}" is Partita's own; clients cannot write it`;
       return batch.done(new PartitaError('INTERNAL_TOPIC', text, { topic }));
     }
+    let held: HeldRequest;
+    try {
+      held = this.#inFlight.enter(batch.caller, memoryBytes('batch', batch.frame.recordBatches.byteLength, 0));
+    } catch (error) {
+      return batch.done(asPartitaError(error));
+    }
+    const whole = {
+      ...batch,
+      done: (outcome: AppendOutcome) => {
+        held.release();
+        batch.done(outcome);
+      },
+    };
+    this.#route(whole, held);
+  }
+
+  #route(batch: BatchFrame, held: HeldRequest): void {
+    const { topic } = batch.frame;
     const startMs = batch.trace === undefined ? 0 : performance.now();
     const known = this.#routes.lookup(topic);
     const go = (route: TopicRoute): void => {
       batch.trace?.spent('route', startMs);
-      this.#trySend(batch, route);
+      this.#trySend(batch, held, route);
     };
     if (known !== undefined) return go(known);
     this.#routes.resolve(topic).then(go, (error: unknown) => {
@@ -52,23 +73,24 @@ export class BatchAppend {
     });
   }
 
-  #trySend(batch: BatchFrame, route: TopicRoute): void {
+  #trySend(batch: BatchFrame, held: HeldRequest, route: TopicRoute): void {
     const startMs = batch.trace === undefined ? 0 : performance.now();
     try {
-      this.#send(batch, route, startMs);
+      this.#send(batch, held, route, startMs);
     } catch (error) {
       batch.trace?.spent('validate', startMs, undefined, error);
       batch.done(asPartitaError(error));
     }
   }
 
-  #send({ frame, trace, deadlineAtMs, done }: BatchFrame, route: TopicRoute, startMs: number): void {
+  #send(batch: BatchFrame, held: HeldRequest, route: TopicRoute, startMs: number): void {
+    const { frame, trace, deadlineAtMs, done } = batch;
     const partition = partitionOf(frame, route);
     const recordBatches = canonicalBatch(frame.recordBatches);
     const header = readBatchHeader(recordBatches);
     if (!frame.partitionChosen) checkKeys(header, partition, route);
-    const bytes = recordBatches.byteLength;
-    this.#held.take(bytes);
+    const refusal = held.toLeader(partition.leaderId, recordBatches.byteLength);
+    if (refusal !== undefined) throw refusal;
     trace?.spent('validate', startMs);
     const endWait = trace?.beginWait(frame.partition);
     this.#appender.append({
@@ -82,7 +104,6 @@ export class BatchAppend {
       trace: trace === undefined ? undefined : attemptsOf(trace, frame, endWait),
       deadlineAtMs,
       done: (outcome) => {
-        this.#held.release(bytes);
         endWait?.(outcome instanceof PartitaError ? outcome : undefined);
         done(outcome);
       },

@@ -70,11 +70,16 @@ export class GatewayAppender implements BatchSink {
   #flush(): void {
     const link = this.#stream.link;
     if (link === undefined) return;
+    const nowMs = performance.now();
     let count = 0;
     for (const attempt of this.#waiting) {
-      if (!link.hasRoom(attempt.job.recordBatches.byteLength)) break;
+      const timeoutMs = Math.min(DEADLINE_MS_MAX, attempt.expiresAtMs - nowMs);
+      if (timeoutMs > 0 && !link.hasRoom(attempt.job.recordBatches.byteLength)) break;
       count += 1;
-      const timeoutMs = Math.min(DEADLINE_MS_MAX, attempt.expiresAtMs - performance.now());
+      if (timeoutMs <= 0) {
+        queueMicrotask(() => attempt.done(tooLate(attempt.job)));
+        continue;
+      }
       attempt.job.trace?.leave();
       link.sendBatch(frameOf(attempt.job, timeoutMs), (outcome) => attempt.done(outcomeOfBatch(outcome)));
     }
@@ -112,6 +117,11 @@ function outcomeOfBatch(outcome: FrameOutcome): AppendOutcome {
   if (result?.$case === 'ack') return result.ack;
   if (result?.$case === 'error') return fromRpcStatus(result.error, { append: true });
   return new PartitaError('OUTCOME_UNKNOWN', 'the gateway answered without a result for this batch');
+}
+
+function tooLate({ topic, partition }: AppendJob): PartitaError {
+  const text = `no room came free for the batch for "${topic}" within its time`;
+  return new PartitaError('TIMED_OUT', text, { topic, partition: String(partition) });
 }
 
 function closedError(): PartitaError {

@@ -62,6 +62,11 @@ export class LeaderAppender implements BatchSink {
     (known ?? this.#open(key, job)).lane.push(job);
   }
 
+  /** Fails what has waited behind others past its deadline. */
+  expire(nowMs: number): void {
+    for (const { lane } of this.#ways.values()) lane.expire(nowMs);
+  }
+
   close(): void {
     this.#closed = true;
     this.#stopListening();

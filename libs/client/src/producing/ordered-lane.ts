@@ -84,6 +84,15 @@ export class OrderedLane {
     this.#sendAgain();
   }
 
+  /** Fails what has waited past its deadline and was never sent. */
+  expire(nowMs: number): void {
+    if (this.#queue.length === 0) return;
+    for (const entry of this.#queue.removeWhere(({ deadlineAtMs }) => deadlineAtMs <= nowMs)) {
+      this.#queuedBytes -= entry.job.recordBatches.byteLength;
+      entry.job.done(tooLate(entry));
+    }
+  }
+
   /** What is under way is in doubt and sent again: it went to somebody who cannot answer for the partition any more. */
   abandon(why: PartitaError): void {
     if (this.#windowCount === 1) return;

@@ -42,9 +42,9 @@ export interface WaitingPart {
   /** Monotonic milliseconds. */
   readonly queuedAtMs: number;
   readonly deadlineAtMs: number;
-  /** True once nobody waits for its result: what is in no batch yet is left out. */
+  /** True once nobody waits for its result: what is in no batch yet is left out, and told as CANCELLED. */
   isOver: boolean;
-  /** Told of each batch that holds some of the records: which, and what became of it. */
+  /** Told of each batch that holds some of the records: which, and what became of it; and of records that are in none. */
   readonly done: (fromIndex: number, toIndex: number, outcome: AppendOutcome, indexInBatch: number) => void;
 }
 
@@ -78,6 +78,8 @@ export class PartitionBatcher {
   readonly #session: ProducerSession;
   readonly #waiting = new Fifo<WaitingPart>();
   #waitingBytes = 0;
+  /** No part that waits has an earlier deadline. */
+  #expiryMs = Infinity;
   #requestCount = 0;
   #isPumpQueued = false;
   #lingering: ReturnType<typeof setTimeout> | undefined;
@@ -94,7 +96,12 @@ export class PartitionBatcher {
     return this.#waiting.length === 0 && this.#session.underWayCount === 0 && this.#requestCount === 0;
   }
 
-  /** Why nothing more can be queued, or undefined. Asked for all partitions of a request before any is queued. */
+  /** Something waits for a batch. */
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Why nothing more can be queued, or undefined. */
   get full(): PartitaError | undefined {
     if (this.#waitingBytes < PARTITION_QUEUE_BYTES_MAX && this.#waiting.length < PARTITION_QUEUE_COUNT_MAX)
       return undefined;
@@ -108,6 +115,7 @@ export class PartitionBatcher {
   add(part: WaitingPart): void {
     this.#waiting.push(part);
     this.#waitingBytes += part.bytes;
+    this.#expiryMs = Math.min(this.#expiryMs, part.deadlineAtMs);
     this.#pumpSoon();
   }
 
@@ -119,11 +127,23 @@ export class PartitionBatcher {
 
   /** Fails what has waited past its deadline. `why` = what is known to keep it from going. */
   expire(nowMs: number, why?: PartitaError): void {
-    for (let part = this.#waiting.first; part !== undefined; part = this.#waiting.first) {
-      if (!part.isOver && part.deadlineAtMs > nowMs) return;
-      this.#drop();
-      if (!part.isOver) part.done(part.next, part.records.length, tooLate(this.#options.topic, why), 0);
+    if (nowMs < this.#expiryMs) return;
+    this.#expiryMs = Infinity;
+    const gone = this.#waiting.removeWhere((part) => {
+      if (isGone(part, nowMs)) return true;
+      this.#expiryMs = Math.min(this.#expiryMs, part.deadlineAtMs);
+      return false;
+    });
+    for (const part of gone) {
+      this.#waitingBytes -= part.bytes;
+      this.#fail(part, why);
     }
+  }
+
+  /** Tells a part that is in the queue no longer what became of what is in no batch. */
+  #fail(part: WaitingPart, why?: PartitaError): void {
+    const error = part.isOver ? cancelled() : tooLate(this.#options.topic, why);
+    part.done(part.next, part.records.length, error, 0);
   }
 
   /** After the caller's synchronous code, so that a loop of sends shares a batch. */
@@ -138,8 +158,10 @@ export class PartitionBatcher {
 
   #pump(): void {
     for (let part = this.#waiting.first; part !== undefined; part = this.#waiting.first) {
-      if (part.isOver) this.#drop();
-      else if (!this.#session.hasRoom || !this.#isDue(part)) return;
+      if (isGone(part, performance.now())) {
+        this.#drop();
+        this.#fail(part);
+      } else if (!this.#session.hasRoom || !this.#isDue(part)) return;
       else this.#sendNext(part);
     }
   }
@@ -163,15 +185,19 @@ export class PartitionBatcher {
     const { batchBytesMax = BATCH_BYTES_MAX } = this.#options;
     const builder = new BatchBuilder({ batchBytesMax: first.mergeable ? batchBytesMax : BATCH_BYTES_MAX });
     const shares: Share[] = [];
+    const nowMs = performance.now();
     for (let part = this.#waiting.first; part !== undefined; part = this.#waiting.first) {
       if (shares.length > 0 && !fitsWith(first, part)) break;
-      if (!part.isOver) {
-        const from = part.next;
-        const indexInBatch = builder.count;
-        addRecords(builder, part);
-        if (part.next > from) shares.push({ part, from, to: part.next, indexInBatch });
-        if (part.next < part.records.length) break;
+      if (part !== first && isGone(part, nowMs)) {
+        this.#drop();
+        this.#fail(part);
+        continue;
       }
+      const from = part.next;
+      const indexInBatch = builder.count;
+      addRecords(builder, part);
+      if (part.next > from) shares.push({ part, from, to: part.next, indexInBatch });
+      if (part.next < part.records.length) break;
       this.#drop();
     }
     if (!first.mergeable && first.next < first.records.length) return this.#refuseWhole(first);
@@ -256,6 +282,15 @@ function traceOf(shares: readonly Share[]): BatchTrace | undefined {
       for (const { part, to } of traced) part.onLeaving?.(to);
     },
   });
+}
+
+/** It is too late for what is in no batch yet, or nobody waits for it. */
+function isGone({ isOver, deadlineAtMs }: WaitingPart, nowMs: number): boolean {
+  return isOver || deadlineAtMs <= nowMs;
+}
+
+function cancelled(): PartitaError {
+  return new PartitaError('CANCELLED', 'cancelled before the record was sent');
 }
 
 /** Whether a part may share a batch with the first one. */
