@@ -44,7 +44,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
   const coordinators = config.coordinators.map(formatAddress);
   const routes = new RouteCache({ seeds: coordinators, pool });
   const meter = new GatewayMeter(metrics);
-  const appender = new LeaderAppender(routes, pool, { onRetry: (reason) => meter.triedAgain(reason) });
+  const appender = new LeaderAppender(routes, pool, {
+    onRetry: (reason) => meter.triedAgain(reason),
+    // Its clients repeat what it gives up, each with a budget of its own.
+    whenSpent: 'fail',
+  });
   const inFlight = new InFlight((by) => meter.shed(by), limitsOf(config));
   metrics.observe('partita.gateway.queue.bytes', (report) => report(inFlight.bytes));
   const records = new RecordAppend(routes, appender, inFlight, meter);

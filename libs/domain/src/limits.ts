@@ -169,6 +169,10 @@ export const CONSUMER_BUFFER_RECORD_COUNT = 2000;
 export const CONSUMER_BUFFER_BYTES = 8 * MIB;
 /** Partitions read at the same time by one reader without a group. */
 export const READER_CONCURRENT_PARTITION_COUNT_MAX = 16;
+/** Repeats of what a server refused for want of room: their share of the first calls, those that time gives, and what is saved. */
+export const RETRY_SHARE_MAX = 0.2;
+export const RETRIES_PER_SECOND_MIN = 10;
+export const RETRIES_SAVED_COUNT_MAX = 100;
 /** Tries of a unary call of the client, the first included. */
 export const CLIENT_CALL_ATTEMPT_COUNT_MAX = 8;
 

@@ -6,6 +6,7 @@ import { fromRpcStatus } from '@partita/rpc';
 import type { ChannelPool } from '@partita/rpc/client';
 import type { Endpoints } from '../endpoints.ts';
 import type { AppendJob, AppendOutcome, BatchSink } from './append-job.ts';
+import { RetryBudget } from '../retry-budget.ts';
 import { GatewayStream } from './gateway-stream.ts';
 import { OrderedLane } from './ordered-lane.ts';
 import type { FrameOutcome } from './produce-link.ts';
@@ -22,6 +23,7 @@ export class GatewayAppender implements BatchSink {
   readonly #stream: GatewayStream;
   /** Lanes with something in them. */
   readonly #lanes = new Map<string, OrderedLane>();
+  readonly #budget = new RetryBudget();
   /** In the order of their attempts. Bounded by the lanes, which have a few batches each under way. */
   #waiting: WaitingAttempt[] = [];
   #closed = false;
@@ -46,6 +48,7 @@ export class GatewayAppender implements BatchSink {
           this.#attempt(tried, timeoutMs, done),
         mayPass,
         onFailure: () => {},
+        budget: () => this.#budget,
         onIdle: () => void this.#lanes.delete(key),
       };
       lane = new OrderedLane(owner, (job.session ?? '') !== '');
