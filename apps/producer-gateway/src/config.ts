@@ -38,6 +38,12 @@ export const GATEWAY_CONFIG = defineConfig({
     min: BYTES_IN_FLIGHT_MIN,
     help: 'that on its way to one broker; of a client or a connection never more than is left free of its share',
   },
+  merge: {
+    kind: 'choice',
+    choices: ['on', 'off'],
+    default: 'on',
+    help: 'records of many requests share a batch; off = a batch for each request, to compare, at many times the cost',
+  },
   ...METRICS_OPTIONS,
   'log-level': { kind: 'choice', choices: LOG_LEVELS, default: 'info', help: 'level of the log' },
 });

@@ -51,7 +51,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
   });
   const inFlight = new InFlight((by) => meter.shed(by), limitsOf(config));
   metrics.observe('partita.gateway.queue.bytes', (report) => report(inFlight.bytes));
-  const records = new RecordAppend(routes, appender, inFlight, meter);
+  const records = new RecordAppend({ routes, appender, inFlight, meter, isMerging: config.merge === 'on' });
   const directory = new DirectoryHolder(systemClock);
   routes.onChange(() => {
     const { brokers, endpoints } = routes.table;

@@ -22,6 +22,15 @@ interface PartOutcome {
   readonly ackedCount: number;
 }
 
+export interface RecordAppendParts {
+  readonly routes: RouteCache;
+  readonly appender: LeaderAppender;
+  readonly inFlight: InFlight;
+  readonly meter: GatewayMeter;
+  /** False = each request has batches of its own. */
+  readonly isMerging: boolean;
+}
+
 /** What is known of a request beside its records. */
 interface Told {
   readonly form: ProduceForm;
@@ -48,10 +57,12 @@ export class RecordAppend {
   readonly #waiting = new Set<PartitionBatcher>();
   readonly #inFlight: InFlight;
   readonly #meter: GatewayMeter;
+  readonly #isMerging: boolean;
 
-  constructor(routes: RouteCache, appender: LeaderAppender, inFlight: InFlight, meter: GatewayMeter) {
+  constructor({ routes, appender, inFlight, meter, isMerging }: RecordAppendParts) {
     this.#routes = routes;
     this.#appender = appender;
+    this.#isMerging = isMerging;
     this.#inFlight = inFlight;
     this.#meter = meter;
   }
@@ -210,6 +221,7 @@ export class RecordAppend {
         sink: this.#appender,
         ids: this.#ids,
         isSessionOptional: true,
+        isMerging: this.#isMerging,
         batchBytesMax: BATCH_BYTES_TARGET,
         deadline: 'last',
         onBatch: (recordCount, bytes) => {

@@ -70,13 +70,13 @@ export class LeaderCalls {
       hint = error.reason === 'NOT_LEADER' && hint === undefined ? error.metadata['address'] : undefined;
       const delayMs = hint === undefined ? (error.retryAfterMs ?? backoffDelayMs(attempt, JITTER)) : 0;
       const isLate = performance.now() + delayMs >= untilMs || attempt + 1 >= CLIENT_CALL_ATTEMPT_COUNT_MAX;
-      if (isLate || !mayPass(error, options.signal) || !this.#isAffordable(error)) throw clientError(error);
+      if (isLate || !this.#mayRepeat(error, options.signal)) throw clientError(error);
       await pause(delayMs, options.signal);
     }
   }
 
-  #isAffordable(error: PartitaError): boolean {
-    return !isPaid(error) || this.#budget.trySpend();
+  #mayRepeat(error: PartitaError, signal: AbortSignal | undefined): boolean {
+    return mayPass(error, signal) && (!isPaid(error) || this.#budget.trySpend());
   }
 
   /** `isRouted`: a leader was known, so the call may have reached it. */

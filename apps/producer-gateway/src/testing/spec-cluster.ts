@@ -181,6 +181,7 @@ export function gatewayConfig(coordinatorAddress: string): ConfigOf<typeof GATEW
     advertise: undefined,
     coordinators: [parseAddress(coordinatorAddress)],
     insecure: false,
+    merge: 'on',
     bytesInFlightMax: GATEWAY_BYTES_IN_FLIGHT_MAX,
     clientBytesInFlightMax: GATEWAY_CLIENT_BYTES_IN_FLIGHT_MAX,
     connectionBytesInFlightMax: GATEWAY_CONNECTION_BYTES_IN_FLIGHT_MAX,

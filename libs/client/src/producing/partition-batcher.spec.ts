@@ -84,6 +84,18 @@ describe('a partition batcher', () => {
     expect(held.jobs).toHaveLength(2);
   });
 
+  it('gives each caller a batch of its own when it does not merge, as many under way as a session allows', async () => {
+    const { batcher, held } = setUp({ isMerging: false });
+    for (const value of ['a', 'b', 'c', 'd', 'e', 'f']) batcher.add(part([value, `${value}2`]).part);
+    await settled();
+    expect(held.jobs.map((_, index) => held.values(index))).toEqual(
+      ['a', 'b', 'c', 'd', 'e'].map((value) => [value, `${value}2`]),
+    );
+    expect(held.jobs).toHaveLength(PRODUCER_WINDOW_COUNT);
+    await held.answer(0, ack(0n));
+    expect(held.values(5)).toEqual(['f', 'f2']);
+  });
+
   it('puts what one turn queues into one batch', async () => {
     const { batcher, held } = setUp();
     for (const value of ['a', 'b', 'c']) batcher.add(part([value]).part);

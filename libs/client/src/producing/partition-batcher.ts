@@ -60,6 +60,8 @@ export interface BatcherOptions {
   readonly batchBytesMax?: number;
   /** Waits this long for more records when nothing is under way. */
   readonly lingerMs?: number;
+  /** False = a batch holds the records of one part only, and waits for none that is under way. Default true. */
+  readonly isMerging?: boolean;
   /** Whose deadline a batch has: its first record's, or that of the caller who waits longest. */
   readonly deadline: 'first' | 'last';
   /** Told of each batch that leaves: its records, and its bytes as sent. */
@@ -84,9 +86,11 @@ export class PartitionBatcher {
   #isPumpQueued = false;
   #lingering: ReturnType<typeof setTimeout> | undefined;
   #isFlushing = false;
+  readonly #isMerging: boolean;
 
   constructor(options: BatcherOptions) {
     this.#options = options;
+    this.#isMerging = options.isMerging ?? true;
     const { sink, ids, isSessionOptional: isOptional = false } = options;
     this.#session = new ProducerSession({ sink, ids, isOptional, onRoom: () => this.#pumpSoon() });
   }
@@ -168,7 +172,7 @@ export class PartitionBatcher {
 
   #isDue(first: WaitingPart): boolean {
     const { batchBytesMax = BATCH_BYTES_MAX, lingerMs = 0 } = this.#options;
-    if (this.#waitingBytes >= batchBytesMax) return true;
+    if (!this.#isMerging || this.#waitingBytes >= batchBytesMax) return true;
     if (this.#session.underWayCount > 0) return false;
     const waitMs = this.#isFlushing ? 0 : first.queuedAtMs + lingerMs - performance.now();
     if (lingerMs === 0 || waitMs <= 0) return true;
@@ -187,7 +191,7 @@ export class PartitionBatcher {
     const shares: Share[] = [];
     const nowMs = performance.now();
     for (let part = this.#waiting.first; part !== undefined; part = this.#waiting.first) {
-      if (shares.length > 0 && !fitsWith(first, part)) break;
+      if (shares.length > 0 && !(this.#isMerging && fitsWith(first, part))) break;
       if (part !== first && isGone(part, nowMs)) {
         this.#drop();
         this.#fail(part);
