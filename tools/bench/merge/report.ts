@@ -43,35 +43,51 @@ export function mergeTable({ on, off }: MergeSides): string {
   return markdownTable(
     ['', 'merging on', 'merging off', 'on / off', 'goal for on'],
     [
-      row('records a second', on, off, (side) => side.recordsPerSecond, count),
-      row('broker CPU for each record', on, off, (side) => side.brokersCpuUs, microseconds, 'at most 0.20'),
-      row('gateway CPU for each record', on, off, (side) => side.gatewayCpuUs, microseconds),
-      row(
-        'records of a batch',
-        on,
-        off,
-        (side) => side.recordsPerBatch,
-        (value) => value.toFixed(1),
-        'at least 20',
-      ),
-      row('slowest client by fastest', on, off, (side) => fairnessOf(side.fairness), ratio, 'at least 0.50'),
-      row('gateway memory at most', on, off, (side) => side.residentBytesMax, mebibytes, 'below 1,024 MiB'),
-      row('memory, last third by first', on, off, (side) => side.residentGrowth, ratio, 'flat'),
+      ...ROWS.map(({ title, valueOf, text, goal = '' }) => {
+        const [ours, theirs] = [valueOf(on), valueOf(off)];
+        return [title, text(ours), text(theirs), ratio(ours / theirs), goal];
+      }),
       ['errors', errorsText(on), errorsText(off), '', 'none'],
     ],
   );
 }
 
-function row(
-  title: string,
-  on: MergeFigures,
-  off: MergeFigures,
-  valueOf: (side: MergeFigures) => number,
-  text: (value: number) => string,
-  goal = '',
-): string[] {
-  return [title, text(valueOf(on)), text(valueOf(off)), ratio(valueOf(on) / valueOf(off)), goal];
+interface MergeRow {
+  readonly title: string;
+  readonly valueOf: (side: MergeFigures) => number;
+  readonly text: (value: number) => string;
+  readonly goal?: string;
 }
+
+const ROWS: readonly MergeRow[] = [
+  { title: 'records a second', valueOf: (side) => side.recordsPerSecond, text: count },
+  {
+    title: 'broker CPU for each record',
+    valueOf: (side) => side.brokersCpuUs,
+    text: microseconds,
+    goal: 'ratio at most 0.20',
+  },
+  { title: 'gateway CPU for each record', valueOf: (side) => side.gatewayCpuUs, text: microseconds },
+  {
+    title: 'records of a batch',
+    valueOf: (side) => side.recordsPerBatch,
+    text: (value) => value.toFixed(1),
+    goal: 'at least 20',
+  },
+  {
+    title: 'slowest client by fastest',
+    valueOf: (side) => fairnessOf(side.fairness),
+    text: ratio,
+    goal: 'at least 0.50',
+  },
+  {
+    title: 'gateway memory at most',
+    valueOf: (side) => side.residentBytesMax,
+    text: mebibytes,
+    goal: 'below 1,024 MiB',
+  },
+  { title: 'memory, last third by first', valueOf: (side) => side.residentGrowth, text: ratio, goal: 'flat' },
+];
 
 function ratio(value: number): string {
   return value.toFixed(2);

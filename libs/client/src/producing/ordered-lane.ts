@@ -17,6 +17,9 @@ import { isPaid } from '../retry-budget.ts';
 import type { RetryBudget } from '../retry-budget.ts';
 import type { AppendJob, AppendOutcome } from './append-job.ts';
 
+/** Told with what could not be sent in time: others were in front of it, and some of them are gone then. */
+const LATE_RETRY_MS = 200;
+
 /** One attempt: `done` is called once, never before this returns. */
 export type Attempt = (job: AppendJob, timeoutMs: number, done: (outcome: AppendOutcome) => void) => void;
 
@@ -227,5 +230,5 @@ function tooLate({ job, lastError }: Entry): PartitaError {
     ...(lastError === undefined ? {} : { last_reason: lastError.reason }),
   };
   const text = `the batch for "${job.topic}" could not be delivered within its time${why}`;
-  return new PartitaError('TIMED_OUT', text, metadata);
+  return new PartitaError('TIMED_OUT', text, metadata, { retryAfterMs: LATE_RETRY_MS });
 }

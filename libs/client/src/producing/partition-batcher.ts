@@ -20,6 +20,9 @@ import { BatchTrace } from './batch-trace.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import { ProducerSession } from './producer-session.ts';
 
+/** Told with what could not be sent in time: others were in front of it, and some of them are gone then. */
+const LATE_RETRY_MS = 200;
+
 /** Records that wait for their batch. A waiting part may end up in several batches when it is large and mergeable. */
 export interface WaitingPart {
   readonly records: readonly RecordInput[];
@@ -311,5 +314,5 @@ function fitsWith(first: WaitingPart, part: WaitingPart): boolean {
 function tooLate(topic: string, why: PartitaError | undefined): PartitaError {
   const metadata = { topic, ...(why === undefined ? {} : { last_reason: why.reason }) };
   const text = `the record for "${topic}" could not be delivered within its time${why === undefined ? '' : `: ${why.message}`}`;
-  return new PartitaError('TIMED_OUT', text, metadata);
+  return new PartitaError('TIMED_OUT', text, metadata, { retryAfterMs: LATE_RETRY_MS });
 }
