@@ -6,6 +6,9 @@ import { rowNames } from './choose-rows.ts';
 import { CleanUps } from './clean-ups.ts';
 import { benchConsume } from './consume/consume-bench.ts';
 import { CONSUME_ROWS } from './consume/rows.ts';
+import { benchMerge } from './merge/merge-bench.ts';
+import { withMergeOptions } from './merge/options.ts';
+import type { MergeOptions } from './merge/options.ts';
 import { benchNetwork } from './network-bench.ts';
 import type { NetworkOptions } from './network-bench.ts';
 import { withProduceOptions } from './produce/options.ts';
@@ -59,6 +62,10 @@ withSharedOptions(produce, { seconds: 1, rounds: 3, rows: rowNames(PRODUCE_ROWS)
 withTelemetryOptions(program.command('telemetry'))
   .description('Measures what traces and metrics cost, as CPU time for each record. Takes about a quarter of an hour.')
   .action((options: TelemetryOptions) => run(benchTelemetry, options));
+
+withMergeOptions(program.command('merge'))
+  .description('Measures what merging the records of many connections gives. Takes about three minutes.')
+  .action((options: MergeOptions) => run(benchMerge, options));
 
 await program.parseAsync();
 

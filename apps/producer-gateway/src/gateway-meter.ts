@@ -3,6 +3,7 @@ import type { AppendOutcome } from '@partita/client';
 import { asPartitaError, METRIC_TOPIC_COUNT_MAX, PartitaError } from '@partita/domain';
 import type { ErrorReason, QuotaMeter } from '@partita/domain';
 import type { CounterSeries, HistogramSeries, Metrics } from '@partita/telemetry';
+import type { ShedBy } from './in-flight.ts';
 
 const MS_PER_S = 1000;
 
@@ -76,6 +77,10 @@ export class GatewayMeter {
   batchBuilt(recordCount: number, bytes: number): void {
     this.#batchRecords.record(recordCount);
     this.#batchBytes.record(bytes);
+  }
+
+  shed(limit: ShedBy): void {
+    this.#metrics.counter('partita.gateway.shed').of({ limit }).add(1);
   }
 
   triedAgain(reason: ErrorReason): void {

@@ -1,6 +1,6 @@
 /** Wires a producer-gateway: routes from any listener of the cluster, a session with the coordinators, one public listener. */
 import { LeaderAppender, RouteCache } from '@partita/client';
-import { GATEWAY_CLIENT_ID } from '@partita/domain';
+import { GATEWAY_CLIENT_ID, GATEWAY_EXPIRY_MS } from '@partita/domain';
 import { ClusterServiceService, ProcessServiceService, ProducerServiceService, ServiceKind } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool, keepInstanceSessions } from '@partita/rpc/client';
@@ -22,7 +22,8 @@ import { BatchAppend } from './batch-append.ts';
 import type { GATEWAY_CONFIG } from './config.ts';
 import { GatewayMeter } from './gateway-meter.ts';
 import { GatewayQuotas } from './gateway-quotas.ts';
-import { HeldBytes } from './held-bytes.ts';
+import type { InFlightLimits } from './in-flight.ts';
+import { InFlight } from './in-flight.ts';
 import { producerMethods } from './producer-service.ts';
 import { RecordAppend } from './record-append.ts';
 
@@ -45,11 +46,16 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
   const coordinators = config.coordinators.map(formatAddress);
   const routes = new RouteCache({ seeds: coordinators, pool });
   const meter = new GatewayMeter(metrics);
-  const appender = new LeaderAppender(routes, pool, { onRetry: (reason) => meter.triedAgain(reason) });
-  const held = new HeldBytes();
+  const appender = new LeaderAppender(routes, pool, {
+    onRetry: (reason) => meter.triedAgain(reason),
+    // Its clients repeat what it gives up, each with a budget of its own.
+    whenSpent: 'fail',
+  });
+  const inFlight = new InFlight((by) => meter.shed(by), limitsOf(config));
   const quotas = new GatewayQuotas({ routes, clock: systemClock, timers: systemTimers, meter: meter.throttle });
   const { gate } = quotas;
-  metrics.observe('partita.gateway.queue.bytes', (report) => report(held.bytes + gate.delayedBytes));
+  metrics.observe('partita.gateway.queue.bytes', (report) => report(inFlight.bytes));
+  const records = new RecordAppend({ routes, appender, inFlight, meter, gate, isMerging: config.merge === 'on' });
   const directory = new DirectoryHolder(systemClock);
   routes.onChange(() => {
     const { brokers, endpoints } = routes.table;
@@ -71,13 +77,13 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
   server.addService(ProcessServiceService, processMethods(logger, 'public'));
   server.addService(
     ProducerServiceService,
-    producerMethods({
-      records: new RecordAppend({ routes, appender, held, meter, gate }),
-      batches: new BatchAppend({ routes, appender, held, gate }),
-      meter,
-      tracing,
-    }),
+    producerMethods({ records, batches: new BatchAppend({ routes, appender, inFlight, gate }), meter, tracing }),
   );
+  const expiry = setInterval(() => {
+    const nowMs = performance.now();
+    records.expire(nowMs);
+    appender.expire(nowMs);
+  }, GATEWAY_EXPIRY_MS);
   const { address } = await server.start();
   const advertised = config.advertise === undefined ? address : formatAddress(config.advertise);
 
@@ -91,11 +97,21 @@ export async function startGateway(options: GatewayOptions): Promise<RunningServ
     },
     close: async () => {
       sessions.close();
+      clearInterval(expiry);
       routes.close();
       appender.close();
       server.close();
       pool.close();
     },
+  };
+}
+
+function limitsOf(config: GatewayOptions['config']): InFlightLimits {
+  return {
+    total: config.bytesInFlightMax,
+    client: config.clientBytesInFlightMax,
+    connection: config.connectionBytesInFlightMax,
+    leader: config.leaderBytesInFlightMax,
   };
 }
 

@@ -25,11 +25,14 @@ import { toRpcStatus } from '@partita/rpc';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
 import { batchResult } from './batch-append.ts';
 import type { BatchAppend } from './batch-append.ts';
+import { callerOf } from './caller.ts';
+import type { Caller } from './caller.ts';
 import type { GatewayMeter } from './gateway-meter.ts';
 import type { ProducerParts } from './producer-service.ts';
 import { PublishTrace, publishedRecords, publishParent, publishTracing } from './publish-trace.ts';
 import type { PublishTracing } from './publish-trace.ts';
 import type { RecordAppend } from './record-append.ts';
+import { requestBytes } from './request-bytes.ts';
 
 const BYTES_IN_FLIGHT_MAX = 32 * 1024 * 1024;
 /** Told to clients of a draining gateway; after it a stream is ended as soon as all is answered. */
@@ -38,6 +41,7 @@ const DRAIN_GRACE_MS = 5000;
 export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   readonly #stream: ServerBidiStream<ProduceStreamResponse>;
   readonly #context: CallContext;
+  readonly #caller: Caller;
   readonly #records: RecordAppend;
   readonly #batches: BatchAppend;
   readonly #meter: GatewayMeter;
@@ -62,6 +66,7 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
     this.#tracing = publishTracing(tracing);
     this.#stream = stream;
     this.#context = context;
+    this.#caller = callerOf(context);
     this.#records = records;
     this.#batches = batches;
     this.#meter = meter;
@@ -116,7 +121,8 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
       parent === undefined
         ? undefined
         : PublishTrace.begin(parent, publishedRecords(request, frame.traceparent), this.#context);
-    const arrived = { form: 'stream', trace, clientId: this.#context.clientId, room: this.#delayed } as const;
+    const { clientId } = this.#context;
+    const arrived = { form: 'stream', trace, caller: this.#caller, clientId, room: this.#delayed } as const;
     this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), arrived).then(
       (response) => this.#answer(frame.frameId, bytes, response),
       (error: unknown) => this.#answer(frame.frameId, bytes, error),
@@ -141,7 +147,8 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
     };
     const deadlineAtMs = this.#deadlineAt(frame.timeoutMs);
     const { clientId } = this.#context;
-    this.#batches.append({ frame, trace, deadlineAtMs, clientId, room: this.#delayed, done });
+    const caller = this.#caller;
+    this.#batches.append({ frame, trace, caller, deadlineAtMs, clientId, room: this.#delayed, done });
   }
 
   #take(frameId: bigint, bytes: number): boolean {
@@ -207,11 +214,4 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
 
 function isResponse(outcome: unknown): outcome is ProduceResponse {
   return typeof outcome === 'object' && outcome !== null && 'results' in outcome;
-}
-
-/** Bytes of keys and values, near enough to bound what is held. */
-function requestBytes(request: ProduceRequest): number {
-  let bytes = 64;
-  for (const record of request.records) bytes += 32 + (record.key?.byteLength ?? 0) + (record.value?.byteLength ?? 0);
-  return bytes;
 }

@@ -50,6 +50,13 @@ export const GATEWAYS: Row = {
       queries: [{ expr: series('partita_gateway_queue_bytes'), legend: '{{instance}}' }],
     },
     {
+      title: 'Shed requests',
+      about:
+        'Refused with QUEUE_FULL, by the limit in flight that was met. leader = a broker takes less than comes for it.',
+      unit: 'cps',
+      queries: [{ expr: ratePerSecond('partita_gateway_shed_total', 'limit'), legend: '{{limit}}' }],
+    },
+    {
       title: 'Errors by reason',
       about: 'Calls and frames that ended with an error.',
       unit: 'cps',

@@ -3,7 +3,13 @@
  * instance sessions; a broker keeps what is appended in memory, or does what the spec says instead.
  */
 import { batchesIn, decodeBatch } from '@partita/batch';
-import { PartitaError } from '@partita/domain';
+import {
+  GATEWAY_BYTES_IN_FLIGHT_MAX,
+  GATEWAY_CLIENT_BYTES_IN_FLIGHT_MAX,
+  GATEWAY_CONNECTION_BYTES_IN_FLIGHT_MAX,
+  GATEWAY_LEADER_BYTES_IN_FLIGHT_MAX,
+  PartitaError,
+} from '@partita/domain';
 import {
   AppendAck,
   BrokerServiceService,
@@ -198,6 +204,11 @@ export function gatewayConfig(coordinatorAddress: string): ConfigOf<typeof GATEW
     advertise: undefined,
     coordinators: [parseAddress(coordinatorAddress)],
     insecure: false,
+    merge: 'on',
+    bytesInFlightMax: GATEWAY_BYTES_IN_FLIGHT_MAX,
+    clientBytesInFlightMax: GATEWAY_CLIENT_BYTES_IN_FLIGHT_MAX,
+    connectionBytesInFlightMax: GATEWAY_CONNECTION_BYTES_IN_FLIGHT_MAX,
+    leaderBytesInFlightMax: GATEWAY_LEADER_BYTES_IN_FLIGHT_MAX,
     metricsListen: undefined,
     metricsHosts: [],
     logLevel: 'info',

@@ -62,6 +62,13 @@ export const GATEWAY_INSTRUMENTS = instruments({
     unit: 'By',
     description: 'Bytes of records that were taken and are not answered.',
   },
+  'partita.gateway.shed': {
+    kind: 'counter',
+    unit: '{request}',
+    description:
+      'Requests, or their parts for one partition, that were refused with QUEUE_FULL, by the limit that was met.',
+    labels: { limit: ['connection', 'client', 'leader', 'gateway', 'partition'] },
+  },
   'partita.gateway.retries': {
     kind: 'counter',
     unit: '{attempt}',
