@@ -4,6 +4,9 @@ import { Command, InvalidArgumentError } from 'commander';
 import type { BenchOptions, BenchRun, ReportOptions } from './bench-run.ts';
 import { rowNames } from './choose-rows.ts';
 import { CleanUps } from './clean-ups.ts';
+import { benchCompare } from './compare/compare-bench.ts';
+import { withCompareOptions } from './compare/options.ts';
+import type { CompareOptions } from './compare/options.ts';
 import { benchConsume } from './consume/consume-bench.ts';
 import { CONSUME_ROWS } from './consume/rows.ts';
 import { benchNetwork } from './network-bench.ts';
@@ -59,6 +62,10 @@ withSharedOptions(produce, { seconds: 1, rounds: 3, rows: rowNames(PRODUCE_ROWS)
 withTelemetryOptions(program.command('telemetry'))
   .description('Measures what traces and metrics cost, as CPU time for each record. Takes about a quarter of an hour.')
   .action((options: TelemetryOptions) => run(benchTelemetry, options));
+
+withCompareOptions(program.command('report'))
+  .description('Measures Partita beside Kafka and NATS JetStream, and writes a report. Takes about half an hour.')
+  .action((options: CompareOptions) => run(benchCompare, options));
 
 await program.parseAsync();
 

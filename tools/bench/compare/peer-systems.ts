@@ -1,0 +1,139 @@
+/** Kafka and NATS JetStream in the comparison, where the machine has what they need. */
+import { randomBytes } from 'node:crypto';
+import { CLIENT_BUFFER_BYTES_MAX } from '@partita/domain';
+import type { CleanUps } from '../clean-ups.ts';
+import { DriverProcess, sampleOf } from '../peers/driver-process.ts';
+import { startKafka } from '../peers/kafka-cluster.ts';
+import { KAFKA_LOAD, kafkaClassPath, kafkaVersion, whyNoKafka } from '../peers/kafka-programs.ts';
+import { startNats } from '../peers/nats-cluster.ts';
+import { natsPrograms, natsVersion, whyNoNats } from '../peers/nats-programs.ts';
+import type { PeerCluster } from '../peers/server-process.ts';
+import { IN_FLIGHT_BYTES } from '../produce/settings.ts';
+import { BATCH_BYTES, BROKER_COUNT, PARTITION_COUNT } from '../workload.ts';
+import { FLUSHES } from './system.ts';
+import type { Flush, System, Work } from './system.ts';
+
+export const PEERS = ['kafka', 'nats'] as const;
+export type PeerName = (typeof PEERS)[number];
+
+/** How long the producer of Kafka waits for more records of a batch. */
+export interface KafkaLinger {
+  /** In the closed loop. */
+  readonly throughputMs: number;
+  /** In the open loop. */
+  readonly latencyMs: number;
+}
+
+export interface Peer {
+  /** What it is, for a report. */
+  readonly version: () => string;
+  /** Why it cannot run on this machine; undefined = it can. */
+  readonly whyNot: () => string | undefined;
+  /** Fetches what it needs when that was not done before, and starts it with its data in `folder`. */
+  readonly start: (cleanUps: CleanUps, folder: string, linger: KafkaLinger) => Promise<System[]>;
+}
+
+export const PEER_SYSTEMS: Readonly<Record<PeerName, Peer>> = {
+  kafka: { version: () => kafkaVersion(), whyNot: () => whyNoKafka(), start: startKafkaSystems },
+  nats: { version: () => natsVersion(), whyNot: () => whyNoNats(), start: startNatsSystems },
+};
+
+/** What a job may take beside its seconds: the drain of what is on its way, a machine that others share. */
+const GRACE_SECONDS = 180;
+const RATE_SECONDS_SHARE = 5;
+
+/** One cluster: Kafka syncs as each topic says. */
+async function startKafkaSystems(cleanUps: CleanUps, folder: string, linger: KafkaLinger): Promise<System[]> {
+  const classPath = await kafkaClassPath();
+  const cluster = await startKafka(classPath, folder);
+  cleanUps.add(() => cluster.stop());
+  const servers = cluster.addresses.join(',');
+  const driver = await startDriver(cleanUps, cluster, 'java', [
+    '-Xmx1g',
+    '-cp',
+    classPath,
+    KAFKA_LOAD,
+    servers,
+    String(BROKER_COUNT),
+  ]);
+  const producer = (ratePerSecond: number | undefined) => ({
+    acks: 'all',
+    'enable.idempotence': 'true',
+    'compression.type': 'none',
+    'batch.size': String(BATCH_BYTES),
+    'linger.ms': String(ratePerSecond === undefined ? linger.throughputMs : linger.latencyMs),
+    'buffer.memory': String(CLIENT_BUFFER_BYTES_MAX),
+  });
+  return FLUSHES.map((flush) =>
+    systemOf({ name: 'kafka', flush, driver, cluster }, (kind, { ratePerSecond } = {}) => ({
+      configs:
+        kind === 'create'
+          ? {
+              'min.insync.replicas': '2',
+              // The files of a run must not be there for long while others are measured.
+              'file.delete.delay.ms': '1000',
+              ...(flush === 'fsync' ? { 'flush.messages': '1' } : {}),
+            }
+          : producer(ratePerSecond),
+    })),
+  );
+}
+
+/** Two clusters: NATS syncs as its servers say. */
+async function startNatsSystems(cleanUps: CleanUps, folder: string): Promise<System[]> {
+  const programs = await natsPrograms();
+  const systems: System[] = [];
+  for (const flush of FLUSHES) {
+    const cluster = await startNats(programs.server, folder, flush === 'fsync' ? 'always' : 'default');
+    cleanUps.add(() => cluster.stop());
+    const driver = await startDriver(cleanUps, cluster, programs.load, cluster.addresses);
+    systems.push(systemOf({ name: 'nats', flush, driver, cluster }, () => ({})));
+  }
+  return systems;
+}
+
+async function startDriver(
+  cleanUps: CleanUps,
+  cluster: PeerCluster,
+  program: string,
+  args: readonly string[],
+): Promise<DriverProcess> {
+  try {
+    const driver = await DriverProcess.start(program, args);
+    cleanUps.add(() => driver.stop());
+    return driver;
+  } catch (error) {
+    throw new Error(cluster.fault() ?? (error instanceof Error ? error.message : String(error)), { cause: error });
+  }
+}
+
+interface PeerParts {
+  readonly name: PeerName;
+  readonly flush: Flush;
+  readonly driver: DriverProcess;
+  readonly cluster: PeerCluster;
+}
+
+function systemOf(
+  { name, flush, driver, cluster }: PeerParts,
+  extras: (kind: 'create' | 'produce' | 'delete', work?: Partial<Work>) => object,
+): System {
+  const shape = { partitionCount: PARTITION_COUNT, replicationFactor: BROKER_COUNT };
+  return {
+    ...{ name, flush },
+    pids: { client: [driver.pid], servers: cluster.pids },
+    create: async () => {
+      const topic = `bench-${randomBytes(4).toString('hex')}`;
+      await driver.ask({ kind: 'create', topic, ...shape, ...extras('create') }, GRACE_SECONDS);
+      return topic;
+    },
+    produce: async (topic, work) => {
+      const inFlightBytes = work.ratePerSecond === undefined ? IN_FLIGHT_BYTES : CLIENT_BUFFER_BYTES_MAX;
+      const job = { kind: 'produce', topic, ...shape, ...work, inFlightBytes, ...extras('produce', work) };
+      return sampleOf(await driver.ask(job, RATE_SECONDS_SHARE * work.seconds + GRACE_SECONDS));
+    },
+    delete: async (topic) => {
+      await driver.ask({ kind: 'delete', topic, ...shape }, GRACE_SECONDS);
+    },
+  };
+}
