@@ -29,6 +29,7 @@ describe.skipIf(!LONG)('the comparison with other systems (long form only)', () 
 
   it.for(['kafka', 'nats'])(
     'measures Partita and %s in the same rounds, or says why not',
+    { timeout: 600_000 },
     async (peer, context) => {
       const before = await peerProcesses();
       const file = join(folder, 'peers.md');
@@ -50,6 +51,5 @@ describe.skipIf(!LONG)('the comparison with other systems (long form only)', () 
       expect(readFileSync(join(folder, 'peers.svg'), 'utf8')).toMatch(/^<svg /);
       expect(await peerProcesses()).toEqual(before);
     },
-    600_000,
   );
 });

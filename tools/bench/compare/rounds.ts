@@ -71,7 +71,6 @@ export async function runOnce(system: System, work: Work): Promise<MeteredSample
   const sample = await system.produce(topic, work);
   const after = spent(system.pids);
   await system.delete(topic);
-  await settle();
   return {
     ...sample,
     clientCpuMs: after.client - before.client,
