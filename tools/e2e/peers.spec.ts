@@ -27,10 +27,13 @@ describe.skipIf(!LONG)('the comparison with other systems (long form only)', () 
   beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'partita-peers-'))));
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  it.for(['kafka', 'nats'])(
-    'measures Partita and %s in the same rounds, or says why not',
+  it.for([
+    { peer: 'kafka', measured: ['kafka', 'kafka-eager'] },
+    { peer: 'nats', measured: ['nats'] },
+  ])(
+    'measures Partita and $peer in the same rounds, or says why not',
     { timeout: 600_000 },
-    async (peer, context) => {
+    async ({ peer, measured }, context) => {
       const before = await peerProcesses();
       const file = join(folder, 'peers.md');
       const options = ['--peers', peer, '--seconds', '0.5', '--rounds', '1', '--json', '--report', file];
@@ -45,7 +48,7 @@ describe.skipIf(!LONG)('the comparison with other systems (long form only)', () 
       expect(results).toHaveLength(2);
       for (const { systems } of results) {
         const names = systems.filter(({ latency }) => latency !== undefined).map(({ name }) => name);
-        expect(names).toEqual(['direct', 'gateway', peer]);
+        expect(names).toEqual(['direct', 'gateway', ...measured]);
       }
       expect(readFileSync(file, 'utf8')).toContain('## Goals');
       expect(readFileSync(join(folder, 'peers.svg'), 'utf8')).toMatch(/^<svg /);

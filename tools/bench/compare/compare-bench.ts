@@ -12,7 +12,7 @@ import type { CompareFacts } from './header.ts';
 import type { CompareOptions } from './options.ts';
 import { canDo, startPartita } from './partita-systems.ts';
 import { PEER_SYSTEMS } from './peer-systems.ts';
-import type { KafkaLinger, PeerName } from './peer-systems.ts';
+import type { PeerName } from './peer-systems.ts';
 import { latencyRate } from './rate.ts';
 import { compareChart, compareTables } from './report.ts';
 import type { SystemResult, WorkloadResult } from './result.ts';
@@ -20,21 +20,18 @@ import { figuresOf, runOnce, runRotating } from './rounds.ts';
 import type { Runs } from './rounds.ts';
 import type { Flush, System } from './system.ts';
 
-/** Kafka's own default fills batches in the closed loop; at a rate, waiting only delays what is due. */
-const KAFKA_LINGER: KafkaLinger = { throughputMs: 5, latencyMs: 0 };
 /** Long enough for the compiler of the JVM; thrown away. */
 const WARM_UP_SECONDS_MAX = 10;
 
 export async function benchCompare({ options, cleanUps }: BenchRun<CompareOptions>): Promise<void> {
-  const { seconds, rounds, kafkaLingerMs: own } = options;
-  const linger = own === undefined ? KAFKA_LINGER : { throughputMs: own, latencyMs: own };
+  const { seconds, rounds } = options;
   const { present, facts: peers } = choosePeers(options.peers);
   const fileSystem = fileSystemOf(tmpdir(), readFileSync('/proc/mounts', 'utf8'));
   const facts: CompareFacts = {
-    ...{ ...thisMachine(), seconds, rounds, linger, peers, fileSystem },
+    ...{ ...thisMachine(), seconds, rounds, peers, fileSystem },
     loadAverage: loadavg()[0] ?? 0,
   };
-  const systems = await startAll(cleanUps, present, linger);
+  const systems = await startAll(cleanUps, present);
   const results: WorkloadResult[] = [];
   for (const recordBytes of options.recordBytes) {
     for (const flush of options.flush) {
@@ -70,14 +67,14 @@ function choosePeers(names: readonly PeerName[]): {
 }
 
 /** All of them, so that what does not run costs every system the same. */
-async function startAll(cleanUps: CleanUps, peers: readonly PeerName[], linger: KafkaLinger): Promise<System[]> {
+async function startAll(cleanUps: CleanUps, peers: readonly PeerName[]): Promise<System[]> {
   progress('starting Partita');
   const systems = await startPartita(cleanUps);
   const folder = mkdtempSync(join(tmpdir(), 'partita-bench-peers-'));
   cleanUps.add(() => rmSync(folder, { recursive: true, force: true }));
   for (const name of peers) {
     progress(`starting ${name}`);
-    systems.push(...(await PEER_SYSTEMS[name].start(cleanUps, folder, linger)));
+    systems.push(...(await PEER_SYSTEMS[name].start(cleanUps, folder)));
   }
   return systems;
 }
@@ -124,8 +121,8 @@ function ratesOf(throughput: readonly Runs[]): ReadonlyMap<System, number> {
       return figures === undefined || failure !== undefined ? [] : [[system, figures.recordsPerSecond] as const];
     }),
   );
-  const named = (name: System['name']): number | undefined =>
-    [...reached].find(([system]) => system.name === name)?.[1];
-  const reference = named('kafka') ?? named('direct');
-  return new Map([...reached].map(([system, own]) => [system, latencyRate(own, reference ?? own)]));
+  const best = (...names: System['name'][]): number =>
+    Math.max(0, ...[...reached].flatMap(([{ name }, perSecond]) => (names.includes(name) ? [perSecond] : [])));
+  const reference = best('kafka', 'kafka-eager') || best('direct');
+  return new Map([...reached].map(([system, own]) => [system, latencyRate(own, reference)]));
 }

@@ -12,17 +12,24 @@ interface Goal {
   readonly text: string;
   /** Of these, each by itself. */
   readonly of: readonly SystemName[];
-  readonly to: SystemName;
+  /** Each of these by itself. */
+  readonly to: readonly SystemName[];
   readonly figure: 'throughput' | 'p99';
   /** Of the median of the rounds: at least where more is better, below where less is. */
   readonly target: number;
 }
 
 const GOALS: readonly Goal[] = [
-  { text: 'MB/s, to Kafka', of: ['direct', 'gateway'], to: 'kafka', figure: 'throughput', target: 1.2 },
-  { text: "p99 at half of Kafka's load, to Kafka", of: ['direct', 'gateway'], to: 'kafka', figure: 'p99', target: 1 },
-  { text: 'MB/s, to NATS JetStream', of: ['direct', 'gateway'], to: 'nats', figure: 'throughput', target: 5 },
-  { text: 'MB/s, to raw gRPC', of: ['direct', 'ready'], to: 'raw', figure: 'throughput', target: 0.7 },
+  { text: 'MB/s', of: ['direct', 'gateway'], to: ['kafka', 'kafka-eager'], figure: 'throughput', target: 1.2 },
+  {
+    text: "p99 at half of Kafka's load",
+    of: ['direct', 'gateway'],
+    to: ['kafka', 'kafka-eager'],
+    figure: 'p99',
+    target: 1,
+  },
+  { text: 'MB/s', of: ['direct', 'gateway'], to: ['nats'], figure: 'throughput', target: 5 },
+  { text: 'MB/s', of: ['direct', 'ready'], to: ['raw'], figure: 'throughput', target: 0.7 },
 ];
 
 export interface GoalResult {
@@ -36,15 +43,22 @@ export interface GoalResult {
 /** The goals that can be judged: those whose systems all ran. They are set for records of 1 KiB. */
 export function judge(workload: WorkloadResult): GoalResult[] {
   if (workload.recordBytes !== RECORD_BYTES) return [];
-  return GOALS.flatMap(({ text, of, to, figure, target }) =>
-    of.flatMap((name) => {
-      const ratio = figure === 'p99' ? p99Ratio(workload, name, to) : throughputRatio(workload, name, to);
-      if (ratio === undefined) return [];
-      const isMet = figure === 'p99' ? ratio.median < target : ratio.median >= target;
-      const sign = figure === 'p99' ? 'below' : 'at least';
-      return [{ text, system: TITLES[name], target: `${sign} ${target}`, ratio, isMet }];
-    }),
+  return GOALS.flatMap((goal) =>
+    goal.of.flatMap((of) => goal.to.flatMap((to) => judgePair(workload, goal, of, to) ?? [])),
   );
+}
+
+function judgePair(
+  workload: WorkloadResult,
+  { text, figure, target }: Goal,
+  of: SystemName,
+  to: SystemName,
+): GoalResult | undefined {
+  const ratio = figure === 'p99' ? p99Ratio(workload, of, to) : throughputRatio(workload, of, to);
+  if (ratio === undefined) return undefined;
+  const isMet = figure === 'p99' ? ratio.median < target : ratio.median >= target;
+  const sign = figure === 'p99' ? 'below' : 'at least';
+  return { text: `${text}, to ${TITLES[to]}`, system: TITLES[of], target: `${sign} ${target}`, ratio, isMet };
 }
 
 /** In MB/s; undefined when one of them did not run. */

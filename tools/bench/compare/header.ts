@@ -6,12 +6,12 @@ import type { Machine } from '../machine.ts';
 import { count } from '../markdown-table.ts';
 import { IN_FLIGHT_BYTES, SEND_BYTES } from '../produce/settings.ts';
 import { BATCH_BYTES, BROKER_COUNT, FRAMES_IN_FLIGHT, PARTITION_COUNT } from '../workload.ts';
-import type { KafkaLinger, PeerName } from './peer-systems.ts';
+import { KAFKA_LINGERS_MS } from './peer-systems.ts';
+import type { PeerName } from './peer-systems.ts';
 
 export interface CompareFacts extends Machine {
   readonly seconds: number;
   readonly rounds: number;
-  readonly linger: KafkaLinger;
   readonly peers: readonly (
     { readonly name: PeerName; readonly version: string } | { readonly name: PeerName; readonly missing: string }
   )[];
@@ -23,7 +23,7 @@ export interface CompareFacts extends Machine {
 
 /** With the chart, where there is one. */
 export function compareHeader(facts: CompareFacts, chart?: string): string {
-  const { coreCount, loadAverage, fileSystem, seconds, rounds, linger, peers } = facts;
+  const { coreCount, loadAverage, fileSystem, seconds, rounds, peers } = facts;
   const kib = (bytes: number): string => `${count(bytes / 1024)} KiB`;
   const mib = (bytes: number): string => `${count(bytes / 1024 / 1024)} MiB`;
   const others = peers.map((peer) => ('version' in peer ? peer.version : `no ${peer.name}, because ${peer.missing}`));
@@ -37,7 +37,7 @@ ${machineLine(facts)}
   process that sends. A record is a key of 16 B and a value, its size that of Partita's serialised record (12 B more); the
   others get the same key and value. Each run has a new topic, which is deleted after it. MB are millions of bytes of records.
 - **Throughput**: closed loop, ${mib(IN_FLIGHT_BYTES)} of records on their way, from the first send to the last acknowledgement.
-- **Latency**: open loop at half of what Kafka reached at this workload; a system whose own throughput is not well above that is
+- **Latency**: open loop at half of what Kafka reached at this workload, the faster of its two lingers; a system whose own throughput is not well above that is
   measured at half of its own, and its line says so by its due/s. From the moment at which a record was due to its
   acknowledgement, in an HDR histogram; a record held up is late, and nothing hides (no coordinated omission). Senders look each
   millisecond for what is due.
@@ -53,7 +53,7 @@ What differs, beside what is compared:
 - **Who must have a record**: Partita and NATS acknowledge when a majority has it, the leader and one follower of ${BROKER_COUNT}; Kafka when
   all replicas in sync have it, here all ${BROKER_COUNT}. Synced, that is two disks, or three.
 - **Batches**: Partita's SDK makes batches of up to ${kib(BATCH_BYTES)} without a linger and is handed ${kib(SEND_BYTES)} a call in the closed loop;
-  Kafka's producer is handed single records, batch.size ${kib(BATCH_BYTES)}, linger ${linger.throughputMs} ms in the closed and ${linger.latencyMs} ms in the open loop; both
+  Kafka's producer is handed single records, batch.size ${kib(BATCH_BYTES)}, once with its default linger, ${KAFKA_LINGERS_MS.kafka} ms, and once with none; both
   may hold ${mib(CLIENT_BUFFER_BYTES_MAX)}. NATS has no batches here: its client publishes message by message, each with an acknowledgement of its own.
 - **Duplicates**: Partita's sessions and Kafka's idempotent producer leave none when they send again; NATS messages carry no id.
 - **Partitions**: by the hash of the key in Partita and Kafka; a stream for each partition in NATS, in turn, over a connection to

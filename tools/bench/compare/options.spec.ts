@@ -33,7 +33,7 @@ describe('the options of the comparison', () => {
     ['--record-bytes', '100,63', 'a whole number from 64'],
     ['--rounds', '1.5', 'a whole number from 1'],
     ['--seconds', '0', 'a number from 0.1'],
-    ['--kafka-linger-ms', '', 'a number from 0'],
+    ['--seconds', '', 'a number from 0.1'],
   ])('refuse %s "%s" with what is allowed', (flag, value, allowed) => {
     expect(() => parse(flag, value)).toThrow(allowed);
   });

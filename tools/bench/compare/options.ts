@@ -15,8 +15,6 @@ export interface CompareOptions extends ReportOptions {
   readonly rounds: number;
   readonly recordBytes: readonly number[];
   readonly flush: readonly Flush[];
-  /** Of Kafka's producer, in the closed and in the open loop; undefined = what suits Kafka best in each. */
-  readonly kafkaLingerMs?: number;
 }
 
 const REPORT = 'docs/reports/peers-bench.md';
@@ -26,7 +24,6 @@ const RECORD_BYTES_MIN = 64;
 const RECORD_BYTES_MAX = 512 * 1024;
 const SECONDS_MAX = 600;
 const ROUNDS_MAX = 99;
-const LINGER_MS_MAX = 1000;
 
 export function withCompareOptions(command: Command): Command {
   return command
@@ -35,7 +32,6 @@ export function withCompareOptions(command: Command): Command {
     .option('--rounds <n>', 'runs of each system', number(1, ROUNDS_MAX, true), 5)
     .option('--record-bytes <sizes>', 'bytes of a record, by comma', sizes, [RECORD_BYTES])
     .option('--flush <modes>', `what makes a record durable, by comma: ${FLUSHES.join(', ')}`, flushes, [...FLUSHES])
-    .option('--kafka-linger-ms <n>', "of Kafka's producer; default: as the report says", number(0, LINGER_MS_MAX))
     .option('--json', 'prints figures as JSON instead of Markdown', false)
     .option('--report <file>', 'where the Markdown goes, and the chart beside it', REPORT);
 }

@@ -11,18 +11,13 @@ import type { PeerCluster } from '../peers/server-process.ts';
 import { IN_FLIGHT_BYTES } from '../produce/settings.ts';
 import { BATCH_BYTES, BROKER_COUNT, PARTITION_COUNT } from '../workload.ts';
 import { FLUSHES } from './system.ts';
-import type { Flush, System, Work } from './system.ts';
+import type { Flush, System, SystemName } from './system.ts';
 
 export const PEERS = ['kafka', 'nats'] as const;
 export type PeerName = (typeof PEERS)[number];
 
-/** How long the producer of Kafka waits for more records of a batch. */
-export interface KafkaLinger {
-  /** In the closed loop. */
-  readonly throughputMs: number;
-  /** In the open loop. */
-  readonly latencyMs: number;
-}
+/** How long the producer of Kafka waits for more records of a batch: what is its default, and not at all. */
+export const KAFKA_LINGERS_MS = { kafka: 5, 'kafka-eager': 0 } as const;
 
 export interface Peer {
   /** What it is, for a report. */
@@ -30,7 +25,7 @@ export interface Peer {
   /** Why it cannot run on this machine; undefined = it can. */
   readonly whyNot: () => string | undefined;
   /** Fetches what it needs when that was not done before, and starts it with its data in `folder`. */
-  readonly start: (cleanUps: CleanUps, folder: string, linger: KafkaLinger) => Promise<System[]>;
+  readonly start: (cleanUps: CleanUps, folder: string) => Promise<System[]>;
 }
 
 export const PEER_SYSTEMS: Readonly<Record<PeerName, Peer>> = {
@@ -43,7 +38,7 @@ const GRACE_SECONDS = 180;
 const RATE_SECONDS_SHARE = 5;
 
 /** One cluster: Kafka syncs as each topic says. */
-async function startKafkaSystems(cleanUps: CleanUps, folder: string, linger: KafkaLinger): Promise<System[]> {
+async function startKafkaSystems(cleanUps: CleanUps, folder: string): Promise<System[]> {
   const classPath = await kafkaClassPath();
   const cluster = await startKafka(classPath, folder);
   cleanUps.add(() => cluster.stop());
@@ -56,26 +51,27 @@ async function startKafkaSystems(cleanUps: CleanUps, folder: string, linger: Kaf
     servers,
     String(BROKER_COUNT),
   ]);
-  const producer = (ratePerSecond: number | undefined) => ({
+  const topicConfigs = (flush: Flush) => ({
+    'min.insync.replicas': '2',
+    // The files of a run must not be there for long while others are measured.
+    'file.delete.delay.ms': '1000',
+    ...(flush === 'fsync' ? { 'flush.messages': '1' } : {}),
+  });
+  const producerConfigs = (lingerMs: number) => ({
     acks: 'all',
     'enable.idempotence': 'true',
     'compression.type': 'none',
     'batch.size': String(BATCH_BYTES),
-    'linger.ms': String(ratePerSecond === undefined ? linger.throughputMs : linger.latencyMs),
+    'linger.ms': String(lingerMs),
     'buffer.memory': String(CLIENT_BUFFER_BYTES_MAX),
   });
-  return FLUSHES.map((flush) =>
-    systemOf({ name: 'kafka', flush, driver, cluster }, (kind, { ratePerSecond } = {}) => ({
-      configs:
-        kind === 'create'
-          ? {
-              'min.insync.replicas': '2',
-              // The files of a run must not be there for long while others are measured.
-              'file.delete.delay.ms': '1000',
-              ...(flush === 'fsync' ? { 'flush.messages': '1' } : {}),
-            }
-          : producer(ratePerSecond),
-    })),
+  return FLUSHES.flatMap((flush) =>
+    (['kafka', 'kafka-eager'] as const).map((name) =>
+      systemOf(
+        { name, flush, driver, cluster },
+        { create: { configs: topicConfigs(flush) }, produce: { configs: producerConfigs(KAFKA_LINGERS_MS[name]) } },
+      ),
+    ),
   );
 }
 
@@ -87,7 +83,7 @@ async function startNatsSystems(cleanUps: CleanUps, folder: string): Promise<Sys
     const cluster = await startNats(programs.server, folder, flush === 'fsync' ? 'always' : 'default');
     cleanUps.add(() => cluster.stop());
     const driver = await startDriver(cleanUps, cluster, programs.load, cluster.addresses);
-    systems.push(systemOf({ name: 'nats', flush, driver, cluster }, () => ({})));
+    systems.push(systemOf({ name: 'nats', flush, driver, cluster }, { create: {}, produce: {} }));
   }
   return systems;
 }
@@ -108,7 +104,7 @@ async function startDriver(
 }
 
 interface PeerParts {
-  readonly name: PeerName;
+  readonly name: SystemName;
   readonly flush: Flush;
   readonly driver: DriverProcess;
   readonly cluster: PeerCluster;
@@ -116,7 +112,7 @@ interface PeerParts {
 
 function systemOf(
   { name, flush, driver, cluster }: PeerParts,
-  extras: (kind: 'create' | 'produce' | 'delete', work?: Partial<Work>) => object,
+  extras: { readonly create: object; readonly produce: object },
 ): System {
   const shape = { partitionCount: PARTITION_COUNT, replicationFactor: BROKER_COUNT };
   return {
@@ -124,12 +120,12 @@ function systemOf(
     pids: { client: [driver.pid], servers: cluster.pids },
     create: async () => {
       const topic = `bench-${randomBytes(4).toString('hex')}`;
-      await driver.ask({ kind: 'create', topic, ...shape, ...extras('create') }, GRACE_SECONDS);
+      await driver.ask({ kind: 'create', topic, ...shape, ...extras.create }, GRACE_SECONDS);
       return topic;
     },
     produce: async (topic, work) => {
       const inFlightBytes = work.ratePerSecond === undefined ? IN_FLIGHT_BYTES : CLIENT_BUFFER_BYTES_MAX;
-      const job = { kind: 'produce', topic, ...shape, ...work, inFlightBytes, ...extras('produce', work) };
+      const job = { kind: 'produce', topic, ...shape, ...work, inFlightBytes, ...extras.produce };
       return sampleOf(await driver.ask(job, RATE_SECONDS_SHARE * work.seconds + GRACE_SECONDS));
     },
     delete: async (topic) => {

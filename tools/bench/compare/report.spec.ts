@@ -45,8 +45,17 @@ describe('the goals', () => {
       "p99 at half of Kafka's load, to Kafka: Partita, by the gateway: missed",
       'MB/s, to NATS JetStream: Partita, direct: met',
       'MB/s, to NATS JetStream: Partita, by the gateway: met',
-      'MB/s, to raw gRPC: Partita, direct: missed',
-      'MB/s, to raw gRPC: Partita, ready batches, direct: missed',
+      'MB/s, to raw gRPC, the same hops: Partita, direct: missed',
+      'MB/s, to raw gRPC, the same hops: Partita, ready batches, direct: missed',
+    ]);
+  });
+
+  it('are judged against Kafka with its linger and without', () => {
+    const eager = system('kafka-eager', 80, { rate: 50_000, ms: 20 });
+    const verdicts = judge({ ...result, systems: [system('direct', 90, { rate: 50_000, ms: 30 }), eager] });
+    expect(verdicts.map(({ text, isMet }) => [text, isMet])).toEqual([
+      ['MB/s, to Kafka, linger 0', false],
+      ["p99 at half of Kafka's load, to Kafka, linger 0", false],
     ]);
   });
 
@@ -98,7 +107,7 @@ describe('the report of the comparison', () => {
   it('names versions of the others, or why they are missing, and its chart', () => {
     const facts = {
       ...{ date: '2001-01-01', version: '0.1.0', node: 'v24.0.0', cpu: 'Some CPU', coreCount: 2, memoryBytes: 2 ** 33 },
-      ...{ seconds: 10, rounds: 5, linger: { throughputMs: 5, latencyMs: 0 }, fileSystem: 'ext4', loadAverage: 0.25 },
+      ...{ seconds: 10, rounds: 5, fileSystem: 'ext4', loadAverage: 0.25 },
     };
     const peers = [
       { name: 'kafka', version: 'Apache Kafka 4' },

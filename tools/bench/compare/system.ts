@@ -19,8 +19,11 @@ export interface Pids {
   readonly servers: readonly number[];
 }
 
-/** The systems by name. `ready` and `raw` measure one size of record, and no latencies. */
-export type SystemName = 'direct' | 'gateway' | 'ready' | 'raw' | 'kafka' | 'nats';
+/**
+ * The systems by name. `ready` and `raw` measure one size of record, and no latencies. `kafka` has the linger that Kafka's
+ * producer has by itself, `kafka-eager` none.
+ */
+export type SystemName = 'direct' | 'gateway' | 'ready' | 'raw' | 'kafka' | 'kafka-eager' | 'nats';
 
 export interface System {
   readonly name: SystemName;
@@ -38,5 +41,6 @@ export const TITLES: Readonly<Record<SystemName, string>> = {
   ready: 'Partita, ready batches, direct',
   raw: 'raw gRPC, the same hops',
   kafka: 'Kafka',
+  'kafka-eager': 'Kafka, linger 0',
   nats: 'NATS JetStream',
 };
