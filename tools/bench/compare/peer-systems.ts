@@ -43,14 +43,8 @@ async function startKafkaSystems(cleanUps: CleanUps, folder: string): Promise<Sy
   const cluster = await startKafka(classPath, folder);
   cleanUps.add(() => cluster.stop());
   const servers = cluster.addresses.join(',');
-  const driver = await startDriver(cleanUps, cluster, 'java', [
-    '-Xmx1g',
-    '-cp',
-    classPath,
-    KAFKA_LOAD,
-    servers,
-    String(BROKER_COUNT),
-  ]);
+  const jvm = ['-Xmx1g', '-cp', classPath];
+  const driver = await startDriver(cleanUps, cluster, 'java', [...jvm, KAFKA_LOAD, servers, String(BROKER_COUNT)]);
   const topicConfigs = (flush: Flush) => ({
     'min.insync.replicas': '2',
     // The files of a run must not be there for long while others are measured.
@@ -88,18 +82,26 @@ async function startNatsSystems(cleanUps: CleanUps, folder: string): Promise<Sys
   return systems;
 }
 
-async function startDriver(
+function startDriver(
   cleanUps: CleanUps,
   cluster: PeerCluster,
   program: string,
   args: readonly string[],
 ): Promise<DriverProcess> {
-  try {
+  return orFaultOf(cluster, async () => {
     const driver = await DriverProcess.start(program, args);
     cleanUps.add(() => driver.stop());
     return driver;
+  });
+}
+
+/** A server that has ended says more of what is wrong than its client. */
+async function orFaultOf<Result>(cluster: PeerCluster, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
   } catch (error) {
-    throw new Error(cluster.fault() ?? (error instanceof Error ? error.message : String(error)), { cause: error });
+    const fault = cluster.fault();
+    throw fault === undefined ? error : new Error(fault, { cause: error });
   }
 }
 
@@ -115,21 +117,23 @@ function systemOf(
   extras: { readonly create: object; readonly produce: object },
 ): System {
   const shape = { partitionCount: PARTITION_COUNT, replicationFactor: BROKER_COUNT };
+  const ask = (job: object, secondsMax: number): Promise<unknown> =>
+    orFaultOf(cluster, () => driver.ask({ ...shape, ...job }, secondsMax));
   return {
     ...{ name, flush },
     pids: { client: [driver.pid], servers: cluster.pids },
     create: async () => {
       const topic = `bench-${randomBytes(4).toString('hex')}`;
-      await driver.ask({ kind: 'create', topic, ...shape, ...extras.create }, GRACE_SECONDS);
+      await ask({ kind: 'create', topic, ...extras.create }, GRACE_SECONDS);
       return topic;
     },
     produce: async (topic, work) => {
       const inFlightBytes = work.ratePerSecond === undefined ? IN_FLIGHT_BYTES : CLIENT_BUFFER_BYTES_MAX;
-      const job = { kind: 'produce', topic, ...shape, ...work, inFlightBytes, ...extras.produce };
-      return sampleOf(await driver.ask(job, RATE_SECONDS_SHARE * work.seconds + GRACE_SECONDS));
+      const job = { kind: 'produce', topic, ...work, inFlightBytes, ...extras.produce };
+      return sampleOf(await ask(job, RATE_SECONDS_SHARE * work.seconds + GRACE_SECONDS));
     },
     delete: async (topic) => {
-      await driver.ask({ kind: 'delete', topic, ...shape }, GRACE_SECONDS);
+      await ask({ kind: 'delete', topic }, GRACE_SECONDS);
     },
   };
 }

@@ -43,8 +43,9 @@ export class DriverProcess {
     return pid;
   }
 
-  /** One at a time. Throws an Error when the job fails or is not done in time. */
+  /** One at a time. Throws an Error when the job fails, or is not done in time: then it is ended, as a late answer is no one's. */
   async ask(job: object, secondsMax: number): Promise<unknown> {
+    if (this.#hasEnded) throw this.#endedError();
     const line = this.#nextLine(secondsMax);
     this.#child.stdin.write(`${JSON.stringify(job)}\n`);
     const answer: unknown = JSON.parse(await line);
@@ -54,13 +55,21 @@ export class DriverProcess {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (this.#hasEnded) return;
     const exit = once(this.#child, 'exit');
     this.#child.stdin.end();
     // It may hang in the middle of a job.
     const forced = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
     await exit;
     clearTimeout(forced);
+  }
+
+  get #hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  #endedError(): Error {
+    return new Error(`a load generator ended:\n${this.#errors}`);
   }
 
   #nextLine(secondsMax: number): Promise<string> {
@@ -74,9 +83,12 @@ export class DriverProcess {
       };
       const onLine = (line: string): void => settle(() => resolve(line))();
       const onError = (error: Error): void => settle(() => reject(error))();
-      const onClose = settle(() => reject(new Error(`a load generator ended:\n${this.#errors}`)));
+      const onClose = settle(() => reject(this.#endedError()));
       const late = setTimeout(
-        settle(() => reject(new Error(`a load generator said nothing for ${secondsMax} s\n${this.#errors}`))),
+        settle(() => {
+          this.#child.kill('SIGKILL');
+          reject(new Error(`a load generator said nothing for ${secondsMax} s\n${this.#errors}`));
+        }),
         secondsMax * 1000,
       );
       this.#lines.once('line', onLine);
