@@ -42,7 +42,7 @@ ${machineLine(facts)}
   acknowledgement, in an HDR histogram; a record held up is late, and nothing hides (no coordinated omission). Senders look each
   millisecond for what is due.
 - **Page cache**: an acknowledged record is in the memory of the replicas: Partita flush=os, Kafka and NATS with their defaults.
-  **Synced to disk**: Partita flush=fsync, Kafka flush.messages=1, NATS sync_interval always.
+  **Synced to disk**: Partita flush=fsync, Kafka flush.messages=1, NATS sync_interval always, which syncs the logs of its Raft groups.
 - **Method**: runs of ${seconds} s, rounds: ${rounds}, in each of which every system has one run, each round beginning with another system,
   after a run of each that is thrown away; before a run what waits to be written is written. Medians (lowest to highest of the rounds);
   ratios are taken within a round. CPU is user and kernel time of all servers of a system, and of its sender, for each MB.
