@@ -4,6 +4,9 @@ import { Command, InvalidArgumentError } from 'commander';
 import type { BenchOptions, BenchRun, ReportOptions } from './bench-run.ts';
 import { rowNames } from './choose-rows.ts';
 import { CleanUps } from './clean-ups.ts';
+import { benchCompare } from './compare/compare-bench.ts';
+import { withCompareOptions } from './compare/options.ts';
+import type { CompareOptions } from './compare/options.ts';
 import { benchConsume } from './consume/consume-bench.ts';
 import { CONSUME_ROWS } from './consume/rows.ts';
 import { benchMerge } from './merge/merge-bench.ts';
@@ -66,6 +69,9 @@ withTelemetryOptions(program.command('telemetry'))
 withMergeOptions(program.command('merge'))
   .description('Measures what merging the records of many connections gives. Takes about three minutes.')
   .action((options: MergeOptions) => run(benchMerge, options));
+withCompareOptions(program.command('report'))
+  .description('Measures Partita beside Kafka and NATS JetStream, and writes a report. Takes about half an hour.')
+  .action((options: CompareOptions) => run(benchCompare, options));
 
 await program.parseAsync();
 
