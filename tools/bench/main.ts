@@ -6,6 +6,9 @@ import { rowNames } from './choose-rows.ts';
 import { CleanUps } from './clean-ups.ts';
 import { benchConsume } from './consume/consume-bench.ts';
 import { CONSUME_ROWS } from './consume/rows.ts';
+import { benchDelay } from './delay/delay-bench.ts';
+import type { DelayOptions } from './delay/delay-bench.ts';
+import { DELAY_MS_DEFAULT, DELAY_ROWS } from './delay/rows.ts';
 import { benchNetwork } from './network-bench.ts';
 import type { NetworkOptions } from './network-bench.ts';
 import { withProduceOptions } from './produce/options.ts';
@@ -55,6 +58,13 @@ const produce = withProduceOptions(program.command('produce'))
   .description("Measures the SDK's producer, in its rows or as the settings say. Takes about five minutes.")
   .action((options: ProduceOptions) => run(benchProduce, options));
 withSharedOptions(produce, { seconds: 1, rounds: 3, rows: rowNames(PRODUCE_ROWS) });
+
+const delay = program
+  .command('delay')
+  .description("Measures the SDK's producer over a line with a delay. Takes about four minutes.")
+  .option('--delay-ms <n>', 'delay one way', positive, DELAY_MS_DEFAULT)
+  .action((options: DelayOptions) => run(benchDelay, options));
+withSharedOptions(delay, { seconds: 2, rounds: 5, rows: rowNames(DELAY_ROWS) });
 
 withTelemetryOptions(program.command('telemetry'))
   .description('Measures what traces and metrics cost, as CPU time for each record. Takes about a quarter of an hour.')
