@@ -11,6 +11,8 @@ import type { DelayOptions } from './delay/delay-bench.ts';
 import { DELAY_MS_DEFAULT, DELAY_ROWS } from './delay/rows.ts';
 import { benchNetwork } from './network-bench.ts';
 import type { NetworkOptions } from './network-bench.ts';
+import { benchPartitions } from './partitions/partitions-bench.ts';
+import type { PartitionsOptions } from './partitions/partitions-bench.ts';
 import { withProduceOptions } from './produce/options.ts';
 import type { ProduceOptions } from './produce/options.ts';
 import { benchProduce } from './produce/produce-bench.ts';
@@ -66,6 +68,17 @@ const delay = program
   .action((options: DelayOptions) => run(benchDelay, options));
 withSharedOptions(delay, { seconds: 2, rounds: 5, rows: rowNames(DELAY_ROWS) });
 
+program
+  .command('partitions')
+  .description('Measures the same load on many partitions and on few, with fsync. Takes about two minutes.')
+  .option('--partitions <n>', 'partitions of the topic of many', wholeNumber, 1000)
+  .option('--rate <n>', 'records a second, over all partitions of a topic', wholeNumber, 1000)
+  .option('--seconds <n>', 'length of a run', positive, 10)
+  .option('--rounds <n>', 'runs of each topic', wholeNumber, 3)
+  .option('--json', 'prints figures as JSON instead of Markdown', false)
+  .option('--report <file>', 'writes the Markdown to a file too')
+  .action((options: PartitionsOptions) => run(benchPartitions, options));
+
 withTelemetryOptions(program.command('telemetry'))
   .description('Measures what traces and metrics cost, as CPU time for each record. Takes about a quarter of an hour.')
   .action((options: TelemetryOptions) => run(benchTelemetry, options));
@@ -98,5 +111,11 @@ async function run<Options extends ReportOptions>(
 function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0)) throw new InvalidArgumentError('expected a number above 0');
+  return value;
+}
+
+function wholeNumber(text: string): number {
+  const value = positive(text);
+  if (!Number.isInteger(value)) throw new InvalidArgumentError('expected a whole number');
   return value;
 }

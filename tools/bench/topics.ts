@@ -14,6 +14,7 @@ export interface Safety {
 /** One replica: the raw chain has no hop for replication. */
 const ONE_REPLICA: Safety = { replicationFactor: 1, flush: 'fsync' };
 const IN_SYNC_MS_MAX = 20_000;
+const IN_SYNC_MS_PER_PARTITION = 100;
 const POLL_MS = 50;
 
 export class BenchTopics {
@@ -37,7 +38,7 @@ export class BenchTopics {
       flush: flush === 'os' ? FlushMode.FLUSH_MODE_OS : FlushMode.FLUSH_MODE_FSYNC,
     };
     await this.#admin.createTopic({ name, partitionCount, replicationFactor, settings });
-    await this.#untilInSync(name, replicationFactor);
+    await this.#untilInSync(name, replicationFactor, IN_SYNC_MS_MAX + partitionCount * IN_SYNC_MS_PER_PARTITION);
     return name;
   }
 
@@ -55,8 +56,8 @@ export class BenchTopics {
     if (this.#names.delete(name)) await this.#admin.deleteTopic(name);
   }
 
-  async #untilInSync(name: string, replicationFactor: number): Promise<void> {
-    const deadlineMs = performance.now() + IN_SYNC_MS_MAX;
+  async #untilInSync(name: string, replicationFactor: number, msMax: number): Promise<void> {
+    const deadlineMs = performance.now() + msMax;
     for (;;) {
       const { partitions } = await this.#admin.getTopic(name);
       if (partitions.every(({ inSyncIds }) => inSyncIds.length >= replicationFactor)) return;
