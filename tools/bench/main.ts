@@ -20,6 +20,8 @@ import { PRODUCE_ROWS } from './produce/rows.ts';
 import { benchReplication } from './replication/replication-bench.ts';
 import { REPLICATION_ROWS } from './replication/rows.ts';
 import { ROWS } from './rows.ts';
+import { benchSoak } from './soak/soak-bench.ts';
+import type { SoakOptions } from './soak/soak-bench.ts';
 import { STORAGE_ROWS } from './storage/rows.ts';
 import { benchStorage } from './storage/storage-bench.ts';
 import type { StorageOptions } from './storage/storage-bench.ts';
@@ -78,6 +80,16 @@ program
   .option('--json', 'prints figures as JSON instead of Markdown', false)
   .option('--report <file>', 'writes the Markdown to a file too')
   .action((options: PartitionsOptions) => run(benchPartitions, options));
+
+program
+  .command('soak')
+  .description('Sends most of what a cluster takes for long, and tells what grew. Ctrl-C reports what there is.')
+  .option('--minutes <n>', 'length', positive, 30)
+  .option('--share <n>', 'of what a closed loop reaches before', positive, 0.7)
+  .option('--rate <n>', 'records a second instead', wholeNumber)
+  .option('--json', 'prints figures as JSON instead of Markdown', false)
+  .option('--report <file>', 'writes the Markdown to a file too')
+  .action((options: SoakOptions) => run(benchSoak, options));
 
 withTelemetryOptions(program.command('telemetry'))
   .description('Measures what traces and metrics cost, as CPU time for each record. Takes about a quarter of an hour.')

@@ -11,6 +11,7 @@ import { consumeAsMember, readFromLeaders } from './consume-loads.ts';
 import type { LoadRunner } from './load-runner.ts';
 import { produceBatches, produceRecords, produceUnary } from './produce-loads.ts';
 import { consumeWithSdk, measureLatency } from './sdk-consume-loads.ts';
+import { readAlong } from './read-along.ts';
 import { spreadAtRate } from './spread-loads.ts';
 import { SdkProduceLoads } from './sdk-produce-loads.ts';
 
@@ -54,6 +55,8 @@ export class PartitaLoads implements LoadRunner {
         return this.#sdkProduce.run(topic, seconds, mustHave(produce));
       case 'spread':
         return spreadAtRate(this.#client, topic, seconds, mustHave(spread));
+      case 'read-along':
+        return readAlong(this.#client, topic);
       case 'produce-batches':
         return produceBatches(gateway, topic, await this.#partitions(topic), { seconds, bytes: Infinity });
       case 'append-direct':
