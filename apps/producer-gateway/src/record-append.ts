@@ -111,13 +111,9 @@ export class RecordAppend {
   ): Promise<void> {
     const startMs = performance.now();
     const load = { clientId, topic, bytes: plan.bytes, lane: `${clientId}\0${topic}`, deadlineAtMs };
-    let isDelayed = false;
-    await new Promise<void>((resolve) => {
+    const isDelayed = await new Promise<boolean>((resolve) => {
       let isAtOnce = true;
-      this.#gate.pass(room === undefined ? load : { ...load, room }, () => {
-        isDelayed = !isAtOnce;
-        resolve();
-      });
+      this.#gate.pass(room === undefined ? load : { ...load, room }, () => resolve(!isAtOnce));
       isAtOnce = false;
     });
     if (!isDelayed) return;
