@@ -3,7 +3,7 @@
  * felt by producers and consumers as slowness, or as QUOTA_EXCEEDED by who does not wait.
  */
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { connect } from '@partita/client';
 import type { PartitaClient } from '@partita/client';
 import { PartitaError } from '@partita/domain';
@@ -16,9 +16,10 @@ import { startCluster } from './harness.ts';
 import type { Cluster } from './harness.ts';
 import { redisBinary } from './redis-binary.ts';
 import { RedisSite } from './redis-site.ts';
-import { LONG, ROOT } from './root.ts';
+import { LONG } from './root.ts';
 import { until } from './until.ts';
 
+const NOISY_PRODUCER = fileURLToPath(new URL('./noisy-producer.ts', import.meta.url));
 const KIB = 1024;
 const RATE = 256 * KIB;
 const VALUE = 'v'.repeat(8 * KIB);
@@ -93,9 +94,9 @@ function suite(binary: RedisCommand): void {
       Array.from({ length: RECORD_COUNT }, () => ({ value: VALUE })),
     );
     let longestMs = 0;
-    let isOver = false;
+    const over = new AbortController();
     const others = (async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         const beganMs = performance.now();
         await producer.send('free', { value: VALUE });
         longestMs = Math.max(longestMs, performance.now() - beganMs);
@@ -104,7 +105,7 @@ function suite(binary: RedisCommand): void {
     const ways = ['batches', 'direct', 'records'] as const;
     const seconds = [];
     for (const delivery of LONG ? ways : ways.slice(0, 1)) seconds.push(await timeToSend('slow', { delivery }));
-    isOver = true;
+    over.abort();
     await others;
     for (const [index, each] of seconds.entries()) {
       figure('quotas', `seconds for 3 s worth of a topic's rate, ${ways[index]}`, each);
@@ -209,8 +210,7 @@ async function quietP99(client: PartitaClient): Promise<number> {
 
 /** Offers a topic so many bytes a second, from a process of its own. */
 function noisyProducer(gateway: string, bytesPerSecond: number) {
-  const script = join(ROOT, 'tools/e2e/noisy-producer.ts');
-  const args = [script, gateway, 'noisy', String(bytesPerSecond)];
+  const args = [NOISY_PRODUCER, gateway, 'noisy', String(bytesPerSecond)];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));

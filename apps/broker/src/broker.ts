@@ -1,6 +1,6 @@
 /** The broker: its parts, how they are tied, and the order in which they start and stop. */
 import { DRAIN_MS_MAX, PartitaError, partitionKey } from '@partita/domain';
-import type { ClusterSettings } from '@partita/protocol';
+import type { ClusterSettings, TopicConfig } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
 import { DirectoryHolder } from '@partita/rpc/server';
@@ -127,14 +127,8 @@ class Broker implements RunningService {
     this.#news = new ReplicaNews(this.#lines, tracing, config.id);
     this.#registry = new PartitionRegistry(this.#directory, config.id);
     this.#settings = new HeardSettings(data.journal);
-    this.#quotas = new LeaderQuotas({
-      brokerId: config.id,
-      directory: this.#directory,
-      clock: systemClock,
-      timers: systemTimers,
-      metrics: options.metrics,
-      topics: () => this.#registry.topics.map(({ config: topic }) => topic),
-    });
+    const ports = { clock: systemClock, timers: systemTimers };
+    this.#quotas = new LeaderQuotas({ ...ports, ...options, directory: this.#directory, registry: this.#registry });
     const bytesPerSecond = () => this.#settings.moveBytesPerSecond;
     this.#copies = new CopyBudget({ clock: systemClock, timers: systemTimers, bytesPerSecond });
     this.#store = new ReplicaStore({
@@ -144,10 +138,7 @@ class Broker implements RunningService {
       clock: systemClock,
       logger,
       segmentBytesDefault: config.segmentBytes,
-      onTopic: (topic) => {
-        this.#quotas.noteTopic(topic);
-        this.#sessions.forEach((session) => session.noteTopic(topic));
-      },
+      onTopic: (topic) => this.#noteTopic(topic),
       onTombstone: (tombstone) => this.#sessions.forEach((session) => session.noteTombstone(tombstone)),
     });
     this.#appender = new Appender({
@@ -299,6 +290,11 @@ class Broker implements RunningService {
       await this.#data.markClean(ends);
     }
     await this.#data.close();
+  }
+
+  #noteTopic(topic: TopicConfig): void {
+    this.#quotas.noteTopic(topic);
+    for (const session of this.#sessions) session.noteTopic(topic);
   }
 
   #hear(settings: ClusterSettings): void {

@@ -11,15 +11,16 @@ import { quotaFromMessage } from '@partita/rpc';
 import type { DirectoryView } from '@partita/rpc/server';
 import type { Metrics } from '@partita/telemetry';
 import type { HeardSettings } from './cluster-settings.ts';
+import type { BrokerConfig } from './config.ts';
+import type { PartitionRegistry } from './partition-registry.ts';
 
 export interface LeaderQuotasOptions {
-  readonly brokerId: number;
+  readonly config: Pick<BrokerConfig, 'id'>;
   readonly directory: DirectoryView;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly metrics: Metrics;
-  /** Configs of the topics that have replicas here. */
-  readonly topics: () => Iterable<TopicConfig>;
+  readonly registry: Pick<PartitionRegistry, 'topics'>;
 }
 
 /** The rates in a topic's settings; undefined = none. */
@@ -60,7 +61,7 @@ export class LeaderQuotas {
 
   #apply(): void {
     const rated = new Map<string, TopicRates>();
-    for (const config of this.#options.topics()) {
+    for (const { config } of this.#options.registry.topics) {
       const rates = ratesOf(config);
       if (rates !== undefined) rated.set(config.topic, rates);
     }
@@ -81,13 +82,13 @@ export class LeaderQuotas {
 
   /** Never 0: the directory may not know yet what this broker leads. */
   #share(kind: QuotaKind, topic: string): number {
-    const { directory, brokerId } = this.#options;
+    const { directory, config } = this.#options;
     if (kind === 'client' || kind === 'default') {
       const { brokers } = directory.snapshot();
       return 1 / Math.max(1, brokers.filter(({ state }) => state === BrokerState.BROKER_STATE_UP).length);
     }
     const partitions = directory.routeOf(topic)?.partitions ?? [];
-    const led = partitions.filter(({ leaderId }) => leaderId === brokerId).length;
+    const led = partitions.filter(({ leaderId }) => leaderId === config.id).length;
     return Math.max(1, led) / Math.max(1, partitions.length);
   }
 }

@@ -29,6 +29,7 @@ import { systemRandom } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
 import { usesAppendTime } from './consumed-record.ts';
 import { inCommitSpan } from './commit-span.ts';
+import { DRAIN_GRACE_MS, draining, outOfOrder } from './consume-ends.ts';
 import { checkInitial, checkStart, checkSubscription } from './consume-initial.ts';
 import type { JoinRequest } from './consume-initial.ts';
 import { Delivery, positionOf } from './delivery.ts';
@@ -59,8 +60,6 @@ type Answer = NonNullable<ConsumeResponse['message']>;
 
 /** How long a stream waits for the group's shard to be served. */
 const SHARD_WAIT_MS = 10_000;
-/** How long a draining server lets members finish before it ends their streams. */
-export const DRAIN_GRACE_MS = 2000;
 const SEEK_DEADLINE_MS = 5000;
 
 /** A stream whose member is in the group. */
@@ -396,16 +395,4 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     this.#reader.close();
     this.#early = [];
   }
-}
-
-function outOfOrder(expected: string, received: string): PartitaError {
-  return new PartitaError('STREAM_ORDER', `expected ${expected}, received ${received}: initial comes first, and once`, {
-    expected,
-    received,
-  });
-}
-
-/** The end of a stream whose server stops. */
-export function draining(): PartitaError {
-  return new PartitaError('SHUTTING_DOWN', 'this instance stops; open a stream elsewhere with the same member id');
 }

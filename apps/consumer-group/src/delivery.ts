@@ -31,7 +31,7 @@ export interface DeliveryOptions {
   /** Of the member; empty when it does not name itself. */
   readonly clientId: string;
   /** A quota held what there was, and does not any more: `pump` is worth a call. */
-  onHoldOver(): void;
+  readonly onHoldOver: () => void;
   isAppendTime(topicId: string): boolean;
 }
 

@@ -43,7 +43,11 @@ function gateway(): InstanceQuotas[] {
   const stream = openBidi<InstanceSessionRequest, InstanceSessionResponse>(
     cluster.pool.client(cluster.coordinators[0]!.peerAddress),
     InstanceSessionServiceService.instanceSession,
-    { onMessage: ({ message }) => void (message?.$case === 'quotas' && heard.push(message.quotas)) },
+    {
+      onMessage: ({ message }) => {
+        if (message?.$case === 'quotas') heard.push(message.quotas);
+      },
+    },
   );
   const about = { clusterId: '', protocolVersion: PEER_PROTOCOL_VERSION, version: '0.1.0', peerAddress: '' };
   const register = {

@@ -153,13 +153,9 @@ export class RecordAppend {
     const startMs = performance.now();
     const bytes = plan.parts.reduce((sum, part) => sum + part.bytes, 0);
     const load = { clientId, topic, bytes, lane: `${clientId}\0${topic}`, deadlineAtMs };
-    let isDelayed = false;
-    await new Promise<void>((resolve) => {
+    const isDelayed = await new Promise<boolean>((resolve) => {
       let isAtOnce = true;
-      this.#gate.pass(room === undefined ? load : { ...load, room }, () => {
-        isDelayed = !isAtOnce;
-        resolve();
-      });
+      this.#gate.pass(room === undefined ? load : { ...load, room }, () => resolve(!isAtOnce));
       isAtOnce = false;
     });
     if (isDelayed) trace?.spent('throttle', startMs);
