@@ -40,7 +40,8 @@ export class TopicDeletions {
     const { model, lease, clock, random } = this.#options;
     lease.requireWritable();
     const command = { name, etag, deleteId: random.uuid(), nowMs: clock.wallMs() };
-    const tombstone = model.run(deleteTopic(model.state, command));
+    const decided = model.run(deleteTopic(model.state, command));
+    const tombstone = this.#begun.get(decided.topicId) ?? decided;
     const topic = model.state.topicById(tombstone.topicId);
     if (topic === undefined)
       throw new PartitaError('INTERNAL', `topic ${tombstone.topicId} is deleted and was not there`);
