@@ -233,6 +233,17 @@ describe('changing and deleting topics', () => {
     expect(state.topicById(topicId)).toBeUndefined();
     expect(state.topicByName('orders')).toBeUndefined();
   });
+
+  it('lets a repeat join the deletion under way, although its brokers have gone since', () => {
+    register(1);
+    const topicId = made('orders', { partitionCount: 1 });
+    state.apply({ type: 'topic_activated', topicId });
+    const command = { name: 'orders', etag: '', deleteId: 'd', nowMs: 9 };
+    run(deleteTopic(state, command));
+    lose(1);
+    expect(run(deleteTopic(state, command))).toMatchObject({ topicId, name: 'orders' });
+    expect(state.topicByName('orders')?.life).toBe('deleting');
+  });
 });
 
 describe('brokers', () => {

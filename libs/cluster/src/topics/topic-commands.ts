@@ -201,10 +201,14 @@ export interface DeleteTopicCommand {
   readonly nowMs: number;
 }
 
-/** Hides the topic from clients. It is gone once tombstones are stored by so many that no election can miss them. */
+/**
+ * Hides the topic from clients. It is gone once tombstones are stored by so many that no election can miss them. A repeat joins
+ * the deletion under way: to call the topic missing would be to say that it is gone already.
+ */
 export function deleteTopic(state: ClusterState, command: DeleteTopicCommand): Decision<Tombstone> {
-  const topic = changeableTopic(state, command.name, command.etag);
-  requireHolders(state, topic, deletionQuorum);
+  const hidden = hiddenTopic(state, command.name);
+  const topic = hidden ?? changeableTopic(state, command.name, command.etag);
+  if (hidden === undefined) requireHolders(state, topic, deletionQuorum);
   const { topicId } = topic.definition;
   const tombstone = { topicId, name: topic.name, deleteId: command.deleteId, deleteTimeMs: command.nowMs };
   return { records: [{ type: 'topic_deleting', topicId }], response: tombstone };
@@ -221,6 +225,11 @@ export function visibleTopic(state: ClusterState, nameOrId: string): ClusterTopi
       topic: nameOrId,
     },
   );
+}
+
+function hiddenTopic(state: ClusterState, name: string): ClusterTopic | undefined {
+  const topic = state.topicByName(name);
+  return topic?.life === 'deleting' ? topic : undefined;
 }
 
 function changeableTopic(state: ClusterState, name: string, etag: string, internal = false): ClusterTopic {
