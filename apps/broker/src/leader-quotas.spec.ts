@@ -82,7 +82,7 @@ describe('appends beyond a quota', () => {
     expect(stored).toBeGreaterThanOrEqual(6);
     expect(stored).toBeLessThanOrEqual(9);
     expect(seconds).toBeGreaterThan(0.4);
-    const refused = results.find((result) => result?.outcome?.$case === 'error')!;
+    const refused = results.find((result) => result.outcome?.$case === 'error')!;
     const error = refused.outcome?.$case === 'error' ? fromRpcStatus(refused.outcome.error) : undefined;
     expect(error).toMatchObject({ reason: 'QUOTA_EXCEEDED', metadata: { quota: 'topic:t', limit: String(RATE) } });
     expect(error!.retryAfterMs).toBeGreaterThan(0);
