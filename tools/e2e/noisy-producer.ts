@@ -1,7 +1,7 @@
 /**
  * A process that offers a topic more than it may: `node noisy-producer.ts <gateway> <topic> <bytes a second>`. It sends plain
- * Produce calls at that rate whatever is answered, as a client that has never heard of quotas, until its stdin ends; then it
- * prints what came of them as JSON: `{"stored": …, "refused": …, "failed": …}`.
+ * Produce calls at that rate whatever is answered, as a client that has never heard of quotas, until its stdin ends. It prints
+ * `offering` when the first call is answered, and at the end what came of all: `{"stored": …, "refused": …, "failed": …}`.
  */
 import { asPartitaError } from '@partita/domain';
 import { ProduceRequest, ProducerServiceService } from '@partita/protocol';
@@ -21,6 +21,8 @@ const counts = { stored: 0, refused: 0, failed: 0 };
 const beganMs = performance.now();
 let offeredBytes = 0;
 let inFlight = 0;
+/** The first call is answered: that is told. */
+let isAnswered = false;
 
 const timer = setInterval(() => {
   const dueBytes = (Number(rate) * (performance.now() - beganMs)) / 1000;
@@ -34,7 +36,11 @@ function offer(): void {
   callUnary(client, ProducerServiceService.produce, request, { deadlineMs: 10_000, append: true })
     .then(() => (counts.stored += 1))
     .catch((error: unknown) => (counts[asPartitaError(error).reason === 'QUOTA_EXCEEDED' ? 'refused' : 'failed'] += 1))
-    .finally(() => (inFlight -= 1));
+    .finally(() => {
+      inFlight -= 1;
+      if (!isAnswered) process.stdout.write('offering\n');
+      isAnswered = true;
+    });
 }
 
 process.stdin.resume().once('end', () => {

@@ -109,7 +109,8 @@ function suite(binary: RedisCommand): void {
     await others;
     for (const [index, each] of seconds.entries()) {
       figure('quotas', `seconds for 3 s worth of a topic's rate, ${ways[index]}`, each);
-      expect(each).toBeGreaterThan(1);
+      // Plain records are one request that is larger than a second's worth: it goes when nothing is owed.
+      expect(each).toBeGreaterThan(0.5);
       expect(each).toBeLessThan(20);
     }
     expect(longestMs).toBeLessThan(UNHELD_MS_MAX);
@@ -172,6 +173,7 @@ function suite(binary: RedisCommand): void {
     for (let window = 0; window < WINDOW_COUNT; window += 1) {
       const alone = await quietP99(client);
       const noisy = noisyProducer(cluster.addresses.gateway, 10 * NOISY_RATE);
+      await until('the noisy producer', 20, () => noisy.isOffering());
       const beside = await quietP99(client);
       const counts = await noisy.stop();
       expect(counts).toMatchObject({ failed: 0 });
@@ -216,10 +218,15 @@ function noisyProducer(gateway: string, bytesPerSecond: number) {
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
   const exited = new Promise((resolve) => child.once('exit', resolve));
   return {
+    isOffering: () => output.includes('offering'),
     stop: async () => {
       child.stdin.end();
       await exited;
-      return JSON.parse(output) as { readonly stored: number; readonly refused: number; readonly failed: number };
+      return JSON.parse(output.replace('offering', '')) as {
+        readonly stored: number;
+        readonly refused: number;
+        readonly failed: number;
+      };
     },
   };
 }

@@ -53,6 +53,15 @@ export interface AppendCaller {
   readonly room?: DelayRoom;
 }
 
+/** By partition, the first entry of a request that was refused there: what follows it there must not overtake it. */
+type RefusedEntries = Map<string, { readonly index: number; readonly error: PartitaError }>;
+
+interface EntryOfRequest {
+  readonly entry: AppendEntry;
+  readonly index: number;
+  readonly refused: RefusedEntries;
+}
+
 const ACKS = [Acks.ACKS_UNSPECIFIED, Acks.ACKS_ALL, Acks.ACKS_LEADER] as const;
 
 export class Appender {
@@ -95,11 +104,10 @@ export class Appender {
     done: (results: AppendResult[]) => void,
   ): void {
     const results = new Array<AppendResult>(entries.length);
-    // Partitions that have refused an entry of this request: what follows there must not overtake it.
-    const refused = new Map<string, PartitaError>();
+    const refused: RefusedEntries = new Map();
     let openCount = entries.length;
     entries.forEach((entry, index) => {
-      this.#appendOne(entry, deadlineMs, caller, refused, (result) => {
+      this.#appendOne({ entry, index, refused }, deadlineMs, caller, (result) => {
         results[index] = result;
         openCount -= 1;
         if (openCount === 0) done(results);
@@ -108,10 +116,9 @@ export class Appender {
   }
 
   #appendOne(
-    entry: AppendEntry,
+    { entry, index, refused }: EntryOfRequest,
     deadlineMs: number,
     caller: AppendCaller,
-    refused: Map<string, PartitaError>,
     done: (result: AppendResult) => void,
   ): void {
     let key = '';
@@ -119,13 +126,16 @@ export class Appender {
     const beganAtMs = metrics.now();
     const refuse = (error: PartitaError) => {
       metrics.refused(error.reason);
-      if (key !== '') refused.set(key, error);
+      if (key !== '' && index < (refused.get(key)?.index ?? Infinity)) refused.set(key, { index, error });
       done({ outcome: { $case: 'error', error: toRpcStatus(error) } });
+    };
+    const checkEarlier = (): void => {
+      const earlier = refused.get(key);
+      if (earlier !== undefined && earlier.index < index) throw earlier.error;
     };
     const feed = (actor: PartitionActor): void => {
       if (this.#isDraining) throw shuttingDown();
-      const earlier = refused.get(key);
-      if (earlier !== undefined) throw earlier;
+      checkEarlier();
       this.#feed(actor, entry, deadlineMs, caller.span, (outcome) => {
         if (!outcome.ok) {
           refuse(this.#withLeader(actor, outcome.error));
@@ -140,8 +150,7 @@ export class Appender {
       if (this.#isDraining) throw shuttingDown();
       const actor = this.#options.registry.find(entry);
       key = partitionKey(actor);
-      const earlier = refused.get(key);
-      if (earlier !== undefined) throw earlier;
+      checkEarlier();
       if (this.#options.gate.isOn) this.#throttle(actor, entry, { ...caller, deadlineMs }, feed, refuse);
       else feed(actor);
     } catch (error) {
