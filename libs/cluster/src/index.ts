@@ -55,7 +55,7 @@ export {
   setBrokerStatus,
 } from './session-commands.ts';
 export type { InSyncReport, LedPartition } from './session-commands.ts';
-export { creationFate } from './topics/creation-fate.ts';
+export { creationFate, isUnfinished } from './topics/creation-fate.ts';
 export { desertedLeaders, resignedLeaders, reviseLeaders } from './elections/leadership.ts';
 export { mergeInventory, mergeNewTopic, mergeStoredPartition, mergeStoredTopic, mergeTombstone } from './rebuild.ts';
 export type { StoredPartition, StoredTopic } from './rebuild.ts';
