@@ -346,6 +346,15 @@ describe('rebuilding from inventories', () => {
     }
   });
 
+  it('gives a parked topic its name back when the other one turns out to be deleted', () => {
+    const topics = ['b', 'a', 'c'].map((topicId, index) => definition(topicId, 'orders', { createTimeMs: index }));
+    register(1, { topics });
+    register(2, { tombstones: [{ topicId: 'c', name: '', deleteId: 'd', deleteTimeMs: 4 }] });
+    expect(state.topicByName('orders')?.definition.topicId).toBe('b');
+    register(2, { tombstones: [{ topicId: 'b', name: '', deleteId: 'd', deleteTimeMs: 4 }] });
+    expect([...state.topics()].map(({ name, definition: { topicId } }) => [name, topicId])).toEqual([['orders', 'a']]);
+  });
+
   it('takes for made what only a broker tells of when it has had an epoch, or has all its replicas', () => {
     const replicas = [1, 2].map((brokerId) => ({
       brokerId,

@@ -64,7 +64,20 @@ function parkedName({ name, topicId }: TopicDefinition): string {
 }
 
 export function mergeTombstone(state: ClusterState, tombstone: Tombstone): ClusterRecord[] {
-  return state.tombstone(tombstone.topicId) === undefined ? [{ type: 'topic_buried', tombstone }] : [];
+  return state.tombstone(tombstone.topicId) === undefined ? buryTopic(state, tombstone) : [];
+}
+
+/** The topic is gone, if it was there; the oldest of those that were parked for its sake has the name from now on. */
+export function buryTopic(state: ClusterState, tombstone: Tombstone): ClusterRecord[] {
+  const buried = state.topicById(tombstone.topicId);
+  const records: ClusterRecord[] = [{ type: 'topic_buried', tombstone }];
+  if (buried === undefined || buried.name !== buried.definition.name) return records;
+  const [heir] = [...state.topics()]
+    .filter((topic) => topic !== buried && topic.definition.name === buried.name)
+    .sort((a, b) => (isOlder(a.definition, b.definition) ? -1 : 1));
+  if (heir !== undefined)
+    records.push({ type: 'topic_put', definition: heir.definition, name: buried.name, life: heir.life });
+  return records;
 }
 
 /**

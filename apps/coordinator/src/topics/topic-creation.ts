@@ -2,7 +2,7 @@
  * Creating topics: directory, replicas, leaders, then the topic is there, all at once for clients. What is cut off midway is
  * finished or removed by `reconcile`; until then nobody sees it.
  */
-import { createTopic, creationFate, isUnfinished, partitionStatus } from '@partita/cluster';
+import { buryTopic, createTopic, creationFate, isUnfinished, partitionStatus } from '@partita/cluster';
 import type { ClusterPartition, CreateTopicCommand, ReplicaConfig, TopicDefinition } from '@partita/cluster';
 import { PartitaError, TOPIC_CREATION_MS_MAX } from '@partita/domain';
 import type { Clock, Random } from '@partita/domain';
@@ -166,8 +166,9 @@ export class TopicCreations {
     const { model, publisher, clock, random, logger } = this.#options;
     const { topicId, name } = definition;
     const tombstone = { topicId, name, deleteId: random.uuid(), deleteTimeMs: clock.wallMs() };
-    model.apply([{ type: 'topic_buried', tombstone }]);
-    publisher.publishTombstone(tombstone);
+    const records = buryTopic(model.state, tombstone);
+    model.apply(records);
+    publisher.publishTombstone(tombstone, records);
     logger.warn({ topic: name, topicId }, 'a topic that could not be created is removed');
   }
 }
