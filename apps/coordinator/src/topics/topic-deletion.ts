@@ -2,7 +2,7 @@
  * Deleting topics: hidden at once, gone when tombstones are on so many brokers that no election can miss them, and then from
  * the directory. A broker that was away is told when it comes back, because its inventory names a topic that has a tombstone.
  */
-import { deleteTopic, deletionQuorum, mergeTombstone, storedByEnough } from '@partita/cluster';
+import { buryTopic, deleteTopic, deletionQuorum, mergeTombstone, storedByEnough } from '@partita/cluster';
 import type { ClusterTopic, Tombstone } from '@partita/cluster';
 import { BROKER_HEARTBEAT_MS, PartitaError } from '@partita/domain';
 import type { Clock, Random } from '@partita/domain';
@@ -83,7 +83,7 @@ export class TopicDeletions {
     const records = mergeTombstone(model.state, { ...tombstone, name });
     if (records.length === 0) return;
     model.apply(records);
-    publisher.publishTombstone({ ...tombstone, name });
+    publisher.publishTombstone({ ...tombstone, name }, records);
     this.reconcile();
   }
 
@@ -124,8 +124,9 @@ export class TopicDeletions {
     if (!storedByEnough(topic, deletionQuorum, (brokerId) => stored.has(brokerId))) return false;
     this.#stored.delete(topicId);
     if (!this.#begun.delete(topicId)) return true;
-    model.apply([{ type: 'topic_buried', tombstone }]);
-    publisher.publishTombstone(tombstone);
+    const records = buryTopic(model.state, tombstone);
+    model.apply(records);
+    publisher.publishTombstone(tombstone, records);
     logger.info({ topic: tombstone.name, topicId }, 'topic deleted');
     return true;
   }
