@@ -63,6 +63,13 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 7,
   },
   {
+    name: 'a member that its broker does not have stays in the set',
+    file: 'libs/cluster/src/replica-sets/replica-change.ts',
+    from: 'const step = droppingLost(place) ?? adding(',
+    to: 'const step = adding(',
+    seed: 3,
+  },
+  {
     name: 'a lease that came back with a backup is taken for the own one',
     file: 'libs/metadata-store/src/memory-metadata-store.ts',
     from: 'const least = Math.max(state.leaseNumberGiven, this.#seen.leaseNumber);',
