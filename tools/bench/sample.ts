@@ -1,4 +1,5 @@
 import type { ConsumeWork } from './consume/work.ts';
+import type { SpreadWork } from './partitions/spread-work.ts';
 import type { ProduceWork } from './produce/settings.ts';
 import type { TelemetryWork } from './telemetry/rows.ts';
 
@@ -22,6 +23,8 @@ export interface Job {
   readonly consume?: ConsumeWork;
   /** What the load of the produce bench does. */
   readonly produce?: ProduceWork;
+  /** What the load of the partitions bench does. */
+  readonly spread?: SpreadWork;
   /** What the loads of the telemetry bench do. */
   readonly telemetry?: TelemetryWork;
 }

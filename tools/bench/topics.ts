@@ -11,9 +11,17 @@ export interface Safety {
   readonly flush: 'fsync' | 'os';
 }
 
+/** How much a topic keeps; absent = what brokers do by themselves. */
+export interface Kept {
+  /** Of each partition. */
+  readonly retentionBytes?: bigint;
+  readonly segmentBytes?: bigint;
+}
+
 /** One replica: the raw chain has no hop for replication. */
 const ONE_REPLICA: Safety = { replicationFactor: 1, flush: 'fsync' };
 const IN_SYNC_MS_MAX = 20_000;
+const IN_SYNC_MS_PER_PARTITION = 100;
 const POLL_MS = 50;
 
 export class BenchTopics {
@@ -27,7 +35,7 @@ export class BenchTopics {
 
   /** A new topic, with all its replicas in sync, a majority of which must hold a record. */
   async create(
-    { replicationFactor, flush }: Safety = ONE_REPLICA,
+    { replicationFactor, flush, retentionBytes, segmentBytes }: Safety & Kept = ONE_REPLICA,
     partitionCount: number = PARTITION_COUNT,
   ): Promise<string> {
     const name = `bench-${randomBytes(4).toString('hex')}`;
@@ -35,9 +43,11 @@ export class BenchTopics {
     const settings = {
       minInSyncReplicas: Math.floor(replicationFactor / 2) + 1,
       flush: flush === 'os' ? FlushMode.FLUSH_MODE_OS : FlushMode.FLUSH_MODE_FSYNC,
+      ...(retentionBytes === undefined ? {} : { retentionBytes }),
+      ...(segmentBytes === undefined ? {} : { segmentBytes }),
     };
     await this.#admin.createTopic({ name, partitionCount, replicationFactor, settings });
-    await this.#untilInSync(name, replicationFactor);
+    await this.#untilInSync(name, replicationFactor, IN_SYNC_MS_MAX + partitionCount * IN_SYNC_MS_PER_PARTITION);
     return name;
   }
 
@@ -55,8 +65,8 @@ export class BenchTopics {
     if (this.#names.delete(name)) await this.#admin.deleteTopic(name);
   }
 
-  async #untilInSync(name: string, replicationFactor: number): Promise<void> {
-    const deadlineMs = performance.now() + IN_SYNC_MS_MAX;
+  async #untilInSync(name: string, replicationFactor: number, msMax: number): Promise<void> {
+    const deadlineMs = performance.now() + msMax;
     for (;;) {
       const { partitions } = await this.#admin.getTopic(name);
       if (partitions.every(({ inSyncIds }) => inSyncIds.length >= replicationFactor)) return;

@@ -16,7 +16,7 @@ export const CALLER_COUNT = 32;
 export const READ_TOPIC_BYTES = 256 * KIB * KIB;
 
 /** HTTP/2 receive windows, of ours and of the raw peers: per stream, and per connection at a server. */
-export const STREAM_WINDOW_BYTES = 4 * KIB * KIB;
+export const STREAM_WINDOW_BYTES = 8 * KIB * KIB;
 export const CONNECTION_WINDOW_BYTES = 16 * KIB * KIB;
 
 /** The first run of a side is thrown away: it compiles the code and opens the connections. */

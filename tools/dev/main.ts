@@ -4,6 +4,7 @@ import { defineConfig, LOG_LEVELS, parseConfig, PRODUCT_VERSION } from '@partita
 import type { ReadyFile } from './ready-file.ts';
 import { LocalCluster } from './cluster.ts';
 import { JoinedBroker } from './joined-broker.ts';
+import { placeAdvertised } from './placement.ts';
 import { REDIS_SOURCES } from './redis.ts';
 
 const SPEC = defineConfig({
@@ -33,6 +34,11 @@ const SPEC = defineConfig({
     min: '100ms',
     max: '10m',
     help: 'longest wait before one that dies again and again is started',
+  },
+  advertise: {
+    kind: 'text',
+    optional: true,
+    help: 'addresses that clients are told in place of those listened on: gateway=host:port,broker-1=host:port',
   },
   'broker-config': { kind: 'text', optional: true, help: 'file of broker options in JSON, for all brokers' },
   traces: {
@@ -146,6 +152,7 @@ async function run(config: Config): Promise<void> {
       brokerConfig: config.brokerConfig === undefined ? undefined : resolve(config.brokerConfig),
       traces: config.traces && !exportsElsewhere(process.env),
       metrics: config.metrics,
+      ...(config.advertise === undefined ? {} : { place: placeAdvertised(config.advertise) }),
       log: say,
       signal: starting.signal,
     });

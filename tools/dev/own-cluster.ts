@@ -31,17 +31,20 @@ export interface OwnClusterOptions {
   readonly traces?: boolean;
   /** True = with endpoints for Prometheus. Default false. */
   readonly metrics?: boolean;
+  /** Addresses that clients are told in place of those listened on, by the name of the process: `broker-1`. */
+  readonly advertise?: Readonly<Record<string, string>>;
   /** Further variables of the environment of the launcher and its services. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Starts `npm start` in a temporary home. The caller stops it, also when it does not become ready. */
 export function launchCluster(options: OwnClusterOptions): OwnCluster {
-  const { purpose, brokerCount, traces = false, metrics = false, env = {} } = options;
+  const { purpose, brokerCount, traces = false, metrics = false, env = {}, advertise = {} } = options;
   const home = mkdtempSync(join(tmpdir(), `partita-${purpose}-`));
   const size = ['--home', home, '--brokers', String(brokerCount), '--log-level', 'warn'];
   const seen = [traces ? '--traces' : '--no-traces', metrics ? '--metrics' : '--no-metrics'];
-  const args = [LAUNCHER, ...size, ...seen];
+  const told = Object.entries(advertise).map((entry) => entry.join('='));
+  const args = [LAUNCHER, ...size, ...seen, ...(told.length === 0 ? [] : ['--advertise', told.join(',')])];
   // Detached: Ctrl-C reaches the tool alone, which cleans up in the cluster before it stops it.
   const launcher = spawn(process.execPath, args, {
     ...{ stdio: ['ignore', 'ignore', 'pipe'], detached: true },

@@ -16,3 +16,21 @@ export const LOOPBACK = '127.0.0.1';
 
 /** Everything on this machine's loopback. */
 export const onLoopback: Placer = () => ({ host: LOOPBACK, wrap: [], env: {} });
+
+/**
+ * On loopback as well, with other addresses told to clients: what `--advertise gateway=host:port,broker-1=host:port` says.
+ * Throws an Error when it cannot be read.
+ */
+export function placeAdvertised(text: string): Placer {
+  const addresses = new Map<string, string>();
+  for (const entry of text.split(',')) {
+    const [name = '', address = ''] = entry.split('=');
+    if (!/^(gateway|consumer-group|broker|coordinator)(-\d+)?$/.test(name) || address === '')
+      throw new Error(`--advertise ${entry}: expected the name of a process and an address, gateway=127.0.0.1:9000`);
+    addresses.set(name, address);
+  }
+  return (name) => {
+    const address = addresses.get(name);
+    return { ...onLoopback(name), env: address === undefined ? {} : { PARTITA_ADVERTISE: address } };
+  };
+}

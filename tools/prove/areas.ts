@@ -11,7 +11,9 @@ import { groupCore } from './areas/group-core.ts';
 import { groups } from './areas/groups.ts';
 import { kill } from './areas/kill.ts';
 import { partitions } from './areas/partitions.ts';
+import { pressure } from './areas/pressure.ts';
 import { producers } from './areas/producers.ts';
+import { quotas } from './areas/quotas.ts';
 import { redis } from './areas/redis.ts';
 import { reliability } from './areas/reliability.ts';
 import { rolling } from './areas/rolling.ts';
@@ -26,6 +28,7 @@ export const AREAS: readonly Area[] = [
   balance,
   groups,
   producers,
+  pressure,
   storage,
   disk,
   core,
@@ -33,6 +36,7 @@ export const AREAS: readonly Area[] = [
   cluster,
   compaction,
   partitions,
+  quotas,
   redis,
   fuzz,
   reliability,

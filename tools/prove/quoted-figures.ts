@@ -31,5 +31,7 @@ function figuresOf(area: string, report: string, wanted: RegExp): QuotedFigure[]
   const from = rows.findIndex(([name]) => name === 'figure');
   const to = rows.findIndex(([name]) => name === 'test');
   const told = rows.slice(from + 1, to < 0 ? undefined : to);
-  return told.filter(([name]) => wanted.test(name)).map(([name, value]) => ({ area, day, name, value }));
+  return told
+    .filter(([name]) => !/^-+$/.test(name) && wanted.test(name))
+    .map(([name, value]) => ({ area, day, name, value }));
 }

@@ -6,7 +6,7 @@ import { check } from 'prettier';
 import { describe, expect, it } from 'vitest';
 import { AREAS } from './areas.ts';
 import { quotedFigures } from './quoted-figures.ts';
-import { reportText } from './report.ts';
+import { quoteAnew, reportText } from './report.ts';
 import { specFile } from './suite-results.ts';
 
 const area = { name: 'kill', claim: 'Nothing is lost.', suites: ['kill'], minutesMax: 1 };
@@ -59,7 +59,7 @@ describe('a report', () => {
     ];
     writeFileSync(join(folder, 'kill.md'), reportText(area, { ...results, figures }, occasion));
     const quotes = [
-      { area: 'kill', figures: /seeds|mutants/ },
+      { area: 'kill', figures: /seeds|mutants|-/ },
       { area: 'missing', figures: /./ },
     ];
     expect(quotedFigures(quotes, folder)).toEqual([
@@ -67,6 +67,15 @@ describe('a report', () => {
       { area: 'kill', day: '1970-01-01', name: 'mutants killed | all', value: '25 / 25' },
     ]);
     rmSync(folder, { recursive: true });
+  });
+
+  it('can have what it quotes written anew, and nothing else', () => {
+    const [old, young] = ['20000', '100000'].map((value) => [
+      { area: 'core', day: '1970-01-01', name: 'seeds', value },
+    ]);
+    const wanted = reportText(area, results, { ...occasion, quoted: young ?? [] });
+    expect(quoteAnew(reportText(area, results, { ...occasion, quoted: old ?? [] }), young ?? [])).toBe(wanted);
+    expect(quoteAnew(reportText(area, results, occasion), young ?? [])).toBe(wanted);
   });
 
   it('says why a run failed', () => {

@@ -42,7 +42,7 @@ export function reportText(area: Area, results: SuiteResults, occasion: Occasion
       ...(area.notes ?? []),
       ...figureTables(results),
       ...quotedSection(occasion.quoted ?? []),
-      '## Tests',
+      TESTS_HEADING,
       tests.length === 0
         ? 'None ran.'
         : table(
@@ -76,10 +76,21 @@ function figureTables({ figures, rows }: SuiteResults): string[] {
   return tables.length === 0 ? ['None.'] : tables;
 }
 
+const QUOTED_HEADING = '## From other reports';
+const TESTS_HEADING = '## Tests';
+
 function quotedSection(quoted: readonly QuotedFigure[]): string[] {
   if (quoted.length === 0) return [];
   const rows = quoted.map(({ area, day, name, value }) => [`[${area}](${area}.md), ${day}`, name, value]);
-  return ['## From other reports', table(['report', 'figure', 'value'], rows)];
+  return [QUOTED_HEADING, table(['report', 'figure', 'value'], rows)];
+}
+
+/** A report with what it quotes written anew: those it quotes may be younger. Everything else stays. */
+export function quoteAnew(report: string, quoted: readonly QuotedFigure[]): string {
+  const tests = report.lastIndexOf(TESTS_HEADING);
+  const old = report.indexOf(QUOTED_HEADING);
+  const own = report.slice(0, old < 0 ? tests : old).trimEnd();
+  return [own, ...quotedSection(quoted), report.slice(tests)].join('\n\n');
 }
 
 /** Padded as prettier pads it, so that a report passes the format check as it is written. */

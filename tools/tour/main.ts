@@ -15,6 +15,7 @@ import type { Stage } from './stage.ts';
 import { checkDelivery } from './steps/check-delivery.ts';
 import { consumeAsGroup } from './steps/consume-as-group.ts';
 import { createTopic } from './steps/create-topic.ts';
+import { floodNeighbour } from './steps/flood-neighbour.ts';
 import { joinBroker } from './steps/join-broker.ts';
 import { joinGroup } from './steps/join-group.ts';
 import { killLeader } from './steps/kill-leader.ts';
@@ -22,7 +23,9 @@ import { produceFlights } from './steps/produce-flights.ts';
 import { rankAirports } from './steps/rank-airports.ts';
 import { resizeGroup } from './steps/resize-group.ts';
 import { showSlowest } from './steps/show-slowest.ts';
+import { spreadStorage } from './steps/spread-storage.ts';
 import { ownRedis, wipeRedis } from './steps/wipe-redis.ts';
+import { workInParallel } from './steps/work-in-parallel.ts';
 import { Terminal } from './terminal.ts';
 import { startTracing } from './tracing.ts';
 import type { TourTracing } from './tracing.ts';
@@ -45,7 +48,7 @@ interface Entered {
 
 const options = new Command('npm run tour --')
   .description(
-    'Shows what Partita does on 20,000 real flights, also when a broker dies, and checks it. Takes less than a minute.',
+    'Shows what Partita does on 20,000 real flights, also when a broker dies, and checks it. Takes about a minute.',
   )
   .option('--home <dir>', 'home of a running cluster', process.env['PARTITA_HOME'] ?? '.partita')
   .option('--server <addresses>', 'any public address of a cluster, several by comma; default: PARTITA_SERVER')
@@ -92,6 +95,8 @@ async function tour(): Promise<boolean> {
   await consumeAsGroup(stage, members, sent.length, leaders);
   await checkDelivery(stage, flights, sent, members);
   rankAirports(stage, flights, members.arrivals);
+  await spreadWork(stage, flights);
+  await flood(stage, flights);
   await resize(stage, flights);
   await addBroker(stage, home, flights);
   await loseRedis(stage, home, flights);
@@ -99,6 +104,25 @@ async function tour(): Promise<boolean> {
   // Those who waited for a new leader waited longest.
   if (tracing !== undefined) await showSlowest(stage, lost ? stage.replicatedTopic : stage.topic, tracing);
   return conclude(stage.checks);
+}
+
+async function spreadWork(stage: Stage, flights: readonly Flight[]): Promise<void> {
+  const { admin } = stage.client;
+  const { spreadTopic, workTopic } = stage;
+  if (!options.keep) {
+    for (const topic of [spreadTopic, workTopic, `${workTopic}-1`])
+      cleanUps.push(() => stage.client.admin.deleteTopic(topic));
+    cleanUps.push(() => admin.deleteGroup(workTopic));
+  }
+  await spreadStorage(stage, flights);
+  await workInParallel(stage, flights);
+}
+
+async function flood(stage: Stage, flights: readonly Flight[]): Promise<void> {
+  const { quietTopic, floodedTopic } = stage;
+  if (!options.keep)
+    for (const topic of [quietTopic, floodedTopic]) cleanUps.push(() => stage.client.admin.deleteTopic(topic));
+  await floodNeighbour(stage, flights);
 }
 
 async function resize(stage: Stage, flights: readonly Flight[]): Promise<void> {
@@ -147,6 +171,10 @@ async function enter(): Promise<Pick<Entered, 'home' | 'tracing'> & { readonly s
     movingTopic: `flights-${id}-12`,
     growingTopic: `flights-${id}-4`,
     wipedTopic: `flights-${id}-redis`,
+    spreadTopic: `flights-${id}-spread`,
+    workTopic: `flights-${id}-work`,
+    floodedTopic: `flights-${id}-flooded`,
+    quietTopic: `flights-${id}-quiet`,
     group: `tour-${id}`,
     movingGroup: `tour-${id}-moving`,
   };

@@ -18,6 +18,13 @@ export interface Stage {
   readonly growingTopic: string;
   /** Name of the topic whose group grows and shrinks, new for each tour. */
   readonly movingTopic: string;
+  /** Name of the topic whose bytes are looked at, new for each tour. */
+  readonly spreadTopic: string;
+  /** Name of the topic with slow work, and of its group; the one with a single partition has `-1` behind it. */
+  readonly workTopic: string;
+  /** Names of the topic that is flooded and of the one beside it, new for each tour. */
+  readonly floodedTopic: string;
+  readonly quietTopic: string;
   /** Id of the consumer group, new for each tour. */
   readonly group: string;
   /** Id of the group that grows and shrinks, new for each tour. */

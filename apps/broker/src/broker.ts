@@ -1,5 +1,6 @@
 /** The broker: its parts, how they are tied, and the order in which they start and stop. */
 import { DRAIN_MS_MAX, PartitaError, partitionKey } from '@partita/domain';
+import type { ClusterSettings, TopicConfig } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool } from '@partita/rpc/client';
 import { DirectoryHolder } from '@partita/rpc/server';
@@ -29,6 +30,7 @@ import { asExit, openOrExit } from './start-failures.ts';
 import { DirectoryFeed, ShownLeases } from './directory-feed.ts';
 import { handOver } from './hand-over.ts';
 import { inParallel } from './in-parallel.ts';
+import { LeaderQuotas } from './leader-quotas.ts';
 import type { ActorHost } from './partition-actor.ts';
 import { LogCare } from './log-care/log-care.ts';
 import { BrokerMetrics } from './metrics/broker-metrics.ts';
@@ -94,6 +96,7 @@ class Broker implements RunningService {
   readonly #news: ReplicaNews;
   readonly #recent = new RecentBudget();
   readonly #settings: HeardSettings;
+  readonly #quotas: LeaderQuotas;
   readonly #copies: CopyBudget;
   readonly #directory = new DirectoryHolder(systemClock);
   readonly #registry: PartitionRegistry;
@@ -124,6 +127,8 @@ class Broker implements RunningService {
     this.#news = new ReplicaNews(this.#lines, tracing, config.id);
     this.#registry = new PartitionRegistry(this.#directory, config.id);
     this.#settings = new HeardSettings(data.journal);
+    const ports = { clock: systemClock, timers: systemTimers };
+    this.#quotas = new LeaderQuotas({ ...ports, ...options, directory: this.#directory, registry: this.#registry });
     const bytesPerSecond = () => this.#settings.moveBytesPerSecond;
     this.#copies = new CopyBudget({ clock: systemClock, timers: systemTimers, bytesPerSecond });
     this.#store = new ReplicaStore({
@@ -133,7 +138,7 @@ class Broker implements RunningService {
       clock: systemClock,
       logger,
       segmentBytesDefault: config.segmentBytes,
-      onTopic: (topic) => this.#sessions.forEach((session) => session.noteTopic(topic)),
+      onTopic: (topic) => this.#noteTopic(topic),
       onTombstone: (tombstone) => this.#sessions.forEach((session) => session.noteTombstone(tombstone)),
     });
     this.#appender = new Appender({
@@ -141,6 +146,7 @@ class Broker implements RunningService {
       clock: systemClock,
       tracing: tracing !== 'off',
       metrics,
+      gate: this.#quotas.gate,
       onWaiting: (actor) => this.#deadlines.watch(actor),
     });
     this.#checkpoints = new CheckpointTask({
@@ -199,6 +205,7 @@ class Broker implements RunningService {
   async start(): Promise<void> {
     const { config, logger } = this.#options;
     await this.#recovery.phase('logs', () => this.#store.recover());
+    this.#quotas.hear(this.#settings);
     const { address } = await this.#servers.publicServer.start();
     const { address: peerAddress } = await this.#servers.peerServer.start();
     this.#addresses = {
@@ -226,7 +233,7 @@ class Broker implements RunningService {
         leaders: () => [...this.#registry.actors()].filter((actor) => actor.leader !== undefined),
         onPeers: (peers) => this.#links.setAddresses(new Map(peers.map((peer) => [peer.brokerId, peer.peerAddress]))),
         onRegistered: () => this.#recovery.registered(),
-        onSettings: (settings) => void this.#settings.hear(settings).catch((error: unknown) => this.#fail(error)),
+        onSettings: (settings) => this.#hear(settings),
         onClocks: (clocks) => this.#care.hear(clocks),
         onRefused: (error) => this.#options.fail(new ExitError(EXIT_CODES.refused, error.message, { cause: error })),
       });
@@ -285,6 +292,16 @@ class Broker implements RunningService {
     await this.#data.close();
   }
 
+  #noteTopic(topic: TopicConfig): void {
+    this.#quotas.noteTopic(topic);
+    for (const session of this.#sessions) session.noteTopic(topic);
+  }
+
+  #hear(settings: ClusterSettings): void {
+    void this.#settings.hear(settings).catch((error: unknown) => this.#fail(error));
+    this.#quotas.hear(this.#settings);
+  }
+
   #actorHost(): ActorHost {
     const { logger } = this.#options;
     const repeated = createRepeatedLog(logger, systemClock, DAMAGE_REPEAT_MS);
@@ -326,6 +343,7 @@ class Broker implements RunningService {
 
   #publicServer(): RpcServer {
     return publicServer(this.#options, {
+      brake: this.#quotas.brake,
       registry: this.#registry,
       appender: this.#appender,
       clock: systemClock,

@@ -5,6 +5,7 @@
 import { MOVE_BYTES_PER_SECOND_DEFAULT, MOVE_BYTES_PER_SECOND_MIN } from '@partita/domain';
 import type { Journal } from '@partita/log';
 import { ClusterSettings } from '@partita/protocol';
+import type { Quota } from '@partita/protocol';
 import { CLUSTER_SETTINGS_KEY } from './journal-keys.ts';
 
 export class HeardSettings {
@@ -26,6 +27,11 @@ export class HeardSettings {
   get moveBytesPerSecond(): number {
     const rate = this.#newest?.moveBytesPerSecond;
     return rate === undefined ? MOVE_BYTES_PER_SECOND_DEFAULT : Math.max(Number(rate), MOVE_BYTES_PER_SECOND_MIN);
+  }
+
+  /** The quotas of the cluster. */
+  get quotas(): readonly Quota[] {
+    return this.#newest?.quotas ?? [];
   }
 
   /** Takes newer ones in; resolves when they are durable. A rejection means that the journal failed. */

@@ -11,6 +11,7 @@ import { addLogCommand } from './commands/log.ts';
 import { addLogLevelCommand } from './commands/log-level.ts';
 import { addPartitionCommand } from './commands/partition.ts';
 import { addProduceCommand } from './commands/produce.ts';
+import { addQuotaCommand } from './commands/quota.ts';
 import { addTopicCommand } from './commands/topic.ts';
 import { addTraceCommand } from './commands/trace.ts';
 import { EXIT, exitCodeOf, NotFoundError, UsageError } from './exit-code.ts';
@@ -50,6 +51,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addBrokerCommand(program, terminal);
   addPartitionCommand(program, terminal, (result) => (code = result));
   addGroupCommand(program, terminal, (result) => (code = result));
+  addQuotaCommand(program, terminal);
   addTraceCommand(program, terminal);
   addLogLevelCommand(program, terminal, (result) => (code = result));
   addLogCommand(program, terminal, (result) => (code = result));

@@ -4,6 +4,7 @@
  * time-out to come back with its id.
  */
 import { asPartitaError, HEARTBEAT_MS, PartitaError, STREAM_FRAMES_IN_FLIGHT_COUNT_MAX } from '@partita/domain';
+import type { QuotaBrake } from '@partita/domain';
 import { LeaderReader } from '@partita/client';
 import type { RouteCache } from '@partita/client';
 import { memberEpochOf } from '@partita/groups';
@@ -28,6 +29,7 @@ import { systemRandom } from '@partita/runtime';
 import type { Logger } from '@partita/runtime';
 import { usesAppendTime } from './consumed-record.ts';
 import { inCommitSpan } from './commit-span.ts';
+import { DRAIN_GRACE_MS, draining, outOfOrder } from './consume-ends.ts';
 import { checkInitial, checkStart, checkSubscription } from './consume-initial.ts';
 import type { JoinRequest } from './consume-initial.ts';
 import { Delivery, positionOf } from './delivery.ts';
@@ -48,6 +50,8 @@ export interface ConsumeServices {
   readonly pool: ChannelPool;
   readonly logger: Logger;
   readonly meter: GroupMeter;
+  /** What holds deliveries. */
+  readonly brake: QuotaBrake;
   readonly tracing: boolean;
 }
 
@@ -56,8 +60,6 @@ type Answer = NonNullable<ConsumeResponse['message']>;
 
 /** How long a stream waits for the group's shard to be served. */
 const SHARD_WAIT_MS = 10_000;
-/** How long a draining server lets members finish before it ends their streams. */
-export const DRAIN_GRACE_MS = 2000;
 const SEEK_DEADLINE_MS = 5000;
 
 /** A stream whose member is in the group. */
@@ -90,7 +92,11 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     this.#services = services;
     this.#reader = new LeaderReader(services.routes, services.pool, FEED_PACE);
     stream.onClose(() => this.#close());
-    stream.onDrain(() => this.#membership?.partitions.guarded(() => this.#membership?.delivery.pump()));
+    stream.onDrain(() => this.#pump());
+  }
+
+  #pump(): void {
+    this.#membership?.partitions.guarded(() => this.#membership?.delivery.pump());
   }
 
   onMessage({ message, traceparent }: ConsumeRequest): void {
@@ -156,6 +162,9 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
       sink,
       delivered: this.#services.meter.delivered(group),
       tracing: this.#services.tracing,
+      brake: this.#services.brake,
+      clientId: this.#context.clientId,
+      onHoldOver: () => this.#pump(),
       isAppendTime: (topicId) => usesAppendTime(this.#services.routes.table.topicById(topicId)),
     });
     const partitions = new MemberPartitions({
@@ -381,20 +390,9 @@ export class ConsumeStream implements BidiHandlers<ConsumeRequest>, MemberLink {
     this.#context.draining.removeEventListener('abort', this.#onDraining);
     const membership = this.#membership;
     membership?.partitions.close();
+    membership?.delivery.close();
     membership?.shard.sessions.detach(membership.group, membership.memberId, this);
     this.#reader.close();
     this.#early = [];
   }
-}
-
-function outOfOrder(expected: string, received: string): PartitaError {
-  return new PartitaError('STREAM_ORDER', `expected ${expected}, received ${received}: initial comes first, and once`, {
-    expected,
-    received,
-  });
-}
-
-/** The end of a stream whose server stops. */
-export function draining(): PartitaError {
-  return new PartitaError('SHUTTING_DOWN', 'this instance stops; open a stream elsewhere with the same member id');
 }

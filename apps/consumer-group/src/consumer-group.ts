@@ -1,5 +1,6 @@
 /** The consumer-group service of one process: its parts, put together, and the order in which they stop. */
 import { pause, RouteCache } from '@partita/client';
+import { CONSUMER_GROUP_CLIENT_ID } from '@partita/domain';
 import { ClusterServiceService, GroupServiceService, ProcessServiceService, ServiceKind } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { ChannelPool, keepInstanceSessions } from '@partita/rpc/client';
@@ -23,6 +24,7 @@ import { GroupShards } from './group-shards.ts';
 import { LagWatch } from './lag-watch.ts';
 import type { LagWatchOptions } from './lag-watch.ts';
 import { LeaderCalls } from './leader-calls.ts';
+import { MemberQuotas } from './member-quotas.ts';
 import { observeGroups } from './observe-groups.ts';
 import type { OpenFeeds } from './open-feeds.ts';
 import { OffsetExpiry, topicAsker } from './offset-expiry.ts';
@@ -48,13 +50,14 @@ const HAND_OVER_MS = 3000;
 export async function startConsumerGroup(options: ConsumerGroupOptions): Promise<RunningService> {
   const { config, instanceId, logger, tracing, metrics } = options;
   const coordinators = config.coordinators.map(formatAddress);
-  const pool = new ChannelPool({ clientId: 'partita-consumer-group', tracing });
+  const pool = new ChannelPool({ clientId: CONSUMER_GROUP_CLIENT_ID, tracing });
   const routes = new RouteCache({ seeds: coordinators, pool });
   const directory = new DirectoryHolder(systemClock);
   if (config.clusterId !== undefined) directory.update({ clusterId: config.clusterId });
   followRoutes(routes, directory);
   const calls = new LeaderCalls(routes, pool);
   const meter = new GroupMeter(metrics);
+  const quotas = new MemberQuotas(routes, systemClock, metrics);
   const shards = new GroupShards({ routes, calls, instanceId, logger, meter, tracing });
   const server = createRpcServer({
     name: 'consumer-group-public',
@@ -66,7 +69,8 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
     insecureOk: config.insecure,
   });
   // The port may be chosen by the system: what tells the address is made before it is known.
-  const services = { shards, routes, calls, pool, logger, meter, tracing: tracing !== 'off', address: '' };
+  const shared = { shards, routes, calls, pool, logger, meter, brake: quotas.brake };
+  const services = { ...shared, tracing: tracing !== 'off', address: '' };
   server.addService(GroupServiceService, consumerGroupService(services));
   server.addService(ProcessServiceService, processMethods(logger, 'public'));
   const about = { service: ServiceKind.SERVICE_KIND_CONSUMER_GROUP, version: PRODUCT_VERSION, clock: systemClock };
@@ -79,7 +83,7 @@ export async function startConsumerGroup(options: ConsumerGroupOptions): Promise
   const expiry = new OffsetExpiry({ shards, routes, topic, logger, wallMs: () => systemClock.wallMs() });
   expiry.start();
   const lag = observed(metrics, { shards, routes, calls, feeds: meter.feeds, logger });
-  const sessions = register(options, { pool, coordinators, address, directory, shards });
+  const sessions = register(options, { pool, coordinators, address, directory, shards, quotas });
   return {
     ready: { address, instanceId },
     drain: async () => {
@@ -120,12 +124,13 @@ interface Registration {
   readonly address: string;
   readonly directory: DirectoryHolder;
   readonly shards: GroupShards;
+  readonly quotas: MemberQuotas;
 }
 
 /** Makes the instance known to every coordinator, for as long as it runs, and hears which shards it shall own. */
 function register(
   { config, instanceId, logger, fail }: ConsumerGroupOptions,
-  { pool, coordinators, address, directory, shards }: Registration,
+  { pool, coordinators, address, directory, shards, quotas }: Registration,
 ): InstanceSessions {
   const repeated = createRepeatedLog(logger, systemClock);
   return keepInstanceSessions({
@@ -137,6 +142,7 @@ function register(
     ownedShards: () => shards.ownedShards(),
     onAccepted: ({ clusterId }) => directory.update({ clusterId }),
     onShards: (assignment) => shards.assign(assignment),
+    onQuotas: (told) => quotas.hear(told),
     onRefused: ({ message }) => {
       fail(new ExitError(EXIT_CODES.refused, `the cluster refuses this instance: ${message}`));
     },

@@ -3,7 +3,8 @@
  * partitions, a batch at a time, and never a record or a byte beyond what was granted. At most one batch per stream is
  * decoded.
  */
-import { CREDIT_BYTES_MAX, CREDIT_RECORD_COUNT_MAX, PartitaError } from '@partita/domain';
+import { CREDIT_BYTES_MAX, CREDIT_RECORD_COUNT_MAX, PartitaError, QUOTA_DELAY_MS_MAX } from '@partita/domain';
+import type { QuotaBrake } from '@partita/domain';
 import { DeliveryForm } from '@partita/protocol';
 import type { ConsumeCredit, ConsumedRecord, ConsumedTrace, ConsumePosition, ConsumeResponse } from '@partita/protocol';
 import { consumedBytes, consumedRecord, responseBytes } from './consumed-record.ts';
@@ -26,6 +27,11 @@ export interface DeliveryOptions {
   readonly delivered: DeliveredCount;
   /** True = the process traces. */
   readonly tracing: boolean;
+  readonly brake: QuotaBrake;
+  /** Of the member; empty when it does not name itself. */
+  readonly clientId: string;
+  /** A quota held what there was, and does not any more: `pump` is worth a call. */
+  readonly onHoldOver: () => void;
   isAppendTime(topicId: string): boolean;
 }
 
@@ -43,6 +49,8 @@ export class Delivery {
   #creditRecords = 0;
   #creditBytes = 0;
   #pumping = false;
+  /** Set while a quota holds all that is ready. */
+  #hold: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -72,13 +80,17 @@ export class Delivery {
     feed.park();
   }
 
-  /** Sends as long as there is something, credit, and room. */
+  close(): void {
+    clearTimeout(this.#hold);
+  }
+
+  /** Sends as long as there is something, credit, room, and no quota against it. */
   pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
       while (this.#options.sink.writable && this.#creditRecords > 0 && this.#creditBytes > 0) {
-        const [feed] = this.#ready;
+        const feed = this.#options.brake.isOn ? this.#unheld() : this.#ready.values().next().value;
         if (feed === undefined) return;
         const turn =
           this.#options.form === DeliveryForm.DELIVERY_FORM_BATCHES ? this.#sendBatch(feed) : this.#sendRecords(feed);
@@ -93,6 +105,36 @@ export class Delivery {
     } finally {
       this.#pumping = false;
     }
+  }
+
+  /** The first that no quota holds. When all are held they are looked at again as soon as one is free. */
+  #unheld(): PartitionFeed | undefined {
+    const { brake, clientId, onHoldOver } = this.#options;
+    let leastMs = Infinity;
+    let first: PartitionFeed | undefined;
+    for (const feed of this.#ready) {
+      const waitMs = brake.waitMs(clientId, feed.name.topic);
+      if (waitMs === 0) return feed;
+      // Another may come before it, and only one batch is decoded.
+      feed.park();
+      if (waitMs < leastMs) first = feed;
+      leastMs = Math.min(leastMs, waitMs);
+    }
+    if (first === undefined || this.#hold !== undefined) return undefined;
+    // Quotas may change meanwhile.
+    const holdMs = Math.min(leastMs, QUOTA_DELAY_MS_MAX);
+    brake.noteHold(clientId, first.name.topic, holdMs);
+    this.#hold = setTimeout(() => {
+      this.#hold = undefined;
+      onHoldOver();
+    }, holdMs);
+    return undefined;
+  }
+
+  #spend(topic: string, recordCount: number, bytes: number): void {
+    const { delivered, brake, clientId } = this.#options;
+    delivered.add(topic, recordCount, bytes);
+    if (brake.isOn) brake.spend(clientId, topic, bytes);
   }
 
   #sendRecords(feed: PartitionFeed): Turn {
@@ -127,7 +169,7 @@ export class Delivery {
     } finally {
       endAll(spans);
     }
-    this.#options.delivered.add(topic, records.length, frameBytes);
+    this.#spend(topic, records.length, frameBytes);
     return 'sent';
   }
 
@@ -158,7 +200,7 @@ export class Delivery {
       spans?.end();
     }
     feed.takeBatch(batch);
-    this.#options.delivered.add(feed.name.topic, header.recordCount, bytes.byteLength);
+    this.#spend(feed.name.topic, header.recordCount, bytes.byteLength);
     return 'sent';
   }
 

@@ -8,7 +8,8 @@ import type { ConsumeRequest, ConsumeResponse } from '@partita/protocol';
 import type { ChannelPool } from '@partita/rpc/client';
 import { isRelayed, relayBidi } from '@partita/rpc/server';
 import type { BidiHandlers, CallContext, RelayChoice, ServerBidiStream } from '@partita/rpc/server';
-import { ConsumeStream, DRAIN_GRACE_MS, draining } from './consume-stream.ts';
+import { DRAIN_GRACE_MS, draining } from './consume-ends.ts';
+import { ConsumeStream } from './consume-stream.ts';
 import type { ConsumeServices } from './consume-stream.ts';
 import type { GroupShards } from './group-shards.ts';
 

@@ -7,6 +7,8 @@ import {
   READ_RECORD_COUNT_MAX,
   RESPONSE_BYTES_MAX,
 } from '@partita/domain';
+import type { QuotaBrake } from '@partita/domain';
+import { pause } from '@partita/client';
 import type { RouteCache } from '@partita/client';
 import type { ConsumedRecord, FetchedPartition, ReadRecordsRequest, ReadRecordsResponse } from '@partita/protocol';
 import type { CallContext } from '@partita/rpc/server';
@@ -19,6 +21,7 @@ import { decodeStored } from './stored-batch.ts';
 export interface ReadServices {
   readonly routes: RouteCache;
   readonly calls: LeaderCalls;
+  readonly brake: QuotaBrake;
 }
 
 const READ_BYTES_DEFAULT = 1024 * 1024;
@@ -66,6 +69,7 @@ export async function readRecords(
     );
   }
   const name = { topicId: route.topicId, topic, partition };
+  if (services.brake.isOn) await hold(topic, context, services.brake);
   const limits = { deadlineMs: context.deadlineMs, signal: context.signal };
   const at = position.position;
   const start = await services.calls.listOffset(name, position, limits);
@@ -83,7 +87,16 @@ export async function readRecords(
   };
   const { highWatermark, logStartOffset } = await gather(name, reading, request.maxWaitMs, context, services);
   const { records, endReached } = reading;
+  if (services.brake.isOn) services.brake.spend(context.clientId, topic, reading.bytes);
   return { records, nextOffset: reading.nextOffset, highWatermark, logStartOffset, endReached };
+}
+
+/** Waits for the quotas of the caller, for half of its time at most; then it is served all the same, and pays the next time. */
+async function hold(topic: string, { clientId, deadlineMs, signal }: CallContext, brake: QuotaBrake): Promise<void> {
+  const holdMs = Math.min(brake.waitMs(clientId, topic), deadlineMs / 2);
+  if (holdMs <= 0) return;
+  brake.noteHold(clientId, topic, holdMs);
+  await pause(holdMs, signal);
 }
 
 async function gather(

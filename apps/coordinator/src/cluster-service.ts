@@ -10,6 +10,7 @@ import { cancelReassignment, createReassignment, listReassignments } from './rep
 import type { ReassignmentMethodsOptions } from './replica-sets/reassignment-methods.ts';
 import { reassignmentMessage } from './replica-sets/reassignment-messages.ts';
 import type { OperatorElections } from './elections/operator-elections.ts';
+import { listQuotas, updateQuota } from './quota-methods.ts';
 
 export interface ClusterServiceOptions extends DescriptionOptions {
   readonly directory: DirectoryServiceOptions;
@@ -23,6 +24,7 @@ export interface ClusterServiceOptions extends DescriptionOptions {
 export function clusterService(options: ClusterServiceOptions): Implementation<ClusterServiceService> {
   const { view, model, directory, operator, moving, audit, relay } = options;
   const { desk, operatorBalance, diagnosis } = options.balance;
+  const quotas = { model, desk, audit };
   return implement(ClusterServiceService, {
     ...directoryMethods(view, directory),
     describeCluster: unary((request) => describeCluster(options, request.includePartitions), { relay }),
@@ -57,6 +59,10 @@ export function clusterService(options: ClusterServiceOptions): Implementation<C
       async (request, { clientId }) => ({ settings: await desk.update(request, clientId) }),
       { relay },
     ),
+    updateQuota: unary(async (request, { clientId }) => ({ quota: await updateQuota(quotas, request, clientId) }), {
+      relay,
+    }),
+    listQuotas: unary((request) => listQuotas(quotas, request), { relay }),
     drainBroker: unary((request, { clientId }) => operatorBalance.drain(request, clientId), { relay }),
     removeBroker: unary(
       async (request, { clientId }) => {

@@ -16,6 +16,7 @@ import { createRpcServer, DirectoryHolder, processMethods } from '@partita/rpc/s
 import { formatAddress, PRODUCT_VERSION, StateLines, systemTimers } from '@partita/runtime';
 import type { ProcessLogger, RunningService } from '@partita/runtime';
 import type { Metrics } from '@partita/telemetry';
+import { isUnfinished } from '@partita/cluster';
 import type { ElectionPlan, Tombstone } from '@partita/cluster';
 import { AuditLog } from './directory/audit-log.ts';
 import { BrokerOrders } from './broker-orders.ts';
@@ -236,7 +237,7 @@ function beatOf(sessions: readonly { tick(): void }[], feed: RouteFeed): () => v
 /** The first leaders of a topic are part of its creation. */
 function noteLeader(model: ClusterModel, audit: AuditLog, plan: ElectionPlan, leader: number, unclean: boolean): void {
   const topic = model.state.topicById(plan.topicId);
-  if (topic === undefined || topic.life === 'creating') return;
+  if (topic === undefined || isUnfinished(topic)) return;
   audit.note('leader_elected', `${topic.name}/${plan.partition}`, '', { leader, epoch: plan.epoch, unclean });
 }
 

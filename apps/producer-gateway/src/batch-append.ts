@@ -8,28 +8,45 @@ import type { BatchHeader } from '@partita/batch';
 import { BatchTrace } from '@partita/client';
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
 import { asPartitaError, isInternalTopic, PartitaError } from '@partita/domain';
+import type { DelayRoom, QuotaGate } from '@partita/domain';
 import type { Partition, ProduceBatchFrame, ProduceResult, TopicRoute } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
-import type { HeldBytes } from './held-bytes.ts';
+import type { Caller } from './caller.ts';
+import type { HeldRequest, InFlight } from './in-flight.ts';
 import type { PublishTrace } from './publish-trace.ts';
+import { memoryBytes } from './request-bytes.ts';
 
 /** A frame and what holds for its appending. */
 interface BatchFrame {
   readonly frame: ProduceBatchFrame;
   readonly trace: PublishTrace | undefined;
+  readonly caller: Caller;
   readonly deadlineAtMs: number;
+  /** Of the client; empty when it does not name itself. */
+  readonly clientId: string;
+  /** Bounds what of its stream waits for quotas. */
+  readonly room: DelayRoom;
   readonly done: (outcome: AppendOutcome) => void;
+}
+
+export interface BatchAppendOptions {
+  readonly routes: RouteCache;
+  readonly appender: LeaderAppender;
+  readonly inFlight: InFlight;
+  readonly gate: QuotaGate;
 }
 
 export class BatchAppend {
   readonly #routes: RouteCache;
   readonly #appender: LeaderAppender;
-  readonly #held: HeldBytes;
+  readonly #inFlight: InFlight;
+  readonly #gate: QuotaGate;
 
-  constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes) {
+  constructor({ routes, appender, inFlight, gate }: BatchAppendOptions) {
     this.#routes = routes;
     this.#appender = appender;
-    this.#held = held;
+    this.#inFlight = inFlight;
+    this.#gate = gate;
   }
 
   /** Queues the batch behind the earlier ones of its partition and session; `done` is called once. */
@@ -39,11 +56,48 @@ export class BatchAppend {
       const text = `"${topic}" is Partita's own; clients cannot write it`;
       return batch.done(new PartitaError('INTERNAL_TOPIC', text, { topic }));
     }
+    let held: HeldRequest;
+    try {
+      held = this.#inFlight.enter(batch.caller, memoryBytes('batch', batch.frame.recordBatches.byteLength, 0));
+    } catch (error) {
+      return batch.done(asPartitaError(error));
+    }
+    const whole = {
+      ...batch,
+      done: (outcome: AppendOutcome) => {
+        held.release();
+        batch.done(outcome);
+      },
+    };
+    if (this.#gate.isOn) this.#throttle(whole, held);
+    else this.#route(whole, held);
+  }
+
+  /** In the order in which batches of a client came to the topic: a session's never overtake each other. */
+  #throttle(batch: BatchFrame, held: HeldRequest): void {
+    const { frame, clientId, deadlineAtMs, room, trace } = batch;
+    const { topic } = frame;
+    const startMs = performance.now();
+    const bytes = frame.recordBatches.byteLength;
+    let isDelayed = false;
+    try {
+      this.#gate.pass({ clientId, topic, bytes, lane: `${clientId}\0${topic}`, deadlineAtMs, room }, () => {
+        if (isDelayed) trace?.spent('throttle', startMs);
+        this.#route(batch, held);
+      });
+      isDelayed = true;
+    } catch (error) {
+      batch.done(asPartitaError(error));
+    }
+  }
+
+  #route(batch: BatchFrame, held: HeldRequest): void {
+    const { topic } = batch.frame;
     const startMs = batch.trace === undefined ? 0 : performance.now();
     const known = this.#routes.lookup(topic);
     const go = (route: TopicRoute): void => {
       batch.trace?.spent('route', startMs);
-      this.#trySend(batch, route);
+      this.#trySend(batch, held, route);
     };
     if (known !== undefined) return go(known);
     this.#routes.resolve(topic).then(go, (error: unknown) => {
@@ -52,23 +106,24 @@ export class BatchAppend {
     });
   }
 
-  #trySend(batch: BatchFrame, route: TopicRoute): void {
+  #trySend(batch: BatchFrame, held: HeldRequest, route: TopicRoute): void {
     const startMs = batch.trace === undefined ? 0 : performance.now();
     try {
-      this.#send(batch, route, startMs);
+      this.#send(batch, held, route, startMs);
     } catch (error) {
       batch.trace?.spent('validate', startMs, undefined, error);
       batch.done(asPartitaError(error));
     }
   }
 
-  #send({ frame, trace, deadlineAtMs, done }: BatchFrame, route: TopicRoute, startMs: number): void {
+  #send(batch: BatchFrame, held: HeldRequest, route: TopicRoute, startMs: number): void {
+    const { frame, trace, deadlineAtMs, done } = batch;
     const partition = partitionOf(frame, route);
     const recordBatches = canonicalBatch(frame.recordBatches);
     const header = readBatchHeader(recordBatches);
     if (!frame.partitionChosen) checkKeys(header, partition, route);
-    const bytes = recordBatches.byteLength;
-    this.#held.take(bytes);
+    const refusal = held.toLeader(partition.leaderId, recordBatches.byteLength);
+    if (refusal !== undefined) throw refusal;
     trace?.spent('validate', startMs);
     const endWait = trace?.beginWait(frame.partition);
     this.#appender.append({
@@ -82,7 +137,6 @@ export class BatchAppend {
       trace: trace === undefined ? undefined : attemptsOf(trace, frame, endWait),
       deadlineAtMs,
       done: (outcome) => {
-        this.#held.release(bytes);
         endWait?.(outcome instanceof PartitaError ? outcome : undefined);
         done(outcome);
       },

@@ -1,8 +1,9 @@
 /** The gateway's instruments. Per request some additions; nothing, not even the clock is read, when nobody measures. */
 import type { AppendOutcome } from '@partita/client';
 import { asPartitaError, METRIC_TOPIC_COUNT_MAX, PartitaError } from '@partita/domain';
-import type { ErrorReason } from '@partita/domain';
+import type { ErrorReason, QuotaMeter } from '@partita/domain';
 import type { CounterSeries, HistogramSeries, Metrics } from '@partita/telemetry';
+import type { ShedBy } from './in-flight.ts';
 
 const MS_PER_S = 1000;
 
@@ -20,6 +21,8 @@ export class GatewayMeter {
   readonly #batchRecords: HistogramSeries;
   readonly #batchBytes: HistogramSeries;
   readonly #topics = new Map<string, TopicSeries>();
+  /** What quotas do. */
+  readonly throttle: QuotaMeter;
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
@@ -31,6 +34,12 @@ export class GatewayMeter {
     };
     this.#batchRecords = metrics.histogram('partita.gateway.batch.records').of();
     this.#batchBytes = metrics.histogram('partita.gateway.batch.bytes').of();
+    const throttled = metrics.histogram('partita.gateway.throttle.duration');
+    const refused = metrics.counter('partita.gateway.throttle.refused');
+    this.throttle = {
+      delayed: (quota, _topic, delayMs) => throttled.of({ quota }).record(delayMs / MS_PER_S),
+      refused: (quota, topic) => refused.of({ quota, topic }).add(1),
+    };
   }
 
   /** When a request came, for `answered`: monotonic milliseconds. */
@@ -68,6 +77,10 @@ export class GatewayMeter {
   batchBuilt(recordCount: number, bytes: number): void {
     this.#batchRecords.record(recordCount);
     this.#batchBytes.record(bytes);
+  }
+
+  shed(limit: ShedBy): void {
+    this.#metrics.counter('partita.gateway.shed').of({ limit }).add(1);
   }
 
   triedAgain(reason: ErrorReason): void {

@@ -30,7 +30,6 @@ export interface ProducePlan {
   readonly expectedNextOffset: bigint | undefined;
   /** 16 bytes: the batch is known again by it when the request is repeated. */
   readonly requestId: Uint8Array | undefined;
-  readonly bytes: number;
 }
 
 const ACKS = [Acks.ACKS_UNSPECIFIED, Acks.ACKS_ALL, Acks.ACKS_LEADER];
@@ -86,12 +85,10 @@ export function planRequest(
   const limits = recordLimits(route, nowMs);
   const timeMs = timeOfReceipt(BigInt(nowMs), requestId);
   const parts = new Map<number, ProducePart>();
-  let bytes = 0;
   for (const [index, record] of records.entries()) {
     if (record.timestampMs === 0n) record.timestampMs = timeMs;
     record.offsetDelta = undefined;
     const recordBytes = checkAt(index, record, limits);
-    bytes += recordBytes;
     const partition = partitionFor(record.key);
     let part = parts.get(partition);
     if (part === undefined) {
@@ -109,7 +106,6 @@ export function planRequest(
     mergeable: !isWhole,
     expectedNextOffset: request.expectedNextOffset,
     requestId: requestId?.bytes,
-    bytes,
   };
 }
 

@@ -4,8 +4,11 @@
  */
 import {
   DEADLINE_MS_MAX,
+  DelayRoom,
   HEARTBEAT_MS,
   PartitaError,
+  QUOTA_STREAM_DELAYED_BYTES_MAX,
+  QUOTA_STREAM_DELAYED_COUNT_MAX,
   STREAM_FRAMES_IN_FLIGHT_COUNT_MAX,
   STREAM_SILENCE_MS_MAX,
 } from '@partita/domain';
@@ -22,11 +25,14 @@ import { toRpcStatus } from '@partita/rpc';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
 import { batchResult } from './batch-append.ts';
 import type { BatchAppend } from './batch-append.ts';
+import { callerOf } from './caller.ts';
+import type { Caller } from './caller.ts';
 import type { GatewayMeter } from './gateway-meter.ts';
 import type { ProducerParts } from './producer-service.ts';
 import { PublishTrace, publishedRecords, publishParent, publishTracing } from './publish-trace.ts';
 import type { PublishTracing } from './publish-trace.ts';
 import type { RecordAppend } from './record-append.ts';
+import { requestBytes } from './request-bytes.ts';
 
 const BYTES_IN_FLIGHT_MAX = 32 * 1024 * 1024;
 /** Told to clients of a draining gateway; after it a stream is ended as soon as all is answered. */
@@ -35,11 +41,14 @@ const DRAIN_GRACE_MS = 5000;
 export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
   readonly #stream: ServerBidiStream<ProduceStreamResponse>;
   readonly #context: CallContext;
+  readonly #caller: Caller;
   readonly #records: RecordAppend;
   readonly #batches: BatchAppend;
   readonly #meter: GatewayMeter;
   readonly #tracing: PublishTracing;
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  /** What waits for quotas; the rest of what may be in flight is left to other topics. */
+  readonly #delayed = new DelayRoom(QUOTA_STREAM_DELAYED_COUNT_MAX, QUOTA_STREAM_DELAYED_BYTES_MAX);
   #opened = false;
   #ended = false;
   #framesInFlight = 0;
@@ -57,6 +66,7 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
     this.#tracing = publishTracing(tracing);
     this.#stream = stream;
     this.#context = context;
+    this.#caller = callerOf(context);
     this.#records = records;
     this.#batches = batches;
     this.#meter = meter;
@@ -111,7 +121,9 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
       parent === undefined
         ? undefined
         : PublishTrace.begin(parent, publishedRecords(request, frame.traceparent), this.#context);
-    this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), { form: 'stream', trace }).then(
+    const { clientId } = this.#context;
+    const arrived = { form: 'stream', trace, caller: this.#caller, clientId, room: this.#delayed } as const;
+    this.#records.produce(request, this.#deadlineAt(frame.timeoutMs), arrived).then(
       (response) => this.#answer(frame.frameId, bytes, response),
       (error: unknown) => this.#answer(frame.frameId, bytes, error),
     );
@@ -134,7 +146,9 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
       this.#answer(frame.frameId, bytes, answer);
     };
     const deadlineAtMs = this.#deadlineAt(frame.timeoutMs);
-    this.#batches.append({ frame, trace, deadlineAtMs, done });
+    const { clientId } = this.#context;
+    const caller = this.#caller;
+    this.#batches.append({ frame, trace, caller, deadlineAtMs, clientId, room: this.#delayed, done });
   }
 
   #take(frameId: bigint, bytes: number): boolean {
@@ -200,11 +214,4 @@ export class ProduceStream implements BidiHandlers<ProduceStreamRequest> {
 
 function isResponse(outcome: unknown): outcome is ProduceResponse {
   return typeof outcome === 'object' && outcome !== null && 'results' in outcome;
-}
-
-/** Bytes of keys and values, near enough to bound what is held. */
-function requestBytes(request: ProduceRequest): number {
-  let bytes = 64;
-  for (const record of request.records) bytes += 32 + (record.key?.byteLength ?? 0) + (record.value?.byteLength ?? 0);
-  return bytes;
 }

@@ -2,6 +2,7 @@ import { ProducerServiceService } from '@partita/protocol';
 import type { TracingMode } from '@partita/rpc';
 import { bidi, implement, unary } from '@partita/rpc/server';
 import type { BatchAppend } from './batch-append.ts';
+import { callerOf } from './caller.ts';
 import type { GatewayMeter } from './gateway-meter.ts';
 import { ProduceStream } from './produce-stream.ts';
 import { PublishTrace, publishedRecords, publishParent, publishTracing } from './publish-trace.ts';
@@ -27,7 +28,8 @@ export function producerMethods(parts: ProducerParts) {
         const parent = publishParent(publishTracing(tracing), '');
         const trace =
           parent === undefined ? undefined : PublishTrace.begin(parent, publishedRecords(request, ''), context);
-        return records.produce(request, deadlineAtMs, { form: 'unary', trace });
+        const arrived = { form: 'unary', trace, caller: callerOf(context), clientId: context.clientId } as const;
+        return records.produce(request, deadlineAtMs, arrived);
       },
       { append: true },
     ),

@@ -89,7 +89,12 @@ export class PublishTrace {
   }
 
   /** A part of the time that is over, from `startMs` on the monotonic clock until now. */
-  spent(what: 'route' | 'validate' | 'batch wait', startMs: number, partition?: number, error?: unknown): void {
+  spent(
+    what: 'route' | 'validate' | 'throttle' | 'batch wait',
+    startMs: number,
+    partition?: number,
+    error?: unknown,
+  ): void {
     const attributes = partition === undefined ? {} : { 'messaging.destination.partition.id': String(partition) };
     const span = trace
       .getTracer('partita')

@@ -4,11 +4,14 @@ import { PartitionBatcher, PartitionChooser, ProducerIds } from '@partita/client
 import type { AppendOutcome, LeaderAppender, RouteCache } from '@partita/client';
 import type { ProduceRequest, ProduceResponse, ProduceResult, TopicRoute } from '@partita/protocol';
 import { outcomeOf, toRpcStatus } from '@partita/rpc';
+import type { DelayRoom, QuotaGate } from '@partita/domain';
+import type { Caller } from './caller.ts';
 import type { GatewayMeter, ProduceForm } from './gateway-meter.ts';
-import type { HeldBytes } from './held-bytes.ts';
+import type { HeldRequest, InFlight } from './in-flight.ts';
 import { checkRequest, planRequest } from './produce-plan.ts';
 import type { ProducePart, ProducePlan } from './produce-plan.ts';
 import type { PublishTrace } from './publish-trace.ts';
+import { memoryBytes, requestBytes } from './request-bytes.ts';
 
 const BATCHER_COUNT_MAX = 20_000;
 /** A batch with this much goes though others of its partition are under way. */
@@ -20,6 +23,36 @@ interface PartOutcome {
   readonly ackedCount: number;
 }
 
+/** What a request is handled with. */
+export interface RecordAppendParts {
+  readonly routes: RouteCache;
+  readonly appender: LeaderAppender;
+  readonly inFlight: InFlight;
+  readonly meter: GatewayMeter;
+  readonly gate: QuotaGate;
+  /** False = each request has batches of its own. */
+  readonly isMerging: boolean;
+}
+
+/** How a request came, and from whom. */
+export interface Arrived {
+  readonly form: ProduceForm;
+  readonly trace: PublishTrace | undefined;
+  readonly caller: Caller;
+  /** Empty when the client does not name itself. */
+  readonly clientId: string;
+  /** Bounds what of its stream waits for quotas. */
+  readonly room?: DelayRoom;
+}
+
+/** What holds for the parts of a request. */
+interface Queued {
+  readonly plan: ProducePlan;
+  readonly caller: Caller;
+  readonly deadlineAtMs: number;
+  readonly trace: PublishTrace | undefined;
+}
+
 export class RecordAppend {
   readonly #routes: RouteCache;
   readonly #appender: LeaderAppender;
@@ -27,28 +60,31 @@ export class RecordAppend {
   /** The gateway is a producer itself: one session per partition, so that its own retries store nothing twice. */
   readonly #ids = new ProducerIds();
   readonly #batchers = new Map<string, PartitionBatcher>();
-  readonly #held: HeldBytes;
+  /** Those in which records may wait. */
+  readonly #waiting = new Set<PartitionBatcher>();
+  readonly #inFlight: InFlight;
   readonly #meter: GatewayMeter;
+  readonly #gate: QuotaGate;
+  readonly #isMerging: boolean;
 
-  constructor(routes: RouteCache, appender: LeaderAppender, held: HeldBytes, meter: GatewayMeter) {
+  constructor({ routes, appender, inFlight, meter, gate, isMerging }: RecordAppendParts) {
     this.#routes = routes;
     this.#appender = appender;
-    this.#held = held;
+    this.#isMerging = isMerging;
+    this.#inFlight = inFlight;
     this.#meter = meter;
+    this.#gate = gate;
   }
 
   /**
    * Answers when every record is durable or refused. The span of `trace` ends then; it is the parent of the attempts and of
    * records without a context.
    */
-  async produce(
-    request: ProduceRequest,
-    deadlineAtMs: number,
-    { form, trace }: { readonly form: ProduceForm; readonly trace: PublishTrace | undefined },
-  ): Promise<ProduceResponse> {
+  async produce(request: ProduceRequest, deadlineAtMs: number, arrived: Arrived): Promise<ProduceResponse> {
     const beganMs = this.#meter.began();
+    const { form, trace } = arrived;
     try {
-      const response = await this.#produce(request, deadlineAtMs, trace);
+      const response = await this.#produce(request, deadlineAtMs, arrived);
       trace?.end();
       return response;
     } catch (error) {
@@ -60,29 +96,69 @@ export class RecordAppend {
     }
   }
 
-  async #produce(
-    request: ProduceRequest,
-    deadlineAtMs: number,
-    trace: PublishTrace | undefined,
-  ): Promise<ProduceResponse> {
+  /** Refuses what has waited past its deadline, and drops what nobody waits for: neither is sent. */
+  expire(nowMs: number): void {
+    for (const batcher of this.#waiting) {
+      batcher.expire(nowMs);
+      if (!batcher.hasWaiting) this.#waiting.delete(batcher);
+    }
+  }
+
+  async #produce(request: ProduceRequest, deadlineAtMs: number, arrived: Arrived): Promise<ProduceResponse> {
     checkRequest(request);
+    const bytes = memoryBytes(arrived.form, requestBytes(request), request.records.length);
+    const held = this.#inFlight.enter(arrived.caller, bytes);
+    try {
+      return await this.#hold(request, held, deadlineAtMs, arrived);
+    } finally {
+      held.release();
+    }
+  }
+
+  async #hold(
+    request: ProduceRequest,
+    held: HeldRequest,
+    deadlineAtMs: number,
+    arrived: Arrived,
+  ): Promise<ProduceResponse> {
+    const { trace, caller } = arrived;
     const startMs = trace === undefined ? 0 : performance.now();
     const known = this.#routes.lookup(request.topic);
     const route = known ?? (await this.#resolve(request.topic, startMs, trace));
     trace?.spent('route', startMs);
     // From here to the queue in one synchronous step: two requests of a client keep their order.
     const plan = this.#plan(request, route, trace);
-    this.#held.take(plan.bytes);
+    if (this.#gate.isOn) await this.#throttle(plan, route, deadlineAtMs, arrived);
     if (trace !== undefined)
       for (const record of request.records) if (record.traceparent === '') record.traceparent = trace.traceparent;
-    try {
-      const outcomes = await Promise.all(plan.parts.map((part) => this.#queue(part, plan, deadlineAtMs, trace)));
-      const response = answer(outcomes);
-      this.#count(plan, outcomes);
-      return response;
-    } finally {
-      this.#held.release(plan.bytes);
-    }
+    const outcomes = await Promise.all(
+      plan.parts.map((part) => {
+        const refusal = this.#noRoom(part, held);
+        if (refusal !== undefined) return Promise.resolve(refused(part, refusal));
+        return this.#queue(part, { plan, caller, deadlineAtMs, trace });
+      }),
+    );
+    const response = answer(outcomes);
+    this.#count(plan, outcomes);
+    return response;
+  }
+
+  /** Resolves when the quotas let the request through, in the order in which requests of a client came to the topic. */
+  async #throttle(
+    plan: ProducePlan,
+    { topic }: TopicRoute,
+    deadlineAtMs: number,
+    { clientId, trace, room }: Arrived,
+  ): Promise<void> {
+    const startMs = performance.now();
+    const bytes = plan.parts.reduce((sum, part) => sum + part.bytes, 0);
+    const load = { clientId, topic, bytes, lane: `${clientId}\0${topic}`, deadlineAtMs };
+    const isDelayed = await new Promise<boolean>((resolve) => {
+      let isAtOnce = true;
+      this.#gate.pass(room === undefined ? load : { ...load, room }, () => resolve(!isAtOnce));
+      isAtOnce = false;
+    });
+    if (isDelayed) trace?.spent('throttle', startMs);
   }
 
   /** Of a request that at least some records of were stored. */
@@ -108,7 +184,6 @@ export class RecordAppend {
     const startMs = trace === undefined ? 0 : performance.now();
     try {
       const plan = planRequest(request, route, this.#chooser, Date.now());
-      this.#checkRoom(plan);
       trace?.spent('validate', startMs);
       return plan;
     } catch (error) {
@@ -117,26 +192,23 @@ export class RecordAppend {
     }
   }
 
-  #checkRoom(plan: ProducePlan): void {
-    for (const part of plan.parts) {
-      const full = this.#batcher(part.route, part.partition).full;
-      if (full !== undefined) throw full;
-    }
+  /** Why nothing more may wait for the partition, or be on its way to its leader. Other parts of the request may go on. */
+  #noRoom({ route, partition, bytes }: ProducePart, held: HeldRequest): PartitaError | undefined {
+    const { full } = this.#batcher(route, partition);
+    if (full !== undefined) this.#meter.shed('partition');
+    return full ?? held.toLeader(route.partitions[partition]?.leaderId ?? 0, bytes);
   }
 
-  #queue(
-    part: ProducePart,
-    plan: ProducePlan,
-    deadlineAtMs: number,
-    trace: PublishTrace | undefined,
-  ): Promise<PartOutcome> {
+  #queue(part: ProducePart, { plan, caller, deadlineAtMs, trace }: Queued): Promise<PartOutcome> {
     const waiting = trace?.waiting(part.partition, part.records.length);
     return new Promise((resolve) => {
       const results: ProduceResult[] = [];
       const errors: PartitaError[] = [];
       let open = part.records.length;
       let ackedCount = 0;
-      this.#batcher(part.route, part.partition).add({
+      const batcher = this.#batcher(part.route, part.partition);
+      this.#waiting.add(batcher);
+      batcher.add({
         records: part.records,
         next: 0,
         bytes: part.bytes,
@@ -150,7 +222,9 @@ export class RecordAppend {
         ...waiting?.told,
         queuedAtMs: performance.now(),
         deadlineAtMs,
-        isOver: false,
+        get isOver() {
+          return caller.isOver;
+        },
         done: (from, to, outcome, indexInBatch) => {
           results.push(resultOf(part, from, to, outcome, indexInBatch));
           if (outcome instanceof PartitaError) errors.push(outcome);
@@ -176,6 +250,7 @@ export class RecordAppend {
         sink: this.#appender,
         ids: this.#ids,
         isSessionOptional: true,
+        isMerging: this.#isMerging,
         batchBytesMax: BATCH_BYTES_TARGET,
         deadline: 'last',
         onBatch: (recordCount, bytes) => {
@@ -191,6 +266,10 @@ export class RecordAppend {
   #dropIdle(): void {
     for (const [key, batcher] of this.#batchers) if (batcher.idle) this.#batchers.delete(key);
   }
+}
+
+function refused(part: ProducePart, error: PartitaError): PartOutcome {
+  return { results: [resultOf(part, 0, part.records.length, error, 0)], errors: [error], ackedCount: 0 };
 }
 
 function resultOf(

@@ -18,12 +18,12 @@ import type {
   PartitionRef,
 } from '@partita/protocol';
 import { fromRpcStatus } from '@partita/rpc';
-import { BalanceAdmin } from './balance-admin.ts';
 import { clientError, refused } from './client-error.ts';
 import { JITTER } from './jitter.ts';
 import type { LeaderCalls } from './leader-calls.ts';
 import { offsetSpec } from './position.ts';
 import type { Position } from './position.ts';
+import { QuotaAdmin } from './quota-admin.ts';
 import type { ServiceCallOptions, ServiceCalls } from './service-calls.ts';
 
 /** A topic to create. */
@@ -64,7 +64,7 @@ export interface ListedOffset {
   readonly highWatermark: bigint;
 }
 
-export class Admin extends BalanceAdmin {
+export class Admin extends QuotaAdmin {
   readonly #calls: ServiceCalls;
   readonly #leaders: LeaderCalls;
 

@@ -35,6 +35,16 @@ export class Fifo<T> {
     this.#head = 0;
   }
 
+  /** Takes out whatever meets the condition, in order; the rest keeps its order. Takes time with the length. */
+  removeWhere(isOut: (item: T) => boolean): T[] {
+    const out: T[] = [];
+    const rest: T[] = [];
+    for (const item of this.#items.slice(this.#head) as T[]) (isOut(item) ? out : rest).push(item);
+    this.#items = rest;
+    this.#head = 0;
+    return out;
+  }
+
   clear(): T[] {
     const rest = this.#items.slice(this.#head) as T[];
     this.#items = [];

@@ -8,6 +8,7 @@ import type { ChannelPool } from '@partita/rpc/client';
 import { clientError } from './client-error.ts';
 import { JITTER } from './jitter.ts';
 import { pause } from './pause.ts';
+import { isPaid, RetryBudget } from './retry-budget.ts';
 import type { ServiceCallOptions, ServiceCalls } from './service-calls.ts';
 
 /** Whose leader is called. */
@@ -39,6 +40,7 @@ const RETRIED_REASONS: ReadonlySet<ErrorReason> = new Set<ErrorReason>([
 
 export class LeaderCalls {
   readonly #pool: ChannelPool;
+  readonly #budget = new RetryBudget();
   readonly #services: ServiceCalls;
 
   constructor(pool: ChannelPool, services: ServiceCalls) {
@@ -53,6 +55,7 @@ export class LeaderCalls {
     options: ServiceCallOptions = {},
   ): Promise<Result> {
     const untilMs = performance.now() + (options.deadlineMs ?? DEADLINE_MS_MAX);
+    this.#budget.called();
     /** Where the last NOT_LEADER answer has sent us. */
     let hint: string | undefined;
     let before: PartitaError | undefined;
@@ -67,9 +70,13 @@ export class LeaderCalls {
       hint = error.reason === 'NOT_LEADER' && hint === undefined ? error.metadata['address'] : undefined;
       const delayMs = hint === undefined ? (error.retryAfterMs ?? backoffDelayMs(attempt, JITTER)) : 0;
       const isLate = performance.now() + delayMs >= untilMs || attempt + 1 >= CLIENT_CALL_ATTEMPT_COUNT_MAX;
-      if (isLate || !mayPass(error, options.signal)) throw clientError(error);
+      if (isLate || !this.#mayRepeat(error, options.signal)) throw clientError(error);
       await pause(delayMs, options.signal);
     }
+  }
+
+  #mayRepeat(error: PartitaError, signal: AbortSignal | undefined): boolean {
+    return mayPass(error, signal) && (!isPaid(error) || this.#budget.trySpend());
   }
 
   /** `isRouted`: a leader was known, so the call may have reached it. */

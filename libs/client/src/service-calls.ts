@@ -8,6 +8,7 @@ import type { ChannelPool } from '@partita/rpc/client';
 import { clientError } from './client-error.ts';
 import type { Endpoints, ServiceName } from './endpoints.ts';
 import { pause } from './pause.ts';
+import { isPaid, RetryBudget } from './retry-budget.ts';
 import { JITTER } from './jitter.ts';
 
 export interface ServiceCallOptions {
@@ -19,6 +20,7 @@ export interface ServiceCallOptions {
 export class ServiceCalls {
   readonly endpoints: Endpoints;
   readonly #pool: ChannelPool;
+  readonly #budget = new RetryBudget();
 
   constructor(pool: ChannelPool, endpoints: Endpoints) {
     this.#pool = pool;
@@ -33,6 +35,7 @@ export class ServiceCalls {
     options: ServiceCallOptions = {},
   ): Promise<Response> {
     const untilMs = performance.now() + (options.deadlineMs ?? DEADLINE_MS_MAX);
+    this.#budget.called();
     for (let attempt = 0; ; attempt += 1) {
       let address: string | undefined;
       try {
@@ -45,8 +48,8 @@ export class ServiceCalls {
         const delayMs = error.retryAfterMs ?? backoffDelayMs(attempt, JITTER);
         const late = performance.now() + delayMs >= untilMs;
         const aborted = options.signal?.aborted === true;
-        if (late || aborted || attempt + 1 >= CLIENT_CALL_ATTEMPT_COUNT_MAX || !mayPass(error))
-          throw clientError(error);
+        const isLast = late || aborted || attempt + 1 >= CLIENT_CALL_ATTEMPT_COUNT_MAX;
+        if (isLast || !mayPass(error) || (isPaid(error) && !this.#budget.trySpend())) throw clientError(error);
         await pause(delayMs, options.signal);
       }
     }

@@ -3,6 +3,7 @@
  * the settings survive the loss of all but one of them.
  */
 import { MOVE_BYTES_PER_SECOND_DEFAULT, MOVE_BYTES_PER_SECOND_MIN, PartitaError } from '@partita/domain';
+import type { Quota } from '@partita/domain';
 import type { ClusterState } from './cluster-state.ts';
 import type { ClusterRecord, Decision } from './records.ts';
 
@@ -19,6 +20,8 @@ export interface ClusterSettings {
   readonly leaderlessBrokerIds: readonly number[];
   /** Brokers that were removed, the last one last; hearsay does not bring them back. */
   readonly removedBrokerIds: readonly number[];
+  /** One for a client id and topic at most, in the order of quotaKey; at most QUOTA_COUNT_MAX. */
+  readonly quotas: readonly Quota[];
 }
 
 export const UNCHANGED_SETTINGS: ClusterSettings = {
@@ -28,6 +31,7 @@ export const UNCHANGED_SETTINGS: ClusterSettings = {
   drainingBrokerIds: [],
   leaderlessBrokerIds: [],
   removedBrokerIds: [],
+  quotas: [],
 };
 
 /** Removed brokers that are remembered. */

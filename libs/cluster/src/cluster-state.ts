@@ -110,10 +110,14 @@ export class ClusterState {
     return this.#settings;
   }
 
+  /** Brokers that somebody has heard of. */
+  knownBrokerIds(): number[] {
+    return [...new Set([...this.#rumouredBrokerIds, ...this.#brokers.keys()])].sort((a, b) => a - b);
+  }
+
   /** Brokers that somebody has heard of and that have not been heard themselves. */
   missingBrokerIds(): number[] {
-    const ids = new Set([...this.#rumouredBrokerIds, ...this.#brokers.keys()]);
-    return [...ids].filter((id) => (this.#brokers.get(id)?.facts.status ?? 'down') === 'down').sort((a, b) => a - b);
+    return this.knownBrokerIds().filter((id) => (this.#brokers.get(id)?.facts.status ?? 'down') === 'down');
   }
 
   instances(): Iterable<InstanceFacts> {

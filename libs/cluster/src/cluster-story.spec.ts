@@ -233,6 +233,17 @@ describe('changing and deleting topics', () => {
     expect(state.topicById(topicId)).toBeUndefined();
     expect(state.topicByName('orders')).toBeUndefined();
   });
+
+  it('lets a repeat join the deletion under way, although its brokers have gone since', () => {
+    register(1);
+    const topicId = made('orders', { partitionCount: 1 });
+    state.apply({ type: 'topic_activated', topicId });
+    const command = { name: 'orders', etag: '', deleteId: 'd', nowMs: 9 };
+    run(deleteTopic(state, command));
+    lose(1);
+    expect(run(deleteTopic(state, command))).toMatchObject({ topicId, name: 'orders' });
+    expect(state.topicByName('orders')?.life).toBe('deleting');
+  });
 });
 
 describe('brokers', () => {
@@ -344,6 +355,37 @@ describe('rebuilding from inventories', () => {
       expect(state.topicByName('orders')?.definition.topicId).toBe('b');
       expect(state.topicByName('orders~conflict~a')?.definition).toMatchObject({ topicId: 'a', name: 'orders' });
     }
+  });
+
+  it('gives a parked topic its name back when the other one turns out to be deleted', () => {
+    const topics = ['b', 'a', 'c'].map((topicId, index) => definition(topicId, 'orders', { createTimeMs: index }));
+    register(1, { topics });
+    register(2, { tombstones: [{ topicId: 'c', name: '', deleteId: 'd', deleteTimeMs: 4 }] });
+    expect(state.topicByName('orders')?.definition.topicId).toBe('b');
+    register(2, { tombstones: [{ topicId: 'b', name: '', deleteId: 'd', deleteTimeMs: 4 }] });
+    expect([...state.topics()].map(({ name, definition: { topicId } }) => [name, topicId])).toEqual([['orders', 'a']]);
+  });
+
+  it('takes for made what only a broker tells of when it has had an epoch, or has all its replicas', () => {
+    const replicas = [1, 2].map((brokerId) => ({
+      brokerId,
+      directoryId: `dir ${brokerId}`,
+      replicaId: `r${brokerId}`,
+    }));
+    const config = { configVersion: 1, replicas, learners: [], minInSyncReplicas: 1, flush: 'fsync' } as const;
+    const topic = () => state.topicById('t')!;
+    register(1, { topics: [definition('t', 'orders')], replicas: [report('t', 0, 'r1', { config })] });
+    expect([topic().life, creationFate(state, topic())]).toEqual(['found', 'wait']);
+    expect(reason(() => visibleTopic(state, 'orders'))).toBe('COORDINATOR_UNAVAILABLE');
+    // Who has never had the second replica comes; one that others have heard of may yet have it.
+    register(2, { knownBrokerIds: [3] });
+    expect([creationFate(state, topic()), planElections(state, () => true)]).toEqual(['wait', []]);
+    register(3);
+    expect(creationFate(state, topic())).toBe('abandon');
+    applyAll(reportReplicas(state, 2, [report('t', 0, 'r2', { config })]));
+    expect([topic().life, creationFate(state, topic())]).toEqual(['found', 'complete']);
+    applyAll(reportReplicas(state, 2, [report('t', 0, 'r2', { config, promisedEpoch: 1 })]));
+    expect(visibleTopic(state, 'orders').life).toBe('active');
   });
 
   it('completes a stored topic that was being created when the directory says that it is active', () => {

@@ -44,6 +44,7 @@ export {
   setEmptying,
 } from './cluster-settings.ts';
 export type { ClusterSettings, EmptyingScope, SettingsChange } from './cluster-settings.ts';
+export { changeQuota, quotaKey } from './quotas.ts';
 export { assignShards } from './topics/group-shards.ts';
 export {
   checkBrokerId,
@@ -55,9 +56,16 @@ export {
   setBrokerStatus,
 } from './session-commands.ts';
 export type { InSyncReport, LedPartition } from './session-commands.ts';
-export { creationFate } from './topics/creation-fate.ts';
+export { creationFate, isUnfinished } from './topics/creation-fate.ts';
 export { desertedLeaders, resignedLeaders, reviseLeaders } from './elections/leadership.ts';
-export { mergeInventory, mergeNewTopic, mergeStoredPartition, mergeStoredTopic, mergeTombstone } from './rebuild.ts';
+export {
+  buryTopic,
+  mergeInventory,
+  mergeNewTopic,
+  mergeStoredPartition,
+  mergeStoredTopic,
+  mergeTombstone,
+} from './rebuild.ts';
 export type { StoredPartition, StoredTopic } from './rebuild.ts';
 export { canElect, liveReplica, partitionStatus } from './partition-status.ts';
 export type { PartitionStatus } from './partition-status.ts';

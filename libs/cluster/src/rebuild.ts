@@ -7,6 +7,7 @@ import { mergeClusterSettings } from './cluster-settings.ts';
 import type { ClusterPartition, ClusterState } from './cluster-state.ts';
 import type { BrokerRegistration, ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
 import type { ClusterRecord, TopicLife } from './records.ts';
+import { isUnfinished } from './topics/creation-fate.ts';
 
 /** A topic as the directory holds it. */
 export interface StoredTopic {
@@ -47,7 +48,7 @@ export function mergeTopic(state: ClusterState, definition: TopicDefinition, lif
 /** The same for a topic of the directory, which also knows whether its creation was completed. */
 export function mergeStoredTopic(state: ClusterState, { definition, life }: StoredTopic): ClusterRecord[] {
   const records = mergeTopic(state, definition, life);
-  if (life === 'active' && state.topicById(definition.topicId)?.life === 'creating') {
+  if (life === 'active' && isUnfinished(state.topicById(definition.topicId))) {
     records.push({ type: 'topic_activated', topicId: definition.topicId });
   }
   return records;
@@ -63,7 +64,20 @@ function parkedName({ name, topicId }: TopicDefinition): string {
 }
 
 export function mergeTombstone(state: ClusterState, tombstone: Tombstone): ClusterRecord[] {
-  return state.tombstone(tombstone.topicId) === undefined ? [{ type: 'topic_buried', tombstone }] : [];
+  return state.tombstone(tombstone.topicId) === undefined ? buryTopic(state, tombstone) : [];
+}
+
+/** The topic is gone, if it was there; the oldest of those that were parked for its sake has the name from now on. */
+export function buryTopic(state: ClusterState, tombstone: Tombstone): ClusterRecord[] {
+  const buried = state.topicById(tombstone.topicId);
+  const records: ClusterRecord[] = [{ type: 'topic_buried', tombstone }];
+  if (buried === undefined || buried.name !== buried.definition.name) return records;
+  const [heir] = [...state.topics()]
+    .filter((topic) => topic !== buried && topic.definition.name === buried.name)
+    .sort((a, b) => (isOlder(a.definition, b.definition) ? -1 : 1));
+  if (heir !== undefined)
+    records.push({ type: 'topic_put', definition: heir.definition, name: buried.name, life: heir.life });
+  return records;
 }
 
 /**
@@ -78,9 +92,8 @@ export function mergeInventory(
   const each = (records: readonly ClusterRecord[]) => records.forEach(apply);
   if (registration.settings !== undefined) each(mergeClusterSettings(state, registration.settings));
   for (const tombstone of registration.tombstones) each(mergeTombstone(state, tombstone));
-  // A topic that a broker holds was asked for by somebody. Whether its creation was ever completed shows by its epochs; to
-  // show an unfinished one is a nuisance, to hide a finished one would be a loss.
-  for (const definition of registration.topics) each(mergeTopic(state, definition, 'active'));
+  // A topic that a broker holds was asked for by somebody. Whether its creation was ever completed shows by its epochs.
+  for (const definition of registration.topics) each(mergeTopic(state, definition, 'found'));
   for (const report of registration.replicas) each(mergeReport(state, registration.brokerId, report));
 }
 
@@ -90,7 +103,7 @@ export function mergeNewTopic(
   definition: TopicDefinition,
   apply: (record: ClusterRecord) => void,
 ): boolean {
-  const records = mergeTopic(state, definition, 'active');
+  const records = mergeTopic(state, definition, 'found');
   records.forEach(apply);
   // Brokers may have told of its replicas before anybody told of the topic.
   for (const { facts, replicas } of records.length === 0 ? [] : state.brokers()) {
@@ -112,6 +125,8 @@ export function mergeReport(state: ClusterState, brokerId: number, report: Repli
   }
   const epoch = Math.max(report.promisedEpoch, report.lastEpoch, leadingEpoch);
   if (epoch > known.epochSeen) records.push({ type: 'epoch_seen', topicId, partition, epoch });
+  // Nobody elects before all replicas are made.
+  if (epoch > 0 && state.topicById(topicId)?.life === 'found') records.push({ type: 'topic_activated', topicId });
   records.push(...mergeLeader(known, brokerId, report));
   return records;
 }

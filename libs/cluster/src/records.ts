@@ -6,8 +6,11 @@ import type { ClusterSettings } from './cluster-settings.ts';
 import type { ReplicaConfig, ReplicaReport, Tombstone, TopicDefinition } from './inventory.ts';
 import type { Reassignment } from './replica-sets/reassignment.ts';
 
-/** `creating`: not seen by clients yet. `deleting`: clients do not see it any more, tombstones are being stored. */
-export type TopicLife = 'creating' | 'active' | 'deleting';
+/**
+ * `creating`: not seen by clients yet. `found`: a broker holds it, and whether its creation was completed is not known: its
+ * route is shown, and nobody is told that it was made. `deleting`: clients do not see it any more, tombstones are being stored.
+ */
+export type TopicLife = 'creating' | 'found' | 'active' | 'deleting';
 export type BrokerStatus = 'up' | 'draining' | 'down';
 
 /** A broker as the directory knows it. */

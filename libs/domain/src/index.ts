@@ -11,6 +11,14 @@ export { invariant, InvariantError } from './invariant.ts';
 export type { Clock, Random, TimerHandle, Timers } from './ports.ts';
 export { asPartitaError, ERROR_REASONS, PartitaError } from './errors.ts';
 export type { ErrorMetadata, ErrorReason } from './errors.ts';
+export { CONSUMER_GROUP_CLIENT_ID, GATEWAY_CLIENT_ID, isServiceClientId, QUOTA_KINDS } from './quotas/quota.ts';
+export type { Quota, QuotaKind, QuotaUse } from './quotas/quota.ts';
+export { QuotaBuckets } from './quotas/quota-buckets.ts';
+export type { QuotaShare } from './quotas/quota-buckets.ts';
+export { DelayRoom } from './quotas/delay-lanes.ts';
+export { QuotaGate } from './quotas/quota-gate.ts';
+export type { QuotaMeter } from './quotas/quota-gate.ts';
+export { QuotaBrake } from './quotas/quota-brake.ts';
 export {
   RECORD_BYTES_MAX,
   BATCH_BYTES_MAX,
@@ -76,6 +84,11 @@ export {
   REQUEST_ID_CHARS_MAX,
   STREAM_FRAMES_IN_FLIGHT_COUNT_MAX,
   STREAM_BYTES_IN_FLIGHT_MAX,
+  GATEWAY_BYTES_IN_FLIGHT_MAX,
+  GATEWAY_CLIENT_BYTES_IN_FLIGHT_MAX,
+  GATEWAY_CONNECTION_BYTES_IN_FLIGHT_MAX,
+  GATEWAY_LEADER_BYTES_IN_FLIGHT_MAX,
+  GATEWAY_EXPIRY_MS,
   REQUEST_PARTITION_COUNT_MAX,
   DEADLINE_MS_MAX,
   CONNECTION_AGE_MS_MAX,
@@ -97,6 +110,9 @@ export {
   READ_RECORD_COUNT_MAX,
   READ_RECORD_COUNT_DEFAULT,
   CLIENT_BUFFER_BYTES_MAX,
+  RETRY_SHARE_MAX,
+  RETRIES_PER_SECOND_MIN,
+  RETRIES_SAVED_COUNT_MAX,
   CLIENT_CALL_ATTEMPT_COUNT_MAX,
   CLIENT_WAITING_SEND_COUNT_MAX,
   CONSUMER_BUFFER_BYTES,
@@ -164,6 +180,11 @@ export {
   REPLICATION_STREAM_BYTES_MAX,
   REPLICATION_MESSAGE_BYTES_MAX,
   RECENT_BATCH_BYTES_MAX,
+  QUOTA_BYTES_PER_SECOND_MIN,
+  QUOTA_COUNT_MAX,
+  QUOTA_DELAY_MS_MAX,
+  QUOTA_STREAM_DELAYED_BYTES_MAX,
+  QUOTA_STREAM_DELAYED_COUNT_MAX,
   PEER_PROTOCOL_VERSION,
   SESSION_SILENCE_MS_MAX,
   PEER_CALL_ENTRY_COUNT_MAX,

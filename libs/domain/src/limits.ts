@@ -110,6 +110,16 @@ export const REQUEST_ID_CHARS_MAX = 64;
 export const STREAM_FRAMES_IN_FLIGHT_COUNT_MAX = 400;
 /** Bytes of the batches of one stream that wait for their answer. */
 export const STREAM_BYTES_IN_FLIGHT_MAX = 16 * MIB;
+/** Requests that a gateway holds until they are answered, in memory: all of them, */
+export const GATEWAY_BYTES_IN_FLIGHT_MAX = 512 * MIB;
+/** those of one client id, or of one address for clients that do not name themselves, */
+export const GATEWAY_CLIENT_BYTES_IN_FLIGHT_MAX = 128 * MIB;
+/** those of one connection, */
+export const GATEWAY_CONNECTION_BYTES_IN_FLIGHT_MAX = 64 * MIB;
+/** and those on their way to one broker. */
+export const GATEWAY_LEADER_BYTES_IN_FLIGHT_MAX = 128 * MIB;
+/** How often a gateway looks for requests whose time is over before they were sent. Below what it answers ahead of a deadline. */
+export const GATEWAY_EXPIRY_MS = 20;
 /** Partitions named by one request. */
 export const REQUEST_PARTITION_COUNT_MAX = 10_000;
 
@@ -159,6 +169,10 @@ export const CONSUMER_BUFFER_RECORD_COUNT = 2000;
 export const CONSUMER_BUFFER_BYTES = 8 * MIB;
 /** Partitions read at the same time by one reader without a group. */
 export const READER_CONCURRENT_PARTITION_COUNT_MAX = 16;
+/** Repeats of what a server refused for want of room: their share of the first calls, those that time gives, and what is saved. */
+export const RETRY_SHARE_MAX = 0.2;
+export const RETRIES_PER_SECOND_MIN = 10;
+export const RETRIES_SAVED_COUNT_MAX = 100;
 /** Tries of a unary call of the client, the first included. */
 export const CLIENT_CALL_ATTEMPT_COUNT_MAX = 8;
 
@@ -263,6 +277,21 @@ export const MOVE_BYTES_PER_SECOND_DEFAULT = 32 * MIB;
 export const BALANCE_CALM_MS = 5000;
 /** How long the balancer waits before it plans anew after a move that failed. */
 export const BALANCE_RETRY_MS = 10_000;
+
+// Quotas.
+/** Quotas of a cluster, and the least rate that may be set. */
+export const QUOTA_COUNT_MAX = 1000;
+export const QUOTA_BYTES_PER_SECOND_MIN = 1 * KIB;
+/** How long what is beyond a quota waits before it is refused instead; a reader's unary call waits as long. */
+export const QUOTA_DELAY_MS_MAX = 1000;
+/** What waits for quotas in one process. */
+export const QUOTA_DELAYED_COUNT_MAX = 10_000;
+export const QUOTA_DELAYED_BYTES_MAX = 64 * MIB;
+/** What of one stream waits: a quarter of what may be in flight, so that the rest of the stream goes on. */
+export const QUOTA_STREAM_DELAYED_COUNT_MAX = 100;
+export const QUOTA_STREAM_DELAYED_BYTES_MAX = 4 * MIB;
+/** Clients and topics whose rates one process keeps account of at a time. */
+export const QUOTA_BUCKET_COUNT_MAX = 10_000;
 
 // Coordinator and brokers.
 /** Version of the protocol between peers (proto/partita/peer/v1); one that differs is refused. */

@@ -152,7 +152,9 @@ class MemoryMetadataStore implements MetadataStore {
       if (state.tombstones.has(topicId)) throw topicDeleted(topicId);
       const owner = state.topicIds.get(name);
       if (owner !== undefined && owner !== topicId) throw topicNameTaken(name, owner);
-      if (owner !== undefined) return false;
+      const before = state.topics.get(topicId)?.name;
+      if (owner !== undefined && before === name) return false;
+      if (before !== undefined && state.topicIds.get(before) === topicId) state.topicIds.delete(before);
       state.topicIds.set(name, topicId);
       state.topics.set(topicId, topic);
       return true;

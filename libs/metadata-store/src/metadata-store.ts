@@ -139,7 +139,10 @@ export interface MetadataStore {
   /** The whole directory, or undefined when there is no finished build (empty, wiped, in rebuild). */
   readAll(): Promise<MetadataSnapshot | undefined>;
 
-  /** TOPIC_ALREADY_EXISTS if the name is another topic's, TOPIC_NOT_FOUND if this id was deleted. */
+  /**
+   * Writes a new topic, or one that has another name now. TOPIC_ALREADY_EXISTS if the name is another topic's, TOPIC_NOT_FOUND if
+   * this id was deleted.
+   */
   createTopic(token: LeaseToken, topic: TopicEntry): Promise<WriteOutcome>;
   /** creating -> active; TOPIC_NOT_FOUND if it is not there. */
   activateTopic(token: LeaseToken, topicId: string): Promise<WriteOutcome>;

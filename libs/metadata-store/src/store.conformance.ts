@@ -208,6 +208,18 @@ export function storeConformance(harness: () => StoreHarness): void {
       expect((await store.readAll())?.topics.map(({ name }) => name)).toEqual(['__proto__']);
     });
 
+    it('lets a topic change its name, and frees the one that it had', async () => {
+      const { token } = await build();
+      const topic = topicEntry('orders');
+      await store.createTopic(token, topic);
+      const parked = { ...topic, name: 'orders~conflict' };
+      expect(await store.createTopic(token, parked)).toMatchObject({ status: 'written' });
+      expect(await store.createTopic(token, parked)).toMatchObject({ status: 'unchanged' });
+      expect(await store.createTopic(token, topicEntry('orders'))).toMatchObject({ status: 'written' });
+      const names = (await store.readAll())?.topics.map(({ name }) => name).sort();
+      expect(names).toEqual(['orders', 'orders~conflict']);
+    });
+
     it('activates a topic once, and none that is not there', async () => {
       const { token } = await build();
       const topic = topicEntry('orders');

@@ -11,3 +11,4 @@ export { spanTimeMs } from './span-time.ts';
 export { activeParent, contextOf, sampledParent, traceparentOf } from './trace-context.ts';
 export type { TracingMode } from './tracing-mode.ts';
 export { checkEnum } from './check-enum.ts';
+export { quotaFromMessage, quotaMessage } from './quota-message.ts';

@@ -26,12 +26,17 @@ export async function sendAtRate(
   schedule: Schedule,
   send: (from: number, until: number) => Promise<unknown>,
 ): Promise<void> {
-  const sending: Promise<unknown>[] = [];
+  const sending = new Set<Promise<unknown>>();
   const failures: unknown[] = [];
   let from = 0;
   while (from < schedule.recordCount && failures.length === 0) {
     const until = dueCount(schedule, performance.now());
-    if (until > from) sending.push(send(from, until).catch((error: unknown) => failures.push(error)));
+    if (until > from) {
+      const call: Promise<unknown> = send(from, until)
+        .catch((error: unknown) => failures.push(error))
+        .finally(() => sending.delete(call));
+      sending.add(call);
+    }
     from = Math.max(from, until);
     await pause(TICK_MS);
   }

@@ -11,6 +11,8 @@ import { consumeAsMember, readFromLeaders } from './consume-loads.ts';
 import type { LoadRunner } from './load-runner.ts';
 import { produceBatches, produceRecords, produceUnary } from './produce-loads.ts';
 import { consumeWithSdk, measureLatency } from './sdk-consume-loads.ts';
+import { readAlong } from './read-along.ts';
+import { spreadAtRate } from './spread-loads.ts';
 import { SdkProduceLoads } from './sdk-produce-loads.ts';
 
 export class PartitaLoads implements LoadRunner {
@@ -37,7 +39,7 @@ export class PartitaLoads implements LoadRunner {
     return new PartitaLoads(client, await client.admin.getCluster(), servers);
   }
 
-  async run({ load, topic, seconds, consume, produce }: Job): Promise<Sample> {
+  async run({ load, topic, seconds, consume, produce, spread }: Job): Promise<Sample> {
     const gateway = this.#pool.client(this.#gateway);
     switch (load) {
       case 'fill': {
@@ -51,6 +53,10 @@ export class PartitaLoads implements LoadRunner {
         return measureLatency(this.#client, topic, seconds, mustHave(consume));
       case 'produce-sdk':
         return this.#sdkProduce.run(topic, seconds, mustHave(produce));
+      case 'spread':
+        return spreadAtRate(this.#client, topic, seconds, mustHave(spread));
+      case 'read-along':
+        return readAlong(this.#client, topic);
       case 'produce-batches':
         return produceBatches(gateway, topic, await this.#partitions(topic), { seconds, bytes: Infinity });
       case 'append-direct':

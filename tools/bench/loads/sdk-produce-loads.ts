@@ -32,11 +32,12 @@ export class SdkProduceLoads {
   }
 
   /** With a producer of its own. Every record must be acknowledged. */
-  async run(topic: string, seconds: number, { settings, ratePerSecond }: ProduceWork): Promise<Sample> {
+  async run(topic: string, seconds: number, work: ProduceWork): Promise<Sample> {
+    const { settings, ratePerSecond, inFlightBytes = IN_FLIGHT_BYTES } = work;
     const { delivery, acks, codec, lingerMs } = settings;
     const options = { delivery, acks, codec, lingerMs, deliveryTimeoutMs: DELIVERY_TIMEOUT_MS };
     const producer = this.#client.producer(options);
-    const load = { producer, topic, seconds, settings, pool: this.#pool(settings.recordBytes) };
+    const load = { producer, topic, seconds, settings, inFlightBytes, pool: this.#pool(settings.recordBytes) };
     try {
       return ratePerSecond === undefined ? await closedLoop(load) : await openLoop(load, ratePerSecond);
     } finally {
@@ -56,16 +57,17 @@ interface Load {
   readonly topic: string;
   readonly seconds: number;
   readonly settings: ProduceSettings;
+  readonly inFlightBytes: number;
   readonly pool: OrderPool;
 }
 
 /** Calls of `send` with some records each, as many at once as the bytes in flight allow. */
-async function closedLoop({ producer, topic, seconds, settings, pool }: Load): Promise<Sample> {
+async function closedLoop({ producer, topic, seconds, settings, inFlightBytes, pool }: Load): Promise<Sample> {
   const { recordBytes } = settings;
   const recordsPerCall = Math.max(1, Math.floor(SEND_BYTES / recordBytes));
   const window = new SendWindow({
     seconds,
-    inFlightMax: Math.max(1, Math.floor(IN_FLIGHT_BYTES / (recordsPerCall * recordBytes))),
+    inFlightMax: Math.max(1, Math.floor(inFlightBytes / (recordsPerCall * recordBytes))),
     send: () => {
       producer.send(topic, pool.take(recordsPerCall)).then(
         () => window.answered(),

@@ -22,6 +22,8 @@ export interface ProduceOptions extends BenchOptions {
   readonly lingerMs?: number;
   /** Records a second of the latency runs. */
   readonly rate?: number;
+  /** Folder for CPU profiles of the services; undefined = none. */
+  readonly profile?: string;
 }
 
 /** Key, framing and the start of a value. */
@@ -56,6 +58,7 @@ export function withProduceOptions(command: Command): Command {
     number('--rate <n>', 'records a second of the latency runs', [1, RATE_MAX], 'half of what the row sent'),
   ];
   for (const option of own) command.addOption(option);
+  command.option('--profile <folder>', 'writes CPU profiles of gateway and brokers there, and summary.md');
   return command.addHelpText('after', HELP);
 }
 

@@ -26,7 +26,7 @@ export async function benchProduce({ options, cleanUps }: BenchRun<ProduceOption
   const rows = chooseProduceRows(options);
   const { rounds, seconds, rate } = options;
   const facts: ProduceFacts = { ...thisMachine(), rounds, seconds, rate, loadAverage: loadavg()[0] ?? 0 };
-  const servers = await startServers(cleanUps);
+  const servers = await startServers(cleanUps, options.profile);
   const reports: ProduceReport[] = [];
   const failed: FailedRow[] = [];
   for (const row of rows) {

@@ -2,11 +2,13 @@
 import { connect } from '@partita/client';
 import { launchCluster } from '@partita/tool-dev/own-cluster.ts';
 import { readReadyFile } from '@partita/tool-dev/ready-file.ts';
+import type { ReadyFile } from '@partita/tool-dev/ready-file.ts';
 import { progress } from '../bench-run.ts';
 import { LoadProcess, RawChain } from '../child-process.ts';
 import type { CleanUps } from '../clean-ups.ts';
 import { cpuTimeMs } from '../cpu-time.ts';
 import { RawReplicas } from '../peers/raw-replicas.ts';
+import { profiledEnvironment, summariseProfiles } from '../profile/profiles.ts';
 import type { Sample } from '../sample.ts';
 import { BenchTopics } from '../topics.ts';
 import { BROKER_COUNT } from '../workload.ts';
@@ -26,15 +28,21 @@ export interface ProduceServers {
   readonly pids: Readonly<Record<(typeof ROLES)[number], readonly number[]>>;
 }
 
-export async function startServers(cleanUps: CleanUps): Promise<ProduceServers> {
+/** `profileFolder` = where profiles of the services go; undefined = none are taken. */
+export async function startServers(cleanUps: CleanUps, profileFolder: string | undefined): Promise<ProduceServers> {
   progress('starting a cluster');
-  const cluster = launchCluster({ purpose: 'bench', brokerCount: BROKER_COUNT });
+  const env = profileFolder === undefined ? {} : profiledEnvironment(profileFolder);
+  const cluster = launchCluster({ purpose: 'bench', brokerCount: BROKER_COUNT, env });
+  const ready: { pids?: ReadyFile['pids'] } = {};
   cleanUps.add(async () => {
     await cluster.stop();
     cluster.removeHome();
+    const { pids } = ready;
+    if (profileFolder !== undefined && pids !== undefined) progress(summariseProfiles(profileFolder, pids));
   });
   await cluster.untilReady();
   const { servers, home } = cluster;
+  ready.pids = readReadyFile(home).pids;
   const client = await connect({ servers, clientId: 'partita-bench' });
   cleanUps.add(() => client.close());
   const topics = new BenchTopics(client.admin);
@@ -42,7 +50,7 @@ export async function startServers(cleanUps: CleanUps): Promise<ProduceServers> 
   const ours = await LoadProcess.start({ kind: 'partita', servers });
   cleanUps.add(() => ours.stop());
   const raw = await startRaw(cleanUps);
-  const { gateway, broker } = readReadyFile(home).pids;
+  const { gateway, broker } = ready.pids;
   return { topics, ours, raw, pids: { client: [ours.pid], gateway, brokers: broker } };
 }
 

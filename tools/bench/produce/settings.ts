@@ -24,6 +24,8 @@ export interface ProduceWork {
   readonly settings: ProduceSettings;
   /** Records that are due in a second, whatever became of those before; absent = as many as are acknowledged. */
   readonly ratePerSecond?: number;
+  /** Bytes of records that the closed loop keeps on their way; absent = IN_FLIGHT_BYTES. */
+  readonly inFlightBytes?: number;
 }
 
 /** What a topic and a producer of the SDK do when nothing is said. */

@@ -141,5 +141,23 @@ export const BROKERS: Row = {
       unit: 'short',
       queries: [{ expr: series('partita_broker_coordinator_connected'), legend: '{{instance}}' }],
     },
+    {
+      title: 'Held by quotas',
+      about: 'Waits of appends and readers beyond a quota, by what they do.',
+      unit: 's',
+      queries: halfAndWorst('partita_broker_throttle_duration_seconds', 'use'),
+    },
+    {
+      title: 'Refused by quotas',
+      about:
+        'Appends refused with QUOTA_EXCEEDED, by topic: of clients that append themselves, and of several gateways together.',
+      unit: 'cps',
+      queries: [
+        {
+          expr: ratePerSecond('partita_broker_throttle_refused_total', 'topic', 'topic=~"$topic"'),
+          legend: '{{topic}}',
+        },
+      ],
+    },
   ],
 };

@@ -50,6 +50,13 @@ export const GATEWAYS: Row = {
       queries: [{ expr: series('partita_gateway_queue_bytes'), legend: '{{instance}}' }],
     },
     {
+      title: 'Shed requests',
+      about:
+        'Refused with QUEUE_FULL, by the limit in flight that was met. leader = a broker takes less than comes for it.',
+      unit: 'cps',
+      queries: [{ expr: ratePerSecond('partita_gateway_shed_total', 'limit'), legend: '{{limit}}' }],
+    },
+    {
       title: 'Errors by reason',
       about: 'Calls and frames that ended with an error.',
       unit: 'cps',
@@ -60,6 +67,23 @@ export const GATEWAYS: Row = {
       about: 'Attempts after the first, by why the one before failed. Leaders that moved show here.',
       unit: 'cps',
       queries: [{ expr: ratePerSecond('partita_gateway_retries_total', 'reason'), legend: '{{reason}}' }],
+    },
+    {
+      title: 'Held by quotas',
+      about: 'Waits of requests beyond a quota that went in the end, by whom the quota binds.',
+      unit: 's',
+      queries: halfAndWorst('partita_gateway_throttle_duration_seconds', 'quota'),
+    },
+    {
+      title: 'Refused by quotas',
+      about: 'Requests refused with QUOTA_EXCEEDED, by topic. The SDK sends them again after the time it is told.',
+      unit: 'cps',
+      queries: [
+        {
+          expr: ratePerSecond('partita_gateway_throttle_refused_total', 'topic', 'topic=~"$topic"'),
+          legend: '{{topic}}',
+        },
+      ],
     },
   ],
 };

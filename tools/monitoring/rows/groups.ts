@@ -95,5 +95,11 @@ export const GROUPS: Row = {
       unit: 'bytes',
       queries: [{ expr: series('partita_group_queue_bytes'), legend: '{{instance}}' }],
     },
+    {
+      title: 'Held by quotas',
+      about: 'Waits of deliveries beyond a quota of the member, by whom the quota binds.',
+      unit: 's',
+      queries: halfAndWorst('partita_group_throttle_duration_seconds', 'quota'),
+    },
   ],
 };

@@ -32,7 +32,21 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'apps/coordinator/src/coordinator.ts',
     from: 'for (const tombstone of tombstones) deletions.found(tombstone);',
     to: '',
-    seed: 388,
+    seed: 569,
+  },
+  {
+    name: 'a repeated deletion is told that the topic is gone before it is',
+    file: 'libs/cluster/src/topics/topic-commands.ts',
+    from: "return topic?.life === 'deleting' ? topic : undefined;",
+    to: 'return undefined;',
+    seed: 3265,
+  },
+  {
+    name: 'a coordinator calls missing what the directory has lost before it has heard the brokers',
+    file: 'apps/coordinator/src/topics/topic-deletion.ts',
+    from: 'if (!this.#isKnown(name)) await this.#requireAbsence(name);',
+    to: '',
+    seed: 17106,
   },
   {
     name: 'a rebuild keeps the settings that it met first',
@@ -47,6 +61,13 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'options.directory.onChange(({ changed }) => {',
     to: 'options.directory.onChange(({ changed, deleted }) => { for (const { topicId } of deleted) for (const actor of options.registry.removeTopic(topicId)) void actor.close(false);',
     seed: 7,
+  },
+  {
+    name: 'a member that its broker does not have stays in the set',
+    file: 'libs/cluster/src/replica-sets/replica-change.ts',
+    from: 'const step = droppingLost(place) ?? adding(',
+    to: 'const step = adding(',
+    seed: 3,
   },
   {
     name: 'a lease that came back with a backup is taken for the own one',

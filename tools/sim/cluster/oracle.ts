@@ -38,6 +38,8 @@ export class Oracle {
   readonly #world: World;
   readonly #replicas = new Set<OpenReplica>();
   readonly #partitions = new Map<string, Committed>();
+  /** Ids of replicas that were ever opened: their journal entries were durable before. */
+  readonly #made = new Set<string>();
   /** Highest durable promise by replica id. */
   readonly #promised = new Map<string, number>();
 
@@ -57,6 +59,11 @@ export class Oracle {
     );
   }
 
+  /** True when the replica has ever been there. */
+  wasMade(replicaId: string): boolean {
+    return this.#made.has(replicaId);
+  }
+
   ackedOf(topicId: string, partition: number): ReadonlyMap<bigint, string> {
     return this.#committed(topicId, partition).acked;
   }
@@ -69,6 +76,7 @@ export class Oracle {
     if (meta.promisedEpoch < promisedBefore)
       this.#violated('I7', actor, `comes back with promise ${meta.promisedEpoch}, after ${promisedBefore}`);
     this.#noteConfigs(actor, state);
+    this.#made.add(replicaId);
     const { promisedEpoch } = meta;
     this.#replicas.add({ actor, process, brokerId, role, configs, highWatermark, promisedEpoch });
   }

@@ -25,6 +25,8 @@ export interface KnownTopic {
   readonly minInSyncReplicas: number;
   topicId: string;
   life: Life;
+  /** Id that the acknowledgement of its deletion named; absent = none came, only that nothing is called so. */
+  deletedTopicId?: string | undefined;
   /** Ages of retention that it may have, in seconds: the acknowledged one, and those of which nothing was heard. */
   retentionSeconds: Set<number>;
   isBusy: boolean;
@@ -141,11 +143,12 @@ export class Topics {
     topic.isBusy = true;
     topic.life = 'deleting';
     const request = { topic: topic.name, etag: '', requestId: uuidOf(this.#world.random) };
-    await this.#untilAnswered(
+    const answer = await this.#untilAnswered(
       `delete ${topic.name}`,
       (client) => callUnary(client, TopicServiceService.deleteTopic, request, { deadlineMs: CALL_MS }),
       'TOPIC_NOT_FOUND',
     );
+    topic.deletedTopicId = answer?.topic?.topicId;
     topic.life = 'deleted';
     topic.isBusy = false;
     this.#world.tally.add('topics deleted');

@@ -5,7 +5,10 @@
  */
 import {
   DEADLINE_MS_MAX,
+  DelayRoom,
   HEARTBEAT_MS,
+  QUOTA_STREAM_DELAYED_BYTES_MAX,
+  QUOTA_STREAM_DELAYED_COUNT_MAX,
   STREAM_BYTES_IN_FLIGHT_MAX,
   STREAM_FRAMES_IN_FLIGHT_COUNT_MAX,
   STREAM_SILENCE_MS_MAX,
@@ -18,9 +21,8 @@ import type {
   AppendStreamRequest,
   AppendStreamResponse,
 } from '@partita/protocol';
-import type { SpanContext } from '@opentelemetry/api';
 import type { BidiHandlers, CallContext, ServerBidiStream } from '@partita/rpc/server';
-import type { Appender } from './append.ts';
+import type { AppendCaller, Appender } from './append.ts';
 import { checkPartitionCount, checkRange } from './request-checks.ts';
 import { outOfOrder, silent } from './stream-rules.ts';
 
@@ -60,8 +62,8 @@ export class AppendStreamSession implements BidiHandlers<AppendStreamRequest> {
   #isReady = false;
   #isPaused = false;
   #hasEnded = false;
-  /** Whose trace the stream was opened in. */
-  readonly #caller: SpanContext | undefined;
+  /** What of it waits for quotas is bounded: the rest of what may be in flight is left to other topics. */
+  readonly #caller: AppendCaller;
   #heardAtMs: number;
   #timer: TimerHandle | undefined;
   #drainTimer: TimerHandle | undefined;
@@ -69,7 +71,8 @@ export class AppendStreamSession implements BidiHandlers<AppendStreamRequest> {
   constructor(stream: ServerBidiStream<AppendStreamResponse>, context: CallContext, options: AppendStreamOptions) {
     this.#stream = stream;
     this.#options = options;
-    this.#caller = options.appender.callersSpan();
+    const room = new DelayRoom(QUOTA_STREAM_DELAYED_COUNT_MAX, QUOTA_STREAM_DELAYED_BYTES_MAX);
+    this.#caller = { clientId: context.clientId, span: options.appender.callersSpan(), room };
     this.#heardAtMs = options.clock.monotonicMs();
     stream.onDrain(() => this.#resumeIfRoom());
     const announce = () => {

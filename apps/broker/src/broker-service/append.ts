@@ -19,7 +19,7 @@ import {
   partitionKey,
   REQUEST_PARTITION_COUNT_MAX,
 } from '@partita/domain';
-import type { Clock, ProducerSequence } from '@partita/domain';
+import type { Clock, DelayRoom, ProducerSequence, QuotaGate } from '@partita/domain';
 import type { SpanContext } from '@opentelemetry/api';
 import { Acks, ClaimRecord } from '@partita/protocol';
 import type { AppendEntry, AppendRequest, AppendResponse, AppendResult } from '@partita/protocol';
@@ -38,8 +38,28 @@ export interface AppendOptions {
   /** True = appends of sampled traces have spans; without it none is even tried. */
   readonly tracing: boolean;
   readonly metrics: BrokerMetrics;
+  readonly gate: QuotaGate;
   /** Told of every partition that has an append waiting, so that its deadlines are looked at. */
   readonly onWaiting: (actor: PartitionActor) => void;
+}
+
+/** Who appends. */
+export interface AppendCaller {
+  /** Empty when it does not name itself. */
+  readonly clientId: string;
+  /** The sampled span of the call or stream; undefined without one, and when nothing is traced. */
+  readonly span: SpanContext | undefined;
+  /** Bounds what of a stream waits for quotas. */
+  readonly room?: DelayRoom;
+}
+
+/** By partition, the first entry of a request that was refused there: what follows it there must not overtake it. */
+type RefusedEntries = Map<string, { readonly index: number; readonly error: PartitaError }>;
+
+interface EntryOfRequest {
+  readonly entry: AppendEntry;
+  readonly index: number;
+  readonly refused: RefusedEntries;
 }
 
 const ACKS = [Acks.ACKS_UNSPECIFIED, Acks.ACKS_ALL, Acks.ACKS_LEADER] as const;
@@ -64,7 +84,7 @@ export class Appender {
       throw outOfRange('entries', entries.length, `1..${REQUEST_PARTITION_COUNT_MAX} entries`);
     }
     const deadlineMs = this.#options.clock.monotonicMs() + Math.min(context.deadlineMs, DEADLINE_MS_MAX);
-    const caller = this.callersSpan();
+    const caller = { clientId: context.clientId, span: this.callersSpan() };
     const results = await new Promise<AppendResult[]>((resolve) =>
       this.appendAll(entries, deadlineMs, caller, resolve),
     );
@@ -80,15 +100,14 @@ export class Appender {
   appendAll(
     entries: readonly AppendEntry[],
     deadlineMs: number,
-    caller: SpanContext | undefined,
+    caller: AppendCaller,
     done: (results: AppendResult[]) => void,
   ): void {
     const results = new Array<AppendResult>(entries.length);
-    // Partitions that have refused an entry of this request: what follows there must not overtake it.
-    const refused = new Map<string, PartitaError>();
+    const refused: RefusedEntries = new Map();
     let openCount = entries.length;
     entries.forEach((entry, index) => {
-      this.#appendOne(entry, deadlineMs, caller, refused, (result) => {
+      this.#appendOne({ entry, index, refused }, deadlineMs, caller, (result) => {
         results[index] = result;
         openCount -= 1;
         if (openCount === 0) done(results);
@@ -97,10 +116,9 @@ export class Appender {
   }
 
   #appendOne(
-    entry: AppendEntry,
+    { entry, index, refused }: EntryOfRequest,
     deadlineMs: number,
-    caller: SpanContext | undefined,
-    refused: Map<string, PartitaError>,
+    caller: AppendCaller,
     done: (result: AppendResult) => void,
   ): void {
     let key = '';
@@ -108,16 +126,17 @@ export class Appender {
     const beganAtMs = metrics.now();
     const refuse = (error: PartitaError) => {
       metrics.refused(error.reason);
-      if (key !== '') refused.set(key, error);
+      if (key !== '' && index < (refused.get(key)?.index ?? Infinity)) refused.set(key, { index, error });
       done({ outcome: { $case: 'error', error: toRpcStatus(error) } });
     };
-    try {
-      if (this.#isDraining) throw shuttingDown();
-      const actor = this.#options.registry.find(entry);
-      key = partitionKey(actor);
+    const checkEarlier = (): void => {
       const earlier = refused.get(key);
-      if (earlier !== undefined) throw earlier;
-      this.#feed(actor, entry, deadlineMs, caller, (outcome) => {
+      if (earlier !== undefined && earlier.index < index) throw earlier.error;
+    };
+    const feed = (actor: PartitionActor): void => {
+      if (this.#isDraining) throw shuttingDown();
+      checkEarlier();
+      this.#feed(actor, entry, deadlineMs, caller.span, (outcome) => {
         if (!outcome.ok) {
           refuse(this.#withLeader(actor, outcome.error));
           return;
@@ -126,9 +145,39 @@ export class Appender {
         else metrics.appended(actor.topic, entry, outcome.recordCount, beganAtMs);
         done({ outcome: { $case: 'ack', ack: ackOf(actor, outcome) } });
       });
+    };
+    try {
+      if (this.#isDraining) throw shuttingDown();
+      const actor = this.#options.registry.find(entry);
+      key = partitionKey(actor);
+      checkEarlier();
+      if (this.#options.gate.isOn) this.#throttle(actor, entry, { ...caller, deadlineMs }, feed, refuse);
+      else feed(actor);
     } catch (error) {
       refuse(asPartitaError(error));
     }
+  }
+
+  /** Feeds the entry when its quotas let it through, in the order in which entries of the client came to the partition. */
+  #throttle(
+    actor: PartitionActor,
+    { recordBatches }: AppendEntry,
+    { clientId, room, deadlineMs: deadlineAtMs }: AppendCaller & { readonly deadlineMs: number },
+    feed: (actor: PartitionActor) => void,
+    refuse: (error: PartitaError) => void,
+  ): void {
+    const { topic } = actor;
+    // Who does not lead says so at once.
+    if (topic.isInternal || actor.leader === undefined) return feed(actor);
+    const lane = `${partitionKey(actor)}/${clientId}`;
+    const load = { clientId, topic: topic.config.topic, bytes: recordBatches.length, lane, deadlineAtMs };
+    this.#options.gate.pass(room === undefined ? load : { ...load, room }, () => {
+      try {
+        feed(actor);
+      } catch (error) {
+        refuse(asPartitaError(error));
+      }
+    });
   }
 
   #feed(

@@ -9,10 +9,11 @@ import {
   HEARTBEAT_MS,
   PartitaError,
   partitionKey,
+  QUOTA_DELAY_MS_MAX,
   REQUEST_PARTITION_COUNT_MAX,
   STREAM_SILENCE_MS_MAX,
 } from '@partita/domain';
-import type { Clock, TimerHandle, Timers } from '@partita/domain';
+import type { Clock, QuotaBrake, TimerHandle, Timers } from '@partita/domain';
 import type {
   FetchCredit,
   FetchedPartition,
@@ -38,6 +39,7 @@ export interface FetchStreamOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly metrics: Pick<BrokerMetrics, 'fetched'>;
+  readonly brake: QuotaBrake;
   /** Told to clients when the broker drains, milliseconds. */
   readonly graceMs: number;
 }
@@ -49,11 +51,14 @@ interface Subscription {
   stopWatching: () => void;
   /** Undefined until the client was told once. */
   isCaughtUp: boolean | undefined;
+  /** Set while a quota holds it. */
+  hold: TimerHandle | undefined;
 }
 
 export class FetchStreamSession implements BidiHandlers<FetchStreamRequest> {
   readonly #stream: ServerBidiStream<FetchStreamResponse>;
   readonly #options: FetchStreamOptions;
+  readonly #clientId: string;
   readonly #subscriptions = new Map<string, Subscription>();
   /** Those that may have something to say, in turn. */
   readonly #ring = new Set<Subscription>();
@@ -67,6 +72,7 @@ export class FetchStreamSession implements BidiHandlers<FetchStreamRequest> {
   constructor(stream: ServerBidiStream<FetchStreamResponse>, context: CallContext, options: FetchStreamOptions) {
     this.#stream = stream;
     this.#options = options;
+    this.#clientId = context.clientId;
     this.#heardAtMs = options.clock.monotonicMs();
     stream.onDrain(() => this.#pump());
     const announce = () => {
@@ -136,7 +142,8 @@ export class FetchStreamSession implements BidiHandlers<FetchStreamRequest> {
   #subscribe(startId: bigint, reading: Reading): void {
     const key = partitionKey(reading.actor);
     this.#drop(key);
-    const subscription: Subscription = { startId, reading, stopWatching: () => undefined, isCaughtUp: undefined };
+    const none = { stopWatching: () => undefined, isCaughtUp: undefined, hold: undefined };
+    const subscription: Subscription = { startId, reading, ...none };
     subscription.stopWatching = reading.actor.onChange(() => {
       this.#ring.add(subscription);
       this.#pump();
@@ -159,6 +166,7 @@ export class FetchStreamSession implements BidiHandlers<FetchStreamRequest> {
     const subscription = this.#subscriptions.get(key);
     if (subscription === undefined) return;
     subscription.stopWatching();
+    subscription.hold?.cancel();
     this.#subscriptions.delete(key);
     this.#ring.delete(subscription);
   }
@@ -199,11 +207,15 @@ export class FetchStreamSession implements BidiHandlers<FetchStreamRequest> {
       this.#fail(subscription, fault);
       return;
     }
+    if (reading.hasMore && this.#isHeld(subscription)) {
+      this.#tellPosition(subscription);
+      return;
+    }
     if (reading.hasMore) {
       const before = reading.offset;
       let bytes: Uint8Array;
       try {
-        bytes = await reading.read(Math.min(SLICE_BYTES, this.#credit));
+        bytes = await reading.read(Math.min(SLICE_BYTES, this.#credit, this.#quotaBytes(reading)));
       } catch (error) {
         this.#fail(subscription, asPartitaError(error));
         return;
@@ -212,13 +224,40 @@ export class FetchStreamSession implements BidiHandlers<FetchStreamRequest> {
       // Cut short by an election meanwhile: the change that comes with it puts the partition into the ring again.
       if (bytes.length === 0 && reading.offset === before) return;
       this.#credit -= bytes.length;
-      this.#options.metrics.fetched(reading.actor.topic, bytes);
+      const { topic } = reading.actor;
+      this.#options.metrics.fetched(topic, bytes);
+      if (this.#options.brake.isOn) this.#options.brake.spend(this.#clientId, topic.config.topic, bytes.length);
       // Also without a batch: the offset has passed a hole that compaction left.
       this.#sendData(startId, reading.answer(bytes), bytes.length);
     }
     if (reading.isDone) this.#drop(partitionKey(reading.actor));
     else if (reading.hasMore) this.#ring.add(subscription);
     else this.#tellPosition(subscription);
+  }
+
+  /** True while a quota is overdrawn: the partition comes into the ring again when that is paid back. */
+  #isHeld(subscription: Subscription): boolean {
+    const { brake, timers } = this.#options;
+    const { topic } = subscription.reading.actor;
+    if (subscription.hold !== undefined) return true;
+    if (!brake.isOn || topic.isInternal) return false;
+    const waitMs = brake.waitMs(this.#clientId, topic.config.topic);
+    if (waitMs === 0) return false;
+    // Quotas may change meanwhile.
+    const holdMs = Math.min(waitMs, QUOTA_DELAY_MS_MAX);
+    brake.noteHold(this.#clientId, topic.config.topic, holdMs);
+    subscription.hold = timers.after(holdMs, () => {
+      subscription.hold = undefined;
+      this.#ring.add(subscription);
+      this.#pump();
+    });
+    return true;
+  }
+
+  /** What quotas leave of a slice. */
+  #quotaBytes({ actor: { topic } }: Reading): number {
+    const { brake } = this.#options;
+    return brake.isOn && !topic.isInternal ? brake.sliceBytes(this.#clientId, topic.config.topic) : SLICE_BYTES;
   }
 
   #fail(subscription: Subscription, error: PartitaError): void {

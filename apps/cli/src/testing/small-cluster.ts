@@ -34,6 +34,7 @@ import type {
 import { bidi, createRpcServer, unary } from '@partita/rpc/server';
 import type { RpcServer } from '@partita/rpc/server';
 import { MovingCluster } from './moving-cluster.ts';
+import { QuotaList } from './quota-list.ts';
 
 const TOPIC_ID = '00000000-0000-7000-8000-000000000001';
 const nothing = (): void => {};
@@ -64,6 +65,7 @@ export class SmallCluster {
   /** Why elections with possible loss were asked for. */
   readonly reasons: string[] = [];
   readonly moving = new MovingCluster();
+  readonly quotas = new QuotaList();
   readonly #server: RpcServer = createRpcServer({
     name: 'spec',
     listen: '127.0.0.1:0',
@@ -94,6 +96,7 @@ export class SmallCluster {
     ];
     this.#server.addService(ClusterServiceService, {
       ...this.moving.methods(),
+      ...this.quotas.methods(),
       getCluster: unary(() =>
         GetClusterResponse.fromPartial({ endpoints: kinds.map((service) => ({ service, address: this.address })) }),
       ),

@@ -1,5 +1,5 @@
 /** Sessions of consumer-group instances as a coordinator keeps them, and its hints about group shards. */
-import type { InstanceSessionRequest, InstanceSessionResponse, ShardHint } from '@partita/protocol';
+import type { InstanceQuotas, InstanceSessionRequest, InstanceSessionResponse, ShardHint } from '@partita/protocol';
 import type { BidiHandlers, ServerBidiStream } from '@partita/rpc/server';
 
 export interface FakeInstance {
@@ -44,6 +44,10 @@ export class FakeSessions {
         }
       },
     };
+  }
+
+  tellQuotas(quotas: InstanceQuotas): void {
+    for (const stream of this.#sessions.values()) stream.send({ message: { $case: 'quotas', quotas } });
   }
 
   /** Tells every instance which shards are whose. */

@@ -2,15 +2,19 @@
  * The settings of the cluster as brokers, the directory and operators see them. In the directory they are JSON that only this file
  * reads, version 1:
  *
- *   {"v":1,"autoBalance":false,"moveBytesPerSecond":…,"drainingBrokerIds":[…],"leaderlessBrokerIds":[…],"removedBrokerIds":[…]}
+ *   {"v":1,"autoBalance":false,"moveBytesPerSecond":…,"drainingBrokerIds":[…],"leaderlessBrokerIds":[…],"removedBrokerIds":[…],
+ *    "quotas":[{"clientId":"…","topic":"…","produceBytesPerSecond":…,"consumeBytesPerSecond":…},…]}
  *
- * What cannot be read is passed over: the brokers have a copy.
+ * A rate that is not set is absent, and so is `quotas` where an older version wrote it. What cannot be read is passed over: the
+ * brokers have a copy.
  */
 import { effectiveClusterSettings } from '@partita/cluster';
 import type { ClusterSettings } from '@partita/cluster';
+import type { Quota } from '@partita/domain';
 import type { SettingsEntry } from '@partita/metadata-store';
 import { SettingSource } from '@partita/protocol';
 import type { ClusterSettings as SettingsMessage, EffectiveSetting } from '@partita/protocol';
+import { quotaFromMessage, quotaMessage } from '@partita/rpc';
 
 export function settingsFromPeer(message: SettingsMessage): ClusterSettings {
   const { moveBytesPerSecond } = message;
@@ -21,6 +25,7 @@ export function settingsFromPeer(message: SettingsMessage): ClusterSettings {
     drainingBrokerIds: message.drainingBrokerIds,
     leaderlessBrokerIds: message.leaderlessBrokerIds,
     removedBrokerIds: message.removedBrokerIds,
+    quotas: message.quotas.map(quotaFromMessage),
   };
 }
 
@@ -33,6 +38,7 @@ export function settingsForPeer(settings: ClusterSettings): SettingsMessage {
     drainingBrokerIds: [...settings.drainingBrokerIds],
     leaderlessBrokerIds: [...settings.leaderlessBrokerIds],
     removedBrokerIds: [...settings.removedBrokerIds],
+    quotas: settings.quotas.map(quotaMessage),
   };
 }
 
@@ -54,6 +60,7 @@ export function storedSettings({ version, settings }: SettingsEntry): ClusterSet
     drainingBrokerIds: ids(json['drainingBrokerIds']),
     leaderlessBrokerIds: ids(json['leaderlessBrokerIds']),
     removedBrokerIds: ids(json['removedBrokerIds']),
+    quotas: quotas(json['quotas']),
   };
 }
 
@@ -69,6 +76,25 @@ function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
 function ids(value: unknown): number[] {
   if (!Array.isArray(value)) return [];
   return value.filter((id): id is number => Number.isInteger(id));
+}
+
+function quotas(value: unknown): Quota[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter(isObject).flatMap((quota) => {
+    const { clientId, topic } = quota;
+    if (typeof clientId !== 'string' || typeof topic !== 'string') return [];
+    const produceBytesPerSecond = rate(quota['produceBytesPerSecond']);
+    const consumeBytesPerSecond = rate(quota['consumeBytesPerSecond']);
+    return { clientId, topic, produceBytesPerSecond, consumeBytesPerSecond };
+  });
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function rate(value: unknown): number | undefined {
+  return typeof value === 'number' && value > 0 ? value : undefined;
 }
 
 /** As operators see them: each with its value, and whether it was set. */

@@ -189,6 +189,8 @@ describe('a coordinator without memory and without a directory', () => {
     const [config] = [...brokers[0]!.disk.topics.values()];
     const topicId = randomUUID();
     twin.topics.set(topicId, TopicConfig.fromPartial({ ...config, topicId, createTimeMs: config!.createTimeMs + 1n }));
+    const [replica] = [...brokers[0]!.disk.replicas.values()];
+    twin.replicas.set(`${topicId}/0`, { ...replica!, made: { ...replica!.made, topicId } });
     await cluster.stopCoordinator(coordinator);
     cluster.directory = new MemoryDirectory();
     const next = await cluster.startCoordinator('--expected-brokers', '3');
@@ -204,5 +206,31 @@ describe('a coordinator without memory and without a directory', () => {
     });
     expect((await cluster.client().get('orders')).topicId).toBe(older.topicId);
     expect([...third.disk.topics.keys()]).toEqual([topicId]);
+  });
+
+  it('tells nobody that a topic was made of which one broker holds a replica, and makes it when asked again', async () => {
+    const { coordinator, brokers } = await twoBrokers();
+    const { disk } = brokers[0]!;
+    const half = randomUUID();
+    const [config] = [...disk.topics.values()];
+    disk.topics.set(half, TopicConfig.fromPartial({ ...config, topicId: half, topic: 'half', requestId: 'again' }));
+    const replica = disk.replicas.get(`${config!.topicId}/0`)!;
+    disk.replicas.set(`${half}/0`, {
+      ...replica,
+      made: { ...replica.made, topicId: half },
+      promisedEpoch: 0,
+      lastEpoch: 0,
+    });
+    await cluster.stopCoordinator(coordinator);
+    cluster.directory = new MemoryDirectory();
+    const next = await cluster.startCoordinator(...TWO);
+    const client = cluster.client();
+    for (const broker of brokers) broker.dial(next.peerAddress);
+    const topic = { name: 'half', partitionCount: 1, replicationFactor: 2 };
+    await eventually(async () => {
+      const made = await client.create(topic, { requestId: 'again' }).catch(() => undefined);
+      return made !== undefined && made.topicId !== half && made.partitions[0]!.leaderId > 0;
+    });
+    await eventually(() => !disk.replicas.has(`${half}/0`));
   });
 });

@@ -43,6 +43,8 @@ export class DirectoryAnchor {
   #anchored = false;
   /** Memory has once held all that the directory knew, and has decided everything since. */
   #complete = false;
+  /** Brokers that have told of all they hold since memory became complete. */
+  readonly #heardBrokerIds = new Set<number>();
   /** True = the directory is to be replaced, whatever its meta says. */
   #spoiled = false;
   /** The directory that this process believes in. */
@@ -65,6 +67,27 @@ export class DirectoryAnchor {
   /** True = memory alone is enough to write the directory. */
   get isComplete(): boolean {
     return this.#complete;
+  }
+
+  /** A broker has told what it holds, or what has changed since. */
+  heard(brokerId: number): void {
+    this.#heardBrokerIds.add(brokerId);
+  }
+
+  /**
+   * Brokers that may hold topics of which memory knows nothing: nobody can tell of a directory read for the first time whether
+   * it has lost writes, so only they can.
+   */
+  unheardBrokerIds(): number[] {
+    if (this.#options.rebuildIncomplete) return [];
+    return this.#options.model.state.knownBrokerIds().filter((brokerId) => !this.#heardBrokerIds.has(brokerId));
+  }
+
+  /** True = what memory does not know is not there: all brokers, and as many as are expected, have told what they hold. */
+  get lacksNothing(): boolean {
+    const { rebuildIncomplete, expectedBrokers } = this.#options;
+    if (rebuildIncomplete) return true;
+    return this.#heardBrokerIds.size >= expectedBrokers && this.unheardBrokerIds().length === 0;
   }
 
   /** The lease is another's or nobody's. `memoryHolds` = nobody else can have decided anything. */
@@ -182,6 +205,8 @@ export class DirectoryAnchor {
   }
 
   #becomeAnchored(): void {
+    // What was heard before this may be older than what another coordinator has decided last.
+    if (!this.#complete) this.#heardBrokerIds.clear();
     this.#complete = true;
     this.#spoiled = false;
     this.#anchored = true;

@@ -39,7 +39,7 @@ export function topicEntry({ definition, name, life }: ClusterTopic): TopicEntry
     minInSync: inForce.minInSyncReplicas,
     flush: inForce.flush,
     version: Number(definition.version),
-    state: life,
+    state: life === 'found' ? 'creating' : life,
     settings: encodeStoredSettings(definition),
   };
 }

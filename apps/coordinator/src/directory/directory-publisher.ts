@@ -5,7 +5,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { METADATA_CHUNK_COUNT_MAX, partitionKey, PartitaError } from '@partita/domain';
 import type { Clock, TopicPartition } from '@partita/domain';
-import type { Tombstone } from '@partita/cluster';
+import type { ClusterRecord, Tombstone } from '@partita/cluster';
 import type { LeaseToken, MetadataStore, PartitionPublication, RolledBack } from '@partita/metadata-store';
 import type { Logger } from '@partita/runtime';
 import { settingsEntry } from './cluster-settings-codec.ts';
@@ -65,8 +65,10 @@ export class DirectoryPublisher {
     this.run();
   }
 
-  publishTombstone(tombstone: Tombstone): void {
+  /** Writes that a topic is gone, and who has its name from now on: `records` are those of its burial. */
+  publishTombstone(tombstone: Tombstone, records: readonly ClusterRecord[]): void {
     this.#tombstones.set(tombstone.topicId, tombstone);
+    for (const record of records) if (record.type === 'topic_put') this.#topicIds.add(record.definition.topicId);
     this.run();
   }
 

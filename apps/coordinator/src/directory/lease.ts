@@ -153,15 +153,35 @@ export class Lease {
       );
     }
     if (this.#failure !== undefined) throw this.#failure;
-    const missing = this.#options.model.state.missingBrokerIds();
-    const waiting = missing.length > 0 ? `broker ${missing.join(', ')}` : `${this.#options.expectedBrokers} brokers`;
-    throw new PartitaError(
-      'REBUILDING',
-      `the directory is being rebuilt from the brokers and waits for ${waiting}: repeat in a few seconds`,
-      {
-        missing_brokers: missing.join(','),
-      },
+    throw this.#rebuilding(
+      'the directory is being rebuilt from the brokers and waits for',
+      this.#options.model.state.missingBrokerIds(),
     );
+  }
+
+  /** REBUILDING while a broker may hold a topic that is not in memory, because the directory has lost it. */
+  requireAllHeard(name: string): void {
+    if (this.#anchor.lacksNothing) return;
+    throw this.#rebuilding(
+      `the directory has no topic "${name}", but may have lost it before this coordinator read it, and waits for`,
+      this.#anchor.unheardBrokerIds(),
+    );
+  }
+
+  /** A broker has told what it holds, or what has changed since. */
+  heard(brokerId: number): void {
+    this.#anchor.heard(brokerId);
+  }
+
+  /** True = what memory does not know is not there. */
+  get lacksNothing(): boolean {
+    return this.#anchor.lacksNothing;
+  }
+
+  #rebuilding(what: string, missing: readonly number[]): PartitaError {
+    const waiting = missing.length > 0 ? `broker ${missing.join(', ')}` : `${this.#options.expectedBrokers} brokers`;
+    const message = `${what} ${waiting}: repeat in a few seconds`;
+    return new PartitaError('REBUILDING', message, { missing_brokers: missing.join(',') });
   }
 
   /** The store was found to have lost writes. */

@@ -165,6 +165,7 @@ export class BrokerSessions {
     replaced?.stream.end(new PartitaError('CANCELLED', 'the broker has opened another session'));
     model.apply(registerBroker(model.state, registration, clock.wallMs()));
     model.mergeInventory(registration);
+    lease.heard(brokerId);
     model.apply(reviseLeaders(model.state));
     model.progress.note(model.state, brokerId, replicas, clock.monotonicMs());
     logger.info(
@@ -180,7 +181,7 @@ export class BrokerSessions {
   }
 
   #takeHeartbeat(session: Session, heartbeat: BrokerHeartbeat): void {
-    const { model, clock, onStored } = this.#options;
+    const { model, clock, lease, onStored } = this.#options;
     const { changed, freeBytes, draining, wallMs, topics, tombstones } = heartbeat;
     const { brokerId } = session;
     session.clockOffsetMs = clockOffset(wallMs, clock.wallMs());
@@ -193,6 +194,7 @@ export class BrokerSessions {
       model.apply(reviseLeaders(model.state, reports));
       model.progress.note(model.state, brokerId, reports, clock.monotonicMs());
     }
+    lease.heard(brokerId);
     model.apply([{ type: 'disk_reported', brokerId, freeBytes }]);
     if (draining) model.apply(setBrokerStatus(model.state, brokerId, 'draining', clock.wallMs()));
   }

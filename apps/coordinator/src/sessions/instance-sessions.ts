@@ -1,6 +1,6 @@
 /**
  * Sessions of gateways and consumer-group instances. Whoever has one is an endpoint of the cluster; consumer-group instances
- * are also given the shards of `__groups`.
+ * are also given the shards of `__groups`. All hear of the quotas, also from standbys: the highest version holds.
  */
 import type { InstanceFacts } from '@partita/cluster';
 import { HEARTBEAT_MS, isUuid, PartitaError, SESSION_SILENCE_MS_MAX } from '@partita/domain';
@@ -13,6 +13,7 @@ import type {
   InstanceSessionResponse,
   ShardAssignment,
 } from '@partita/protocol';
+import { quotaMessage } from '@partita/rpc';
 import { bidi, implement } from '@partita/rpc/server';
 import type { BidiHandlers, CallContext, Implementation, ServerBidiStream } from '@partita/rpc/server';
 import type { Logger } from '@partita/runtime';
@@ -47,6 +48,9 @@ export class InstanceSessions {
 
   constructor(options: InstanceSessionsOptions) {
     this.#options = options;
+    options.model.onChange(({ settings }) => {
+      if (settings) for (const { stream } of this.#sessions.values()) this.#sendQuotasTo(stream);
+    });
   }
 
   service(): Implementation<InstanceSessionServiceService> {
@@ -74,6 +78,12 @@ export class InstanceSessions {
   #sendShardsTo(stream: Stream): void {
     const shards = this.#options.shards();
     if (shards !== undefined) stream.send({ message: { $case: 'shards', shards } });
+  }
+
+  #sendQuotasTo(stream: Stream): void {
+    const { version, quotas } = this.#options.model.state.settings();
+    if (version === 0n) return;
+    stream.send({ message: { $case: 'quotas', quotas: { version, quotas: quotas.map(quotaMessage) } } });
   }
 
   #open(stream: Stream, context: CallContext): BidiHandlers<InstanceSessionRequest> {
@@ -116,6 +126,7 @@ export class InstanceSessions {
     const accepted = { clusterId, coordinatorRunId: runId, heartbeatMs: HEARTBEAT_MS, active: lease.mayOrder() };
     stream.send({ message: { $case: 'accepted', accepted } });
     this.#sendShardsTo(stream);
+    this.#sendQuotasTo(stream);
     return session;
   }
 

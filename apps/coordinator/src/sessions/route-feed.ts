@@ -75,7 +75,8 @@ export class RouteFeed {
     if (topic.life === 'creating' && creationFate(state, topic) !== 'complete') return;
     const route = routeMessage(state, topic);
     this.#brokersRoutes.set(topicId, route);
-    if (topic.life === 'active') this.#routes.set(topicId, route);
+    // To show one that is unfinished is a nuisance, to hide one that is finished would be a loss.
+    if (topic.life !== 'creating') this.#routes.set(topicId, route);
   }
 
   #updateEndpoints(): void {

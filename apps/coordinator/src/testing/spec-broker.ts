@@ -76,6 +76,8 @@ export class SpecBroker {
   neverLevel = false;
   /** True = its replicas copy nothing. */
   holdsBack = false;
+  /** Its journal takes no tombstones. */
+  takesNoTombstones = false;
   /** Takes proposals and answers that nobody knows, this many times. */
   unknownProposals = 0;
   /** Sets that it has put into force, as leader. */
@@ -324,6 +326,7 @@ export class SpecBroker {
   }
 
   #bury(tombstone: TopicTombstone | undefined): number {
+    if (this.takesNoTombstones) throw new PartitaError('STORAGE_FAILED', 'as the test wants it');
     if (tombstone === undefined) throw new PartitaError('INVALID_REQUEST', 'tombstone is required');
     this.disk.tombstones.set(tombstone.topicId, tombstone);
     this.disk.topics.delete(tombstone.topicId);

@@ -2,7 +2,7 @@
  * Creating topics: directory, replicas, leaders, then the topic is there, all at once for clients. What is cut off midway is
  * finished or removed by `reconcile`; until then nobody sees it.
  */
-import { createTopic, creationFate, partitionStatus } from '@partita/cluster';
+import { buryTopic, createTopic, creationFate, isUnfinished, partitionStatus } from '@partita/cluster';
 import type { ClusterPartition, CreateTopicCommand, ReplicaConfig, TopicDefinition } from '@partita/cluster';
 import { PartitaError, TOPIC_CREATION_MS_MAX } from '@partita/domain';
 import type { Clock, Random } from '@partita/domain';
@@ -56,7 +56,7 @@ export class TopicCreations {
       this.#making.set(topicId, making);
     }
     await this.#making.get(topicId);
-    const done = () => model.state.topicById(topicId)?.life !== 'creating';
+    const done = () => !isUnfinished(model.state.topicById(topicId));
     const inTime = await model.until(
       () => done() || this.#activate(topicId, ({ live }) => live),
       TOPIC_CREATION_MS_MAX,
@@ -75,7 +75,7 @@ export class TopicCreations {
     if (lease.anchoredToken() === undefined) return;
     for (const topic of [...model.state.topics()]) {
       const { topicId } = topic.definition;
-      if (topic.life !== 'creating' || this.#making.has(topicId)) continue;
+      if (!isUnfinished(topic) || this.#making.has(topicId)) continue;
       const fate = creationFate(model.state, topic);
       // A partition whose broker is away had its replica made: the topic does not wait for it.
       if (fate === 'complete')
@@ -153,7 +153,7 @@ export class TopicCreations {
   #activate(topicId: string, isReady: (partition: ClusterPartition) => boolean): boolean {
     const { model, publisher, logger } = this.#options;
     const topic = model.state.topicById(topicId);
-    if (topic?.life !== 'creating') return topic !== undefined;
+    if (topic === undefined || !isUnfinished(topic)) return topic !== undefined;
     if (!topic.partitions.every(isReady)) return false;
     model.apply([{ type: 'topic_activated', topicId }]);
     publisher.publishTopic(topicId);
@@ -166,8 +166,9 @@ export class TopicCreations {
     const { model, publisher, clock, random, logger } = this.#options;
     const { topicId, name } = definition;
     const tombstone = { topicId, name, deleteId: random.uuid(), deleteTimeMs: clock.wallMs() };
-    model.apply([{ type: 'topic_buried', tombstone }]);
-    publisher.publishTombstone(tombstone);
+    const records = buryTopic(model.state, tombstone);
+    model.apply(records);
+    publisher.publishTombstone(tombstone, records);
     logger.warn({ topic: name, topicId }, 'a topic that could not be created is removed');
   }
 }

@@ -2,9 +2,9 @@
  * Deleting topics: hidden at once, gone when tombstones are on so many brokers that no election can miss them, and then from
  * the directory. A broker that was away is told when it comes back, because its inventory names a topic that has a tombstone.
  */
-import { deleteTopic, deletionQuorum, mergeTombstone, storedByEnough } from '@partita/cluster';
+import { buryTopic, deleteTopic, deletionQuorum, mergeTombstone, storedByEnough } from '@partita/cluster';
 import type { ClusterTopic, Tombstone } from '@partita/cluster';
-import { PartitaError } from '@partita/domain';
+import { BROKER_HEARTBEAT_MS, PartitaError } from '@partita/domain';
 import type { Clock, Random } from '@partita/domain';
 import type { Logger } from '@partita/runtime';
 import type { BrokerOrders } from '../broker-orders.ts';
@@ -21,6 +21,9 @@ export interface TopicDeletionsOptions {
   readonly random: Random;
   readonly logger: Logger;
 }
+
+/** Brokers that are there are heard within it. */
+const HEARD_MS_MAX = 2 * BROKER_HEARTBEAT_MS;
 
 export class TopicDeletions {
   readonly #options: TopicDeletionsOptions;
@@ -39,8 +42,10 @@ export class TopicDeletions {
   async delete(name: string, etag: string): Promise<ClusterTopic> {
     const { model, lease, clock, random } = this.#options;
     lease.requireWritable();
+    if (!this.#isKnown(name)) await this.#requireAbsence(name);
     const command = { name, etag, deleteId: random.uuid(), nowMs: clock.wallMs() };
-    const tombstone = model.run(deleteTopic(model.state, command));
+    const decided = model.run(deleteTopic(model.state, command));
+    const tombstone = this.#begun.get(decided.topicId) ?? decided;
     const topic = model.state.topicById(tombstone.topicId);
     if (topic === undefined)
       throw new PartitaError('INTERNAL', `topic ${tombstone.topicId} is deleted and was not there`);
@@ -53,6 +58,22 @@ export class TopicDeletions {
     );
   }
 
+  /**
+   * Who is told that a topic is not there takes its deletion for done, so only who would know says so: a directory that was
+   * read for the first time may have lost topics that brokers hold. Throws REBUILDING when a broker is not heard.
+   */
+  async #requireAbsence(name: string): Promise<void> {
+    const { model, lease } = this.#options;
+    await model.until(() => lease.lacksNothing, HEARD_MS_MAX);
+    lease.requireWritable();
+    if (!this.#isKnown(name)) lease.requireAllHeard(name);
+  }
+
+  #isKnown(nameOrId: string): boolean {
+    const { state } = this.#options.model;
+    return (state.topicByName(nameOrId) ?? state.topicById(nameOrId)) !== undefined;
+  }
+
   /** A broker knows a topic to be deleted that this coordinator did not: another one has deleted it. */
   found(tombstone: Tombstone): void {
     const { model, publisher } = this.#options;
@@ -62,7 +83,7 @@ export class TopicDeletions {
     const records = mergeTombstone(model.state, { ...tombstone, name });
     if (records.length === 0) return;
     model.apply(records);
-    publisher.publishTombstone({ ...tombstone, name });
+    publisher.publishTombstone({ ...tombstone, name }, records);
     this.reconcile();
   }
 
@@ -103,8 +124,9 @@ export class TopicDeletions {
     if (!storedByEnough(topic, deletionQuorum, (brokerId) => stored.has(brokerId))) return false;
     this.#stored.delete(topicId);
     if (!this.#begun.delete(topicId)) return true;
-    model.apply([{ type: 'topic_buried', tombstone }]);
-    publisher.publishTombstone(tombstone);
+    const records = buryTopic(model.state, tombstone);
+    model.apply(records);
+    publisher.publishTombstone(tombstone, records);
     logger.info({ topic: tombstone.name, topicId }, 'topic deleted');
     return true;
   }

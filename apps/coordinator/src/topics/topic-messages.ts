@@ -7,6 +7,7 @@ import { settingsMessage } from './setting-messages.ts';
 
 const TOPIC_STATES = {
   creating: TopicState.TOPIC_STATE_CREATING,
+  found: TopicState.TOPIC_STATE_CREATING,
   active: TopicState.TOPIC_STATE_ACTIVE,
   deleting: TopicState.TOPIC_STATE_DELETING,
 } as const;

@@ -3,7 +3,13 @@
  * instance sessions; a broker keeps what is appended in memory, or does what the spec says instead.
  */
 import { batchesIn, decodeBatch } from '@partita/batch';
-import { PartitaError } from '@partita/domain';
+import {
+  GATEWAY_BYTES_IN_FLIGHT_MAX,
+  GATEWAY_CLIENT_BYTES_IN_FLIGHT_MAX,
+  GATEWAY_CONNECTION_BYTES_IN_FLIGHT_MAX,
+  GATEWAY_LEADER_BYTES_IN_FLIGHT_MAX,
+  PartitaError,
+} from '@partita/domain';
 import {
   AppendAck,
   BrokerServiceService,
@@ -20,9 +26,11 @@ import type {
   AppendStreamResponse,
   Broker,
   InstanceHeartbeat,
+  InstanceQuotas,
   InstanceRegister,
   InstanceSessionRequest,
   InstanceSessionResponse,
+  ServiceEndpoint,
   TopicRoute,
 } from '@partita/protocol';
 import { toRpcStatus } from '@partita/rpc';
@@ -44,6 +52,8 @@ export class SpecBroker {
   readonly values = new Map<number, string[]>();
   readonly entries: AppendEntry[] = [];
   readonly streams = new Set<ServerBidiStream<AppendStreamResponse>>();
+  /** Of those who have opened streams. */
+  readonly clientIds = new Set<string>();
   judge: (entry: AppendEntry) => Verdict = () => 'store';
   address = '';
   readonly #server = serverNamed('broker');
@@ -53,7 +63,7 @@ export class SpecBroker {
     this.brokerId = brokerId;
     this.#server.addService(
       BrokerServiceService,
-      implement(BrokerServiceService, { appendStream: bidi((stream) => this.#open(stream)) }),
+      implement(BrokerServiceService, { appendStream: bidi((stream, { clientId }) => this.#open(stream, clientId)) }),
     );
   }
 
@@ -71,7 +81,8 @@ export class SpecBroker {
     for (const answer of this.#unanswered.splice(0)) answer();
   }
 
-  #open(stream: ServerBidiStream<AppendStreamResponse>) {
+  #open(stream: ServerBidiStream<AppendStreamResponse>, clientId: string) {
+    this.clientIds.add(clientId);
     this.streams.add(stream);
     stream.onClose(() => this.streams.delete(stream));
     return {
@@ -118,6 +129,7 @@ export class SpecCoordinator {
   address = '';
   readonly #server = serverNamed('coordinator');
   readonly #directory = new DirectoryHolder(systemClock);
+  readonly #sessions = new Set<ServerBidiStream<InstanceSessionResponse>>();
 
   constructor() {
     const about = { service: ServiceKind.SERVICE_KIND_COORDINATOR, version: PRODUCT_VERSION, clock: systemClock };
@@ -138,12 +150,27 @@ export class SpecCoordinator {
   }
 
   /** Tells everybody who leads what, and where. */
-  tell(routes: readonly TopicRoute[], brokers: readonly SpecBroker[]): void {
+  tell(
+    routes: readonly TopicRoute[],
+    brokers: readonly SpecBroker[],
+    endpoints: readonly ServiceEndpoint[] = [],
+  ): void {
     const known = brokers.map(({ brokerId, address }): Broker => {
       const state = BrokerState.BROKER_STATE_UP;
       return { brokerId, address, rack: '', state, version: PRODUCT_VERSION };
     });
-    this.#directory.update({ routes, brokers: known });
+    this.#directory.update({ routes, brokers: known, endpoints });
+  }
+
+  /** Tells every instance with a session. */
+  tellQuotas(quotas: InstanceQuotas): void {
+    for (const stream of this.#sessions) stream.send({ message: { $case: 'quotas', quotas } });
+  }
+
+  /** Takes its sessions back, and no new ones. */
+  leave(): void {
+    for (const stream of this.#sessions) stream.end();
+    this.refusal = new PartitaError('SHUTTING_DOWN', 'gone');
   }
 
   close(): void {
@@ -159,6 +186,8 @@ export class SpecCoordinator {
         this.registered.push(message.register);
         const accepted = { clusterId: CLUSTER_ID, coordinatorRunId: 'run', heartbeatMs: 1000, active: true };
         stream.send({ message: { $case: 'accepted', accepted } });
+        this.#sessions.add(stream);
+        stream.onClose(() => this.#sessions.delete(stream));
       },
     };
   }
@@ -175,6 +204,11 @@ export function gatewayConfig(coordinatorAddress: string): ConfigOf<typeof GATEW
     advertise: undefined,
     coordinators: [parseAddress(coordinatorAddress)],
     insecure: false,
+    merge: 'on',
+    bytesInFlightMax: GATEWAY_BYTES_IN_FLIGHT_MAX,
+    clientBytesInFlightMax: GATEWAY_CLIENT_BYTES_IN_FLIGHT_MAX,
+    connectionBytesInFlightMax: GATEWAY_CONNECTION_BYTES_IN_FLIGHT_MAX,
+    leaderBytesInFlightMax: GATEWAY_LEADER_BYTES_IN_FLIGHT_MAX,
     metricsListen: undefined,
     metricsHosts: [],
     logLevel: 'info',

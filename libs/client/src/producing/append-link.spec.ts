@@ -59,10 +59,11 @@ function appenderTo(address: string) {
   const routes = routesTo(1, address);
   const appender = new LeaderAppender(routes, newPool());
   closeLater(() => appender.close());
-  const append = (partition: number): Promise<AppendOutcome> =>
+  const append = (partition: number, waitMs = 30_000): Promise<AppendOutcome> =>
     new Promise((done) => {
       const recordBatches = Uint8Array.of(1);
-      appender.append({ topicId: TOPIC_ID, topic: 't', partition, recordBatches, done });
+      const deadlineAtMs = performance.now() + waitMs;
+      appender.append({ topicId: TOPIC_ID, topic: 't', partition, recordBatches, deadlineAtMs, done });
     });
   return { append, routes, appender };
 }
@@ -120,6 +121,21 @@ describe('a stream of appends whose broker drains', () => {
     appender.close();
     expect(await appending).toMatchObject({ reason: 'OUTCOME_UNKNOWN' });
   });
+});
+
+test('a batch whose time is over before the broker takes anything is not sent, and certainly not stored', async () => {
+  const { streams, address } = await broker({ ready: false });
+  const { append } = appenderTo(address);
+  const late = append(0, 50);
+  const patient = append(0);
+  await until(() => streams.length === 1);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  const ready = { heartbeatMs: 1000, framesInFlightMax: 100, bytesInFlightMax: 1_000_000n };
+  streams[0]!.stream.send({ message: { $case: 'ready', ready } });
+  expect(await late).toMatchObject({ reason: 'TIMED_OUT' });
+  await until(() => streams[0]!.frameIds.length === 1);
+  answer(streams[0]!);
+  expect(await patient).toMatchObject({ baseOffset: 7n });
 });
 
 test('a stream that the broker ends with SHUTTING_DOWN is opened again for the next batch', async () => {

@@ -12,7 +12,8 @@ import type { AppendOutcome } from './append-job.ts';
 
 interface PendingFrame {
   readonly entry: AppendEntry;
-  readonly timeoutMs: number;
+  /** Monotonic milliseconds. */
+  readonly expiresAtMs: number;
   readonly done: (outcome: AppendOutcome) => void;
 }
 
@@ -53,9 +54,9 @@ export class AppendLink {
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
   }
 
-  /** Sends one batch. `done` is called once, never before this returns. */
+  /** Sends one batch, or fails it once its time is over before it could be sent. `done` is called once, never before this returns. */
   append(entry: AppendEntry, timeoutMs: number, done: (outcome: AppendOutcome) => void): void {
-    const frame = { entry, timeoutMs, done };
+    const frame = { entry, expiresAtMs: performance.now() + timeoutMs, done };
     if (this.#ready && this.#stream.writable && this.#waiting.length === 0) this.#send(frame);
     else this.#waiting.push(frame);
   }
@@ -66,19 +67,29 @@ export class AppendLink {
 
   #flush(): void {
     if (!this.#ready) return;
+    const nowMs = performance.now();
     let count = 0;
+    const late: PendingFrame[] = [];
     for (const frame of this.#waiting) {
       if (!this.#stream.writable) break;
-      this.#send(frame);
+      if (frame.expiresAtMs > nowMs) this.#send(frame);
+      else late.push(frame);
       count += 1;
     }
     this.#waiting.splice(0, count);
+    for (const { entry, done } of late) done(this.#tooLate(entry));
+  }
+
+  #tooLate({ topic, partition }: AppendEntry): PartitaError {
+    const text = `broker ${this.#address} took nothing within the time of the batch; it was not sent`;
+    return new PartitaError('TIMED_OUT', text, { topic, partition: String(partition), address: this.#address });
   }
 
   #send(frame: PendingFrame): void {
     const frameId = this.#nextFrameId++;
     this.#sent.set(frameId, frame);
-    const append = { frameId, entries: [frame.entry], timeoutMs: Math.max(1, Math.floor(frame.timeoutMs)) };
+    const timeoutMs = Math.max(1, Math.floor(frame.expiresAtMs - performance.now()));
+    const append = { frameId, entries: [frame.entry], timeoutMs };
     this.#stream.send({ message: { $case: 'append', append } }, frame.entry.recordBatches.byteLength);
   }
 

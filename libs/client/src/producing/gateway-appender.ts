@@ -6,6 +6,7 @@ import { fromRpcStatus } from '@partita/rpc';
 import type { ChannelPool } from '@partita/rpc/client';
 import type { Endpoints } from '../endpoints.ts';
 import type { AppendJob, AppendOutcome, BatchSink } from './append-job.ts';
+import { RetryBudget } from '../retry-budget.ts';
 import { GatewayStream } from './gateway-stream.ts';
 import { OrderedLane } from './ordered-lane.ts';
 import type { FrameOutcome } from './produce-link.ts';
@@ -22,6 +23,7 @@ export class GatewayAppender implements BatchSink {
   readonly #stream: GatewayStream;
   /** Lanes with something in them. */
   readonly #lanes = new Map<string, OrderedLane>();
+  readonly #budget = new RetryBudget();
   /** In the order of their attempts. Bounded by the lanes, which have a few batches each under way. */
   #waiting: WaitingAttempt[] = [];
   #closed = false;
@@ -46,6 +48,7 @@ export class GatewayAppender implements BatchSink {
           this.#attempt(tried, timeoutMs, done),
         mayPass,
         onFailure: () => {},
+        budget: () => this.#budget,
         onIdle: () => void this.#lanes.delete(key),
       };
       lane = new OrderedLane(owner, (job.session ?? '') !== '');
@@ -70,11 +73,16 @@ export class GatewayAppender implements BatchSink {
   #flush(): void {
     const link = this.#stream.link;
     if (link === undefined) return;
+    const nowMs = performance.now();
     let count = 0;
     for (const attempt of this.#waiting) {
-      if (!link.hasRoom(attempt.job.recordBatches.byteLength)) break;
+      const timeoutMs = Math.min(DEADLINE_MS_MAX, attempt.expiresAtMs - nowMs);
+      if (timeoutMs > 0 && !link.hasRoom(attempt.job.recordBatches.byteLength)) break;
       count += 1;
-      const timeoutMs = Math.min(DEADLINE_MS_MAX, attempt.expiresAtMs - performance.now());
+      if (timeoutMs <= 0) {
+        queueMicrotask(() => attempt.done(tooLate(attempt.job)));
+        continue;
+      }
       attempt.job.trace?.leave();
       link.sendBatch(frameOf(attempt.job, timeoutMs), (outcome) => attempt.done(outcomeOfBatch(outcome)));
     }
@@ -112,6 +120,11 @@ function outcomeOfBatch(outcome: FrameOutcome): AppendOutcome {
   if (result?.$case === 'ack') return result.ack;
   if (result?.$case === 'error') return fromRpcStatus(result.error, { append: true });
   return new PartitaError('OUTCOME_UNKNOWN', 'the gateway answered without a result for this batch');
+}
+
+function tooLate({ topic, partition }: AppendJob): PartitaError {
+  const text = `no room came free for the batch for "${topic}" within its time`;
+  return new PartitaError('TIMED_OUT', text, { topic, partition: String(partition) });
 }
 
 function closedError(): PartitaError {

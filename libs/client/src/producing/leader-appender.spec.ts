@@ -1,5 +1,10 @@
-import { PARTITION_QUEUE_BYTES_MAX, PARTITION_QUEUE_COUNT_MAX, PartitaError } from '@partita/domain';
-import { BrokerServiceService } from '@partita/protocol';
+import {
+  PARTITION_QUEUE_BYTES_MAX,
+  PARTITION_QUEUE_COUNT_MAX,
+  PartitaError,
+  RETRIES_PER_SECOND_MIN,
+} from '@partita/domain';
+import { BrokerServiceService, BrokerState } from '@partita/protocol';
 import type {
   AppendAck,
   AppendEntry,
@@ -13,6 +18,7 @@ import type { ServerBidiStream } from '@partita/rpc/server';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { AppendOutcome } from './append-job.ts';
 import { LeaderAppender } from './leader-appender.ts';
+import type { LeaderAppenderOptions } from './leader-appender.ts';
 import { closeAll, closeLater, listen, newPool, part, until } from '../testing/loopback.ts';
 import { leaderUpdate, routesTo, TOPIC_ID } from '../testing/leaders.ts';
 
@@ -66,8 +72,8 @@ function ack(baseOffset: bigint): AppendAck {
   };
 }
 
-function appender(routes: ReturnType<typeof routesTo>): LeaderAppender {
-  const made = new LeaderAppender(routes, newPool());
+function appender(routes: ReturnType<typeof routesTo>, options: LeaderAppenderOptions = {}): LeaderAppender {
+  const made = new LeaderAppender(routes, newPool(), options);
   closeLater(() => made.close());
   return made;
 }
@@ -231,3 +237,73 @@ describe('a leader appender', () => {
     expect(await sent).toMatchObject({ reason: 'OUTCOME_UNKNOWN' });
   });
 });
+
+describe('the retry budget of a leader appender', () => {
+  const isFull = () => new PartitaError('QUEUE_FULL', 'full', { queue: 'partition' }, { retryAfterMs: 1 });
+
+  test('ends the repeats of a gateway with what the broker said last', async () => {
+    const { address, entries } = await broker(isFull);
+    const to = appender(routesTo(1, address), { whenSpent: 'fail' });
+    const startMs = performance.now();
+    const outcome = await append(to, Uint8Array.of(1), 20_000);
+    expect(outcome).toMatchObject({ reason: 'QUEUE_FULL', retryAfterMs: 1 });
+    expect(entries.length).toBeGreaterThan(RETRIES_PER_SECOND_MIN);
+    expect(performance.now() - startMs).toBeLessThan(10_000);
+    // Another batch is tried, and not repeated for long.
+    const before = entries.length;
+    expect(await append(to, Uint8Array.of(2), 20_000)).toMatchObject({ reason: 'QUEUE_FULL' });
+    expect(entries.length - before).toBeLessThan(RETRIES_PER_SECOND_MIN);
+  });
+
+  test('slows the repeats of a session down, and gives none of its batches up before the deadline', async () => {
+    let isOver = false;
+    const { address, entries } = await broker(() => (isOver ? ack(0n) : isFull()));
+    const to = appender(routesTo(1, address));
+    const appended = append(to, Uint8Array.of(1), 30_000, 'session');
+    await until(() => entries.length > RETRIES_PER_SECOND_MIN);
+    const [before, fromMs] = [entries.length, performance.now()];
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    // Without a budget it would be some hundreds.
+    const perSecond = (entries.length - before) / ((performance.now() - fromMs) / 1000);
+    expect(perSecond).toBeLessThan(2 * RETRIES_PER_SECOND_MIN);
+    isOver = true;
+    expect(await appended).toMatchObject({ baseOffset: 0n });
+  });
+
+  test('is not asked where a broker names the leader, however little is left', async () => {
+    const two = await broker(() => ack(7n));
+    let answer = isFull();
+    const one = await broker(() => answer);
+    const routes = routesTo(1, one.address);
+    routes.table.apply({
+      ...leaderUpdate(2, two.address, 1),
+      routes: [],
+      brokers: brokersOf(one.address, two.address),
+    });
+    const to = appender(routes, { whenSpent: 'fail' });
+    while (!((await append(to, Uint8Array.of(1))) instanceof PartitaError)) continue;
+    answer = new PartitaError('NOT_LEADER', 'moved', hint('2'));
+    expect(await append(to, Uint8Array.of(2))).toMatchObject({ baseOffset: 7n });
+  });
+
+  test('does not end what is in doubt', async () => {
+    let answer: Answer;
+    const { address, entries, streams } = await broker(() => answer);
+    const to = appender(routesTo(1, address), { whenSpent: 'fail' });
+    const appended = append(to, Uint8Array.of(1), 20_000, 'session');
+    await until(() => entries.length === 1);
+    answer = isFull();
+    for (const stream of streams) stream.end(new PartitaError('INTERNAL', 'broken'));
+    await until(() => entries.length > 3 * RETRIES_PER_SECOND_MIN);
+    answer = ack(3n);
+    expect(await appended).toMatchObject({ baseOffset: 3n });
+  });
+});
+
+function brokersOf(one: string, two: string) {
+  const broker = { rack: '', state: BrokerState.BROKER_STATE_UP, version: '' };
+  return [
+    { ...broker, brokerId: 1, address: one },
+    { ...broker, brokerId: 2, address: two },
+  ];
+}

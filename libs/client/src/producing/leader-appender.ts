@@ -11,6 +11,7 @@ import type { RouteCache } from '../route-cache.ts';
 import type { LeaderRoute } from '../route-table.ts';
 import type { AppendJob, AppendOutcome, BatchSink } from './append-job.ts';
 import { AppendLink } from './append-link.ts';
+import { RetryBudget } from '../retry-budget.ts';
 import { OrderedLane } from './ordered-lane.ts';
 import { mayPassSoon } from './retried-errors.ts';
 
@@ -27,6 +28,8 @@ export interface LeaderAppenderOptions {
   readonly mayPass?: (error: PartitaError) => boolean;
   /** Told of each attempt after a batch's first, with why the one before it failed. */
   readonly onRetry?: (reason: ErrorReason) => void;
+  /** As LaneOwner's: each broker has a budget of its own. */
+  readonly whenSpent?: 'slow' | 'fail';
 }
 
 export class LeaderAppender implements BatchSink {
@@ -35,6 +38,8 @@ export class LeaderAppender implements BatchSink {
   readonly #options: LeaderAppenderOptions;
   /** Links that take batches, by address. */
   readonly #links = new Map<string, AppendLink>();
+  /** Of the brokers that have a link. */
+  readonly #budgets = new Map<string, RetryBudget>();
   /** Those, and those that drain. */
   readonly #openLinks = new Set<AppendLink>();
   /** Lanes with something in them. */
@@ -62,6 +67,11 @@ export class LeaderAppender implements BatchSink {
     (known ?? this.#open(key, job)).lane.push(job);
   }
 
+  /** Fails what has waited behind others past its deadline. */
+  expire(nowMs: number): void {
+    for (const { lane } of this.#ways.values()) lane.expire(nowMs);
+  }
+
   close(): void {
     this.#closed = true;
     this.#stopListening();
@@ -76,6 +86,8 @@ export class LeaderAppender implements BatchSink {
       mayPass: this.#options.mayPass ?? mayPassSoon,
       onRetry: this.#options.onRetry,
       onFailure: (job: AppendJob, error: PartitaError) => this.#onFailure(job, error),
+      budget: () => this.#budgets.get(way.route?.address ?? ''),
+      whenSpent: this.#options.whenSpent,
       onIdle: () => void this.#ways.delete(key),
     };
     const way: Way = { lane: new OrderedLane(owner, session !== ''), topicId, partition, route: undefined };
@@ -123,11 +135,15 @@ export class LeaderAppender implements BatchSink {
     let link = this.#links.get(address);
     if (link === undefined) {
       const made = new AppendLink(this.#pool, address, {
-        onRetired: () => this.#links.delete(address),
+        onRetired: () => {
+          this.#links.delete(address);
+          this.#budgets.delete(address);
+        },
         onClosed: () => this.#openLinks.delete(made),
       });
       link = made;
       this.#links.set(address, link);
+      this.#budgets.set(address, new RetryBudget());
       this.#openLinks.add(link);
     }
     return link;

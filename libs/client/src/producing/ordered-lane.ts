@@ -13,7 +13,12 @@ import { outcomeOf } from '@partita/rpc';
 import { backoffDelayMs } from '@partita/rpc/client';
 import { Fifo } from '../fifo.ts';
 import { JITTER } from '../jitter.ts';
+import { isPaid } from '../retry-budget.ts';
+import type { RetryBudget } from '../retry-budget.ts';
 import type { AppendJob, AppendOutcome } from './append-job.ts';
+
+/** Told with what could not be sent in time: others were in front of it, and some of them are gone then. */
+const LATE_RETRY_MS = 200;
 
 /** One attempt: `done` is called once, never before this returns. */
 export type Attempt = (job: AppendJob, timeoutMs: number, done: (outcome: AppendOutcome) => void) => void;
@@ -26,6 +31,10 @@ export interface LaneOwner {
   onFailure(job: AppendJob, error: PartitaError): void;
   /** Told when a batch is sent again, with why the attempt before failed. */
   readonly onRetry?: ((reason: ErrorReason) => void) | undefined;
+  /** Of where the batches go now; absent = none. */
+  readonly budget?: (() => RetryBudget | undefined) | undefined;
+  /** What becomes of a batch that must not be repeated by the budget: its pauses grow, until its deadline (default), or it fails. */
+  readonly whenSpent?: 'slow' | 'fail' | undefined;
   /** Nothing is left. */
   onIdle(): void;
 }
@@ -84,6 +93,15 @@ export class OrderedLane {
     this.#sendAgain();
   }
 
+  /** Fails what has waited past its deadline and was never sent. */
+  expire(nowMs: number): void {
+    if (this.#queue.length === 0) return;
+    for (const entry of this.#queue.removeWhere(({ deadlineAtMs }) => deadlineAtMs <= nowMs)) {
+      this.#queuedBytes -= entry.job.recordBatches.byteLength;
+      entry.job.done(tooLate(entry));
+    }
+  }
+
   /** What is under way is in doubt and sent again: it went to somebody who cannot answer for the partition any more. */
   abandon(why: PartitaError): void {
     if (this.#windowCount === 1) return;
@@ -117,6 +135,7 @@ export class OrderedLane {
     entry.attempt = attempt;
     const leftMs = entry.deadlineAtMs - performance.now();
     if (leftMs <= 0) return queueMicrotask(() => this.#onOutcome(entry, attempt, tooLate(entry)));
+    if (entry.lastError === undefined) this.#owner.budget?.()?.called();
     this.#owner.attempt(entry.job, Math.min(leftMs, DEADLINE_MS_MAX), (outcome) =>
       this.#onOutcome(entry, attempt, outcome),
     );
@@ -134,7 +153,7 @@ export class OrderedLane {
       // Whatever was seen of the failing attempt, an earlier one of the same batch may have been stored.
       if (outcomeOf(outcome) === 'unknown') entry.inDoubt = true;
       entry.lastError = outcome;
-      if (this.#mayTryAgain(entry, outcome)) this.#failure ??= outcome;
+      if (this.#mayTryAgain(entry, outcome) && this.#isAffordable(entry, outcome)) this.#failure ??= outcome;
       else this.#finish(entry, failureOf(entry, outcome));
     }
     if (this.#failure === undefined) this.#pump();
@@ -150,13 +169,27 @@ export class OrderedLane {
     return this.#owner.mayPass(error);
   }
 
+  /** A batch that may be stored is never given up for the budget: its session would not know. */
+  #isAffordable({ inDoubt }: Entry, error: PartitaError): boolean {
+    if (this.#owner.whenSpent !== 'fail' || inDoubt || !isPaid(error)) return true;
+    return this.#owner.budget?.()?.trySpend() ?? true;
+  }
+
+  /** How much longer than told or usual the pause is, for want of a budget. */
+  #slowDownMs(failure: PartitaError): number {
+    if (this.#owner.whenSpent === 'fail' || !isPaid(failure)) return 0;
+    const isAffordable = this.#owner.budget?.()?.trySpend(this.#window.length) ?? true;
+    return isAffordable ? 0 : backoffDelayMs(this.#failureCount, JITTER);
+  }
+
   #pauseWhenQuiet(): void {
     const failure = this.#failure;
     if (failure === undefined || this.#pause !== undefined || this.#window.some(({ attempt }) => attempt !== 0)) return;
     const first = this.#window[0];
     if (first === undefined || this.#closed) return this.#sendAgain();
     const leftMs = Math.max(0, first.deadlineAtMs - performance.now());
-    const delayMs = Math.min(leftMs, failure.retryAfterMs ?? backoffDelayMs(this.#failureCount, JITTER));
+    const usualMs = failure.retryAfterMs ?? backoffDelayMs(this.#failureCount, JITTER);
+    const delayMs = Math.min(leftMs, usualMs + this.#slowDownMs(failure));
     this.#failureCount += 1;
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
@@ -197,5 +230,5 @@ function tooLate({ job, lastError }: Entry): PartitaError {
     ...(lastError === undefined ? {} : { last_reason: lastError.reason }),
   };
   const text = `the batch for "${job.topic}" could not be delivered within its time${why}`;
-  return new PartitaError('TIMED_OUT', text, metadata);
+  return new PartitaError('TIMED_OUT', text, metadata, { retryAfterMs: LATE_RETRY_MS });
 }

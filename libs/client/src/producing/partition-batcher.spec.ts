@@ -84,6 +84,18 @@ describe('a partition batcher', () => {
     expect(held.jobs).toHaveLength(2);
   });
 
+  it('gives each caller a batch of its own when it does not merge, as many under way as a session allows', async () => {
+    const { batcher, held } = setUp({ isMerging: false });
+    for (const value of ['a', 'b', 'c', 'd', 'e', 'f']) batcher.add(part([value, `${value}2`]).part);
+    await settled();
+    expect(held.jobs.map((_, index) => held.values(index))).toEqual(
+      ['a', 'b', 'c', 'd', 'e'].map((value) => [value, `${value}2`]),
+    );
+    expect(held.jobs).toHaveLength(PRODUCER_WINDOW_COUNT);
+    await held.answer(0, ack(0n));
+    expect(held.values(5)).toEqual(['f', 'f2']);
+  });
+
   it('puts what one turn queues into one batch', async () => {
     const { batcher, held } = setUp();
     for (const value of ['a', 'b', 'c']) batcher.add(part([value]).part);
@@ -232,10 +244,38 @@ describe('a partition batcher', () => {
     batcher.add(late.part);
     over.part.isOver = true;
     batcher.expire(performance.now());
-    expect(over.seen).toEqual([]);
+    expect(over.seen).toMatchObject([{ from: 0, to: 1, outcome: { reason: 'CANCELLED' } }]);
     expect(late.seen[0]?.outcome).toMatchObject({ reason: 'TIMED_OUT' });
     await held.answer(0, ack(0n));
     expect(held.jobs).toHaveLength(1);
+  });
+
+  it('sends nothing whose deadline has passed while it waited, whatever waits around it', async () => {
+    const { batcher, held } = setUp();
+    batcher.add(part(['under way']).part);
+    await settled();
+    const soon = part(['late'], { deadlineAtMs: performance.now() + 20 });
+    for (const each of [part(['before']), soon, part(['after'])]) batcher.add(each.part);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+    await held.answer(0, ack(0n));
+    expect(held.values(1)).toEqual(['before', 'after']);
+    expect(soon.seen).toMatchObject([{ from: 0, to: 1, outcome: { reason: 'TIMED_OUT' } }]);
+  });
+
+  it('fails what is past its deadline in time, though earlier ones wait longer', async () => {
+    const { batcher } = setUp();
+    batcher.add(part(['under way']).part);
+    await settled();
+    const patient = part(['patient']);
+    const hasty = part(['hasty'], { deadlineAtMs: performance.now() + 20 });
+    batcher.add(patient.part);
+    batcher.add(hasty.part);
+    batcher.expire(performance.now());
+    expect(hasty.seen).toEqual([]);
+    batcher.expire(performance.now() + 20);
+    expect(hasty.seen).toMatchObject([{ outcome: { reason: 'TIMED_OUT' } }]);
+    expect(patient.seen).toEqual([]);
+    expect(batcher.hasWaiting).toBe(true);
   });
 
   it('hands a failure to every part of the batch', async () => {

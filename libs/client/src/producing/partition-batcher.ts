@@ -20,6 +20,9 @@ import { BatchTrace } from './batch-trace.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import { ProducerSession } from './producer-session.ts';
 
+/** Told with what could not be sent in time: others were in front of it, and some of them are gone then. */
+const LATE_RETRY_MS = 200;
+
 /** Records that wait for their batch. A waiting part may end up in several batches when it is large and mergeable. */
 export interface WaitingPart {
   readonly records: readonly RecordInput[];
@@ -42,9 +45,9 @@ export interface WaitingPart {
   /** Monotonic milliseconds. */
   readonly queuedAtMs: number;
   readonly deadlineAtMs: number;
-  /** True once nobody waits for its result: what is in no batch yet is left out. */
+  /** True once nobody waits for its result: what is in no batch yet is left out, and told as CANCELLED. */
   isOver: boolean;
-  /** Told of each batch that holds some of the records: which, and what became of it. */
+  /** Told of each batch that holds some of the records: which, and what became of it; and of records that are in none. */
   readonly done: (fromIndex: number, toIndex: number, outcome: AppendOutcome, indexInBatch: number) => void;
 }
 
@@ -60,6 +63,8 @@ export interface BatcherOptions {
   readonly batchBytesMax?: number;
   /** Waits this long for more records when nothing is under way. */
   readonly lingerMs?: number;
+  /** False = a batch holds the records of one part only, and waits for none that is under way. Default true. */
+  readonly isMerging?: boolean;
   /** Whose deadline a batch has: its first record's, or that of the caller who waits longest. */
   readonly deadline: 'first' | 'last';
   /** Told of each batch that leaves: its records, and its bytes as sent. */
@@ -78,13 +83,17 @@ export class PartitionBatcher {
   readonly #session: ProducerSession;
   readonly #waiting = new Fifo<WaitingPart>();
   #waitingBytes = 0;
+  /** No part that waits has an earlier deadline. */
+  #expiryMs = Infinity;
   #requestCount = 0;
   #isPumpQueued = false;
   #lingering: ReturnType<typeof setTimeout> | undefined;
   #isFlushing = false;
+  readonly #isMerging: boolean;
 
   constructor(options: BatcherOptions) {
     this.#options = options;
+    this.#isMerging = options.isMerging ?? true;
     const { sink, ids, isSessionOptional: isOptional = false } = options;
     this.#session = new ProducerSession({ sink, ids, isOptional, onRoom: () => this.#pumpSoon() });
   }
@@ -94,7 +103,12 @@ export class PartitionBatcher {
     return this.#waiting.length === 0 && this.#session.underWayCount === 0 && this.#requestCount === 0;
   }
 
-  /** Why nothing more can be queued, or undefined. Asked for all partitions of a request before any is queued. */
+  /** Something waits for a batch. */
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Why nothing more can be queued, or undefined. */
   get full(): PartitaError | undefined {
     if (this.#waitingBytes < PARTITION_QUEUE_BYTES_MAX && this.#waiting.length < PARTITION_QUEUE_COUNT_MAX)
       return undefined;
@@ -108,6 +122,7 @@ export class PartitionBatcher {
   add(part: WaitingPart): void {
     this.#waiting.push(part);
     this.#waitingBytes += part.bytes;
+    this.#expiryMs = Math.min(this.#expiryMs, part.deadlineAtMs);
     this.#pumpSoon();
   }
 
@@ -119,11 +134,23 @@ export class PartitionBatcher {
 
   /** Fails what has waited past its deadline. `why` = what is known to keep it from going. */
   expire(nowMs: number, why?: PartitaError): void {
-    for (let part = this.#waiting.first; part !== undefined; part = this.#waiting.first) {
-      if (!part.isOver && part.deadlineAtMs > nowMs) return;
-      this.#drop();
-      if (!part.isOver) part.done(part.next, part.records.length, tooLate(this.#options.topic, why), 0);
+    if (nowMs < this.#expiryMs) return;
+    this.#expiryMs = Infinity;
+    const gone = this.#waiting.removeWhere((part) => {
+      if (isGone(part, nowMs)) return true;
+      this.#expiryMs = Math.min(this.#expiryMs, part.deadlineAtMs);
+      return false;
+    });
+    for (const part of gone) {
+      this.#waitingBytes -= part.bytes;
+      this.#fail(part, why);
     }
+  }
+
+  /** Tells a part that is in the queue no longer what became of what is in no batch. */
+  #fail(part: WaitingPart, why?: PartitaError): void {
+    const error = part.isOver ? cancelled() : tooLate(this.#options.topic, why);
+    part.done(part.next, part.records.length, error, 0);
   }
 
   /** After the caller's synchronous code, so that a loop of sends shares a batch. */
@@ -138,15 +165,17 @@ export class PartitionBatcher {
 
   #pump(): void {
     for (let part = this.#waiting.first; part !== undefined; part = this.#waiting.first) {
-      if (part.isOver) this.#drop();
-      else if (!this.#session.hasRoom || !this.#isDue(part)) return;
+      if (isGone(part, performance.now())) {
+        this.#drop();
+        this.#fail(part);
+      } else if (!this.#session.hasRoom || !this.#isDue(part)) return;
       else this.#sendNext(part);
     }
   }
 
   #isDue(first: WaitingPart): boolean {
     const { batchBytesMax = BATCH_BYTES_MAX, lingerMs = 0 } = this.#options;
-    if (this.#waitingBytes >= batchBytesMax) return true;
+    if (!this.#isMerging || this.#waitingBytes >= batchBytesMax) return true;
     if (this.#session.underWayCount > 0) return false;
     const waitMs = this.#isFlushing ? 0 : first.queuedAtMs + lingerMs - performance.now();
     if (lingerMs === 0 || waitMs <= 0) return true;
@@ -163,15 +192,19 @@ export class PartitionBatcher {
     const { batchBytesMax = BATCH_BYTES_MAX } = this.#options;
     const builder = new BatchBuilder({ batchBytesMax: first.mergeable ? batchBytesMax : BATCH_BYTES_MAX });
     const shares: Share[] = [];
+    const nowMs = performance.now();
     for (let part = this.#waiting.first; part !== undefined; part = this.#waiting.first) {
-      if (shares.length > 0 && !fitsWith(first, part)) break;
-      if (!part.isOver) {
-        const from = part.next;
-        const indexInBatch = builder.count;
-        addRecords(builder, part);
-        if (part.next > from) shares.push({ part, from, to: part.next, indexInBatch });
-        if (part.next < part.records.length) break;
+      if (shares.length > 0 && !(this.#isMerging && fitsWith(first, part))) break;
+      if (part !== first && isGone(part, nowMs)) {
+        this.#drop();
+        this.#fail(part);
+        continue;
       }
+      const from = part.next;
+      const indexInBatch = builder.count;
+      addRecords(builder, part);
+      if (part.next > from) shares.push({ part, from, to: part.next, indexInBatch });
+      if (part.next < part.records.length) break;
       this.#drop();
     }
     if (!first.mergeable && first.next < first.records.length) return this.#refuseWhole(first);
@@ -258,6 +291,15 @@ function traceOf(shares: readonly Share[]): BatchTrace | undefined {
   });
 }
 
+/** It is too late for what is in no batch yet, or nobody waits for it. */
+function isGone({ isOver, deadlineAtMs }: WaitingPart, nowMs: number): boolean {
+  return isOver || deadlineAtMs <= nowMs;
+}
+
+function cancelled(): PartitaError {
+  return new PartitaError('CANCELLED', 'cancelled before the record was sent');
+}
+
 /** Whether a part may share a batch with the first one. */
 function fitsWith(first: WaitingPart, part: WaitingPart): boolean {
   return (
@@ -272,5 +314,5 @@ function fitsWith(first: WaitingPart, part: WaitingPart): boolean {
 function tooLate(topic: string, why: PartitaError | undefined): PartitaError {
   const metadata = { topic, ...(why === undefined ? {} : { last_reason: why.reason }) };
   const text = `the record for "${topic}" could not be delivered within its time${why === undefined ? '' : `: ${why.message}`}`;
-  return new PartitaError('TIMED_OUT', text, metadata);
+  return new PartitaError('TIMED_OUT', text, metadata, { retryAfterMs: LATE_RETRY_MS });
 }

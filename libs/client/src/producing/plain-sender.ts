@@ -10,6 +10,7 @@ import { backoffDelayMs } from '@partita/rpc/client';
 import type { ChannelPool } from '@partita/rpc/client';
 import type { Endpoints } from '../endpoints.ts';
 import { JITTER } from '../jitter.ts';
+import { isPaid, RetryBudget } from '../retry-budget.ts';
 import { GatewayStream } from './gateway-stream.ts';
 import { ProduceLane } from './produce-lane.ts';
 import type { LaneFrame, PendingRecord } from './produce-lane.ts';
@@ -27,6 +28,7 @@ export class PlainSender implements RecordSender {
   readonly #lanes = new Map<string, ProduceLane>();
   /** Lanes with something to send. */
   readonly #waitingLanes = new Set<ProduceLane>();
+  readonly #budget = new RetryBudget();
   #isPumpQueued = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAtMs = Infinity;
@@ -130,6 +132,7 @@ export class PlainSender implements RecordSender {
       codec: CODECS[this.#options.codec ?? 'none'],
     };
     const { timeoutMs, bytes } = frame;
+    if (lane.attempt === 0) this.#budget.called();
     link.sendRecords({ request, timeoutMs, traceparent, tracestate: '' }, bytes, (outcome) =>
       this.#onOutcome(lane, frame, outcome),
     );
@@ -139,7 +142,10 @@ export class PlainSender implements RecordSender {
     const error = lane.finish(frame, outcome);
     if (error === undefined) lane.attempt = 0;
     else if (error.metadata['index'] === undefined) {
-      lane.notBeforeMs = performance.now() + (error.retryAfterMs ?? backoffDelayMs(lane.attempt, JITTER));
+      const delayMs = error.retryAfterMs ?? backoffDelayMs(lane.attempt, JITTER);
+      const isAffordable = !isPaid(error) || this.#budget.trySpend();
+      const slowDownMs = isAffordable ? 0 : backoffDelayMs(lane.attempt, JITTER);
+      lane.notBeforeMs = performance.now() + delayMs + slowDownMs;
       lane.attempt += 1;
     }
     if (!lane.empty) this.#waitingLanes.add(lane);

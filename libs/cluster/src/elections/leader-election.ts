@@ -4,7 +4,7 @@
  */
 import { partitionKey } from '@partita/domain';
 import type { ClusterPartition, ClusterState, ClusterTopic } from '../cluster-state.ts';
-import { creationFate } from '../topics/creation-fate.ts';
+import { creationFate, isUnfinished } from '../topics/creation-fate.ts';
 import { sameConfig, sameReplica } from '../inventory.ts';
 import type { ReplicaConfig, ReplicaIdentity } from '../inventory.ts';
 import { canElect, electionQuorum, liveReplica } from '../partition-status.ts';
@@ -47,7 +47,7 @@ export function planElections(
 
 /** Before all replicas of a new topic are made it may still be given up, so nobody may write to it. */
 function mayElect(state: ClusterState, topic: ClusterTopic): boolean {
-  return topic.life !== 'creating' || creationFate(state, topic) === 'complete';
+  return !isUnfinished(topic) || creationFate(state, topic) === 'complete';
 }
 
 /** The next attempt, whether it can succeed or not; undefined while no replica set is known. */

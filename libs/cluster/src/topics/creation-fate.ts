@@ -4,6 +4,11 @@ import { liveReplica } from '../partition-status.ts';
 
 export type CreationFate = 'complete' | 'wait' | 'abandon';
 
+/** True = as far as is known here, nobody was told yet that the topic is there. */
+export function isUnfinished(topic: ClusterTopic | undefined): boolean {
+  return topic?.life === 'creating' || topic?.life === 'found';
+}
+
 /**
  * `complete`: all replicas are made, or a partition has had an epoch, so that somebody may have written. From there on leaders
  * are elected and the topic is never given up. `abandon`: some replica was never made, on a broker that answers. `wait`: its
@@ -16,6 +21,8 @@ export function creationFate(state: ClusterState, topic: ClusterTopic): Creation
     config?.replicas.every((identity) => liveReplica(state, topicId, partition, identity) !== undefined),
   );
   if (whole) return 'complete';
+  // Nobody remembers its creation, so its replicas may be elsewhere by now, and have epochs: all brokers have their say.
+  if (topic.life === 'found') return state.missingBrokerIds().length > 0 ? 'wait' : 'abandon';
   const unanswered = topic.partitions.some(
     ({ config }) =>
       config?.replicas.some(({ brokerId }) => (state.broker(brokerId)?.facts.status ?? 'down') === 'down') ??

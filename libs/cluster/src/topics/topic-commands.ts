@@ -15,6 +15,7 @@ import type { ClusterState, ClusterTopic } from '../cluster-state.ts';
 import type { ReplicaConfig, Tombstone, TopicDefinition } from '../inventory.ts';
 import { evenKeyRanges } from './key-ranges.ts';
 import { electionQuorum } from '../partition-status.ts';
+import { isUnfinished } from './creation-fate.ts';
 import { placePartitions } from './placement.ts';
 import { placementBrokers } from './placement-brokers.ts';
 import type { ClusterRecord, Decision } from '../records.ts';
@@ -201,10 +202,14 @@ export interface DeleteTopicCommand {
   readonly nowMs: number;
 }
 
-/** Hides the topic from clients. It is gone once tombstones are stored by so many that no election can miss them. */
+/**
+ * Hides the topic from clients. It is gone once tombstones are stored by so many that no election can miss them. A repeat joins
+ * the deletion under way: to call the topic missing would be to say that it is gone already.
+ */
 export function deleteTopic(state: ClusterState, command: DeleteTopicCommand): Decision<Tombstone> {
-  const topic = changeableTopic(state, command.name, command.etag);
-  requireHolders(state, topic, deletionQuorum);
+  const hidden = hiddenTopic(state, command.name);
+  const topic = hidden ?? changeableTopic(state, command.name, command.etag);
+  if (hidden === undefined) requireHolders(state, topic, deletionQuorum);
   const { topicId } = topic.definition;
   const tombstone = { topicId, name: topic.name, deleteId: command.deleteId, deleteTimeMs: command.nowMs };
   return { records: [{ type: 'topic_deleting', topicId }], response: tombstone };
@@ -214,6 +219,12 @@ export function deleteTopic(state: ClusterState, command: DeleteTopicCommand): D
 export function visibleTopic(state: ClusterState, nameOrId: string): ClusterTopic {
   const topic = state.topicByName(nameOrId) ?? state.topicById(nameOrId);
   if (topic?.life === 'active') return topic;
+  if (topic?.life === 'found') {
+    throw new PartitaError(
+      'COORDINATOR_UNAVAILABLE',
+      `a broker holds topic "${nameOrId}", and whether it was ever completed is not known yet: repeat in a moment`,
+    );
+  }
   throw new PartitaError(
     'TOPIC_NOT_FOUND',
     `there is no topic "${nameOrId}"; create it with: npx partita topic create ${nameOrId}`,
@@ -223,9 +234,14 @@ export function visibleTopic(state: ClusterState, nameOrId: string): ClusterTopi
   );
 }
 
+function hiddenTopic(state: ClusterState, name: string): ClusterTopic | undefined {
+  const topic = state.topicByName(name);
+  return topic?.life === 'deleting' ? topic : undefined;
+}
+
 function changeableTopic(state: ClusterState, name: string, etag: string, internal = false): ClusterTopic {
   // Its maker may have been told by the coordinator before this one that it is there: then it is not to be called missing.
-  if (state.topicByName(name)?.life === 'creating')
+  if (isUnfinished(state.topicByName(name)))
     throw new PartitaError('COORDINATOR_UNAVAILABLE', `topic "${name}" is being created: repeat in a moment`);
   const topic = visibleTopic(state, name);
   if (isInternalTopic(topic.name) && !internal) {

@@ -8,6 +8,7 @@ import type { ErrorReason, PartitaError, Random } from '@partita/domain';
 import { InstanceSessionServiceService } from '@partita/protocol';
 import type {
   InstanceAccepted,
+  InstanceQuotas,
   InstanceSessionRequest,
   InstanceSessionResponse,
   ServiceKind,
@@ -32,6 +33,8 @@ export interface InstanceSessionsOptions {
   onAccepted(accepted: InstanceAccepted): void;
   /** Which shards are whose. Only an active coordinator tells. */
   onShards?(assignment: ShardAssignment): void;
+  /** The quotas of the cluster, newer than all that were told before. */
+  onQuotas?(quotas: InstanceQuotas): void;
   /** The cluster will not have this instance, and asking again changes nothing. Called once. */
   onRefused(error: PartitaError): void;
   /** There is no session with this coordinator; it is tried again by itself. Undefined = ended without an error. */
@@ -61,7 +64,7 @@ const REFUSALS: ReadonlySet<ErrorReason> = new Set<ErrorReason>(['WRONG_CLUSTER'
 
 /** Opens the sessions and opens them again until `close`. */
 export function keepInstanceSessions(options: InstanceSessionsOptions): InstanceSessions {
-  const shared = { clusterId: options.clusterId, draining: false, refused: false };
+  const shared = { clusterId: options.clusterId, draining: false, refused: false, quotasVersion: 0n };
   const links = options.coordinators.map((address) => new Link(address, options, shared));
   return {
     drain: () => {
@@ -79,6 +82,8 @@ interface Shared {
   clusterId: string;
   draining: boolean;
   refused: boolean;
+  /** Of the settings whose quotas were passed on last: coordinators may tell in any order. */
+  quotasVersion: bigint;
 }
 
 class Link {
@@ -138,6 +143,13 @@ class Link {
       this.#shared.clusterId = message.accepted.clusterId;
       this.#options.onAccepted(message.accepted);
     } else if (message?.$case === 'shards') this.#options.onShards?.(message.shards);
+    else if (message?.$case === 'quotas') this.#onQuotas(message.quotas);
+  }
+
+  #onQuotas(quotas: InstanceQuotas): void {
+    if (quotas.version <= this.#shared.quotasVersion) return;
+    this.#shared.quotasVersion = quotas.version;
+    this.#options.onQuotas?.(quotas);
   }
 
   #onClose(error: PartitaError | undefined): void {

@@ -21,6 +21,8 @@ export interface CallContext {
   readonly deadlineMs: number;
   /** Aborted when the call is over for whatever reason: answered, cancelled, cut, too late. Made on first use. */
   readonly signal: AbortSignal;
+  /** True once `signal` is, or would be, aborted: costs nothing to ask. */
+  readonly isOver: boolean;
   /** Aborted when the server begins to drain: a long poll or stream that watches it ends itself in good time. */
   readonly draining: AbortSignal;
   /** Metadata for a call made on behalf of this one: same client id and request id. */
@@ -63,6 +65,10 @@ export class OpenCall implements CallContext {
 
   get deadlineMs(): number {
     return Math.max(0, this.#deadlineAtMs - performance.now());
+  }
+
+  get isOver(): boolean {
+    return this.#abortReason !== undefined;
   }
 
   get signal(): AbortSignal {

@@ -1,5 +1,5 @@
 /** Instruments of the broker. */
-import { ERROR_REASONS, METRIC_PARTITION_COUNT_MAX, METRIC_TOPIC_COUNT_MAX } from '@partita/domain';
+import { ERROR_REASONS, METRIC_PARTITION_COUNT_MAX, METRIC_TOPIC_COUNT_MAX, QUOTA_KINDS } from '@partita/domain';
 import { BYTES_BUCKETS, COUNT_BUCKETS, DURATION_BUCKETS } from '../buckets.ts';
 import { instruments } from '../instrument.ts';
 
@@ -61,6 +61,19 @@ export const BROKER_INSTRUMENTS = instruments({
     unit: '{batch}',
     description: 'Batches that readers were given.',
     labels: TOPIC,
+  },
+  'partita.broker.throttle.duration': {
+    kind: 'histogram',
+    unit: 's',
+    description: 'Waits of appends and of readers because of a quota, by whom the quota binds.',
+    labels: { use: ['produce', 'consume'], quota: QUOTA_KINDS },
+    buckets: DURATION_BUCKETS,
+  },
+  'partita.broker.throttle.refused': {
+    kind: 'counter',
+    unit: '{append}',
+    description: 'Appends that were refused with QUOTA_EXCEEDED, by whom the quota binds.',
+    labels: { quota: QUOTA_KINDS, topic: METRIC_TOPIC_COUNT_MAX },
   },
   'partita.broker.log.write.duration': {
     kind: 'histogram',

@@ -1,5 +1,5 @@
 /** Instruments of the producer gateway. */
-import { ERROR_REASONS, METRIC_TOPIC_COUNT_MAX } from '@partita/domain';
+import { ERROR_REASONS, METRIC_TOPIC_COUNT_MAX, QUOTA_KINDS } from '@partita/domain';
 import { BYTES_BUCKETS, COUNT_BUCKETS, DURATION_BUCKETS } from '../buckets.ts';
 import { instruments } from '../instrument.ts';
 
@@ -44,10 +44,30 @@ export const GATEWAY_INSTRUMENTS = instruments({
     description: 'Bytes of the batches that the gateway built, as sent.',
     buckets: BYTES_BUCKETS,
   },
+  'partita.gateway.throttle.duration': {
+    kind: 'histogram',
+    unit: 's',
+    description: 'Waits of requests that were beyond a quota and went in the end, by whom the quota binds.',
+    labels: { quota: QUOTA_KINDS },
+    buckets: DURATION_BUCKETS,
+  },
+  'partita.gateway.throttle.refused': {
+    kind: 'counter',
+    unit: '{request}',
+    description: 'Requests that were refused with QUOTA_EXCEEDED here, by whom the quota binds.',
+    labels: { quota: QUOTA_KINDS, topic: METRIC_TOPIC_COUNT_MAX },
+  },
   'partita.gateway.queue.bytes': {
     kind: 'gauge',
     unit: 'By',
     description: 'Bytes of records that were taken and are not answered.',
+  },
+  'partita.gateway.shed': {
+    kind: 'counter',
+    unit: '{request}',
+    description:
+      'Requests, or their parts for one partition, that were refused with QUEUE_FULL, by the limit that was met.',
+    labels: { limit: ['connection', 'client', 'leader', 'gateway', 'partition'] },
   },
   'partita.gateway.retries': {
     kind: 'counter',

@@ -1,5 +1,5 @@
 /** Instruments of the consumer-group service. What concerns a group is told by the instance that owns it. */
-import { ERROR_REASONS, METRIC_GROUP_COUNT_MAX, METRIC_TOPIC_COUNT_MAX } from '@partita/domain';
+import { ERROR_REASONS, METRIC_GROUP_COUNT_MAX, METRIC_TOPIC_COUNT_MAX, QUOTA_KINDS } from '@partita/domain';
 import { DURATION_BUCKETS } from '../buckets.ts';
 import { instruments } from '../instrument.ts';
 
@@ -44,6 +44,13 @@ export const GROUP_INSTRUMENTS = instruments({
     unit: 'By',
     description: 'Bytes of records that members were sent.',
     labels: GROUP_TOPIC,
+  },
+  'partita.group.throttle.duration': {
+    kind: 'histogram',
+    unit: 's',
+    description: 'Waits of deliveries to members because of a quota, by whom the quota binds.',
+    labels: { quota: QUOTA_KINDS },
+    buckets: DURATION_BUCKETS,
   },
   'partita.group.commits': {
     kind: 'counter',
