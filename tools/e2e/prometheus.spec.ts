@@ -15,8 +15,11 @@ const GROUP = 'readers';
 const RECORD_COUNT = 200;
 const MORE_COUNT = 50;
 
-/** Panels of what a healthy cluster does not do: they may be empty. */
-const QUIET_PANELS = ['Errors', 'Errors by reason', 'Append errors by reason', 'Appends tried again'];
+/** Panels of what a healthy cluster without quotas does not do: they may be empty. */
+const QUIET_PANELS = [
+  ...['Errors', 'Errors by reason', 'Append errors by reason', 'Appends tried again'],
+  ...['Shed requests', 'Held by quotas', 'Refused by quotas'],
+];
 
 const reason = whyNoPrometheus();
 

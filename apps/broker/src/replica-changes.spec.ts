@@ -90,8 +90,8 @@ describe('a replica that moves to another broker', () => {
     expect(await change.ask(third!, 9)).toMatchObject({ granted: false, configFloor: 2, promisedEpoch: 1 });
     const again = await change.freshReplica(3);
     await change.change(1, { learners: [again] });
-    const beneath = await refusal(change.make(again, { ...change.config, configVersion: 2 }));
-    expect(beneath).toMatchObject({ reason: 'FENCED_EPOCH', metadata: { epoch: '2', promised: '2' } });
+    const beneath = await refusal(change.make(again, { ...change.config, configVersion: 1 }));
+    expect(beneath).toMatchObject({ reason: 'FENCED_EPOCH', metadata: { epoch: '1', promised: '2' } });
     await change.make(again, change.config, 0);
     await expect.poll(() => change.reported(again), SOON).toMatchObject({ promisedEpoch: 1, configFloor: 3 });
     // As a kill -9 right behind the creation leaves it.
@@ -101,6 +101,19 @@ describe('a replica that moves to another broker', () => {
     await expect.poll(() => change.reported(again)?.suspect, SOON).toBe(false);
     await change.delete(third!, 2);
     expect(await filesOf(3)).toContain('0');
+  });
+
+  it('comes back by the very set that the deletion of its first replica named', async () => {
+    const change = await start(3, 3, 2);
+    const [first, second, third] = set.replicas;
+    await change.change(1, { replicas: [first!, second!] });
+    const again = await change.freshReplica(3);
+    await change.change(1, { learners: [again] });
+    await change.delete(third!);
+    expect(await change.ask(third!, 9)).toMatchObject({ granted: false, configFloor: 3 });
+    await change.make(again, change.config, 0);
+    await expect.poll(() => change.reported(again), SOON).toMatchObject({ configFloor: 3 });
+    expect((await refusal(change.make(third!, change.config, 0))).reason).toBe('INVALID_REQUEST');
   });
 
   it('is found as it was left by whatever ends its broker on the way', async () => {

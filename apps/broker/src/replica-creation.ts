@@ -74,13 +74,16 @@ function configFault(wanted: ReplicaToCreate, place: CreationPlace): PartitaErro
   return lateFault(wanted, config, keptFloor(directory.journal, wanted));
 }
 
-/** An order that comes late, or a coordinator of yesterday: the partition has gone on without this replica. */
+/**
+ * An order that comes late, or a coordinator of yesterday: the partition has gone on without this replica. Both orders name
+ * committed sets, and there is one of each version: one of the floor's own that has another replica than the deleted is it.
+ */
 function lateFault(
   { topicId, partition, replicaId }: ReplicaToCreate,
   { version }: ReplicaConfig,
   kept: KeptFloor | undefined,
 ): PartitaError | undefined {
-  if (kept === undefined || (version > kept.configFloor && kept.replicaId !== replicaId)) return undefined;
+  if (kept === undefined || (version >= kept.configFloor && kept.replicaId !== replicaId)) return undefined;
   const message = `replica ${replicaId} of config ${version} is not made: config ${kept.configFloor} is known here, without it`;
   return new PartitaError('FENCED_EPOCH', message, {
     topic_id: topicId,

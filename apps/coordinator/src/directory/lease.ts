@@ -44,6 +44,8 @@ export class Lease {
   /** Number of the last lease that was held. */
   #lastNumber = 0;
   #heardOtherAtMs = -Infinity;
+  /** True = the store refused a write for another holder of the lease: nothing is decided until the store was asked who has it. */
+  #isContested = false;
   /** Why the store did not take what it was last asked for; undefined = it did. */
   #failure: PartitaError | undefined;
   #ticking: Promise<void> | undefined;
@@ -130,9 +132,8 @@ export class Lease {
 
   /** The token for writes, when the directory is in step with memory. */
   anchoredToken(): LeaseToken | undefined {
-    return this.#anchor.isAnchored && this.status() === 'active' && this.#options.store.state === 'up'
-      ? this.#token
-      : undefined;
+    const isSure = this.#anchor.isAnchored && this.status() === 'active' && !this.#isContested;
+    return isSure && this.#options.store.state === 'up' ? this.#token : undefined;
   }
 
   /** The token, or the error that tells why nothing can be changed now. */
@@ -140,7 +141,7 @@ export class Lease {
     const token = this.anchoredToken();
     if (token !== undefined) return token;
     const status = this.status();
-    if (status === 'standby') {
+    if (status === 'standby' || this.#isContested) {
       throw new PartitaError(
         'COORDINATOR_UNAVAILABLE',
         'no coordinator is active at the moment: repeat in a few seconds',
@@ -191,6 +192,10 @@ export class Lease {
 
   /** What the store answered to a write or a reading: a damaged directory is replaced. */
   storeFailed(error: unknown): void {
+    if (error instanceof PartitaError && error.reason === 'NOT_ACTIVE_COORDINATOR') {
+      this.#isContested = true;
+      this.wake();
+    }
     if (isDirectoryDamage(error) && this.#anchor.isAnchored) this.#anchor.damaged([error.message]);
   }
 
@@ -286,7 +291,10 @@ export class Lease {
   }
 
   async #renewOrAcquire(sentAtMs: number): Promise<void> {
-    if (this.#token !== undefined && (await this.#renew(this.#token, sentAtMs))) return;
+    if (this.#token !== undefined && (await this.#renew(this.#token, sentAtMs))) {
+      this.#isContested = false;
+      return;
+    }
     const { store, runId, url, lines } = this.#options;
     if (this.#token === undefined && (await this.#isLeftToAnother(sentAtMs))) return;
     const attempt = await store.leaseAcquire({ run: runId, url: url(), ttlMs: LEASE_TTL_MS });
@@ -303,6 +311,7 @@ export class Lease {
       lines.write('lease taken', { token: number });
     }
     this.#token = attempt.token;
+    this.#isContested = false;
     this.#lastNumber = number;
     this.#state.held(number, sentAtMs);
   }
@@ -342,6 +351,7 @@ export class Lease {
       this.#options.lines.write('lease lost', { token: this.#token.number, holder: holder?.url ?? '' });
     }
     this.#token = undefined;
+    this.#isContested = false;
     this.#anchor.release(holder === undefined);
     this.#state.heldByOther(holder);
   }
