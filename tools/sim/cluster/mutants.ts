@@ -25,7 +25,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'apps/coordinator/src/coordinator.ts',
     from: 'for (const topic of topics) updates.found(topic);',
     to: '',
-    seed: 60,
+    seed: 10007,
   },
   {
     name: 'a standby does not hear of topics that another has deleted',
