@@ -52,6 +52,8 @@ export class LocalCluster {
   readonly #redis: SupervisedRedis;
   readonly #plan: PlannedCluster;
   readonly #processes: readonly SupervisedProcess[];
+  /** Why the last look found that the cluster does not serve yet. */
+  #notServing = 'nothing was asked yet';
   #written = false;
   #stopping = false;
 
@@ -214,21 +216,28 @@ export class LocalCluster {
 
   async #serves(pool: ChannelPool): Promise<boolean> {
     if (!this.#processes.every((process) => process.ready)) return false;
+    let asked = '';
     try {
       const options = { deadlineMs: 2000 };
       const { gateways, consumerGroups } = this.#plan;
       // All of them must have the directory: without it they know no topic and no leader.
       for (const { address } of [...gateways, ...consumerGroups]) {
+        asked = `the brokers that ${address} knows`;
         const answer = await callUnary(pool.client(address), ClusterServiceService.getCluster, {}, options);
         const up = answer.brokers.filter((broker) => broker.state === BrokerState.BROKER_STATE_UP);
-        if (up.length < this.#options.brokerCount) return false;
+        if (up.length < this.#options.brokerCount) {
+          this.#notServing = `${address} knows ${up.length} of ${this.#options.brokerCount} brokers as up`;
+          return false;
+        }
       }
       for (const { address } of consumerGroups) {
+        asked = `the groups of ${address}`;
         const request = { pageSize: 1, pageToken: '', shards: [] };
         await callUnary(pool.client(address), GroupServiceService.listGroups, request, options);
       }
       return true;
-    } catch {
+    } catch (error) {
+      this.#notServing = `${asked}: ${error instanceof Error ? error.message : String(error)}`;
       return false;
     }
   }
@@ -241,7 +250,8 @@ export class LocalCluster {
 
   #missing(): string {
     const starting = this.#processes.filter((process) => !process.ready);
-    if (starting.length === 0) return 'the brokers to register and the groups to load; see the logs';
+    if (starting.length === 0)
+      return `the brokers to register and the groups to load (${this.#notServing}); see the logs`;
     return starting.map((process) => [process.spec.name, ...process.lastLines].join('\n    ')).join('\n  ');
   }
 

@@ -169,7 +169,7 @@ export class RouteCache {
     const options = { deadlineMs: Math.max(1, untilMs - performance.now()), signal: this.#closing.signal };
     const client = this.#options.pool.client(address);
     const answer = await callUnary(client, ClusterServiceService.getRoutes, request, options);
-    this.table.apply({ reset: false, complete: false, deletedTopicIds: [], endpoints: [], ...answer });
+    this.table.applyAnswer(answer);
     this.#changed();
   }
 

@@ -1,5 +1,5 @@
 import { PartitaError } from '@partita/domain';
-import { TopicRoute, WatchRoutesResponse } from '@partita/protocol';
+import { BrokerState, GetRoutesResponse, TopicRoute, WatchRoutesResponse } from '@partita/protocol';
 import { describe, expect, test } from 'vitest';
 import { RouteTable } from './route-table.ts';
 
@@ -12,6 +12,10 @@ function route(topicId: string, topic: string, version: bigint, ...leaders: Lead
 
 function update(parts: Parameters<typeof WatchRoutesResponse.fromPartial>[0]): WatchRoutesResponse {
   return WatchRoutesResponse.fromPartial(parts);
+}
+
+function answer(parts: Parameters<typeof GetRoutesResponse.fromPartial>[0]): GetRoutesResponse {
+  return GetRoutesResponse.fromPartial(parts);
 }
 
 const brokers = [
@@ -64,6 +68,31 @@ describe('a route table', () => {
     expect(table.applyHint(hint(2, 4))).toBe(true);
     expect(table.leader('a', 0)).toEqual({ brokerId: 2, leaderEpoch: 4, address: 'two:2' });
     expect(table.applyHint(new PartitaError('NOT_LEADER', 'moved'))).toBe(false);
+  });
+
+  test('lets an answer that is behind the watch undo nothing that it told of brokers', () => {
+    const table = new RouteTable();
+    const up = { ...brokers[1], state: BrokerState.BROKER_STATE_UP };
+    table.apply(update({ brokers: [brokers[0]!, up], routes: [route('a', 'flights', 1n, [1, 3])] }));
+    const down = { brokerId: 2, address: 'gone:2', state: BrokerState.BROKER_STATE_DOWN };
+    const third = { brokerId: 3, address: 'three:3' };
+    table.applyAnswer(answer({ brokers: [down, third], routes: [route('a', 'flights', 1n, [1, 3])] }));
+    expect(table.brokers.map(({ brokerId, address, state }) => [brokerId, address, state])).toEqual([
+      [1, 'one:1', BrokerState.BROKER_STATE_UNSPECIFIED],
+      [2, 'two:2', BrokerState.BROKER_STATE_UP],
+      [3, 'three:3', BrokerState.BROKER_STATE_UNSPECIFIED],
+    ]);
+  });
+
+  test.for([
+    ['a later epoch', route('a', 'flights', 1n, [2, 4])],
+    ['a later version', route('a', 'flights', 2n, [2, 3])],
+    ['a topic that is new', route('b', 'trains', 1n, [2, 0])],
+  ] as const)('takes the addresses of an answer with %s', ([, newer]) => {
+    const table = new RouteTable();
+    table.apply(update({ brokers, routes: [route('a', 'flights', 1n, [1, 3])] }));
+    table.applyAnswer(answer({ brokers: [{ brokerId: 2, address: 'moved:2' }], routes: [newer] }));
+    expect(table.brokers.find(({ brokerId }) => brokerId === 2)?.address).toBe('moved:2');
   });
 
   test('forgets after a reset what the whole state did not name', () => {

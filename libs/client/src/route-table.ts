@@ -4,7 +4,14 @@
  * from several sources in any order.
  */
 import { PartitaError } from '@partita/domain';
-import type { Broker, Partition, ServiceEndpoint, TopicRoute, WatchRoutesResponse } from '@partita/protocol';
+import type {
+  Broker,
+  GetRoutesResponse,
+  Partition,
+  ServiceEndpoint,
+  TopicRoute,
+  WatchRoutesResponse,
+} from '@partita/protocol';
 
 /** A partition's leader and where it answers. */
 export interface LeaderRoute {
@@ -52,7 +59,7 @@ export class RouteTable {
     return { brokerId: found.leaderId, leaderEpoch: found.leaderEpoch, address };
   }
 
-  /** Takes in one message of a watch, or the answer of GetRoutes as one without `reset`. */
+  /** Takes in one message of a watch. */
   apply(update: WatchRoutesResponse): void {
     if (update.reset) this.#seenSinceReset = new Set();
     if (update.brokers.length > 0) this.#brokers = new Map(update.brokers.map((broker) => [broker.brokerId, broker]));
@@ -71,6 +78,21 @@ export class RouteTable {
     }
   }
 
+  /**
+   * Takes in the answer of somebody who was asked and may be behind the watch. Brokers carry no version, and the watch tells
+   * of each change once: an old answer must not undo what it told. With a newer route the answer is the newer one, and then
+   * its brokers' addresses hold; whether a broker that is known is up, only the watch says.
+   */
+  applyAnswer({ routes, brokers }: GetRoutesResponse): void {
+    const isNewer = routes.some((route) => this.#isNews(route));
+    for (const broker of brokers) {
+      const known = this.#brokers.get(broker.brokerId);
+      if (known === undefined) this.#brokers.set(broker.brokerId, broker);
+      else if (isNewer) this.#brokers.set(broker.brokerId, { ...known, address: broker.address });
+    }
+    for (const route of routes) this.#applyRoute(route);
+  }
+
   /** Takes in what a NOT_LEADER answer tells. True when it was news. */
   applyHint(error: PartitaError): boolean {
     const { topic_id: topicId, partition, leader, leader_epoch: epoch } = error.metadata;
@@ -81,6 +103,12 @@ export class RouteTable {
     found.leaderId = leaderId;
     found.leaderEpoch = leaderEpoch;
     return true;
+  }
+
+  #isNews({ topicId, version, partitions }: TopicRoute): boolean {
+    const known = this.#byId.get(topicId);
+    if (known === undefined || known.version !== version) return known === undefined || version > known.version;
+    return partitions.some(({ leaderEpoch }, index) => leaderEpoch > (known.partitions[index]?.leaderEpoch ?? -1));
   }
 
   #applyRoute(route: TopicRoute): void {
