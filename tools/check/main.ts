@@ -19,7 +19,7 @@ npm run fix                  repairs what verify finds, where a machine can
 Options of npm test
   --only unit|e2e|verify     one part
   --unit-minutes N           limit of the unit suites (8)
-  --e2e-minutes N            limit of the e2e suites (15)
+  --e2e-minutes N            limit of the e2e suites (18)
   --help
 `;
 
@@ -37,7 +37,7 @@ function parseCommandLine(argv: readonly string[]): Arguments | 'help' {
     options: {
       only: { type: 'string' },
       'unit-minutes': { type: 'string', default: '8' },
-      'e2e-minutes': { type: 'string', default: '15' },
+      'e2e-minutes': { type: 'string', default: '18' },
       help: { type: 'boolean', default: false },
     },
   });

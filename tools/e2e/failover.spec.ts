@@ -115,11 +115,11 @@ const FAULTS: readonly Fault[] = [
 
 describe('under a checked history, nothing is lost when', () => {
   it.runIf(faultsInGate('failover'))(
-    'each broker is killed, all are, the leader stands still, and the active coordinator is killed',
+    'the leader is killed, all brokers are, the leader stands still, and the active coordinator is killed',
     async () => {
       await topic.workDuring('each fault once', async () => {
-        // The leader is among those that are killed in turn.
-        for (const { happens } of FAULTS.slice(1)) {
+        // Each broker in turn takes three times as long as the leader alone, and shows no more.
+        for (const { happens } of FAULTS.filter((fault) => fault.happens !== killEach)) {
           await sleep(QUIET_MS);
           await happens();
           await topic.untilInSync(3);
