@@ -1,5 +1,6 @@
 import {
   createLogger,
+  letHeapGrow,
   parseConfig,
   PRODUCT_VERSION,
   reloadLogLevel,
@@ -8,7 +9,6 @@ import {
 } from '@partita/runtime';
 import { startBroker } from './broker.ts';
 import { BROKER_CONFIG, brokerConfigFault } from './config.ts';
-import { letHeapGrow } from './heap-growth.ts';
 
 /** Threads of libuv that a broker needs: 32 syncs at once, or four slow ones would stop every read. */
 const THREAD_COUNT_MIN = 32;

@@ -1,6 +1,7 @@
 /** The consumer-group service as a process. */
 import {
   createLogger,
+  letHeapGrow,
   PRODUCT_VERSION,
   reloadLogLevel,
   runProcess,
@@ -20,6 +21,7 @@ if (result.kind === 'exit') {
 }
 
 const { config } = result;
+letHeapGrow();
 const instanceId = systemRandom.uuid();
 const logger = createLogger({
   service: 'consumer-group',

@@ -1,5 +1,6 @@
 import {
   createLogger,
+  letHeapGrow,
   metricsListenFault,
   parseConfig,
   plaintextListenFault,
@@ -29,6 +30,7 @@ if (parsed.kind === 'exit') {
   process.exit(parsed.code);
 }
 const { config } = parsed;
+letHeapGrow();
 const instanceId = systemRandom.uuid();
 const service = 'producer-gateway';
 const logger = createLogger({ service, instance: instanceId, level: config.logLevel });
