@@ -122,7 +122,7 @@ export class BatchAppend {
     const recordBatches = canonicalBatch(frame.recordBatches);
     const header = readBatchHeader(recordBatches);
     if (!frame.partitionChosen) checkKeys(header, partition, route);
-    const refusal = held.toLeader(partition.leaderId, recordBatches.byteLength);
+    const refusal = held.toLeader(partition.leaderId, 1);
     if (refusal !== undefined) throw refusal;
     trace?.spent('validate', startMs);
     const endWait = trace?.beginWait(frame.partition);

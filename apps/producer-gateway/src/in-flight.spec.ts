@@ -59,7 +59,7 @@ describe('what is in flight', () => {
   it('lets one request through whatever its size, where nothing else is under way', () => {
     const { enter } = setUp();
     const huge = enter('a', 'a:1', 5000);
-    expect(huge.toLeader(1, 5000)).toBeUndefined();
+    expect(huge.toLeader(1, 1)).toBeUndefined();
     expect(refusalOf(() => enter('b', 'b:1', 1)).metadata['queue']).toBe('gateway');
     huge.release();
     enter('b', 'b:1', 1);
@@ -87,13 +87,13 @@ describe('what is in flight', () => {
 
   it('is bounded for a leader over all clients, and what goes to other leaders goes on', () => {
     const { enter, shed } = setUp();
-    for (const client of ['a', 'b']) expect(enter(client, `${client}:1`, 145).toLeader(1, 145)).toBeUndefined();
+    for (const client of ['a', 'b']) expect(enter(client, `${client}:1`, 145).toLeader(1, 1)).toBeUndefined();
     const third = enter('c', 'c:1', 100);
-    expect(third.toLeader(1, 61)).toMatchObject({
+    expect(third.toLeader(1, 0.61)).toMatchObject({
       reason: 'QUEUE_FULL',
       metadata: { queue: 'leader', limit: '350', broker_id: '1' },
     });
-    expect(third.toLeader(2, 61)).toBeUndefined();
+    expect(third.toLeader(2, 0.61)).toBeUndefined();
     expect(shed).toEqual(['leader']);
   });
 
@@ -102,7 +102,7 @@ describe('what is in flight', () => {
     const slow: HeldRequest[] = [];
     const toSlow = (connection: string): PartitaError | undefined => {
       const request = enter('a', connection, 10);
-      const refusal = request.toLeader(1, 10);
+      const refusal = request.toLeader(1, 1);
       if (refusal === undefined) slow.push(request);
       else request.release();
       return refusal;
@@ -111,7 +111,7 @@ describe('what is in flight', () => {
     expect(toSlow('a:1')).toMatchObject({ metadata: { queue: 'leader', limit: '140' } });
     // Half of the connection is left, and after other connections half of the client.
     const other = enter('a', 'a:1', 100);
-    expect(other.toLeader(2, 100)).toBeUndefined();
+    expect(other.toLeader(2, 1)).toBeUndefined();
     other.release();
     for (let index = 0; index < 5; index += 1) expect(toSlow('a:2')).toBeUndefined();
     expect(toSlow('a:2')).toMatchObject({ metadata: { queue: 'leader' } });
@@ -122,13 +122,13 @@ describe('what is in flight', () => {
   it('is given back as a whole, and forgets clients and connections that have nothing under way', () => {
     const { inFlight, enter } = setUp();
     const requests = ['a', 'b'].map((client) => enter(client, `${client}:1`, 100));
-    for (const request of requests) for (const leader of [1, 2]) request.toLeader(leader, 50);
+    for (const request of requests) for (const leader of [1, 2]) request.toLeader(leader, 0.5);
     expect(inFlight.holderCount).toBe(4);
     for (const request of requests) request.release();
     expect(inFlight.bytes).toBe(0);
     expect(inFlight.holderCount).toBe(0);
     const again = enter('a', 'a:1', 300);
-    expect(again.toLeader(1, 300)).toBeUndefined();
+    expect(again.toLeader(1, 1)).toBeUndefined();
     expect(() => {
       again.release();
       again.release();

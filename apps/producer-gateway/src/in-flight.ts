@@ -41,8 +41,11 @@ const RETRY_MS_MAX = 500;
 
 /** What a request holds until it is answered. */
 export interface HeldRequest {
-  /** Counts a part of the request as on its way to the leader (0 = nobody leads); or says why it may not be. */
-  toLeader(brokerId: number, bytes: number): PartitaError | undefined;
+  /**
+   * Counts a part of the request as on its way to the leader (0 = nobody leads); or says why it may not be. `fraction` of all
+   * that the request weighs, 0 to 1: what a call takes beside its records counts too, or it would fill what others find free.
+   */
+  toLeader(brokerId: number, fraction: number): PartitaError | undefined;
   /** The request is answered. Once. */
   release(): void;
 }
@@ -84,7 +87,8 @@ export class InFlight {
     const atLeaders: { readonly brokerId: number; readonly bytes: number }[] = [];
     let isHeld = true;
     return {
-      toLeader: (brokerId, part) => {
+      toLeader: (brokerId, fraction) => {
+        const part = Math.ceil(bytes * fraction);
         const refusal = this.#leaderFault(shares, brokerId, part);
         if (refusal !== undefined) return refusal;
         atLeaders.push({ brokerId, bytes: part });

@@ -131,9 +131,10 @@ export class RecordAppend {
     if (this.#gate.isOn) await this.#throttle(plan, route, deadlineAtMs, arrived);
     if (trace !== undefined)
       for (const record of request.records) if (record.traceparent === '') record.traceparent = trace.traceparent;
+    const planBytes = bytesOf(plan);
     const outcomes = await Promise.all(
       plan.parts.map((part) => {
-        const refusal = this.#noRoom(part, held);
+        const refusal = this.#noRoom(part, held, part.bytes / Math.max(1, planBytes));
         if (refusal !== undefined) return Promise.resolve(refused(part, refusal));
         return this.#queue(part, { plan, caller, deadlineAtMs, trace });
       }),
@@ -151,8 +152,7 @@ export class RecordAppend {
     { clientId, trace, room }: Arrived,
   ): Promise<void> {
     const startMs = performance.now();
-    const bytes = plan.parts.reduce((sum, part) => sum + part.bytes, 0);
-    const load = { clientId, topic, bytes, lane: `${clientId}\0${topic}`, deadlineAtMs };
+    const load = { clientId, topic, bytes: bytesOf(plan), lane: `${clientId}\0${topic}`, deadlineAtMs };
     const isDelayed = await new Promise<boolean>((resolve) => {
       let isAtOnce = true;
       this.#gate.pass(room === undefined ? load : { ...load, room }, () => resolve(!isAtOnce));
@@ -193,10 +193,10 @@ export class RecordAppend {
   }
 
   /** Why nothing more may wait for the partition, or be on its way to its leader. Other parts of the request may go on. */
-  #noRoom({ route, partition, bytes }: ProducePart, held: HeldRequest): PartitaError | undefined {
+  #noRoom({ route, partition }: ProducePart, held: HeldRequest, fraction: number): PartitaError | undefined {
     const { full } = this.#batcher(route, partition);
     if (full !== undefined) this.#meter.shed('partition');
-    return full ?? held.toLeader(route.partitions[partition]?.leaderId ?? 0, bytes);
+    return full ?? held.toLeader(route.partitions[partition]?.leaderId ?? 0, fraction);
   }
 
   #queue(part: ProducePart, { plan, caller, deadlineAtMs, trace }: Queued): Promise<PartOutcome> {
@@ -293,6 +293,10 @@ function resultOf(
 }
 
 /** The response, or, when nothing at all was stored, the gravest error thrown: doubt outweighs refusal. */
+function bytesOf({ parts }: ProducePlan): number {
+  return parts.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 function answer(perPart: readonly PartOutcome[]): ProduceResponse {
   const results = perPart.flatMap((part) => part.results);
   const errors = perPart.flatMap((part) => part.errors);
