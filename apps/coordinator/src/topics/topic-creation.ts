@@ -4,7 +4,7 @@
  */
 import { buryTopic, createTopic, creationFate, isUnfinished, partitionStatus } from '@partita/cluster';
 import type { ClusterPartition, CreateTopicCommand, ReplicaConfig, TopicDefinition } from '@partita/cluster';
-import { PartitaError, TOPIC_CREATION_MS_MAX } from '@partita/domain';
+import { BROKER_HEARTBEAT_MS, PartitaError, PEER_CALL_MS_MAX, TOPIC_CREATION_MS_MAX } from '@partita/domain';
 import type { Clock, Random } from '@partita/domain';
 import type { LeaseToken, MetadataStore } from '@partita/metadata-store';
 import type { Logger } from '@partita/runtime';
@@ -28,10 +28,18 @@ export interface TopicCreationsOptions {
   readonly logger: Logger;
 }
 
+/**
+ * How long another coordinator may go on making replicas of a topic, and a broker keep silent that it has one. Two that each
+ * have a Redis of their own both believe to be active: what one is making the other knows from brokers only.
+ */
+const OTHERS_CREATION_MS_MAX = 2 * PEER_CALL_MS_MAX + 2 * BROKER_HEARTBEAT_MS;
+
 export class TopicCreations {
   readonly #options: TopicCreationsOptions;
   /** Topics whose replicas are being made now, by id. */
   readonly #making = new Map<string, Promise<void>>();
+  /** Since when topics are seen here that somebody else is making, or was, by id; monotonic milliseconds. */
+  #othersSinceMs = new Map<string, number>();
 
   constructor(options: TopicCreationsOptions) {
     this.#options = options;
@@ -71,17 +79,22 @@ export class TopicCreations {
 
   /** Finishes or removes what was cut off: by a coordinator that died, or a broker that did not answer in time. */
   reconcile(): void {
-    const { model, lease } = this.#options;
+    const { model, lease, clock } = this.#options;
     if (lease.anchoredToken() === undefined) return;
+    const nowMs = clock.monotonicMs();
+    const othersSinceMs = new Map<string, number>();
     for (const topic of [...model.state.topics()]) {
       const { topicId } = topic.definition;
       if (!isUnfinished(topic) || this.#making.has(topicId)) continue;
+      const sinceMs = this.#othersSinceMs.get(topicId) ?? nowMs;
+      othersSinceMs.set(topicId, sinceMs);
       const fate = creationFate(model.state, topic);
       // A partition whose broker is away had its replica made: the topic does not wait for it.
       if (fate === 'complete')
         this.#activate(topicId, (partition) => partitionStatus(model.state, topicId, partition) !== 'electing');
-      if (fate === 'abandon') this.#abandon(topic.definition);
+      if (fate === 'abandon' && nowMs - sinceMs > OTHERS_CREATION_MS_MAX) this.#abandon(topic.definition);
     }
+    this.#othersSinceMs = othersSinceMs;
   }
 
   #command(request: TopicRequest): CreateTopicCommand {
