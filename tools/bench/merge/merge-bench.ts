@@ -86,7 +86,7 @@ async function measure(side: Side, { connections, seconds }: MergeOptions): Prom
   const untilMs = performance.now() + seconds * 1000;
   while (performance.now() < untilMs) {
     residentBytes.push(residentBytesOf(gateway.pid));
-    await pause(Math.min(MEMORY_LOOK_MS, untilMs - performance.now()));
+    await pause(Math.max(0, Math.min(MEMORY_LOOK_MS, untilMs - performance.now())));
   }
   const after = await look(side);
   const { counts, errors } = await running;
