@@ -49,6 +49,13 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 17106,
   },
   {
+    name: 'a coordinator gives up at once what another may be making',
+    file: 'apps/coordinator/src/topics/topic-creation.ts',
+    from: "fate === 'abandon' && nowMs - sinceMs > OTHERS_CREATION_MS_MAX",
+    to: "fate === 'abandon'",
+    seed: 16429,
+  },
+  {
     name: 'a rebuild keeps the settings that it met first',
     file: 'libs/cluster/src/rebuild.ts',
     from: 'if (known.definition.version >= definition.version) return [];',
