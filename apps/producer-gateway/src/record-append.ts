@@ -292,11 +292,11 @@ function resultOf(
   return { partition: part.partition, recordIndexes, outcome: { $case: 'ack', ack } };
 }
 
-/** The response, or, when nothing at all was stored, the gravest error thrown: doubt outweighs refusal. */
 function bytesOf({ parts }: ProducePlan): number {
   return parts.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
+/** The response, or, when nothing at all was stored, the gravest error thrown: doubt outweighs refusal. */
 function answer(perPart: readonly PartOutcome[]): ProduceResponse {
   const results = perPart.flatMap((part) => part.results);
   const errors = perPart.flatMap((part) => part.errors);
