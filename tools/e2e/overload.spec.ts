@@ -1,4 +1,5 @@
 /** More than a cluster takes, a broker that stands still, a gateway that ends meanwhile: what clients are told is true. */
+import { getPriority, setPriority } from 'node:os';
 import { connect } from '@partita/client';
 import { OwnGateway } from '@partita/tool-dev/own-gateway.ts';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -20,6 +21,10 @@ const CALLER_COUNT = 48;
 const OVERLOAD_SECONDS = LONG ? 60 : 3;
 const CAPACITY_SECONDS = LONG ? 5 : 1;
 const STOPPED_SECONDS = LONG ? 20 : 2;
+/** Of the capacity; twice is meant. */
+const OFFERED_SHARE_MIN = 1.7;
+/** Of the generator while it offers an open loop. */
+const LOAD_NICENESS = -10;
 const RECOVERY_MS_MAX = 10_000;
 const RESIDENT_BYTES_MAX = 512 * MIB;
 /** So small that a load beyond what the brokers take is shed for certain. */
@@ -50,6 +55,24 @@ async function newGateway(): Promise<OwnGateway> {
   const started = await OwnGateway.start({ coordinatorPeers: cluster.file.coordinatorPeers, args: LIMITS });
   gateways.push(started);
   return started;
+}
+
+/**
+ * What is overloaded must be the cluster, not who offers the load: on few cores that takes a better priority, which root
+ * has. Not inherited by what runs already.
+ */
+async function atOwnPace<T>(work: () => Promise<T>): Promise<T> {
+  const before = getPriority();
+  try {
+    setPriority(LOAD_NICENESS);
+  } catch (error) {
+    console.warn(`the load has no priority over what it loads: ${(error as Error).message}`);
+  }
+  try {
+    return await work();
+  } finally {
+    setPriority(before);
+  }
 }
 
 function newLoad(address: string, topic: string, clientCount = CLIENT_COUNT): ProduceLoad {
@@ -94,7 +117,7 @@ it('sheds twice the load that it takes with definite errors, stays small, and is
   const look = setInterval(() => {
     residentBytes = Math.max(residentBytes, memoryOf(gateway.pid).residentBytes);
   }, 100);
-  const offered = await load.openLoop(2 * capacity, OVERLOAD_SECONDS);
+  const offered = await atOwnPace(() => load.openLoop(2 * capacity, OVERLOAD_SECONDS));
   clearInterval(look);
   const stoppedMs = performance.now();
   const fresh = newLoad(gateway.address, 'flood-after', 1);
@@ -103,6 +126,7 @@ it('sheds twice the load that it takes with definite errors, stays small, and is
   const recoveryMs = performance.now() - stoppedMs;
 
   const shedCount = load.refused.size;
+  expect(offered, 'the load that was kept').toBeGreaterThan(OFFERED_SHARE_MIN * capacity);
   expect(errorsOf(load)).not.toHaveProperty('OUTCOME_UNKNOWN');
   for (const reason of load.reasons.keys()) expect(['QUEUE_FULL', 'TIMED_OUT'], reason).toContain(reason);
   expect(shedCount).toBeGreaterThan(0);
