@@ -134,18 +134,19 @@ function recordWrites(disk: MemoryDisk, note: (event: string) => void, released:
 }
 
 it('syncs behind the writes with flush=os, and stops when that fails', async () => {
-  const bench = new LogBench({ segmentBytesMax: 64 * 1024 * 1024, flush: 'os' });
+  const bench = new LogBench({ flush: 'os', syncBehindBytes: 400_000 });
   const log = await bench.open();
+  const dueCount = 10;
   const syncCount = () => bench.disk.counts.get('datasync') ?? 0;
   const before = syncCount();
-  await bench.fill(log, 18, { valueBytes: 1_000_000 });
+  await bench.fill(log, dueCount + 1, { valueBytes: 40_000 });
   for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
   expect(syncCount()).toBe(before + 1);
   // The index tells how far the device is, so that a start after a kill writes again only what lies behind.
-  expect((await bench.disk.readFile(FIRST_INDEX)).length).toBe(17 * INDEX_ENTRY_BYTES);
+  expect((await bench.disk.readFile(FIRST_INDEX)).length).toBe(dueCount * INDEX_ENTRY_BYTES);
   bench.disk.failNext('datasync', 'EIO');
-  for (let count = 0; bench.failure === undefined && count < 20; count += 1) {
-    log.append(makeBatch({ base: log.logEnd, valueBytes: 1_000_000 }));
+  for (let count = 0; bench.failure === undefined && count < dueCount + 2; count += 1) {
+    log.append(makeBatch({ base: log.logEnd, valueBytes: 40_000 }));
     for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
   }
   expect(bench.failure?.reason).toBe('STORAGE_FAILED');

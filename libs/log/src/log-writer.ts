@@ -20,8 +20,8 @@ import type { SegmentHome } from './segment.ts';
 import { writeSnapshot } from './state-before.ts';
 import type { WriteWatch } from './write-watch.ts';
 
-/** Bytes that flush=os lets gather before it syncs them in the background. */
-const SYNC_BEHIND_BYTES = 16 * 1024 * 1024;
+/** Closing a segment waits for as much; each sync commits the file system's journal, for which others wait 50 ms at times. */
+const SYNC_BEHIND_BYTES = 64 * 1024 * 1024;
 
 export interface LogSettings {
   /** A segment is closed before it would grow above this; a single larger batch gets a segment of its own. */
@@ -30,6 +30,8 @@ export interface LogSettings {
   readonly segmentAgeMsMax: number;
   /** `fsync`: durable means on the device; `os`: written to the page cache, which a power cut loses. */
   readonly flush: 'fsync' | 'os';
+  /** Bytes that `os` lets gather before it syncs them in the background. Default SYNC_BEHIND_BYTES. */
+  readonly syncBehindBytes?: number;
 }
 
 export interface LogEvents {
@@ -299,7 +301,8 @@ export class LogWriter {
    */
   #syncBehind(bytes: number): void {
     this.#unsyncedBytes += bytes;
-    if (this.#unsyncedBytes < SYNC_BEHIND_BYTES || this.#isSyncingBehind) return;
+    const dueBytes = this.settings.syncBehindBytes ?? SYNC_BEHIND_BYTES;
+    if (this.#unsyncedBytes < dueBytes || this.#isSyncingBehind) return;
     this.#unsyncedBytes = 0;
     this.#isSyncingBehind = true;
     const segment = this.active;

@@ -62,6 +62,7 @@ What differs, beside what is compared:
   all of these are in its CPU time. By the gateway is one hop more than the others have.
 - **Languages**: servers and senders are Node for Partita, Java (heaps of 1 GiB) for Kafka, Go for NATS.
 - **Ready batches and raw gRPC**: messages of ${kib(BATCH_BYTES)}, ${FRAMES_IN_FLIGHT} on their way, made before; raw gRPC is @grpc/grpc-js alone between as many
-  processes, which hand each message on to both others and answer when the first has it: nothing is decoded or stored.
+  processes, which hand each message on to both others and answer when the first has it: nothing is decoded, checked or numbered.
+  It stores nothing where a record need not be on disk; where it must be, each process appends what it gets to one plain file, synced, before it answers.
 ${chart === undefined ? '' : `\n![Throughput and latency of each workload](${basename(chart)})\n`}`;
 }

@@ -1,4 +1,7 @@
 /** Partita in the comparison: one cluster, which the SDK reaches by the gateway and directly, and raw gRPC beside it. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connect } from '@partita/client';
 import { launchCluster } from '@partita/tool-dev/own-cluster.ts';
 import { readReadyFile } from '@partita/tool-dev/ready-file.ts';
@@ -11,7 +14,7 @@ import { BROKER_COUNT, RECORD_BYTES } from '../workload.ts';
 import { FLUSHES } from './system.ts';
 import type { Flush, Pids, System, Work } from './system.ts';
 
-/** The SDK's two ways at both levels, and ready batches beside raw gRPC, neither of which waits for a disk. */
+/** At both levels: the SDK's two ways, and ready batches beside raw gRPC. */
 export async function startPartita(cleanUps: CleanUps): Promise<System[]> {
   const cluster = launchCluster({ purpose: 'bench', brokerCount: BROKER_COUNT });
   cleanUps.add(async () => {
@@ -32,7 +35,13 @@ export async function startPartita(cleanUps: CleanUps): Promise<System[]> {
     servers: [...coordinator, ...broker, ...gateway, ...consumerGroup, ...redis],
   };
   const parts = { topics, load, pids };
-  return [...FLUSHES.flatMap((flush) => sdkSystems(parts, flush)), readyBatches(parts), await startRaw(cleanUps)];
+  const folder = mkdtempSync(join(tmpdir(), 'partita-bench-raw-'));
+  cleanUps.add(() => rmSync(folder, { recursive: true, force: true }));
+  return [
+    ...FLUSHES.flatMap((flush) => [...sdkSystems(parts, flush), readyBatches(parts, flush)]),
+    await startRaw(cleanUps, 'os'),
+    await startRaw(cleanUps, 'fsync', folder),
+  ];
 }
 
 interface Parts {
@@ -55,22 +64,23 @@ function sdkSystems({ topics, load, pids }: Parts, flush: Flush): System[] {
   return [system('direct', 'direct'), system('gateway', 'batches')];
 }
 
-function readyBatches({ topics, load, pids }: Parts): System {
+function readyBatches({ topics, load, pids }: Parts, flush: Flush): System {
   return {
-    ...{ name: 'ready', flush: 'os', pids },
-    create: () => topics.create({ replicationFactor: BROKER_COUNT, flush: 'os' }),
+    ...{ name: 'ready', flush, pids },
+    create: () => topics.create({ replicationFactor: BROKER_COUNT, flush }),
     produce: (topic, { seconds }) => load.run({ load: 'append-direct', topic, seconds }),
     delete: (topic) => topics.delete(topic),
   };
 }
 
-async function startRaw(cleanUps: CleanUps): Promise<System> {
-  const replicas = await RawReplicas.start();
+/** With a folder each process appends what it gets to a file there, synced, before it answers. */
+async function startRaw(cleanUps: CleanUps, flush: Flush, folder?: string): Promise<System> {
+  const replicas = await RawReplicas.start(folder);
   cleanUps.add(() => replicas.stop());
   const load = await LoadProcess.start({ kind: 'raw', sinks: replicas.addresses });
   cleanUps.add(() => load.stop());
   return {
-    ...{ name: 'raw', flush: 'os', pids: { client: [load.pid], servers: replicas.pids } },
+    ...{ name: 'raw', flush, pids: { client: [load.pid], servers: replicas.pids } },
     create: () => Promise.resolve(''),
     produce: (_topic, { seconds }) => load.run({ load: 'push-direct', topic: '', seconds }),
     delete: () => Promise.resolve(),
