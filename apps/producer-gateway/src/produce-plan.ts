@@ -1,5 +1,5 @@
 /** From a ProduceRequest to parts: the records of one partition, checked, in order, that are stored or refused together. */
-import { checkRecord } from '@partita/batch';
+import { checkRecord, keyHash } from '@partita/batch';
 import type { RecordInput } from '@partita/batch';
 import { BATCH_RECORD_COUNT_MAX, isInternalTopic, PartitaError, topicNameFault } from '@partita/domain';
 import { Acks, CompressionCodec } from '@partita/protocol';
@@ -15,6 +15,8 @@ export interface ProducePart {
   readonly route: TopicRoute;
   readonly partition: number;
   readonly records: RecordInput[];
+  /** Of their keys. */
+  readonly keyHashes: (number | undefined)[];
   /** Index of each record in the request. */
   readonly indexes: number[];
   bytes: number;
@@ -89,13 +91,15 @@ export function planRequest(
     if (record.timestampMs === 0n) record.timestampMs = timeMs;
     record.offsetDelta = undefined;
     const recordBytes = checkAt(index, record, limits);
-    const partition = partitionFor(record.key);
+    const hash = record.key === undefined ? undefined : keyHash(record.key);
+    const partition = partitionFor(hash);
     let part = parts.get(partition);
     if (part === undefined) {
-      part = { route, partition, records: [], indexes: [], bytes: 0 };
+      part = { route, partition, records: [], keyHashes: [], indexes: [], bytes: 0 };
       parts.set(partition, part);
     }
     part.records.push(record);
+    part.keyHashes.push(hash);
     part.indexes.push(index);
     part.bytes += recordBytes;
   }

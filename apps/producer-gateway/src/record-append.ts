@@ -210,6 +210,7 @@ export class RecordAppend {
       this.#waiting.add(batcher);
       batcher.add({
         records: part.records,
+        keyHashes: part.keyHashes,
         next: 0,
         bytes: part.bytes,
         acks: plan.acks,

@@ -140,6 +140,7 @@ describe('a batch with records of several traces', () => {
       const value = Buffer.from(`v${number}`);
       batcher.add({
         records: [{ value, timestampMs: 1n }],
+        keyHashes: [],
         ...{ next: 0, bytes: 10, acks: Acks.ACKS_ALL, codec: CompressionCodec.COMPRESSION_CODEC_NONE },
         ...{ mergeable: true, expectedNextOffset: undefined, requestId: undefined, partitionChosen: true },
         // The first is not traced.

@@ -17,14 +17,14 @@ export interface CallToPlace {
 }
 
 /**
- * Says where a record of the call goes, by its key. A repeat of a request is told the same, whoever asks: where no record has
+ * Says where a record of the call goes, by the hash of its key, undefined without one. A repeat of a request is told the same, whoever asks: where no record has
  * a key, the request's id is one. Throws PARTITION_NOT_FOUND, and INVALID_REQUEST when one batch would go to several.
  */
 export function callPartitions(
   route: TopicRoute,
   chooser: PartitionChooser,
   { named, requestId, isWhole, records }: CallToPlace,
-): (key: Uint8Array | undefined) => number {
+): (hash: number | undefined) => number {
   if (named !== undefined) {
     const partition = chooser.named(route, named);
     return () => partition;
@@ -34,7 +34,7 @@ export function callPartitions(
     return () => partition;
   }
   let sticky: number | undefined;
-  return (key) => (key === undefined ? (sticky ??= chooser.choose(route, undefined)) : chooser.choose(route, key));
+  return (hash) => (hash === undefined ? (sticky ??= chooser.choose(route, undefined)) : chooser.choose(route, hash));
 }
 
 function keyless(route: TopicRoute, chooser: PartitionChooser, requestId: Uint8Array | undefined): number {

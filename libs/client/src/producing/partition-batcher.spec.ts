@@ -1,4 +1,4 @@
-import { decodeBatch, readBatchHeader } from '@partita/batch';
+import { decodeBatch, keyHash, readBatchHeader } from '@partita/batch';
 import { PartitaError, PRODUCER_WINDOW_COUNT, REQUEST_PRODUCER_EPOCH } from '@partita/domain';
 import { Acks, AppendAck, CompressionCodec } from '@partita/protocol';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -39,6 +39,7 @@ function part(
   const records = values.map((value) => ({ value: Buffer.from(value), timestampMs: 1n }));
   const waiting: WaitingPart = {
     records,
+    keyHashes: [],
     next: 0,
     bytes: records.reduce((sum, record) => sum + record.value.length, 0),
     acks: Acks.ACKS_ALL,
@@ -94,6 +95,21 @@ describe('a partition batcher', () => {
     expect(held.jobs).toHaveLength(PRODUCER_WINDOW_COUNT);
     await held.answer(0, ack(0n));
     expect(held.values(5)).toEqual(['f', 'f2']);
+  });
+
+  it('says in each batch of a call that needs several between which hashes its keys lie', async () => {
+    const { batcher, held } = setUp({ batchBytesMax: 400 });
+    const records = ['a', 'b', 'c', 'd', 'e', 'f'].map((key) => {
+      return { key: Buffer.from(key), value: Buffer.alloc(100), timestampMs: 1n };
+    });
+    batcher.add({ ...part([]).part, records, keyHashes: records.map(({ key }) => keyHash(key)), bytes: 600 });
+    await settled();
+    expect(held.jobs).toHaveLength(3);
+    for (const [index, { recordBatches }] of held.jobs.entries()) {
+      const hashes = records.slice(2 * index, 2 * index + 2).map(({ key }) => keyHash(key));
+      const { minKeyHash, maxKeyHash } = readBatchHeader(recordBatches);
+      expect([minKeyHash, maxKeyHash]).toEqual([Math.min(...hashes), Math.max(...hashes)]);
+    }
   });
 
   it('puts what one turn queues into one batch', async () => {

@@ -26,6 +26,8 @@ const LATE_RETRY_MS = 200;
 /** Records that wait for their batch. A waiting part may end up in several batches when it is large and mergeable. */
 export interface WaitingPart {
   readonly records: readonly RecordInput[];
+  /** Of the records' keys, by whoever chose the partition; undefined for a record without one. */
+  readonly keyHashes: readonly (number | undefined)[];
   /** First record that is in no batch yet. */
   next: number;
   readonly bytes: number;
@@ -268,7 +270,7 @@ export class PartitionBatcher {
 
 function addRecords(builder: BatchBuilder, part: WaitingPart): void {
   for (let record = part.records[part.next]; record !== undefined; record = part.records[part.next]) {
-    if (!builder.tryAdd(record)) return;
+    if (!builder.tryAdd(record, part.keyHashes[part.next])) return;
     part.next += 1;
   }
 }

@@ -2,7 +2,6 @@
  * Which partition a record goes to: a key's hash lies in exactly one partition's range; records without a key stick to
  * one partition of their topic until a batch with them is sent, so that batches fill and load still spreads.
  */
-import { keyHash } from '@partita/batch';
 import { invariant, PartitaError } from '@partita/domain';
 import type { TopicRoute } from '@partita/protocol';
 
@@ -33,9 +32,9 @@ export class PartitionChooser {
     );
   }
 
-  /** Partition for a key, or for a record without one. */
-  choose(route: TopicRoute, key: Uint8Array | undefined): number {
-    return key === undefined ? this.#keyless(route) : partitionOfHash(route, keyHash(key));
+  /** Partition for the hash of a key, or for a record without one. */
+  choose(route: TopicRoute, hash: number | undefined): number {
+    return hash === undefined ? this.#keyless(route) : partitionOfHash(route, hash);
   }
 
   /** Told when a batch leaves: records without a key go elsewhere from now on. */

@@ -2,6 +2,7 @@
  * Sends records as batches of producer sessions: finds the topic's route, chooses partitions, and hands the records to the
  * batcher of each. Where the batches go, to a gateway or to the leaders, is the sink's.
  */
+import { keyHash } from '@partita/batch';
 import { asPartitaError, invariant, isInternalTopic, PartitaError, topicNameFault } from '@partita/domain';
 import { Acks } from '@partita/protocol';
 import type { Record as WireRecord, TopicRoute } from '@partita/protocol';
@@ -38,6 +39,7 @@ interface PlacedCall extends OutgoingCall {
 interface CallPart {
   readonly partition: number;
   readonly records: WireRecord[];
+  readonly keyHashes: (number | undefined)[];
   readonly indexes: number[];
   bytes: number;
 }
@@ -117,13 +119,15 @@ export class SessionSender implements RecordSender {
         call.settle(index, fault);
         continue;
       }
-      const partition = partitionOf(record.key);
+      const hash = record.key === undefined ? undefined : keyHash(record.key);
+      const partition = partitionOf(hash);
       let part = parts.get(partition);
       if (part === undefined) {
-        part = { partition, records: [], indexes: [], bytes: 0 };
+        part = { partition, records: [], keyHashes: [], indexes: [], bytes: 0 };
         parts.set(partition, part);
       }
       part.records.push(record);
+      part.keyHashes.push(hash);
       part.indexes.push(index);
       part.bytes += outgoing.sizes[index] ?? 0;
     }
@@ -132,9 +136,10 @@ export class SessionSender implements RecordSender {
 
   #add(outgoing: PlacedCall, route: TopicRoute, callPart: CallPart, requestId: Uint8Array | undefined): void {
     const { call, options, traceparent, queuedAtMs, deadlineAtMs } = outgoing;
-    const { partition, records, indexes, bytes } = callPart;
+    const { partition, records, keyHashes, indexes, bytes } = callPart;
     const part: WaitingPart = {
       records,
+      keyHashes,
       next: 0,
       bytes,
       acks: this.#options.acks === 'leader' ? Acks.ACKS_LEADER : Acks.ACKS_ALL,
