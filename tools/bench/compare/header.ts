@@ -1,4 +1,5 @@
 /** What was compared, and on what: everything that one must know to read the figures, and what differs between the systems. */
+import { LOAD_NODE_FLAGS } from '../child-process.ts';
 import { basename } from 'node:path';
 import { CLIENT_BUFFER_BYTES_MAX } from '@partita/domain';
 import { machineLine } from '../machine.ts';
@@ -60,7 +61,8 @@ What differs, beside what is compared:
   each server, so that a message goes to its leader at once.
 - **Processes**: Kafka and NATS are ${BROKER_COUNT} servers. Partita is ${BROKER_COUNT} brokers, coordinators with their store, a gateway and a service of groups, and
   all of these are in its CPU time. By the gateway is one hop more than the others have.
-- **Languages**: servers and senders are Node for Partita, Java (heaps of 1 GiB) for Kafka, Go for NATS.
+- **Languages**: servers and senders are Node for Partita (senders with ${LOAD_NODE_FLAGS.join(' ')}), Java
+  (heaps of 1 GiB) for Kafka, Go for NATS.
 - **Ready batches and raw gRPC**: messages of ${kib(BATCH_BYTES)}, ${FRAMES_IN_FLIGHT} on their way, made before; raw gRPC is @grpc/grpc-js alone between as many
   processes, which hand each message on to both others and answer when the first has it: nothing is decoded, checked or numbered.
   It stores nothing where a record need not be on disk; where it must be, each process appends what it gets to one plain file, synced, before it answers.
