@@ -30,7 +30,7 @@ const RECORD_COUNT = (3 * RATE) / VALUE.length;
 const UNHELD_MS_MAX = 1500;
 const WINDOW_COUNT = 5;
 const WINDOW_MS = 16_000;
-/** So small a share of the disk that what is let through, ten synced writes a second, is not the noise. */
+/** So small a share of the disk that what is let through, two or three synced writes a second, is not the noise. */
 const NOISY_RATE = 256 * KIB;
 const QUIET_RECORDS_PER_SECOND = 200;
 

@@ -1,7 +1,7 @@
 /** What was compared, and on what: everything that one must know to read the figures, and what differs between the systems. */
-import { LOAD_NODE_FLAGS } from '../child-process.ts';
 import { basename } from 'node:path';
 import { CLIENT_BUFFER_BYTES_MAX } from '@partita/domain';
+import { LOAD_NODE_FLAGS } from '../child-process.ts';
 import { machineLine } from '../machine.ts';
 import type { Machine } from '../machine.ts';
 import { count } from '../markdown-table.ts';

@@ -17,8 +17,8 @@ export interface CallToPlace {
 }
 
 /**
- * Says where a record of the call goes, by the hash of its key, undefined without one. A repeat of a request is told the same, whoever asks: where no record has
- * a key, the request's id is one. Throws PARTITION_NOT_FOUND, and INVALID_REQUEST when one batch would go to several.
+ * Says where a record of the call goes, by the hash of its key, undefined without one. A repeat of a request is told the
+ * same, whoever asks: where no record has a key, the request's id is one. Throws PARTITION_NOT_FOUND, and INVALID_REQUEST when one batch would go to several.
  */
 export function callPartitions(
   route: TopicRoute,
