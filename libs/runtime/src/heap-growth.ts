@@ -13,13 +13,13 @@ const GROWING_PERCENT_MIN = 30;
 const GROWTH_BYTES_MAX = 160 * 1024 * 1024;
 const LOOK_MS = 5000;
 
-/** For the process; call it once, before it serves. */
-export function letHeapGrow(): void {
+/** For the process; call it once, before it serves. What buffers once took stays resident: malloc keeps it. */
+export function letHeapGrow(growthBytesMax = GROWTH_BYTES_MAX): void {
   setFlagsFromString('--external-memory-accounted-in-global-limit');
   let told = 0;
   const tell = (): void => {
     const { used_heap_size: objects, external_memory: buffers } = getHeapStatistics();
-    const percent = growingPercent(objects + buffers);
+    const percent = growingPercent(objects + buffers, growthBytesMax);
     if (percent !== told) setFlagsFromString(`--heap-growing-percent=${percent}`);
     told = percent;
   };
@@ -27,8 +27,8 @@ export function letHeapGrow(): void {
   setInterval(tell, LOOK_MS).unref();
 }
 
-/** What lets memory in use grow by GROWTH_BYTES_MAX, between the two bounds. */
-export function growingPercent(usedBytes: number): number {
-  const percent = Math.floor((100 * GROWTH_BYTES_MAX) / usedBytes);
+/** What lets memory in use grow by that many bytes, between the two bounds. */
+export function growingPercent(usedBytes: number, growthBytesMax: number): number {
+  const percent = Math.floor((100 * growthBytesMax) / usedBytes);
   return Math.min(GROWING_PERCENT_MAX, Math.max(GROWING_PERCENT_MIN, percent));
 }

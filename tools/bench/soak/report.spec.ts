@@ -14,6 +14,8 @@ function samplesOf(count: number, growthMib: number): SoakSample[] {
         heapBytes: 30 * MIB,
         descriptorCount: 40,
         loopDelayMs: 11,
+        turnCount: index * 500,
+        lateTurnCount: 100 + index,
       },
     },
   }));
@@ -25,7 +27,7 @@ describe('the report of a soak', () => {
     const text = soakTables({ samples: samplesOf(180, 0), sent, why: undefined });
     expect(text).toContain('It ran for 29.8 minutes, 180 samples. Memory and descriptors are flat');
     expect(text).toContain('1,800,000 records were acknowledged, 1,000 a second, none refused');
-    expect(text).toContain('| gateway | 100 → 100 | 0 | 30 → 30 | 40 → 40 | 11.0 | 11.0 | 0 | flat |');
+    expect(text).toContain('| gateway | 100 → 100 | 0 | 30 → 30 | 40 → 40 | 11.0 | 11.0 | 0.20 % | flat |');
     expect(text).toContain('| 5.8 | 100 | 1,234 | 11.0 |');
     expect(text.split('\n').filter((line) => line.startsWith('| ')).length).toBe(2 + 2 + 1 + 30);
   });

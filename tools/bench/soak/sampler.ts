@@ -2,6 +2,7 @@
 import { progress } from '../bench-run.ts';
 import { readMetrics, sumOf } from '../metrics-page.ts';
 import type { MetricsPage } from '../metrics-page.ts';
+import { LATE_MS } from './samples.ts';
 import type { ServiceSample, SoakSample } from './samples.ts';
 
 const MIB = 1024 * 1024;
@@ -66,10 +67,13 @@ export class SoakSampler {
 }
 
 export function serviceSample(page: MetricsPage): ServiceSample {
+  const turnCount = sumOf(page, 'partita_eventloop_delay_seconds_count');
   return {
     residentBytes: sumOf(page, 'process_memory_usage_bytes'),
     heapBytes: sumOf(page, 'v8js_memory_heap_used_bytes'),
     descriptorCount: sumOf(page, 'process_unix_file_descriptor_count'),
     loopDelayMs: sumOf(page, 'nodejs_eventloop_delay_p99_seconds') * 1000,
+    turnCount,
+    lateTurnCount: turnCount - sumOf(page, 'partita_eventloop_delay_seconds_bucket', `le="${LATE_MS / 1000}"`),
   };
 }

@@ -8,6 +8,9 @@ export interface ServiceSample {
   readonly descriptorCount: number;
   /** Delay of its event loop since the sample before: one turn in a hundred came later than this. */
   readonly loopDelayMs: number;
+  /** Turns of its event loop that were measured since the process began, and those of them that were late: see LATE_MS. */
+  readonly turnCount: number;
+  readonly lateTurnCount: number;
 }
 
 /** Everything at one moment. */
@@ -28,6 +31,9 @@ export interface Course {
   /** Of a line through all from the second fifth on (least squares), by the hour. */
   readonly slopePerHour: number;
 }
+
+/** A turn of an event loop that came later than this is a late one; a bound of the buckets of `partita.eventloop.delay`. */
+export const LATE_MS = 50;
 
 const FIFTHS = 5;
 const HOUR_MS = 60 * 60 * 1000;

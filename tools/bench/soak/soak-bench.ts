@@ -21,7 +21,8 @@ const MIB = 1024 * 1024;
 /** Of each partition: as much as is deleted again while the soak goes on. */
 const KEPT = { retentionBytes: BigInt(256 * MIB), segmentBytes: BigInt(32 * MIB) };
 const WARM_UP_SECONDS = 2;
-const PROBE_SECONDS = 5;
+/** What a cluster takes in its first seconds says little: half as much again half a minute later, with all code compiled. */
+const PROBE_SECONDS = 30;
 const INTERVAL_MS_MAX = 10_000;
 const INTERVAL_MS_MIN = 1000;
 /** Samples of a soak that is too short for an interval of INTERVAL_MS_MAX. */

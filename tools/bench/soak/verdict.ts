@@ -1,13 +1,12 @@
 /** Whether a soak was flat, process by process. */
-import { courseOf } from './samples.ts';
+import { courseOf, LATE_MS } from './samples.ts';
 import type { Course, ServiceSample, SoakSample } from './samples.ts';
 
 /** How much the last fifth may lie above the second one: garbage collection breathes. */
 export const GROWTH_MAX = 1.1;
 /** Descriptors may also be that many more: connections and segments come and go. */
 export const DESCRIPTORS_MORE_MAX = 16;
-/** Goal for the delay of event loops, and the share of samples that may be above it. */
-export const LOOP_DELAY_MS_MAX = 50;
+/** Of all turns of an event loop, how many may be late: their p99 is below LATE_MS. */
 export const LATE_SHARE_MAX = 0.01;
 
 export interface ServiceVerdict {
@@ -15,8 +14,10 @@ export interface ServiceVerdict {
   readonly resident: Course;
   readonly heap: Course;
   readonly descriptors: Course;
-  /** Median and highest of the samples' p99, and how many samples were above the goal. */
-  readonly loopDelayMs: { readonly median: number; readonly highest: number; readonly lateCount: number };
+  /** Median and highest of the samples' p99. */
+  readonly loopDelayMs: { readonly median: number; readonly highest: number };
+  /** Of the turns of its event loop from the first sample to the last: how many of one were late. */
+  readonly lateShare: number;
   /** What is not as it should be; empty = all is. */
   readonly faults: readonly string[];
 }
@@ -37,15 +38,23 @@ function verdictOf(name: string, samples: readonly SoakSample[]): ServiceVerdict
   const resident = course(({ residentBytes }) => residentBytes);
   const descriptors = course(({ descriptorCount }) => descriptorCount);
   const delays = samples.flatMap(({ services }) => services[name]?.loopDelayMs ?? []).toSorted((a, b) => a - b);
-  const lateCount = delays.filter((ms) => ms > LOOP_DELAY_MS_MAX).length;
+  const lateShare = lateShareOf(samples.flatMap(({ services }) => services[name] ?? []));
   const faults = [
     ...(resident.late > resident.early * GROWTH_MAX ? ['memory grew'] : []),
     ...(descriptors.late > descriptors.early + DESCRIPTORS_MORE_MAX ? ['descriptors grew'] : []),
-    ...(lateCount > delays.length * LATE_SHARE_MAX ? [`event loop above ${LOOP_DELAY_MS_MAX} ms`] : []),
+    ...(lateShare > LATE_SHARE_MAX ? [`event loop above ${LATE_MS} ms`] : []),
   ];
   return {
     ...{ name, resident, descriptors, faults },
     heap: course(({ heapBytes }) => heapBytes),
-    loopDelayMs: { median: delays[Math.floor(delays.length / 2)] ?? 0, highest: delays.at(-1) ?? 0, lateCount },
+    loopDelayMs: { median: delays[Math.floor(delays.length / 2)] ?? 0, highest: delays.at(-1) ?? 0 },
+    lateShare,
   };
+}
+
+function lateShareOf(samples: readonly ServiceSample[]): number {
+  const [first, last] = [samples[0], samples.at(-1)];
+  if (first === undefined || last === undefined || last.turnCount <= first.turnCount)
+    throw new Error('no turn of an event loop was measured');
+  return (last.lateTurnCount - first.lateTurnCount) / (last.turnCount - first.turnCount);
 }

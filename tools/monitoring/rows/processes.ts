@@ -17,9 +17,16 @@ export const PROCESSES: Row = {
     },
     {
       title: 'Event-loop delay, p99',
-      about: 'How long what is ready has to wait. Above 100 ms leases and sessions are at risk.',
+      about:
+        'How long what is ready has to wait, by scrape and over time. Above 100 ms leases and sessions are at risk.',
       unit: 's',
-      queries: [{ expr: series('nodejs_eventloop_delay_p99_seconds', CHOSEN), legend: WHO }],
+      queries: [
+        { expr: series('nodejs_eventloop_delay_p99_seconds', CHOSEN), legend: WHO },
+        {
+          expr: quantile(0.99, 'partita_eventloop_delay_seconds', 'service, instance', CHOSEN),
+          legend: `over time ${WHO}`,
+        },
+      ],
     },
     {
       title: 'Event-loop utilization',

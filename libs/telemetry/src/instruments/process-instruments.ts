@@ -66,6 +66,12 @@ export const PROCESS_INSTRUMENTS = instruments({
     unit: 's',
     description: 'Longest delay of the event loop since the last collection.',
   },
+  'partita.eventloop.delay': {
+    kind: 'histogram',
+    unit: 's',
+    description: 'How late the event loop came to a timer that is due every 20 ms; sums over time and processes.',
+    buckets: DURATION_BUCKETS,
+  },
   'nodejs.eventloop.utilization': {
     kind: 'gauge',
     unit: '1',
