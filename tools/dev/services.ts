@@ -56,9 +56,10 @@ const THREAD_POOL_SIZE = '32';
 /**
  * V8 collects the young objects when their buffers make up twice of this: with its own 32 MiB, batches that were still on
  * their way then are moved to the old space, where only marking the whole heap frees them. Saves a broker a third of its
- * CPU time. Read by V8 at the start alone.
+ * CPU time, a group service a fifth and 100 MiB. Read by V8 at the start alone.
  */
-const BROKER_NEW_SPACE = '--max-semi-space-size=2';
+const SMALL_NEW_SPACE = '--max-semi-space-size=2';
+const SERVICES_OF_BATCHES = new Set(['broker', 'consumer-group']);
 
 /** Chooses ports and arguments. The addresses of the coordinators are known before anything runs. */
 export async function planCluster(plan: ClusterPlan, ports: PortBook): Promise<PlannedCluster> {
@@ -166,7 +167,7 @@ async function service(
     args: [...listen, ...args, '--log-level', plan.logLevel],
     env: { ...env, ...placed },
     wrap,
-    nodeArgs: app === 'broker' ? [BROKER_NEW_SPACE] : [],
+    nodeArgs: SERVICES_OF_BATCHES.has(app) ? [SMALL_NEW_SPACE] : [],
     address,
     peerAddress,
     service: app,

@@ -6,14 +6,13 @@ import {
   reloadLogLevel,
   runProcess,
   startTelemetry,
+  SMALL_GROWTH_BYTES_MAX,
 } from '@partita/runtime';
 import { startBroker } from './broker.ts';
 import { BROKER_CONFIG, brokerConfigFault } from './config.ts';
 
 /** Threads of libuv that a broker needs: 32 syncs at once, or four slow ones would stop every read. */
 const THREAD_COUNT_MIN = 32;
-/** Its young objects, buffers among them, are collected often: more makes it larger and no faster. */
-const HEAP_GROWTH_BYTES_MAX = 64 * 1024 * 1024;
 
 const readConfig = () =>
   parseConfig(BROKER_CONFIG, {
@@ -33,7 +32,7 @@ if (parsed.kind === 'exit') {
   process.exit(parsed.code);
 }
 const { config } = parsed;
-letHeapGrow(HEAP_GROWTH_BYTES_MAX);
+letHeapGrow(SMALL_GROWTH_BYTES_MAX);
 const service = 'broker';
 const instance = String(config.id);
 const logger = createLogger({ service, instance, level: config.logLevel });

@@ -7,6 +7,7 @@ import {
   runProcess,
   startTelemetry,
   systemRandom,
+  SMALL_GROWTH_BYTES_MAX,
 } from '@partita/runtime';
 import type { LogLevel } from '@partita/runtime';
 import { parseConsumerGroupConfig } from './config.ts';
@@ -21,7 +22,7 @@ if (result.kind === 'exit') {
 }
 
 const { config } = result;
-letHeapGrow();
+letHeapGrow(SMALL_GROWTH_BYTES_MAX);
 const instanceId = systemRandom.uuid();
 const logger = createLogger({
   service: 'consumer-group',

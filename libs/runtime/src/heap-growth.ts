@@ -11,6 +11,11 @@ const GROWING_PERCENT_MAX = 400;
 /** A gateway of thousands of connections has much to begin with, and must not become five times as large. */
 const GROWING_PERCENT_MIN = 30;
 const GROWTH_BYTES_MAX = 160 * 1024 * 1024;
+/**
+ * For a service that runs with `--max-semi-space-size=2`: it frees most buffers while they are young, and more growth makes
+ * it larger and no faster.
+ */
+export const SMALL_GROWTH_BYTES_MAX = 64 * 1024 * 1024;
 const LOOK_MS = 5000;
 
 /** For the process; call it once, before it serves. What buffers once took stays resident: malloc keeps it. */
