@@ -6,7 +6,6 @@ import {
   reloadLogLevel,
   runProcess,
   startTelemetry,
-  SMALL_GROWTH_BYTES_MAX,
 } from '@partita/runtime';
 import { startBroker } from './broker.ts';
 import { BROKER_CONFIG, brokerConfigFault } from './config.ts';
@@ -32,7 +31,7 @@ if (parsed.kind === 'exit') {
   process.exit(parsed.code);
 }
 const { config } = parsed;
-letHeapGrow(SMALL_GROWTH_BYTES_MAX);
+letHeapGrow();
 const service = 'broker';
 const instance = String(config.id);
 const logger = createLogger({ service, instance, level: config.logLevel });

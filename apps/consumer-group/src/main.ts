@@ -7,7 +7,6 @@ import {
   runProcess,
   startTelemetry,
   systemRandom,
-  SMALL_GROWTH_BYTES_MAX,
 } from '@partita/runtime';
 import type { LogLevel } from '@partita/runtime';
 import { parseConsumerGroupConfig } from './config.ts';
@@ -22,7 +21,7 @@ if (result.kind === 'exit') {
 }
 
 const { config } = result;
-letHeapGrow(SMALL_GROWTH_BYTES_MAX);
+letHeapGrow();
 const instanceId = systemRandom.uuid();
 const logger = createLogger({
   service: 'consumer-group',

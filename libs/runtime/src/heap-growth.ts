@@ -11,20 +11,15 @@ const GROWING_PERCENT_MAX = 400;
 /** A gateway of thousands of connections has much to begin with, and must not become five times as large. */
 const GROWING_PERCENT_MIN = 30;
 const GROWTH_BYTES_MAX = 160 * 1024 * 1024;
-/**
- * For a service that runs with `--max-semi-space-size=2`: it frees most buffers while they are young, and more growth makes
- * it larger and no faster.
- */
-export const SMALL_GROWTH_BYTES_MAX = 64 * 1024 * 1024;
 const LOOK_MS = 5000;
 
-/** For the process; call it once, before it serves. What buffers once took stays resident: malloc keeps it. */
-export function letHeapGrow(growthBytesMax = GROWTH_BYTES_MAX): void {
+/** For the process; call it once, before it serves. */
+export function letHeapGrow(): void {
   setFlagsFromString('--external-memory-accounted-in-global-limit');
   let told = 0;
   const tell = (): void => {
     const { used_heap_size: objects, external_memory: buffers } = getHeapStatistics();
-    const percent = growingPercent(objects + buffers, growthBytesMax);
+    const percent = growingPercent(objects + buffers);
     if (percent !== told) setFlagsFromString(`--heap-growing-percent=${percent}`);
     told = percent;
   };
@@ -32,8 +27,8 @@ export function letHeapGrow(growthBytesMax = GROWTH_BYTES_MAX): void {
   setInterval(tell, LOOK_MS).unref();
 }
 
-/** What lets memory in use grow by that many bytes, between the two bounds. */
-export function growingPercent(usedBytes: number, growthBytesMax: number): number {
-  const percent = Math.floor((100 * growthBytesMax) / usedBytes);
+/** What lets memory in use grow by GROWTH_BYTES_MAX, between the two bounds. */
+export function growingPercent(usedBytes: number): number {
+  const percent = Math.floor((100 * GROWTH_BYTES_MAX) / usedBytes);
   return Math.min(GROWING_PERCENT_MAX, Math.max(GROWING_PERCENT_MIN, percent));
 }

@@ -20,7 +20,7 @@ export { createRepeatedLog } from './repeated-log.ts';
 export type { RepeatedLog } from './repeated-log.ts';
 export { runProcess } from './lifecycle.ts';
 export type { RunningService, RunOptions, StartContext } from './lifecycle.ts';
-export { letHeapGrow, SMALL_GROWTH_BYTES_MAX } from './heap-growth.ts';
+export { letHeapGrow } from './heap-growth.ts';
 export { checkResources, openFilesLimit } from './resources.ts';
 export type { ResourceNeeds } from './resources.ts';
 export { systemClock, systemRandom, systemTimers, uuidV7 } from './system-ports.ts';

@@ -117,6 +117,11 @@ describe('metrics of a process', () => {
     expect(value('nodejs_eventloop_delay_max_seconds')).toBeGreaterThan(0.08);
     expect(value('nodejs_eventloop_delay_max_seconds')).toBeLessThan(2);
     expect(value('nodejs_eventloop_delay_p50_seconds')).toBeLessThan(0.08);
+    // All turns since the start, one of them late by what was blocked.
+    const turnCount = value('partita_eventloop_delay_seconds_count');
+    expect(turnCount).toBeGreaterThan(10);
+    expect(value('partita_eventloop_delay_seconds_bucket\\{le="0.05"\\}')).toBeLessThan(turnCount);
+    expect(value('partita_eventloop_delay_seconds_bucket\\{le="0.05"\\}')).toBeGreaterThan(turnCount / 2);
     expect(value('nodejs_eventloop_utilization_ratio')).toBeGreaterThan(0.05);
     expect(value('nodejs_eventloop_utilization_ratio')).toBeLessThanOrEqual(1);
     expect(value('v8js_memory_heap_used_bytes')).toBeGreaterThan(1e6);

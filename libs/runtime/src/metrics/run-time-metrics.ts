@@ -1,4 +1,4 @@
-/** What a process measures of itself, by OpenTelemetry's names for Node.js, V8 and processes. */
+/** What a process measures of itself, by OpenTelemetry's names for Node.js, V8 and processes where it has one. */
 import { readdirSync } from 'node:fs';
 import { constants, createHistogram, performance, PerformanceObserver } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';

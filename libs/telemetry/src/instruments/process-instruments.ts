@@ -1,4 +1,4 @@
-/** Instruments of every service: its calls, its log, its run time. The run time's names are OpenTelemetry's own. */
+/** Instruments of every service: its calls, its log, its run time. The run time's names are OpenTelemetry's own where it has one. */
 import { METRIC_METHOD_COUNT_MAX } from '@partita/domain';
 import { DURATION_BUCKETS } from '../buckets.ts';
 import { instruments } from '../instrument.ts';
