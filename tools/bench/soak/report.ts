@@ -94,7 +94,7 @@ function servicesTable(verdicts: readonly ServiceVerdict[]): string {
       `${descriptors.early.toFixed(0)} → ${descriptors.late.toFixed(0)}`,
       loopDelayMs.median.toFixed(1),
       loopDelayMs.highest.toFixed(1),
-      `${(lateShare * 100).toFixed(2)} %`,
+      lateShare === undefined ? '' : `${(lateShare * 100).toFixed(2)} %`,
       faults.length === 0 ? 'flat' : faults.join(', '),
     ]),
   );

@@ -21,7 +21,7 @@ const MIB = 1024 * 1024;
 /** Of each partition: as much as is deleted again while the soak goes on. */
 const KEPT = { retentionBytes: BigInt(256 * MIB), segmentBytes: BigInt(32 * MIB) };
 const WARM_UP_SECONDS = 2;
-/** What a cluster takes in its first seconds says little: half as much again half a minute later, with all code compiled. */
+/** In its first seconds a cluster takes less, in some runs by a third: not all code is compiled yet. */
 const PROBE_SECONDS = 30;
 const INTERVAL_MS_MAX = 10_000;
 const INTERVAL_MS_MIN = 1000;

@@ -16,8 +16,8 @@ export interface ServiceVerdict {
   readonly descriptors: Course;
   /** Median and highest of the samples' p99. */
   readonly loopDelayMs: { readonly median: number; readonly highest: number };
-  /** Of the turns of its event loop from the first sample to the last: how many of one were late. */
-  readonly lateShare: number;
+  /** Of the turns of its event loop from the first sample to the last: how many of one were late. Undefined: it began again. */
+  readonly lateShare: number | undefined;
   /** What is not as it should be; empty = all is. */
   readonly faults: readonly string[];
 }
@@ -42,7 +42,8 @@ function verdictOf(name: string, samples: readonly SoakSample[]): ServiceVerdict
   const faults = [
     ...(resident.late > resident.early * GROWTH_MAX ? ['memory grew'] : []),
     ...(descriptors.late > descriptors.early + DESCRIPTORS_MORE_MAX ? ['descriptors grew'] : []),
-    ...(lateShare > LATE_SHARE_MAX ? [`event loop above ${LATE_MS} ms`] : []),
+    ...(lateShare === undefined ? ['the process began again'] : []),
+    ...(lateShare !== undefined && lateShare > LATE_SHARE_MAX ? [`event loop above ${LATE_MS} ms`] : []),
   ];
   return {
     ...{ name, resident, descriptors, faults },
@@ -52,9 +53,12 @@ function verdictOf(name: string, samples: readonly SoakSample[]): ServiceVerdict
   };
 }
 
-function lateShareOf(samples: readonly ServiceSample[]): number {
+/** Undefined when the counts of a sample are not above those before: the process that was counted is another one. */
+function lateShareOf(samples: readonly ServiceSample[]): number | undefined {
   const [first, last] = [samples[0], samples.at(-1)];
-  if (first === undefined || last === undefined || last.turnCount <= first.turnCount)
-    throw new Error('no turn of an event loop was measured');
+  const isOne = samples.every(
+    ({ turnCount }, index) => index === 0 || turnCount > (samples[index - 1]?.turnCount ?? 0),
+  );
+  if (first === undefined || last === undefined || !isOne) return undefined;
   return (last.lateTurnCount - first.lateTurnCount) / (last.turnCount - first.turnCount);
 }

@@ -43,7 +43,7 @@ function measureEventLoop(metrics: Metrics): () => void {
     last = {
       p50: seconds(delays.percentile(50)),
       p99: seconds(delays.percentile(99)),
-      max: delays.count === 0 ? 0 : seconds(delays.max),
+      max: seconds(delays.max),
       utilization: performance.eventLoopUtilization(now, before).utilization,
     };
     delays.reset();
